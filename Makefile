@@ -1,0 +1,67 @@
+# Face2Face. Two commands matter to a newcomer: `make demo` and `make test`.
+# Every target sets up what it needs in .venv; nothing but Python >= 3.11 and make is assumed.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+# TORCH=cpu takes a CPU-only torch: a small install for laptops (README, "A small install").
+TORCH ?= cuda
+STAMP := $(VENV)/.installed-$(TORCH)
+
+.PHONY: help setup demo test test-servers check contracts bench format clean
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: $(STAMP) ## make .venv with everything locked, and fetch the face model
+
+.tools/bin/uv:
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
+
+$(STAMP): requirements.lock pyproject.toml | $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv)
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+ifeq ($(TORCH),cpu)
+	grep -vE '^ ' requirements.lock | sed -E 's/ *\\$$//; /^#/d' | grep -vE '^(torch|triton|nvidia-|cuda-)' > $(VENV)/without-torch.txt
+	$(UV) pip install --quiet --python $(BIN)/python --torch-backend cpu "$$(grep -oE '^torch==[0-9.]+' requirements.lock)"
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps -r $(VENV)/without-torch.txt
+else
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+endif
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/face2face weights pull faces
+	@touch $@
+
+lock: | $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## pin requirements.lock anew
+	$(UV) pip compile pyproject.toml --all-extras --generate-hashes --universal --python-version 3.11 \
+		--quiet --no-header -P torch==2.13.0 -o requirements.lock
+
+demo: setup ## the main job end to end on the embedded broker and store
+	$(BIN)/face2face demo
+
+test-servers: setup ## build or fetch the real Kafka and S3 servers that the tests use
+	$(BIN)/python -m tests.support.servers
+
+test: setup ## the whole test suite of one machine
+	$(BIN)/python -m tests.support.servers --if-possible
+	$(BIN)/pytest
+
+check: setup ## ruff, mypy --strict, import-linter, contracts up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m schemas.export --check
+
+contracts: setup ## write deploy/schemas and deploy/asyncapi.yaml anew
+	$(BIN)/python -m schemas.export
+
+bench: setup ## benchmarks; prints ratios measured in one run
+	$(BIN)/python -m tests.bench
+
+format: setup ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) .tools out build dist

@@ -1,0 +1,196 @@
+"""Every setting of the service, read from the environment (and from `*_FILE` for secrets).
+
+A setting that cannot work is refused at start, by name, with its value and limit; secrets are
+never shown. The README's table is made from the descriptions here.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from schemas.refs import check_bucket
+from schemas.topics import Topics
+
+
+class SettingsError(ValueError):
+    """A setting that cannot work; the text names each one, its value and what is wrong with it."""
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+def _env(name: str, default: Any, text: str, **limits: Any) -> Any:
+    return Field(default, validation_alias=name, description=text, **limits)
+
+
+class Settings(BaseSettings):
+    """The service's settings; field order is the README's order."""
+
+    model_config = SettingsConfigDict(
+        extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True
+    )
+
+    # Kafka
+    kafka_servers: Names = _env(
+        "KAFKA_BOOTSTRAP_SERVERS", ("127.0.0.1:9092",), "brokers, host:port, comma-separated"
+    )
+    kafka_group: str = _env("KAFKA_GROUP_ID", "face2face", "consumer group", min_length=1)
+    kafka_instance: str | None = _env(
+        "KAFKA_GROUP_INSTANCE_ID", None, "static membership: a stable name per replica"
+    )
+    topic_prefix: str = _env(
+        "F2F_TOPIC_PREFIX", "face2face", "prefix of all topics", pattern=r"^[A-Za-z0-9._-]{1,150}$"
+    )
+    session_timeout_s: float = _env("KAFKA_SESSION_TIMEOUT_S", 45.0, "group session", gt=0)
+    heartbeat_s: float = _env("KAFKA_HEARTBEAT_S", 3.0, "group heartbeat interval", gt=0)
+    rebalance_timeout_s: float = _env("KAFKA_REBALANCE_TIMEOUT_S", 60.0, "group rebalance", gt=0)
+    max_poll_interval_s: float = _env(
+        "KAFKA_MAX_POLL_INTERVAL_S", 3600.0, "longest time without a poll", gt=0
+    )
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _env(
+        "KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", "transport of the brokers"
+    )
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = _env(
+        "KAFKA_SASL_MECHANISM", "SCRAM-SHA-512", "SASL mechanism"
+    )
+    kafka_user: str | None = _env("KAFKA_SASL_USERNAME", None, "SASL user")
+    kafka_password: SecretStr | None = _env("KAFKA_SASL_PASSWORD", None, "SASL password")
+    kafka_ca: Path | None = _env("KAFKA_SSL_CA_FILE", None, "CA certificates (PEM)")
+
+    # Object store
+    s3_endpoint: str = _env("S3_ENDPOINT", "http://127.0.0.1:9000", "http(s)://host:port")
+    s3_access_key: str = _env("S3_ACCESS_KEY", "", "access key")
+    s3_secret_key: SecretStr = _env("S3_SECRET_KEY", SecretStr(""), "secret key")
+    s3_bucket: str = _env("S3_BUCKET", "face2face", "bucket of inputs, results and markers")
+    s3_region: str = _env("S3_REGION", "us-east-1", "region of the signature")
+    s3_ca: Path | None = _env("S3_CA_FILE", None, "CA certificates (PEM)")
+    s3_public_endpoint: str | None = _env(
+        "S3_PUBLIC_ENDPOINT", None, "endpoint written into presigned URLs, where it differs"
+    )
+    presign_s: int = _env(
+        "F2F_PRESIGN_S", 86_400, "life of download URLs, seconds", ge=60, le=604_800
+    )
+
+    # Work
+    engine: str = _env("F2F_ENGINE", "viseme", "engine of requests that name none")
+    devices: Names = _env(
+        "F2F_DEVICES", ("auto",), "auto, cpu, or GPU indices such as 0,1: one worker each"
+    )
+    slots: int = _env("F2F_SLOTS", 1, "jobs that one worker runs at a time", ge=1, le=64)
+    threads: int = _env(
+        "F2F_THREADS", os.cpu_count() or 1, "processor budget of a worker", ge=1, le=256
+    )
+    backlog: int = _env("F2F_BACKLOG", 2, "jobs admitted beyond the running ones", ge=0, le=256)
+    max_attempts: int = _env("F2F_MAX_ATTEMPTS", 3, "tries of a job", ge=1, le=20)
+    retry_delays_s: Annotated[tuple[float, ...], NoDecode, BeforeValidator(_split)] = _env(
+        "F2F_RETRY_DELAYS_S", (10.0, 60.0), "waits before the next tries, seconds, comma-separated"
+    )
+    job_timeout_s: float = _env("F2F_JOB_TIMEOUT_S", 1800.0, "longest render of one job", gt=0)
+    stall_timeout_s: float = _env(
+        "F2F_STALL_TIMEOUT_S", 30.0, "silence after which a worker is killed", gt=0
+    )
+    lease_s: float = _env("F2F_LEASE_S", 30.0, "a lease not renewed for this long is stale", gt=0)
+    drain_s: float = _env("F2F_DRAIN_S", 60.0, "grace of running jobs at SIGTERM", ge=0)
+    max_input_bytes: int = _env("F2F_MAX_INPUT_BYTES", 2 * 1024**3, "largest input file", ge=1)
+    max_video_s: float = _env("F2F_MAX_VIDEO_S", 3600.0, "longest reference", gt=0)
+    max_audio_s: float = _env("F2F_MAX_AUDIO_S", 1800.0, "longest speech", gt=0)
+    max_pixels: int = _env("F2F_MAX_PIXELS", 3840 * 2160, "largest picture", ge=4096)
+    allowed_hosts: Names = _env(
+        "F2F_ALLOWED_HOSTS", (), "hosts that https:// inputs may come from, comma-separated"
+    )
+
+    # Scratch and clean-up (names of the HTTP service that this one replaces)
+    data_dir: Path = _env(
+        "DUIX_DATA_DIR", Path("/tmp/face2face"), "scratch folder, and the Duix container's share"
+    )
+    cleanup_delay_s: float = _env("CLEANUP_DELAY", 60.0, "life of a finished job's files", ge=0)
+    cleanup_interval_s: float = _env(
+        "PERIODIC_CLEANUP_INTERVAL", 300.0, "pause between two sweeps", gt=0
+    )
+    max_file_age_s: float = _env("MAX_FILE_AGE", 3600.0, "age at which scratch is swept", gt=0)
+    min_free_bytes: int = _env(
+        "F2F_MIN_FREE_BYTES", 512 * 1024**2, "free disk below which intake pauses", ge=0
+    )
+    duix_url: str = _env("DUIX_INTERNAL_URL", "http://localhost:8383", "the Duix container")
+
+    # HTTP and logs
+    http_host: str = _env("F2F_HTTP_HOST", "127.0.0.1", "address of health and metrics")
+    http_port: int = _env("F2F_HTTP_PORT", 8385, "port of health and metrics; 0 picks one", ge=0)
+    log_level: Literal["debug", "info", "warning", "error"] = _env(
+        "F2F_LOG_LEVEL", "info", "least level that is logged"
+    )
+    log_format: Literal["json", "console"] = _env("F2F_LOG_FORMAT", "json", "shape of log lines")
+    otlp_endpoint: str | None = _env(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", None, "traces are sent here when set"
+    )
+
+    @field_validator("s3_bucket")
+    @classmethod
+    def _bucket(cls, value: str) -> str:
+        return check_bucket(value)
+
+    @field_validator("s3_endpoint", "s3_public_endpoint", "duix_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value
+
+    @property
+    def topics(self) -> Topics:
+        """The topics under the prefix."""
+        return Topics(self.topic_prefix)
+
+    @property
+    def replica(self) -> str:
+        """Name of this replica in leases and logs; unique per process."""
+        return f"{self.kafka_instance or socket.gethostname()}/{os.getpid()}"
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Every NAME may be given as NAME_FILE, whose content (without the last newline) is the value.
+
+    Raises:
+        SettingsError: one line for each setting that cannot work.
+    """
+    source = dict(os.environ if environ is None else environ)
+    values: dict[str, Any] = {}
+    for field in Settings.model_fields.values():
+        name = str(field.validation_alias)
+        file = source.get(f"{name}_FILE")
+        if file:
+            values[name] = _read_secret(name, Path(file))
+        elif source.get(name):
+            values[name] = source[name]
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(line) for line in error.errors())) from None
+
+
+def _read_secret(name: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\n")
+    except OSError as error:
+        raise SettingsError(f"{name}_FILE: cannot read {str(path)!r}: {error.strerror}") from None
+
+
+def _explain(line: Any) -> str:
+    name = ".".join(str(part) for part in line["loc"])
+    shown = "(hidden)" if "SECRET" in name or "PASSWORD" in name else repr(line["input"])
+    return f"{name} = {shown}: {line['msg']}"

@@ -1,0 +1,1 @@
+"""The lip-sync engines, chosen by name (`pipeline.engines.registry`)."""

@@ -1,0 +1,69 @@
+"""The exact clock of a job: which reference frame stands under which output frame.
+
+All rates and durations are `Fraction`s, so that ten minutes at 30000/1001 drift by nothing.
+Output frame n covers the time [n, n+1) / fps and lasts as long as the speech, rounded to a frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+
+from schemas.request import Loop
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The clock of one job."""
+
+    fps: Fraction
+    """Output frames per second."""
+    frames: int
+    """Output frames, at least 1."""
+    source_fps: Fraction
+    """Rate of the reference's grid."""
+    source_frames: int
+    """Frames of the reference's grid."""
+    loop: Loop
+
+    @classmethod
+    def fit(
+        cls,
+        audio: Fraction,
+        source_fps: Fraction,
+        source_frames: int,
+        loop: Loop = Loop.PINGPONG,
+        fps: Fraction | None = None,
+    ) -> Timeline:
+        """The timeline that lasts as long as `audio` seconds (± half a frame, at least one frame)."""
+        rate = fps if fps is not None else source_fps
+        return cls(rate, max(1, round(audio * rate)), source_fps, source_frames, loop)
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds of the output's picture."""
+        return self.frames / self.fps
+
+    def time(self, output: int) -> Fraction:
+        """Start of an output frame, seconds."""
+        return output / self.fps
+
+    def source(self, output: int) -> int:
+        """Grid index of the reference frame under an output frame."""
+        step = floor(output * self.source_fps / self.fps)
+        n = self.source_frames
+        if n == 1 or step < n:
+            return min(step, n - 1)
+        if self.loop is Loop.HOLD:
+            return n - 1
+        if self.loop is Loop.REPEAT:
+            return step % n
+        phase = step % (2 * n - 2)
+        return phase if phase < n else 2 * n - 2 - phase
+
+    @property
+    def used(self) -> int:
+        """How many grid frames, counted from 0, the output touches at least once."""
+        last = floor((self.frames - 1) * self.source_fps / self.fps)
+        return min(last + 1, self.source_frames)

@@ -1,0 +1,153 @@
+"""What the stages of the pipeline hand to each other.
+
+Conventions, everywhere in `pipeline`:
+    axes      pictures are (H, W), stacks of points (N, 2) as (x, y); batches come first
+    pixels    a pixel's centre lies at integer coordinates: the picture spans -0.5 .. W-0.5
+    planes    8-bit YUV 4:2:0, chroma (H/2, W/2); W and H are even
+    time      seconds as `Fraction` where exactness matters, else float
+    io        distance of the outer eye corners (mesh points 33 and 263), pixels
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from torch import Tensor
+
+from schemas.request import RenderOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Color:
+    """How the planes are to be read; copied from the source to the output. ITU-T H.273 codes."""
+
+    matrix: int
+    """MatrixCoefficients: 1 = BT.709, 5/6 = BT.601, 9 = BT.2020."""
+    full_range: bool
+    primaries: int
+    transfer: int
+
+
+@dataclass(slots=True)
+class Frame:
+    """One upright picture of the reference, or of the output."""
+
+    y: Tensor
+    """(H, W) uint8, host memory."""
+    u: Tensor
+    """(H/2, W/2) uint8."""
+    v: Tensor
+    """(H/2, W/2) uint8."""
+    index: int
+    """Place in the reference's constant-rate grid, from 0 (`pipeline.timeline`)."""
+
+    @property
+    def height(self) -> int:
+        """Rows of the luma plane."""
+        return int(self.y.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns of the luma plane."""
+        return int(self.y.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """The reference's picture stream after probing, as it will be delivered by `pipeline.decode`."""
+
+    path: Path
+    width: int
+    """Pixels after rotation, scaling and cropping to even."""
+    height: int
+    fps: Fraction
+    """Constant rate of the grid; a variable rate becomes its average."""
+    frames: int
+    """Frames in the grid, at least 1. Exact after `pipeline.probe` counted packets."""
+    color: Color
+    codec: str
+    rotation: int
+    """Degrees clockwise that were applied: 0, 90, 180, 270."""
+    variable_rate: bool
+    still: bool
+    """True for a picture (or a video of one frame)."""
+    has_audio: bool
+    """The reference has a sound track of its own, which may be speech."""
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds."""
+        return self.frames / self.fps
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFacts:
+    """The speech's stream after probing."""
+
+    path: Path
+    rate: int
+    """Samples per second of the source, kept in the output."""
+    channels: int
+    duration: Fraction
+    """Seconds, by decoded samples."""
+    codec: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a job may ask for. Checked by `pipeline.probe` before anything is decoded."""
+
+    max_pixels: int = 3840 * 2160
+    max_side: int = 8192
+    max_video_s: float = 3600.0
+    max_audio_s: float = 1800.0
+    max_streams: int = 16
+    max_bytes: int = 4 * 1024**3
+    min_face_px: float = 48.0
+    """Side of the face box below which a frame counts as faceless."""
+    probe_timeout_s: float = 20.0
+    """Wall seconds that opening and scanning one file may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderSpec:
+    """One job for `pipeline.render`: local files in, one local file out."""
+
+    audio: Path
+    video: Path
+    output: Path
+    scratch: Path
+    """An existing folder of this job alone; the caller removes it."""
+    engine: str = "viseme"
+    options: RenderOptions = field(default_factory=RenderOptions)
+    limits: Limits = field(default_factory=Limits)
+    device: str = "cpu"
+    threads: int = 2
+    """Processor budget of this job: torch threads, x264 threads and stage overlap follow from it."""
+    job_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Progress of one stage."""
+
+    stage: str
+    done: int
+    total: int
+
+
+OnTick = Callable[[Tick], None]
+"""Called often, must be cheap. May raise `Cancelled` or `DeadlineExceeded` to stop the render."""
+
+
+@dataclass(slots=True)
+class FrameBox:
+    """Half-open rectangle in luma pixels; even origin and size where it cuts YUV planes."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int

@@ -1,0 +1,132 @@
+"""The error codes of Face2Face: stable text, whether a retry can help, and one sentence to act on.
+
+A code never changes its meaning and is never reused. New codes may be added.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """Why a job failed, as text that programs may compare."""
+
+    INVALID_REQUEST = "INVALID_REQUEST"
+    INPUT_NOT_FOUND = "INPUT_NOT_FOUND"
+    INPUT_FORBIDDEN = "INPUT_FORBIDDEN"
+    INPUT_TOO_LARGE = "INPUT_TOO_LARGE"
+    INPUT_UNREADABLE = "INPUT_UNREADABLE"
+    MEDIA_LIMIT = "MEDIA_LIMIT"
+    NO_VIDEO = "NO_VIDEO"
+    NO_AUDIO = "NO_AUDIO"
+    NO_FACE = "NO_FACE"
+    UNKNOWN_ENGINE = "UNKNOWN_ENGINE"
+    ENGINE_UNAVAILABLE = "ENGINE_UNAVAILABLE"
+    WEIGHTS_MISSING = "WEIGHTS_MISSING"
+    ENGINE_FAILED = "ENGINE_FAILED"
+    OUTPUT_INVALID = "OUTPUT_INVALID"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    SCRATCH_FULL = "SCRATCH_FULL"
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    STORE_DENIED = "STORE_DENIED"
+    WORKER_CRASHED = "WORKER_CRASHED"
+    WORKER_STALLED = "WORKER_STALLED"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    CANCELLED = "CANCELLED"
+    INTERNAL = "INTERNAL"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeFacts:
+    """What a code means for machines and for people."""
+
+    retryable: bool
+    """True when the same request may succeed later without being changed."""
+    advice: str
+    """One sentence that says what to do."""
+
+
+_FACTS: dict[ErrorCode, CodeFacts] = {
+    ErrorCode.INVALID_REQUEST: CodeFacts(
+        False, "Correct the named field of the request and send it again."
+    ),
+    ErrorCode.INPUT_NOT_FOUND: CodeFacts(
+        False, "Upload the object first, or correct its bucket and key."
+    ),
+    ErrorCode.INPUT_FORBIDDEN: CodeFacts(
+        False, "Use an s3:// location, or ask the operator to allow the host."
+    ),
+    ErrorCode.INPUT_TOO_LARGE: CodeFacts(
+        False, "Send a smaller file, or ask the operator to raise the byte limit."
+    ),
+    ErrorCode.INPUT_UNREADABLE: CodeFacts(
+        False, "Check that the file plays; convert it to MP4/H.264 or WAV and upload it again."
+    ),
+    ErrorCode.MEDIA_LIMIT: CodeFacts(False, "Shorten or scale down the media to the named limit."),
+    ErrorCode.NO_VIDEO: CodeFacts(False, "Send a reference that has a video or picture stream."),
+    ErrorCode.NO_AUDIO: CodeFacts(False, "Send a speech file that has an audio stream."),
+    ErrorCode.NO_FACE: CodeFacts(
+        False, "Send a reference that shows a face of at least 48 pixels, not in profile."
+    ),
+    ErrorCode.UNKNOWN_ENGINE: CodeFacts(
+        False, "Name one of the engines that `face2face engines` lists."
+    ),
+    ErrorCode.ENGINE_UNAVAILABLE: CodeFacts(
+        True, "Check the engine with `face2face doctor`; the job is retried."
+    ),
+    ErrorCode.WEIGHTS_MISSING: CodeFacts(
+        True, "Run `face2face weights pull` with the engine's name on the workers."
+    ),
+    ErrorCode.ENGINE_FAILED: CodeFacts(
+        True, "Look at the worker's log for this job; the job is retried."
+    ),
+    ErrorCode.OUTPUT_INVALID: CodeFacts(
+        True, "Report the job with its log: the result did not pass verification."
+    ),
+    ErrorCode.OUT_OF_MEMORY: CodeFacts(
+        True, "Lower the slots per GPU or the input's size; the job is retried."
+    ),
+    ErrorCode.SCRATCH_FULL: CodeFacts(
+        True, "Free or enlarge the scratch disk; the job is retried."
+    ),
+    ErrorCode.STORE_UNAVAILABLE: CodeFacts(True, "Check the object store; the job is retried."),
+    ErrorCode.STORE_DENIED: CodeFacts(
+        False, "Give the service's credentials access to the named bucket."
+    ),
+    ErrorCode.WORKER_CRASHED: CodeFacts(
+        True, "Look at the worker's log: its process ended during this job; the job is retried."
+    ),
+    ErrorCode.WORKER_STALLED: CodeFacts(
+        True,
+        "Look at the worker's log: it sent no sign of life and was killed; the job is retried.",
+    ),
+    ErrorCode.DEADLINE_EXCEEDED: CodeFacts(
+        False, "Give the job a later deadline, or shorten the audio."
+    ),
+    ErrorCode.CANCELLED: CodeFacts(False, "Nothing: the job was cancelled on request."),
+    ErrorCode.INTERNAL: CodeFacts(
+        True, "Report the job with its log: this is a defect of Face2Face; the job is retried."
+    ),
+}
+
+
+def facts(code: ErrorCode) -> CodeFacts:
+    """Return what a code means. Every code has facts; a test holds the table complete."""
+    return _FACTS[code]
+
+
+class Stage(StrEnum):
+    """Where in a job's life something happened."""
+
+    ADMIT = "admit"
+    FETCH = "fetch"
+    PROBE = "probe"
+    DECODE = "decode"
+    TRACK = "track"
+    GENERATE = "generate"
+    ENCODE = "encode"
+    MARK = "mark"
+    VERIFY = "verify"
+    STORE = "store"
+    ANNOUNCE = "announce"

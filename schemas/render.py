@@ -1,0 +1,74 @@
+"""What one render reports: the facts that the pipeline states and the completed event carries."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from schemas.codes import ErrorCode, Stage
+from schemas.request import Contract
+
+
+class MediaFacts(Contract):
+    """The output's streams, read back from the finished file."""
+
+    width: int
+    height: int
+    fps: str = Field(description="exact frames per second as a ratio", examples=["25/1"])
+    frames: int
+    duration_s: float
+    video_codec: str = "h264"
+    audio_codec: str = "aac"
+    audio_rate: int = Field(description="samples per second")
+
+
+class WeightFacts(Contract):
+    """One weights file that took part."""
+
+    name: str
+    revision: str
+    sha256: str
+
+
+class EngineFacts(Contract):
+    """The engine that made the picture. `revision` changes whenever its pixels may change."""
+
+    name: str
+    version: str
+    revision: str
+    weights: list[WeightFacts] = Field(default_factory=list)
+    device: str = "cpu"
+
+
+class Span(Contract):
+    """A stretch of output frames that was treated differently."""
+
+    kind: Literal["no_face", "profile", "small_face", "occluded"]
+    start_frame: int = Field(description="first output frame, from 0")
+    end_frame: int = Field(description="one past the last output frame")
+
+
+class RenderReport(Contract):
+    """Everything that one render says about itself."""
+
+    media: MediaFacts
+    engine: EngineFacts
+    timings_ms: dict[str, float] = Field(description="wall milliseconds by stage, and 'total'")
+    quality: dict[str, Any] = Field(default_factory=dict)
+    spans: list[Span] = Field(default_factory=list)
+    face: dict[str, Any] = Field(
+        default_factory=dict, description="which face, how large, how many"
+    )
+    warnings: list[str] = Field(default_factory=list)
+    labels: dict[str, Any] = Field(default_factory=dict)
+
+
+class ErrorFacts(Contract):
+    """Why a job failed."""
+
+    code: ErrorCode
+    stage: Stage
+    message: str = Field(max_length=4000)
+    retryable: bool
+    detail: dict[str, Any] = Field(default_factory=dict)
