@@ -1,0 +1,236 @@
+"""The whole story of one job: two files in, one verified MP4 and a report out.
+
+    probe ─ audio ─ track ─ prepare ─ plan ─ [decode → generate → label → encode] ─ verify
+
+The stages in brackets overlap in threads and stream, so that memory does not grow with length.
+The caller owns the scratch folder. `on_tick` is called between batches and may raise to stop.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from typing import Any
+
+import torch
+
+from pipeline.audio import Speech, load_speech
+from pipeline.decode import FrameReader
+from pipeline.encode import Encoder
+from pipeline.engines import registry
+from pipeline.engines.base import Engine, Finish, Reference
+from pipeline.errors import EngineFailed, OutOfMemory, PipelineError, ScratchFull
+from pipeline.faces.track import FaceTrack, track_faces
+from pipeline.mark import VisibleLabel, container_metadata
+from pipeline.probe import probe_audio, probe_video
+from pipeline.stream import Sink, Stopwatch, prefetch
+from pipeline.timeline import Timeline
+from pipeline.types import AudioFacts, Frame, OnTick, RenderSpec, Tick, VideoFacts
+from pipeline.verify import verify
+from schemas.codes import Stage
+from schemas.render import EngineFacts, RenderReport
+from schemas.request import exact_fps
+
+BATCH = 8
+"""Frames that travel together through generate."""
+QUEUE = 2
+"""Batches that a stage may be ahead."""
+BANK_S = 30
+"""Seconds of the reference that are tracked even when the output needs fewer."""
+
+
+def engines() -> list[EngineFacts]:
+    """The engines that can run on this machine."""
+    return registry.available()
+
+
+@dataclass(slots=True)
+class _Job:
+    """What the stages share."""
+
+    spec: RenderSpec
+    watch: Stopwatch
+    on_tick: OnTick
+    video: VideoFacts
+    audio: AudioFacts
+    speech: Speech
+    timeline: Timeline
+    reader: FrameReader
+
+
+def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
+    """Render one job.
+
+    Raises:
+        PipelineError: every failure that was foreseen, with code, stage and detail.
+    """
+    watch = Stopwatch()
+    with _machine_limits():
+        engine = registry.create(spec.engine, spec.device, spec.threads)
+        job = _open(spec, watch, on_tick)
+        track = _track(job)
+        finish, label = _picture(job, engine, track)
+        with watch.stage("verify"):
+            media = verify(spec.output, job.timeline, job.audio)
+    return RenderReport(
+        media=media,
+        engine=engine.facts,
+        timings_ms=watch.report(),
+        quality=finish.quality,
+        spans=finish.spans,
+        face=track.summary(),
+        warnings=finish.warnings,
+        labels=label,
+    )
+
+
+def _open(spec: RenderSpec, watch: Stopwatch, on_tick: OnTick) -> _Job:
+    options = spec.options
+    with watch.stage("probe"):
+        audio = probe_audio(spec.audio, spec.limits)
+        video = probe_video(spec.video, spec.limits, options)
+    with watch.stage("audio"):
+        speech = load_speech(spec.audio, spec.limits)
+    fps: Fraction | None = exact_fps(options.fps) if options.fps is not None else None
+    timeline = Timeline.fit(speech.duration, video.fps, video.frames, options.loop, fps)
+    reader = FrameReader(video, max(1, spec.threads // 2))
+    return _Job(spec, watch, on_tick, video, audio, speech, timeline, reader)
+
+
+def _track(job: _Job) -> FaceTrack:
+    total = min(job.video.frames, max(job.timeline.used, int(BANK_S * job.video.fps)))
+    decoded = job.watch.timed("decode", job.reader.read(range(total)))
+    with ExitStack() as stack, job.watch.stage("track"):
+        ahead = prefetch(decoded, BATCH * QUEUE, "decode")
+        stack.callback(ahead.close)  # type: ignore[attr-defined]
+        return track_faces(
+            ahead,
+            job.video,
+            choice=job.spec.options.face,
+            limits=job.spec.limits,
+            scratch=job.spec.scratch,
+            device=job.spec.device,
+            threads=job.spec.threads,
+            on_tick=job.on_tick,
+            total=total,
+        )
+
+
+def _reference(job: _Job, track: FaceTrack) -> Reference:
+    own: Speech | None = None
+    if job.video.has_audio and not job.video.still:
+        with job.watch.stage("audio"):
+            own = _own_speech(job)
+    return Reference(
+        video=job.video,
+        track=track,
+        frames=job.reader.read,
+        speech=own,
+        scratch=job.spec.scratch,
+        device=job.spec.device,
+    )
+
+
+def _own_speech(job: _Job) -> Speech | None:
+    try:
+        return load_speech(job.spec.video, job.spec.limits)
+    except PipelineError:
+        return None  # a broken sound track of the reference is no reason to fail: it is not used
+
+
+def _picture(
+    job: _Job, engine: Engine[Any, Any], track: FaceTrack
+) -> tuple[Finish, dict[str, Any]]:
+    with job.watch.stage("prepare"):
+        avatar = engine.prepare(_reference(job, track), job.on_tick)
+    with job.watch.stage("plan"):
+        plan = engine.plan(avatar, job.speech, job.timeline)
+    try:
+        label = _encode(job, engine, plan)
+    finally:
+        finish = engine.finish(plan)
+    return finish, label
+
+
+def _encode(job: _Job, engine: Engine[Any, Any], plan: Any) -> dict[str, Any]:
+    options, facts = job.spec.options, engine.facts
+    visible = None
+    if options.label is not None and options.label.visible:
+        visible = VisibleLabel.draw(options.label, job.video.width, job.video.height)
+    metadata = container_metadata(job.spec.job_id, facts.name, facts.revision)
+    with ExitStack() as stack:
+        encoder = stack.enter_context(
+            Encoder(
+                job.spec.output,
+                width=job.video.width,
+                height=job.video.height,
+                fps=job.timeline.fps,
+                color=job.video.color,
+                crf=options.crf,
+                threads=max(1, job.spec.threads // 2),
+                audio=job.audio,
+                frames=job.timeline.frames,
+                metadata=metadata,
+            )
+        )
+
+        def encode(frames: list[Frame]) -> None:
+            with job.watch.stage("encode"):
+                for frame in frames:
+                    encoder.write(visible.apply(frame) if visible else frame)
+
+        sink: Sink[list[Frame]] = Sink(encode, QUEUE, "encode")
+        try:
+            _generate(job, engine, plan, sink)
+        except BaseException:
+            sink.abort()
+            raise
+        sink.close()
+        with job.watch.stage("encode"):
+            encoder.close()
+    return {"visible": visible is not None, "container": sorted(metadata)}
+
+
+def _generate(job: _Job, engine: Engine[Any, Any], plan: Any, sink: Sink[list[Frame]]) -> None:
+    timeline = job.timeline
+    sources = (timeline.source(n) for n in range(timeline.frames))
+    decoded = job.watch.timed("decode", _batches(job.reader.read(sources)))
+    batches = prefetch(decoded, QUEUE, "decode")
+    done = 0
+    try:
+        for frames in batches:
+            with job.watch.stage("generate"):
+                made = engine.generate(plan, frames, range(done, done + len(frames)))
+            if len(made) != len(frames):
+                raise EngineFailed(
+                    f"engine returned {len(made)} frames for {len(frames)}", stage=Stage.GENERATE
+                )
+            sink.put(made)
+            done += len(frames)
+            job.on_tick(Tick("generate", done, timeline.frames))
+    finally:
+        batches.close()  # type: ignore[attr-defined]
+
+
+def _batches(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    iterator = iter(frames)
+    while batch := list(islice(iterator, BATCH)):
+        yield batch
+
+
+@contextmanager
+def _machine_limits() -> Iterator[None]:
+    """Name what this machine ran out of, wherever it happened."""
+    try:
+        with torch.inference_mode():
+            yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise OutOfMemory(f"out of memory: {error}", stage=Stage.GENERATE) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ScratchFull(f"scratch disk is full: {error.strerror}", stage=Stage.ENCODE) from error
