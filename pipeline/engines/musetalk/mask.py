@@ -1,0 +1,171 @@
+"""Where the painted mouth may show: from a face's regions to a soft mask.
+
+The original parses the face into 19 classes with BiSeNet on a 512 px picture of the blending
+square; here the same classes come from the mesh (`contour.py`), and the same rule turns them into
+a mask: the skin grown downwards over the chin, thinned beside it, joined with mouth and lips, cut
+to the box and to the lower half of the square, and blurred.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
+from torch import Tensor
+
+from pipeline.engines.musetalk.boxes import Box, blend_square
+from pipeline.engines.resize import pillow_bicubic
+
+SIDE = 512
+"""Side of the class map, px."""
+SKIN, NOSE, MOUTH, UPPER_LIP, LOWER_LIP, NECK = 1, 10, 11, 12, 13, 14
+"""Classes of CelebAMask-HQ that the rule names."""
+CHEEK_WIDTH = 90
+"""Columns on each side of the middle in which the grown skin is not thinned."""
+UPPER_BOUNDARY = 0.5
+"""Rows of the square above this share stay as they are."""
+BLUR = 0.05
+"""Width of the blur over the width of the square."""
+
+Mode = Literal["jaw", "neck", "raw"]
+
+
+def region_mask(classes: Tensor, mode: Mode = "jaw") -> Tensor:
+    """The hard mask of a class map.
+
+    Args:
+        classes: (512, 512) uint8 class indices.
+        mode: `jaw` is version 1.5's, `raw` version 1's.
+
+    Returns:
+        (512, 512) uint8, 0 or 255.
+    """
+    if mode == "jaw":
+        skin = (_grown_skin(classes == SKIN)) & (classes != NOSE)
+        chosen = skin | _isin(classes, (MOUTH, UPPER_LIP, LOWER_LIP))
+    elif mode == "neck":
+        chosen = _isin(classes, (SKIN, MOUTH, UPPER_LIP, LOWER_LIP, NECK))
+    else:
+        chosen = _isin(classes, (SKIN, MOUTH, UPPER_LIP, LOWER_LIP))
+    return chosen.to(torch.uint8) * 255
+
+
+def blend_mask(region: Tensor, box: Box) -> tuple[Tensor, Tensor]:
+    """The soft mask of one frame in the coordinates of its blending square.
+
+    Args:
+        region: (512, 512) uint8 hard mask of the square.
+        box: the face box in the frame.
+
+    Returns:
+        (S, S) uint8 soft mask and the same before its blur; S is the square's side.
+    """
+    square = blend_square(box)
+    side = square.height
+    whole = pillow_bicubic(region, side, side)
+    hard = torch.zeros_like(whole)
+    top = max(int(side * UPPER_BOUNDARY), box.y0 - square.y0)
+    rows, columns = slice(top, box.y1 - square.y0), slice(box.x0 - square.x0, box.x1 - square.x0)
+    hard[rows, columns] = whole[rows, columns]
+    return gaussian_blur(hard, blur_width(side)), hard
+
+
+def blur_width(side: int) -> int:
+    """Taps of the mask's blur, odd."""
+    return int(BLUR * side // 2 * 2) + 1
+
+
+def gaussian_blur(mask: Tensor, taps: int) -> Tensor:
+    """`cv2.GaussianBlur(mask, (taps, taps), 0)` of an 8-bit picture, to the byte.
+
+    OpenCV blurs 8-bit pictures with weights of 8 fractional bits whose rounding error is carried
+    to the next weight; all sums stay below 2^24, so float32 holds them exactly.
+    Source: OpenCV `modules/imgproc/src/smooth.dispatch.cpp`.
+
+    Args:
+        mask: (H, W) uint8, each side longer than taps / 2.
+        taps: odd.
+    """
+    if taps == 1:
+        return mask.clone()
+    weight = _blur_weights(taps).to(mask.device)
+    edge = taps // 2
+    x = F.pad(mask[None, None].to(torch.float32), (edge, edge, edge, edge), mode="reflect")
+    x = F.conv2d(F.conv2d(x, weight.reshape(1, 1, 1, -1)), weight.reshape(1, 1, -1, 1))
+    return ((x[0, 0] + 32768.0) / 65536.0).floor().to(torch.uint8)
+
+
+def _isin(classes: Tensor, chosen: tuple[int, ...]) -> Tensor:
+    return torch.isin(classes, torch.tensor(chosen, dtype=classes.dtype, device=classes.device))
+
+
+def _grown_skin(skin: Tensor) -> Tensor:
+    """Skin grown by a cone that points up, thinned beside the chin. (512, 512) bool."""
+    grown = _dilate(skin, cone_kernel())
+    thin = ~_dilate(~grown, cheek_kernel(), outside=False)
+    thin = ~_dilate(~thin, cheek_kernel(), outside=False)
+    return torch.where(cheek_columns().to(skin.device), thin, grown)
+
+
+def _dilate(area: Tensor, kernel: Tensor, outside: bool = False) -> Tensor:
+    """Binary dilation around the kernel's middle; beyond the edge lies `outside`."""
+    high, wide = kernel.shape[0] // 2, kernel.shape[1] // 2
+    x = F.pad(area[None, None].to(torch.float32), (wide, wide, high, high), value=float(outside))
+    return F.conv2d(x, kernel[None, None].to(area.device, torch.float32))[0, 0] > 0.5
+
+
+@lru_cache
+def cone_kernel() -> Tensor:
+    """(33, 33) 0/1: a cone of 21 rows that widens to 21 columns, then a tail of 12 rows."""
+    kernel = torch.zeros(33, 33, dtype=torch.uint8)
+    for row in range(10, 33):
+        reach = min(row, 20) - 10
+        kernel[row, 16 - reach : 16 + reach + 1] = 1
+    return kernel
+
+
+@lru_cache
+def cheek_kernel() -> Tensor:
+    """(3, 35) 0/1: OpenCV's ellipse of that size, a line with one point above and below."""
+    kernel = torch.zeros(3, 35, dtype=torch.uint8)
+    kernel[1] = 1
+    kernel[:, 17] = 1
+    return kernel
+
+
+@lru_cache
+def cheek_columns() -> Tensor:
+    """(512,) bool: columns in which the grown skin is thinned. OpenCV's rectangles are closed."""
+    column = torch.arange(SIDE)
+    return (column <= SIDE // 2 - CHEEK_WIDTH) | (column >= SIDE // 2 + CHEEK_WIDTH)
+
+
+@lru_cache
+def _blur_weights(taps: int) -> Tensor:
+    """(taps,) float32 whole numbers that sum to 256."""
+    real = _gaussian(taps)
+    out = np.zeros(taps)
+    carried = 0.0
+    for i in range(taps // 2):
+        wanted = real[i] * 256.0 + carried
+        out[i] = out[taps - 1 - i] = np.rint(wanted)
+        carried = wanted - out[i]
+    out[taps // 2] = 256.0 - out.sum()
+    return torch.from_numpy(out.astype(np.float32))
+
+
+def _gaussian(taps: int) -> list[float]:
+    """OpenCV's kernel for sigma = 0: a table for small ones, else sigma from the width."""
+    table = {
+        3: [0.25, 0.5, 0.25],
+        5: [0.0625, 0.25, 0.375, 0.25, 0.0625],
+        7: [0.03125, 0.109375, 0.21875, 0.28125, 0.21875, 0.109375, 0.03125],
+    }
+    if taps in table:
+        return table[taps]
+    sigma = 0.3 * ((taps - 1) * 0.5 - 1) + 0.8
+    value = [float(np.exp(-((i - (taps - 1) / 2) ** 2) / (2 * sigma * sigma))) for i in range(taps)]
+    return [v / sum(value) for v in value]

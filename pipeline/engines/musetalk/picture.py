@@ -1,0 +1,85 @@
+"""Pictures on their way into the autoencoder and out of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pipeline.engines.musetalk.boxes import Box
+from pipeline.engines.resize import opencv_lanczos4
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, AutoencoderTiny
+
+SIDE = 256
+"""Side of the picture that the networks see, px."""
+
+
+def crop(frame: Tensor, box: Box) -> Tensor:
+    """The face box as the network's picture.
+
+    Args:
+        frame: (3, H, W) uint8.
+        box: inside the frame.
+
+    Returns:
+        (3, 256, 256) uint8.
+    """
+    return opencv_lanczos4(frame[:, box.y0 : box.y1, box.x0 : box.x1], SIDE, SIDE)
+
+
+def normalised(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """The masked and the full picture, -1 to 1; the lower half of the masked one is black.
+
+    Args:
+        pictures: (B, 3, 256, 256) uint8 RGB.
+
+    Returns:
+        Two (B, 3, 256, 256) float32.
+    """
+    unit = pictures.to(torch.float32) / 255.0
+    masked = unit.clone()
+    masked[..., SIDE // 2 :, :] = 0.0
+    return (masked - 0.5) / 0.5, (unit - 0.5) / 0.5
+
+
+@torch.inference_mode()
+def encode(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
+    """The UNet's picture input: latents of the masked picture, then of the full one.
+
+    The mode of the posterior is taken, not a sample of it: the same picture gives the same latents.
+
+    Args:
+        vae: the full autoencoder.
+        pictures: (B, 3, 256, 256) uint8 RGB.
+
+    Returns:
+        (B, 8, 32, 32) in the autoencoder's dtype.
+    """
+    x = torch.cat(normalised(pictures)).to(vae.device, vae.dtype)
+    latents = vae.encode(x).latent_dist.mode() * vae.config.scaling_factor
+    return torch.cat(latents.chunk(2), dim=1)
+
+
+@torch.inference_mode()
+def decode(vae: AutoencoderKL | AutoencoderTiny, latents: Tensor) -> Tensor:
+    """Pictures of the UNet's output latents, from either decoder.
+
+    Args:
+        vae: the full autoencoder, whose latents are scaled by 0.18215, or the tiny one, which
+            takes the UNet's latents as they are (its scaling factor is 1).
+        latents: (B, 4, 32, 32).
+
+    Returns:
+        (B, 3, 256, 256) uint8 RGB, rounded half to even.
+    """
+    x = latents.to(vae.device, vae.dtype) / vae.config.scaling_factor
+    return to_bytes(vae.decode(x).sample)
+
+
+def to_bytes(pictures: Tensor) -> Tensor:
+    """Pictures of -1 to 1 as 8-bit ones."""
+    unit = (pictures.to(torch.float32) / 2 + 0.5).clamp(0, 1)
+    return (unit * 255).round().to(torch.uint8)
