@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.engines.musetalk.blend import mix, paste
+from pipeline.engines.musetalk.boxes import Box, blend_square
+from pipeline.engines.musetalk.mask import (
+    NECK,
+    NOSE,
+    SIDE,
+    SKIN,
+    UPPER_LIP,
+    blend_mask,
+    region_mask,
+)
+
+
+def _classes() -> torch.Tensor:
+    """A face of skin with a nose and lips, on nothing."""
+    y, x = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
+    classes = torch.zeros(SIDE, SIDE, dtype=torch.uint8)
+    classes[((x - 256) / 120) ** 2 + ((y - 250) / 150) ** 2 < 1] = SKIN
+    classes[230:290, 236:276] = NOSE
+    classes[320:345, 216:296] = UPPER_LIP
+    classes[420:] = NECK
+    return classes
+
+
+def test_nose_and_neck_stay_out_of_the_mask_and_lips_are_in() -> None:
+    mask = region_mask(_classes())
+    assert not mask[230:290, 236:276].any()
+    assert (mask[320:345, 216:296] == 255).all()
+    assert not mask[500:].any()
+
+
+def test_skin_grows_below_the_chin_and_not_beside_the_cheeks() -> None:
+    classes = _classes()
+    raw, jaw = region_mask(classes, "raw"), region_mask(classes, "jaw")
+    assert jaw[:, 256].nonzero().max() > raw[:, 256].nonzero().max()
+    row = 250
+    assert jaw[row].nonzero().min() >= raw[row].nonzero().min() - 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    x0=st.integers(-60, 250),
+    y0=st.integers(-40, 150),
+    width=st.integers(16, 200),
+    height=st.integers(16, 200),
+)
+def test_paste_touches_nothing_outside_its_mask(x0: int, y0: int, width: int, height: int) -> None:
+    box = Box(x0, y0, x0 + width, y0 + height)
+    region = torch.full((SIDE, SIDE), 255, dtype=torch.uint8)
+    mask, _ = blend_mask(region, box)
+    frame = torch.randint(0, 256, (3, 240, 300), dtype=torch.uint8)
+    face = torch.randint(0, 256, (3, height, width), dtype=torch.uint8)
+    result = paste(frame, face, box, mask)
+    square = blend_square(box)
+    seen = square.clamped(240, 300)
+    touched = torch.zeros(240, 300, dtype=torch.bool)
+    part = mask[
+        seen.y0 - square.y0 : seen.y1 - square.y0, seen.x0 - square.x0 : seen.x1 - square.x0
+    ]
+    touched[seen.y0 : seen.y1, seen.x0 : seen.x1] = part > 0
+    assert torch.equal(result[:, ~touched], frame[:, ~touched])
+
+
+def test_upper_half_of_the_square_stays_as_it_is() -> None:
+    box = Box(100, 100, 200, 220)
+    _, hard = blend_mask(torch.full((SIDE, SIDE), 255, dtype=torch.uint8), box)
+    assert not hard[: hard.shape[0] // 2].any()
+    assert hard[hard.shape[0] // 2 :].any()
+
+
+@pytest.mark.parametrize("weight", [0, 1, 128, 254, 255])
+def test_mix_is_exact_at_its_ends_and_monotone_between(weight: int) -> None:
+    below, above = torch.arange(256, dtype=torch.uint8), torch.full((256,), 200, dtype=torch.uint8)
+    got = mix(below, above, torch.full((256,), weight, dtype=torch.uint8)).int()
+    want = (below.int() * (255 - weight) + above.int() * weight) / 255
+    assert ((got - want).abs() <= 0.5 + 1e-3).all()
