@@ -124,7 +124,7 @@ def _opencv_taps(source: int, target: int, k: int, closed: bool = False) -> _Tap
             whole = whole.clip(0, source - 1)
         real = np.stack([np.float32(1) - part, part], axis=1)
     else:
-        real = np.stack([_lanczos4(float(x)) for x in part])
+        real = _lanczos4(part)
     weight = np.rint(real * np.float32(1 << _OPENCV_BITS)).astype(np.int64)
     index = whole[:, None] + np.arange(k) - (k // 2 - 1)
     return _Taps(
@@ -132,29 +132,23 @@ def _opencv_taps(source: int, target: int, k: int, closed: bool = False) -> _Tap
     )
 
 
-def _lanczos4(x: float) -> npt.NDArray[np.float32]:
-    """The eight weights at the fraction x, as `interpolateLanczos4` rounds them."""
-    if x < _FLT_EPSILON:
-        middle = np.zeros(8, np.float32)
-        middle[3] = 1.0
-        return middle
+def _lanczos4(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The eight weights at each fraction, (N, 8), rounded where `interpolateLanczos4` rounds."""
     s45 = math.sqrt(0.5)
     turns = [(1, 0), (-s45, -s45), (0, 1), (s45, -s45), (-1, 0), (s45, s45), (0, -1), (-s45, s45)]
-    y0 = -(x + 3) * math.pi * 0.25
-    s0, c0 = math.sin(y0), math.cos(y0)
-    out = np.empty(8, np.float32)
+    y0 = -(x.astype(np.float64) + 3) * math.pi * 0.25
+    s0, c0 = np.sin(y0), np.cos(y0)
+    out = np.empty((len(x), 8), np.float32)
+    total = np.zeros(len(x), np.float32)
     for i, (a, b) in enumerate(turns):
-        away = float(np.float32(x + 3 - i))
-        if abs(away) < 1e-6:
-            out[i] = 1e30
-            continue
-        y = -away * math.pi * 0.25
-        out[i] = (a * s0 + b * c0) / (y * y)
-    total = np.float32(0)
-    for value in out:
-        total = np.float32(total + value)
-    scaled: npt.NDArray[np.float32] = (out * (np.float32(1) / total)).astype(np.float32)
-    return scaled
+        away = (x + np.float32(3 - i)).astype(np.float64)
+        close = np.abs(away) < 1e-6
+        y = np.where(close, 1.0, -away * math.pi * 0.25)
+        out[:, i] = np.where(close, 1e30, (a * s0 + b * c0) / (y * y))
+        total += out[:, i]
+    out *= (np.float32(1) / total)[:, None]
+    out[x < _FLT_EPSILON] = np.eye(8, dtype=np.float32)[3]
+    return out
 
 
 @lru_cache(maxsize=4096)
@@ -163,27 +157,22 @@ def _pillow_taps(source: int, target: int) -> _Taps:
     stretch = max(scale, 1.0)
     support = 2.0 * stretch
     k = math.ceil(support) * 2 + 1
-    index = np.zeros((target, k), np.int64)
-    weight = np.zeros((target, k), np.int64)
-    for n in range(target):
-        centre = (n + 0.5) * scale
-        first = max(int(centre - support + 0.5), 0)
-        count = min(int(centre + support + 0.5), source) - first
-        real = [_cubic((i + first - centre + 0.5) / stretch) for i in range(count)]
-        total = sum(real)
-        index[n, :count] = first + np.arange(count)
-        weight[n, :count] = [_half_away(value / total * (1 << _PILLOW_BITS)) for value in real]
-    return _Taps(torch.from_numpy(index), torch.from_numpy(weight))
+    centre = (np.arange(target) + 0.5) * scale
+    first = np.maximum((centre - support + 0.5).astype(np.int64), 0)
+    end = np.minimum((centre + support + 0.5).astype(np.int64), source)
+    index = first[:, None] + np.arange(k)
+    real = _cubic((index - centre[:, None] + 0.5) / stretch)
+    real[index >= end[:, None]] = 0.0
+    total = np.zeros(target)
+    for i in range(k):  # one after the other, as the library adds them
+        total += real[:, i]
+    fixed = real / total[:, None] * (1 << _PILLOW_BITS)
+    weight = (fixed + np.where(fixed < 0, -0.5, 0.5)).astype(np.int64)
+    return _Taps(torch.from_numpy(index.clip(0, source - 1)), torch.from_numpy(weight))
 
 
-def _cubic(x: float) -> float:
-    a, x = -0.5, abs(x)
-    if x < 1.0:
-        return ((a + 2.0) * x - (a + 3.0)) * x * x + 1
-    if x < 2.0:
-        return (((x - 5) * x + 8) * x - 4) * a
-    return 0.0
-
-
-def _half_away(value: float) -> int:
-    return int(value - 0.5) if value < 0 else int(value + 0.5)
+def _cubic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    a, x = -0.5, np.abs(x)
+    near = ((a + 2.0) * x - (a + 3.0)) * x * x + 1
+    far = (((x - 5) * x + 8) * x - 4) * a
+    return np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from pipeline.engines.musetalk.boxes import Box, blend_square
+from pipeline.engines.planes import mix
 
 
 def paste(frame: Tensor, face: Tensor, box: Box, mask: Tensor) -> Tensor:
@@ -35,16 +35,3 @@ def paste(frame: Tensor, face: Tensor, box: Box, mask: Tensor) -> Tensor:
     out = frame.clone()
     out[window] = mix(frame[window], patch[window], weight)
     return out
-
-
-def mix(below: Tensor, above: Tensor, weight: Tensor) -> Tensor:
-    """`below` where the weight is 0, `above` where it is 255; Pillow's rounding between.
-
-    Args:
-        below: (..., H, W) uint8.
-        above: (..., H, W) uint8.
-        weight: (H, W) uint8.
-    """
-    w = weight.to(torch.int32)
-    total = below.to(torch.int32) * (255 - w) + above.to(torch.int32) * w + 128
-    return ((total + (total >> 8)) >> 8).to(torch.uint8)

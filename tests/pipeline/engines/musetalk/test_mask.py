@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.engines.musetalk.blend import mix, paste
+from pipeline.engines.musetalk.blend import paste
 from pipeline.engines.musetalk.boxes import Box, blend_square
 from pipeline.engines.musetalk.mask import (
     NECK,
@@ -73,11 +72,3 @@ def test_upper_half_of_the_square_stays_as_it_is() -> None:
     _, hard = blend_mask(torch.full((SIDE, SIDE), 255, dtype=torch.uint8), box)
     assert not hard[: hard.shape[0] // 2].any()
     assert hard[hard.shape[0] // 2 :].any()
-
-
-@pytest.mark.parametrize("weight", [0, 1, 128, 254, 255])
-def test_mix_is_exact_at_its_ends_and_monotone_between(weight: int) -> None:
-    below, above = torch.arange(256, dtype=torch.uint8), torch.full((256,), 200, dtype=torch.uint8)
-    got = mix(below, above, torch.full((256,), weight, dtype=torch.uint8)).int()
-    want = (below.int() * (255 - weight) + above.int() * weight) / 255
-    assert ((got - want).abs() <= 0.5 + 1e-3).all()

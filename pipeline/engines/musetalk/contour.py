@@ -1,0 +1,75 @@
+"""Regions of a face from its mesh: what a face parser would say, without one.
+
+Of the parser's classes the mask rule uses skin, nose, mouth and lips. Their outlines run along
+known points of the 478-point mesh, so the map is drawn instead of guessed: it cannot flicker by
+itself, and hair or a hand never enters it by mistake of a classifier.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipeline.engines.musetalk.boxes import Box
+from pipeline.engines.musetalk.mask import NOSE, SIDE, SKIN, UPPER_LIP
+
+# Outlines in order around the region; points of MediaPipe's face mesh.
+# fmt: off
+FACE = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)
+NOSE_OUTLINE = (
+    168, 417, 465, 412, 399, 437, 355, 429, 279, 358, 327, 326,
+    2, 97, 98, 129, 49, 209, 126, 217, 174, 188, 245, 193,
+)
+LIPS = (
+    61, 146, 91, 181, 84, 17, 314, 405, 321, 375,
+    291, 409, 270, 269, 267, 0, 37, 39, 40, 185,
+)
+# fmt: on
+
+
+def class_map(mesh: Tensor, square: Box) -> Tensor:
+    """The face's regions in the coordinates of its blending square.
+
+    Args:
+        mesh: (478, 2 or 3) points, pixels of the frame.
+        square: the blending square in the frame.
+
+    Returns:
+        (512, 512) uint8 of 0, SKIN, NOSE and UPPER_LIP (which stands for the whole mouth).
+    """
+    origin = torch.tensor([square.x0, square.y0], dtype=torch.float32, device=mesh.device)
+    # A pixel's centre lies at integer coordinates, and the square is cut at pixel edges.
+    points = (mesh[:, :2].float() - origin + 0.5) * (SIDE / square.height) - 0.5
+    classes = torch.zeros(SIDE, SIDE, dtype=torch.uint8, device=mesh.device)
+    for outline, value in ((FACE, SKIN), (NOSE_OUTLINE, NOSE), (LIPS, UPPER_LIP)):
+        index = torch.tensor(outline, device=mesh.device)
+        classes[polygon(points.index_select(0, index), SIDE, SIDE)] = value
+    return classes
+
+
+def polygon(points: Tensor, height: int, width: int) -> Tensor:
+    """Fill a polygon, even-odd: pixels whose centre lies inside.
+
+    For every row the crossings of the edges are counted per column; the running sum of a row is
+    odd inside. No loop over rows or edges, so it runs on any device.
+
+    Args:
+        points: (N, 2) corners in order, (x, y).
+        height: rows of the picture.
+        width: columns of the picture.
+
+    Returns:
+        (height, width) bool.
+    """
+    ax, ay = points.unbind(1)
+    bx, by = points.roll(-1, 0).unbind(1)
+    rows = torch.arange(height, dtype=points.dtype, device=points.device).unsqueeze(1)
+    crosses = (ay <= rows) != (by <= rows)  # (height, N)
+    slope = (bx - ax) / torch.where(by == ay, torch.ones_like(by), by - ay)
+    column = torch.ceil(ax + (rows - ay) * slope).clamp(0, width).long()
+    count = torch.zeros(height, width + 1, dtype=torch.int32, device=points.device)
+    count.scatter_add_(1, column, crosses.to(torch.int32))
+    return count[:, :width].cumsum(1) % 2 == 1

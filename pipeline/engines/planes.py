@@ -1,0 +1,159 @@
+"""Between the planes of a frame and the RGB pictures that networks see.
+
+Only a window around the face is converted. What comes back is mixed into the planes by a mask;
+where the mask is zero, no sample changes.
+
+Chroma is sited as in H.264's default: on the left luma column of each pair, between its two rows
+(ITU-T H.264 annex E, chroma_sample_loc_type 0). Matrices: ITU-T H.273 table 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
+from torch import Tensor
+
+from pipeline.types import Color, Frame
+
+_WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114)}
+_WEIGHTS |= {7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
+_BT709 = _WEIGHTS[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Half-open rectangle inside a frame, whole pixels."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    def even(self) -> Window:
+        """The smallest rectangle around it that cuts chroma samples nowhere."""
+        return Window(
+            self.x0 // 2 * 2, self.y0 // 2 * 2, -(-self.x1 // 2) * 2, -(-self.y1 // 2) * 2
+        )
+
+
+def read_rgb(frame: Frame, window: Window, color: Color, device: str = "cpu") -> Tensor:
+    """A window of a frame as RGB.
+
+    Args:
+        frame: the frame.
+        window: inside the frame.
+        color: how its planes are to be read.
+        device: where the picture goes; the planes travel as 8-bit samples.
+
+    Returns:
+        (3, H, W) uint8.
+    """
+    y = frame.y[window.y0 : window.y1, window.x0 : window.x1].to(device).float()
+    u, v = (_upsampled(plane, window, device) for plane in (frame.u, frame.v))
+    kr, kb = _WEIGHTS.get(color.matrix, _BT709)
+    if color.full_range:
+        luma, cb, cr = y, u - 128.0, v - 128.0
+    else:
+        luma = (y - 16.0) * (255 / 219)
+        cb, cr = (u - 128.0) * (255 / 224), (v - 128.0) * (255 / 224)
+    red = luma + 2 * (1 - kr) * cr
+    blue = luma + 2 * (1 - kb) * cb
+    green = (luma - kr * red - kb * blue) / (1 - kr - kb)
+    return torch.stack([red, green, blue]).round().clamp(0, 255).to(torch.uint8)
+
+
+def write_rgb(frame: Frame, rgb: Tensor, weight: Tensor, window: Window, color: Color) -> Frame:
+    """Mix an RGB picture into a frame.
+
+    Args:
+        frame: the frame; stays as it is.
+        rgb: (3, H, W) uint8 of the window's size.
+        weight: (H, W) uint8, 0 keeps the frame's sample, 255 takes the picture's.
+        window: inside the frame.
+        color: how the planes are to be read.
+
+    Returns:
+        A new frame. A luma sample with weight 0, and a chroma sample whose four luma samples have
+        weight 0, are bit-identical.
+    """
+    outer = window.even()
+    edge = (window.x0 - outer.x0, outer.x1 - window.x1, window.y0 - outer.y0, outer.y1 - window.y1)
+    picture = F.pad(rgb.float().unsqueeze(0), edge, mode="replicate")[0]
+    soft = F.pad(weight, edge)
+    planes = [
+        plane.round().clamp(0, 255).to(torch.uint8).cpu() for plane in _planes(picture, color)
+    ]
+    pairs = soft.to(torch.int32).reshape(soft.shape[0] // 2, 2, soft.shape[1] // 2, 2)
+    soft_chroma = ((pairs.sum(dim=(1, 3)) + 2) // 4).cpu()
+    half = Window(outer.x0 // 2, outer.y0 // 2, outer.x1 // 2, outer.y1 // 2)
+    return replace(
+        frame,
+        y=_mixed(frame.y, planes[0], soft.cpu(), outer),
+        u=_mixed(frame.u, planes[1], soft_chroma, half),
+        v=_mixed(frame.v, planes[2], soft_chroma, half),
+    )
+
+
+def mix(below: Tensor, above: Tensor, weight: Tensor) -> Tensor:
+    """`below` where the weight is 0, `above` where it is 255; Pillow's rounding between.
+
+    Args:
+        below: (..., H, W) uint8.
+        above: (..., H, W) uint8.
+        weight: (H, W), 0 to 255.
+    """
+    w = weight.to(torch.int32)
+    total = below.to(torch.int32) * (255 - w) + above.to(torch.int32) * w + 128
+    return ((total + (total >> 8)) >> 8).to(torch.uint8)
+
+
+def _mixed(plane: Tensor, above: Tensor, weight: Tensor, window: Window) -> Tensor:
+    out = plane.clone()
+    inside = out[window.y0 : window.y1, window.x0 : window.x1]
+    inside.copy_(mix(inside, above, weight))
+    return out
+
+
+def _planes(rgb: Tensor, color: Color) -> tuple[Tensor, Tensor, Tensor]:
+    """(3, H, W) float RGB of an even window as Y (H, W), U and V (H/2, W/2), float."""
+    kr, kb = _WEIGHTS.get(color.matrix, _BT709)
+    red, green, blue = rgb
+    luma = kr * red + (1 - kr - kb) * green + kb * blue
+    cb, cr = (blue - luma) / (2 * (1 - kb)), (red - luma) / (2 * (1 - kr))
+    if color.full_range:
+        return luma, _downsampled(cb) + 128.0, _downsampled(cr) + 128.0
+    scale = 224 / 255
+    return (
+        luma * (219 / 255) + 16.0,
+        _downsampled(cb) * scale + 128.0,
+        _downsampled(cr) * scale + 128.0,
+    )
+
+
+def _upsampled(plane: Tensor, window: Window, device: str) -> Tensor:
+    """A window's chroma at luma size, float; the plane's edge is repeated."""
+    high, wide = plane.shape
+    rows = torch.arange(window.y0, window.y1)
+    columns = torch.arange(window.x0, window.x1)
+    upper, left = torch.div(rows - 1, 2, rounding_mode="floor"), columns // 2
+    down = torch.where(rows % 2 == 1, 0.25, 0.75).unsqueeze(1).to(device)
+    right = (0.5 * (columns % 2)).to(device)
+    first, last = int(upper[0].clamp(0)), min(int(upper[-1]) + 2, high)
+    begin, end = int(left[0]), min(int(left[-1]) + 2, wide)
+    part = plane[first:last, begin:end].to(device).float()
+    high, wide = part.shape
+    a = part[(upper - first).clamp(0, high - 1)]
+    b = part[(upper - first + 1).clamp(0, high - 1)]
+    lines = a * (1 - down) + b * down
+    west = lines[:, (left - begin).clamp(0, wide - 1)]
+    east = lines[:, (left - begin + 1).clamp(0, wide - 1)]
+    return west * (1 - right) + east * right
+
+
+def _downsampled(full: Tensor) -> Tensor:
+    """(H, W) to (H/2, W/2): 1-2-1 across the left column of each pair, mean of its rows."""
+    wide = F.pad(full[None, None], (1, 1, 0, 0), mode="replicate")[0, 0]
+    across = (wide[:, 0:-2:2] + 2 * wide[:, 1:-1:2] + wide[:, 2::2]) / 4
+    return (across[0::2] + across[1::2]) / 2
