@@ -1,4 +1,4 @@
-"""Identities, derived and never drawn, so that every replica and every replay finds the same ones."""
+"""Identities, derived and never drawn: every replica and every replay finds the same ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def record_job_id(topic: str, partition: int, offset: int) -> str:
 def choose_job_id(
     request: RenderRequest, ce_id: str | None, topic: str, partition: int, offset: int
 ) -> str:
-    """`job_id` of the request, else a `ce_id` that is valid as one, else one of the record's place."""
+    """`job_id` of the request, else a `ce_id` valid as one, else one of the record's place."""
     if request.job_id is not None:
         return request.job_id
     if ce_id is not None and re.fullmatch(JOB_ID_PATTERN.strip("^$"), ce_id):

@@ -1,4 +1,4 @@
-"""The objects beside a result: the manifest (the commit point) and the attempt marker (the lease)."""
+"""The objects beside a result: the manifest (commit point) and the attempt marker (lease)."""
 
 from __future__ import annotations
 

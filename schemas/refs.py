@@ -132,7 +132,7 @@ def parse_object(url: str) -> ObjectRef:
 
 
 def file_suffix(ref: Ref) -> str:
-    """The lower-case suffix of the file's name ('.wav'), or '' where there is none worth keeping."""
+    """The lower-case suffix of the file's name ('.wav'), or '' where none is worth keeping."""
     name = ref.key if isinstance(ref, ObjectRef) else unquote(urlsplit(ref.url).path)
     match = re.search(r"\.[A-Za-z0-9]{1,8}$", name)
     return match.group(0).lower() if match else ""

@@ -73,7 +73,7 @@ def _check_fps(value: str) -> str:
 
 FpsStr = Annotated[
     str,
-    BeforeValidator(_rational),
+    BeforeValidator(_rational, json_schema_input_type=str | int | float),
     AfterValidator(_check_fps),
     Field(max_length=32, examples=["25"]),
 ]
@@ -83,7 +83,7 @@ _KNOWN_RATES = [Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)]
 
 
 def exact_fps(text: str) -> Fraction:
-    """The exact rate of `FpsStr`. 29.97 and its kin mean 30000/1001, as broadcast (SMPTE) has it."""
+    """The exact rate of `FpsStr`; 29.97 and its kin mean 30000/1001, as SMPTE has it."""
     rate = Fraction(text).limit_denominator(100_000)
     for known in _KNOWN_RATES:
         if abs(rate - known) < Fraction(1, 200):
