@@ -7,19 +7,15 @@ Two published habits are handled: the autoencoder's attention layers carry their
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pipeline.engines.checkpoint import check_names, read_checkpoint
 from pipeline.engines.musetalk.networks import build_tiny, build_unet, build_vae, build_whisper
-from pipeline.errors import WeightsMissing
-from schemas.codes import Stage
 
 Build = Callable[[], nn.Module]
 
@@ -33,9 +29,6 @@ BUILDERS: dict[str, Build] = {
 
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _OLD_NAME = re.compile(r"(\.attentions\.\d+\.)(query|key|value|proj_attn)(\.(?:weight|bias))$")
-_SHOWN = 3
-_ZIP, _PICKLE = b"PK\x03\x04", b"\x80\x02\x8a\n"
-"""How torch archives begin since version 1.6, and before; only the first can be mapped."""
 
 
 def convert(
@@ -56,29 +49,6 @@ def convert(
     tensors = current_names(network, read_checkpoint(source), shape)
     check_names(network, tensors, shape)
     save_file({key: value.contiguous() for key, value in tensors.items()}, target)
-
-
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Tensors of a file, without executing anything that is in it.
-
-    Raises:
-        WeightsMissing: neither safetensors nor a torch archive of tensors.
-    """
-    try:
-        with path.open("rb") as file:
-            magic = file.read(4)
-        if magic not in (_ZIP, _PICKLE):
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=magic == _ZIP)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsMissing(
-            f"{path.name} is no readable checkpoint: {reason}", stage=Stage.GENERATE
-        ) from error
-    nested = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
-    if not isinstance(nested, dict) or not all(isinstance(v, Tensor) for v in nested.values()):
-        raise WeightsMissing(f"{path.name} does not hold tensors by name", stage=Stage.GENERATE)
-    return {str(key).removeprefix("module."): value for key, value in nested.items()}
 
 
 def current_names(
@@ -102,28 +72,6 @@ def current_names(
         old_convolution = name in wanted and value.ndim == 4 and wanted[name].ndim == 2
         out[name] = value[:, :, 0, 0] if old_convolution else value
     return out
-
-
-def check_names(network: str, tensors: Mapping[str, Tensor], shape: nn.Module) -> None:
-    """Refuse what does not fit, by name.
-
-    Raises:
-        WeightsMissing: a tensor is missing or unknown, or a shape differs.
-    """
-    wanted = {key: tuple(value.shape) for key, value in shape.state_dict().items()}
-    got = {key: tuple(value.shape) for key, value in tensors.items()}
-    if wanted == got:
-        return
-    missing, unknown = sorted(wanted.keys() - got), sorted(got.keys() - wanted)
-    wrong = sorted(key for key in wanted.keys() & got if wanted[key] != got[key])
-    facts = [
-        f"{len(keys)} {what} ({', '.join(keys[:_SHOWN])})"
-        for what, keys in (("missing", missing), ("unknown", unknown), ("of another shape", wrong))
-        if keys
-    ]
-    raise WeightsMissing(
-        f"this is no checkpoint of {network}: tensors {'; '.join(facts)}", stage=Stage.GENERATE
-    )
 
 
 def _encoder_only(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.engines.musetalk.boxes import Box
-from pipeline.engines.musetalk.mask import NOSE, SIDE, SKIN, UPPER_LIP
+from pipeline.engines.musetalk.boxes import Box, blend_square
+from pipeline.engines.musetalk.mask import NOSE, SIDE, SKIN, UPPER_LIP, blend_mask, region_mask
 
 # Outlines in order around the region; points of MediaPipe's face mesh.
 # fmt: off
@@ -48,6 +48,21 @@ def class_map(mesh: Tensor, square: Box) -> Tensor:
         index = torch.tensor(outline, device=mesh.device)
         classes[polygon(points.index_select(0, index), SIDE, SIDE)] = value
     return classes
+
+
+def soft_mask(mesh: Tensor, box: Box) -> Tensor:
+    """The soft mask of a face inside its box.
+
+    Args:
+        mesh: (478, 2) pixels of the frame.
+        box: the face box, inside the frame.
+
+    Returns:
+        (box height, box width) uint8.
+    """
+    square = blend_square(box)
+    soft, _ = blend_mask(region_mask(class_map(mesh, square)), box)
+    return soft[box.y0 - square.y0 : box.y1 - square.y0, box.x0 - square.x0 : box.x1 - square.x0]
 
 
 def polygon(points: Tensor, height: int, width: int) -> Tensor:

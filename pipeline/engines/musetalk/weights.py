@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pipeline import weights_hub
-from pipeline.engines.musetalk.checkpoint import BUILDERS, Build, check_names, convert
+from pipeline.engines.checkpoint import check_names
+from pipeline.engines.musetalk.checkpoint import BUILDERS, Build, convert
 from pipeline.engines.musetalk.networks import Networks, load_into
 from pipeline.hub_fetch import OnBytes
 from pipeline.weights_hub import Announce, Finding, HubManifest, Installed

@@ -10,16 +10,17 @@ from pipeline.engines.musetalk.networks import Networks, load_into
 from tests.parity.rule import weights_for
 
 SALT = "tiny"
-WIDTH = 64
+WIDTH = 32
 
-UNET = {**networks.UNET, "block_out_channels": (32, 32, 64, 64), "cross_attention_dim": WIDTH}
-UNET |= {"layers_per_block": 1}
-VAE = {**networks.VAE, "block_out_channels": (32, 32, 32, 32), "layers_per_block": 1}
-WHISPER = {**networks.WHISPER, "d_model": WIDTH, "encoder_ffn_dim": 64}
+UNET = {**networks.UNET, "block_out_channels": (16, 16, 32, 32), "cross_attention_dim": WIDTH}
+UNET |= {"layers_per_block": 1, "norm_num_groups": 8}
+VAE = {**networks.VAE, "block_out_channels": (8, 8, 8, 8), "layers_per_block": 1}
+VAE |= {"norm_num_groups": 4}
+WHISPER = {**networks.WHISPER, "d_model": WIDTH, "encoder_ffn_dim": 32}
 WHISPER |= {"encoder_attention_heads": 4}
 TAESD = {
-    "encoder_block_out_channels": (16, 16, 16, 16),
-    "decoder_block_out_channels": (16, 16, 16, 16),
+    "encoder_block_out_channels": (8, 8, 8, 8),
+    "decoder_block_out_channels": (8, 8, 8, 8),
     "num_encoder_blocks": (1, 1, 1, 1),
     "num_decoder_blocks": (1, 1, 1, 1),
 }

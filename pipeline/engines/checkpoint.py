@@ -1,0 +1,64 @@
+"""Checkpoints from elsewhere: read without executing anything, and compared name by name."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from pipeline.errors import WeightsMissing
+from schemas.codes import Stage
+
+_SHOWN = 3
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80\x02\x8a\n"
+"""How torch archives begin since version 1.6, and before; only the first can be mapped."""
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Tensors of a file, without executing anything that is in it.
+
+    Raises:
+        WeightsMissing: neither safetensors nor a torch archive of tensors.
+    """
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+        if magic not in (_ZIP, _PICKLE):
+            return load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=magic == _ZIP)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsMissing(
+            f"{path.name} is no readable checkpoint: {reason}", stage=Stage.GENERATE
+        ) from error
+    nested = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
+    if not isinstance(nested, dict) or not all(isinstance(v, Tensor) for v in nested.values()):
+        raise WeightsMissing(f"{path.name} does not hold tensors by name", stage=Stage.GENERATE)
+    return {str(key).removeprefix("module."): value for key, value in nested.items()}
+
+
+def check_names(network: str, tensors: Mapping[str, Tensor], shape: nn.Module) -> None:
+    """Refuse what does not fit, by name.
+
+    Raises:
+        WeightsMissing: a tensor is missing or unknown, or a shape differs.
+    """
+    wanted = {key: tuple(value.shape) for key, value in shape.state_dict().items()}
+    got = {key: tuple(value.shape) for key, value in tensors.items()}
+    if wanted == got:
+        return
+    missing, unknown = sorted(wanted.keys() - got), sorted(got.keys() - wanted)
+    wrong = sorted(key for key in wanted.keys() & got if wanted[key] != got[key])
+    facts = [
+        f"{len(keys)} {what} ({', '.join(keys[:_SHOWN])})"
+        for what, keys in (("missing", missing), ("unknown", unknown), ("of another shape", wrong))
+        if keys
+    ]
+    raise WeightsMissing(
+        f"this is no checkpoint of {network}: tensors {'; '.join(facts)}", stage=Stage.GENERATE
+    )

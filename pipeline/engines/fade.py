@@ -1,0 +1,57 @@
+"""Frames without a usable face pass through; around them the painted mouth fades in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from schemas.render import Span
+
+FADE_FRAMES = 4
+"""Output frames over which the painted mouth appears and disappears."""
+
+Kind = Literal["no_face", "profile", "small_face", "occluded"]
+
+
+def strength(output: int, frames: int, present: Callable[[int], bool]) -> float:
+    """How much of the painted mouth an output frame shows.
+
+    Args:
+        output: its number.
+        frames: output frames of the job.
+        present: whether an output frame has a usable face.
+
+    Returns:
+        0 without a face, rising to 1 over `FADE_FRAMES` frames next to such frames.
+    """
+    if not present(output):
+        return 0.0
+    for away in range(1, FADE_FRAMES + 1):
+        for other in (output - away, output + away):
+            if 0 <= other < frames and not present(other):
+                return away / (FADE_FRAMES + 1)
+    return 1.0
+
+
+class SpanLog:
+    """Collects stretches of output frames that passed through."""
+
+    def __init__(self) -> None:
+        self._spans: list[Span] = []
+
+    def add(self, output: int, kind: Kind) -> None:
+        """Note one output frame; frames come in ascending order."""
+        last = self._spans[-1] if self._spans else None
+        if last is not None and last.end_frame == output and last.kind == kind:
+            self._spans[-1] = last.model_copy(update={"end_frame": output + 1})
+        else:
+            self._spans.append(Span(kind=kind, start_frame=output, end_frame=output + 1))
+
+    def spans(self) -> list[Span]:
+        """What was collected, in order."""
+        return list(self._spans)
+
+    @property
+    def frames(self) -> int:
+        """How many frames passed through."""
+        return sum(span.end_frame - span.start_frame for span in self._spans)

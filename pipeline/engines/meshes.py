@@ -1,0 +1,50 @@
+"""The part of a face track that the neural engines read, in one place."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from pipeline.engines.fade import Kind
+
+
+class MeshTrack(Protocol):
+    """A tracked face; `pipeline.faces.track.FaceTrack` is one."""
+
+    @property
+    def points(self) -> Tensor:
+        """(N, 478, 2 or 3) mesh points in pixels, one row per grid frame."""
+        ...
+
+    @property
+    def usable(self) -> Tensor:
+        """(N,) bool: a face is there, large enough, and not in profile."""
+        ...
+
+
+def length(track: MeshTrack) -> int:
+    """Grid frames that were tracked."""
+    return int(track.usable.shape[0])
+
+
+def mesh_at(track: MeshTrack, index: int) -> Tensor | None:
+    """The face mesh of a grid frame.
+
+    Args:
+        track: the tracked face.
+        index: grid frame; beyond the track's end there is no face.
+
+    Returns:
+        (478, 2) points in pixels, or None where no usable face is.
+    """
+    if not 0 <= index < length(track) or not bool(track.usable[index]):
+        return None
+    return track.points[index, :, :2]
+
+
+def why_not(track: MeshTrack, index: int) -> Kind:
+    """Why a grid frame has no face to paint, as the track says, else `no_face`."""
+    reason = getattr(track, "reason", None)
+    found: Kind | None = reason(index) if callable(reason) else None
+    return found or "no_face"
