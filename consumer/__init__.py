@@ -1,1 +1,1 @@
-"""The service: Kafka in and out, the object store, the worker processes, HTTP and the command line."""
+"""The service: Kafka in and out, the store, the worker processes, HTTP and the command line."""

@@ -60,6 +60,13 @@ def spec() -> Path:
     return folder
 
 
+def need(vectors: dict[str, Array], *keys: str) -> None:
+    """Skip aloud when this set does not hold what a test compares with."""
+    missing = [key for key in keys if key not in vectors]
+    if missing:
+        pytest.skip(f"this set of golden vectors has no {', '.join(missing)}")
+
+
 def fps_of(label: str) -> Fraction:
     """The exact rate that a label such as 25, 29.97 or 30000_1001 names."""
     return Fraction(label.replace("_", "/"))

@@ -16,7 +16,7 @@ from pipeline.engines.wav2lip.mel import WINDOW, mel_spectrogram, window_starts
 from pipeline.engines.wav2lip.network import VARIANTS, Wav2Lip
 from pipeline.engines.wav2lip.picture import fitted, network_input
 from tests.parity.compare import Array, close, equal, thinned, within
-from tests.parity.conftest import Npz, fps_of
+from tests.parity.conftest import Npz, fps_of, need
 from tests.parity.rule import weights_for
 
 pytestmark = pytest.mark.parity
@@ -38,6 +38,7 @@ def test_mel_matches(npz: Npz) -> None:
 
 def test_mel_reflects_at_loud_edges(npz: Npz) -> None:
     vectors = npz("wav2lip_audio")
+    need(vectors, "slice_start_stop", "mel_slice")
     start, stop = vectors["slice_start_stop"]
     got = mel_spectrogram(_wave(vectors["pcm_0"][start:stop]))
     close("wav2lip mel_slice", got, vectors["mel_slice"], 1e-5)
@@ -80,6 +81,7 @@ def test_every_frame_to_the_end_of_the_sound_has_a_window(npz: Npz) -> None:
 def test_resampling_matches_soxr_hq(npz: Npz) -> None:
     soxr = pytest.importorskip("soxr", reason="soxr is not installed: resampling is not compared")
     vectors = npz("wav2lip_audio")
+    need(vectors, "rs_pcm", "rs_sr", "rs_out")
     mono = vectors["rs_pcm"].astype(np.float32).mean(axis=1) / 32768.0
     got = soxr.resample(mono, int(vectors["rs_sr"]), 16000, quality="HQ")
     close("wav2lip rs_out", got, vectors["rs_out"], 1e-5)

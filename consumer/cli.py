@@ -1,0 +1,106 @@
+"""The command `face2face`. Each subcommand is imported only when it is called.
+
+`face2face run` must join its consumer group within a second and a half, so nothing here may import
+torch, numpy, av, rich or the servers of the demo.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from consumer.console import (
+    BAD_INPUT,
+    FAILED,
+    STOPPED,
+    CommandError,
+    install_last_resort,
+    show_error,
+)
+
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("run:run", "Run the service: take requests from Kafka until SIGTERM."),
+    "submit": ("submit:submit", "Upload speech and a reference, send a request, fetch the MP4."),
+    "render": ("media:render", "Render one MP4 from local files, without Kafka and S3."),
+    "inspect": ("media:inspect", "Draw a contact sheet of an MP4 and print its quality figures."),
+    "engines": ("media:engines", "List the engines of this machine."),
+    "weights": ("media:weights", "Pull or verify model files."),
+    "demo": ("demo:demo", "Show the main job end to end on an embedded broker and store."),
+    "dev": ("dev:dev", "Start embedded broker, store and service as a playground."),
+    "topics": ("topics:topics", "Make the topics of deploy/topics.yaml."),
+    "lifecycle": ("lifecycle:lifecycle", "Apply, show or check the bucket's expiry rules."),
+    "replay": ("replay:replay", "Send requests of the past once more."),
+    "doctor": ("doctor:doctor", "Say what this machine has, what is missing and what to do."),
+}
+"""Name → (module:function in consumer.commands, one line of help)."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, and listed without import."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Names in the order of the story."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        """Import one command; None for an unknown name."""
+        if name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[name][0].partition(":")
+        command: click.Command = getattr(import_module(f"consumer.commands.{module}"), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="face2face", prog_name="face2face")
+def cli() -> None:
+    """Speech and a reference video of a face in, a lip-synced MP4 and one Kafka outcome out.
+
+    Exit codes: 0 done; 1 failed; 2 the input, an option or a setting can never work; 130 stopped.
+    Every command takes --json: results on stdout as JSON, everything for people on stderr.
+    """
+
+
+def main() -> None:
+    """Entry point of the console script: one place where errors become output and exit codes."""
+    as_json = "--json" in sys.argv[1:]
+    install_last_resort(as_json)
+    sys.exit(_run(as_json))
+
+
+def _run(as_json: bool) -> int:
+    from consumer.settings import SettingsError
+
+    try:
+        code = cli.main(prog_name="face2face", standalone_mode=False)
+    except click.UsageError as error:
+        return _usage(error, as_json)
+    except click.ClickException as error:
+        error.show()
+        return FAILED
+    except CommandError as error:
+        return show_error(error.error, as_json)
+    except SettingsError as error:
+        facts = CommandError.usage(f"settings that cannot work:\n{error}").error
+        return show_error(facts, as_json)
+    except (click.Abort, KeyboardInterrupt):
+        return STOPPED
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: click.UsageError, as_json: bool) -> int:
+    if as_json:
+        return show_error(CommandError.usage(error.format_message()).error, as_json)
+    error.show()
+    return BAD_INPUT
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""Subcommands on local files: render, inspect, engines, weights. They import the pipeline."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from consumer.console import CommandError, emit, say
+from consumer.options import build_options, render_options
+from schemas.codes import ErrorCode, Stage
+
+if TYPE_CHECKING:
+    from pipeline.types import OnTick, RenderSpec
+    from schemas.render import RenderReport
+
+# libgomp spins by default; on a shared machine that costs more than the work itself. It must be
+# set before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+JSON_FLAG = click.option("--json", "as_json", is_flag=True, help="results as JSON on stdout")
+
+
+@contextmanager
+def _typed_errors() -> Iterator[None]:
+    """Turn the pipeline's errors into the command line's, and SIGTERM into an interrupt."""
+    from pipeline.errors import PipelineError
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except PipelineError as error:
+        raise CommandError(error.error_facts()) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _existing(path: Path, option: str) -> Path:
+    if not path.is_file():
+        raise CommandError.of(
+            ErrorCode.INPUT_NOT_FOUND,
+            Stage.PROBE,
+            f"{option} {str(path)!r} is not a file",
+            option=option,
+            path=str(path),
+        )
+    return path
+
+
+@click.command()
+@click.option("--audio", type=click.Path(path_type=Path), required=True, help="speech")
+@click.option("--video", type=click.Path(path_type=Path), required=True, help="reference: a face")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="MP4 to write")
+@render_options
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N")
+@click.option("--threads", type=click.IntRange(1, 256), default=None, help="processor budget")
+@JSON_FLAG
+def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) -> None:
+    """Render one MP4 from local files, without Kafka and S3.
+
+    With --json exactly one object on stdout: frames, fps, duration_s, width, height, engine,
+    timings_ms, quality, spans …, or {"error": {"code", "stage", "message", "detail"}}.
+    """
+    options = build_options(given)
+    _existing(audio, "--audio")
+    _existing(video, "--video")
+    if output.is_dir():
+        raise CommandError.usage(f"--output {str(output)!r} is a folder; name a file")
+    with _typed_errors(), _scratch(output) as scratch:
+        from pipeline.types import RenderSpec
+
+        spec = RenderSpec(
+            audio=audio,
+            video=video,
+            output=scratch / "output.mp4",
+            scratch=scratch,
+            engine=given["engine"] or "viseme",
+            options=options,
+            device=_device(given["device"]),
+            threads=given["threads"] or os.cpu_count() or 1,
+        )
+        report = _render_with_progress(spec)
+        spec.output.replace(output)
+    if as_json:
+        emit(result(report, output))
+    _summarise(report, output)
+
+
+@contextmanager
+def _scratch(output: Path) -> Iterator[Path]:
+    """A folder beside the output, so that the finished file only needs a rename."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix=".face2face-", dir=output.parent)
+    except OSError as error:
+        raise CommandError.usage(
+            f"cannot write into {str(output.parent)!r}: {error.strerror}"
+        ) from error
+    with folder as path:
+        yield Path(path)
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name != "cpu" and not name.startswith("cuda"):
+        raise CommandError.usage(f"--device {name!r} must be auto, cpu, cuda or cuda:N")
+    if name != "cpu" and not torch.cuda.is_available():
+        raise CommandError.of(
+            ErrorCode.ENGINE_UNAVAILABLE, Stage.PROBE, f"--device {name!r}: torch sees no CUDA"
+        )
+    return name
+
+
+def _render_with_progress(spec: RenderSpec) -> RenderReport:
+    from pipeline.render import render as render_file
+
+    with progress() as on_tick:
+        return render_file(spec, on_tick)
+
+
+@contextmanager
+def progress() -> Iterator[OnTick]:
+    """A bar per stage on stderr where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    from pipeline.types import Tick
+
+    columns = (
+        TextColumn("{task.description:>9}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+    )
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+
+        def on_tick(tick: Tick) -> None:
+            if tick.stage not in tasks:
+                tasks[tick.stage] = bars.add_task(tick.stage, total=tick.total)
+            bars.update(tasks[tick.stage], completed=tick.done, total=tick.total)
+
+        yield on_tick
+
+
+def result(report: RenderReport, output: Path) -> dict[str, Any]:
+    """The stable JSON of `render --json`: the report, with the media facts on top."""
+    import json
+    from fractions import Fraction
+
+    whole: dict[str, Any] = json.loads(report.model_dump_json())
+    media = whole.pop("media")
+    return {
+        "frames": media["frames"],
+        "fps": float(Fraction(media["fps"])),
+        "fps_exact": media["fps"],
+        "duration_s": media["duration_s"],
+        "width": media["width"],
+        "height": media["height"],
+        "engine": whole.pop("engine"),
+        "timings_ms": whole.pop("timings_ms"),
+        "quality": whole.pop("quality"),
+        "spans": whole.pop("spans"),
+        **whole,
+        "video_codec": media["video_codec"],
+        "audio_codec": media["audio_codec"],
+        "audio_rate": media["audio_rate"],
+        "output": str(output),
+    }
+
+
+def _summarise(report: RenderReport, output: Path) -> None:
+    media = report.media
+    total = report.timings_ms.get("total", 0.0) / 1000
+    speed = f", {media.duration_s / total:.2f} × real time" if total else ""
+    say(
+        f"{output}: {media.width}x{media.height}, {media.frames} frames at {media.fps} fps, "
+        f"{media.duration_s:.2f} s by {report.engine.name} on {report.engine.device} "
+        f"in {total:.1f} s{speed}"
+    )
+    for span in report.spans:
+        say(f"  {span.kind}: frames {span.start_frame} to {span.end_frame} pass unchanged")
+    for warning in report.warnings:
+        say(f"  warning: {warning}")
+
+
+@click.command()
+@JSON_FLAG
+def engines(as_json: bool) -> None:
+    """List the engines that can run on this machine."""
+    with _typed_errors():
+        from pipeline.render import engines as available
+
+        found = available()
+    if as_json:
+        emit({"engines": [engine.model_dump(mode="json") for engine in found]})
+        return
+    for engine in found:
+        weights = ", ".join(f"{w.name} {w.revision}" for w in engine.weights) or "no weights"
+        click.echo(
+            f"{engine.name} {engine.version} ({engine.revision}) on {engine.device}: {weights}"
+        )
+
+
+@click.group()
+def weights() -> None:
+    """Pull or verify model files. They live in the user's cache, never in the repository."""
+
+
+@weights.command("pull")
+@click.argument("name", type=click.Choice(["faces"]))
+@JSON_FLAG
+def weights_pull(name: str, as_json: bool) -> None:
+    """Fetch model files by pinned revision and digest, and convert them once."""
+    with _typed_errors():
+        from pipeline.weights import pull_faces
+
+        where = pull_faces()
+    _weights_done(name, "pulled", where, as_json)
+
+
+@weights.command("verify")
+@click.argument("name", type=click.Choice(["faces"]))
+@JSON_FLAG
+def weights_verify(name: str, as_json: bool) -> None:
+    """Check that model files are there and unchanged."""
+    with _typed_errors():
+        from pipeline.weights import verify_faces
+
+        where = verify_faces()
+    _weights_done(name, "verified", where, as_json)
+
+
+def _weights_done(name: str, what: str, where: Any, as_json: bool) -> None:
+    if as_json:
+        emit({"weights": name, "status": what, "path": str(where)})
+    else:
+        click.echo(f"{name}: {what}, {where}")

@@ -1,0 +1,104 @@
+"""How every subcommand speaks: results and JSON on stdout, all else on stderr, typed exit codes.
+
+0    done
+1    failed; the same command may work later or elsewhere
+2    the input, an option or a setting can never work
+130  stopped by Ctrl-C or SIGTERM
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from types import TracebackType
+from typing import Any
+
+import click
+
+from schemas.codes import ErrorCode, Stage, facts
+from schemas.render import ErrorFacts
+
+OK, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 130
+
+_NEVER_WORKS = frozenset(
+    {
+        ErrorCode.INVALID_REQUEST,
+        ErrorCode.INPUT_NOT_FOUND,
+        ErrorCode.INPUT_FORBIDDEN,
+        ErrorCode.INPUT_TOO_LARGE,
+        ErrorCode.INPUT_UNREADABLE,
+        ErrorCode.MEDIA_LIMIT,
+        ErrorCode.NO_VIDEO,
+        ErrorCode.NO_AUDIO,
+        ErrorCode.NO_FACE,
+        ErrorCode.UNKNOWN_ENGINE,
+    }
+)
+
+
+class CommandError(Exception):
+    """A subcommand failed in a way that was foreseen; `main` prints it and ends the process."""
+
+    def __init__(self, error: ErrorFacts) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+    @classmethod
+    def of(cls, code: ErrorCode, stage: Stage, message: str, **detail: Any) -> CommandError:
+        """An error from its parts; the advice of the code is put behind the message."""
+        text = f"{message.rstrip('.')}. {facts(code).advice}"
+        return cls._make(code, stage, text, detail)
+
+    @classmethod
+    def usage(cls, message: str, **detail: Any) -> CommandError:
+        """An option or a setting that can never work; the message says what to do itself."""
+        return cls._make(ErrorCode.INVALID_REQUEST, Stage.ADMIT, message, detail)
+
+    @classmethod
+    def _make(
+        cls, code: ErrorCode, stage: Stage, text: str, detail: dict[str, Any]
+    ) -> CommandError:
+        retryable = facts(code).retryable
+        return cls(
+            ErrorFacts(
+                code=code, stage=stage, message=text[:4000], retryable=retryable, detail=detail
+            )
+        )
+
+
+def exit_code(code: ErrorCode) -> int:
+    """2 when the input can never work, else 1."""
+    return BAD_INPUT if code in _NEVER_WORKS else FAILED
+
+
+def emit(value: Any) -> None:
+    """Write one JSON object as one line to stdout, at once."""
+    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str))
+    sys.stdout.flush()
+
+
+def say(text: str = "") -> None:
+    """Write a line for people to stderr."""
+    click.echo(text, err=True)
+
+
+def show_error(error: ErrorFacts, as_json: bool) -> int:
+    """Print an error on the stream where it belongs; return the exit code."""
+    if as_json:
+        keys = {"code", "stage", "message", "detail"}
+        emit({"error": error.model_dump(mode="json", include=keys)})
+    say(f"{error.code.value} ({error.stage.value}): {error.message}")
+    return exit_code(error.code)
+
+
+def install_last_resort(as_json: bool) -> None:
+    """Have a defect, too, end as one JSON object: `sys.excepthook` runs for what nobody caught."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        traceback.print_exception(kind, error, trace)
+        if as_json:
+            text = f"{kind.__name__}: {error}"
+            show_error(CommandError.of(ErrorCode.INTERNAL, Stage.ADMIT, text).error, True)
+
+    sys.excepthook = hook

@@ -1,0 +1,78 @@
+"""Command-line options of a render, shared by `render` and `submit`, made into a contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from pydantic import ValidationError
+
+from consumer.console import CommandError
+from schemas.request import Loop, RenderOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option("--engine", default=None, help="engine by name (face2face engines)"),
+    click.option(
+        "--loop", type=click.Choice([v.value for v in Loop]), default=None,
+        help="when the speech is longer than the reference [pingpong]",
+    ),
+    click.option("--face", default=None, help="'largest', or a box x0,y0,x1,y1 in pixels"),
+    click.option("--fps", default=None, help="frames per second, such as 25 or 30000/1001"),
+    click.option("--crf", type=int, default=None, help="x264 quality, 0 to 40, lower is better"),
+    click.option("--max-height", type=int, default=None, help="scale down to this height, px"),
+    click.option("--label", default=None, help="a visible label in the picture, such as 'AI'"),
+    click.option("--label-position", default=None, help="bottom-right, top-left, …"),
+    click.option("--transcript", default=None, help="what is said; helps English a little"),
+)  # fmt: skip
+
+
+def render_options(command: F) -> F:
+    """Decorate a command with all options of a render."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def build_options(given: dict[str, Any]) -> RenderOptions:
+    """The contract of what was given; what was not named keeps its default.
+
+    Raises:
+        CommandError: a value that cannot work, named with its option.
+    """
+    values = {
+        name: given[name]
+        for name in ("loop", "fps", "crf", "max_height", "transcript")
+        if given.get(name) is not None
+    }
+    if given.get("face") is not None:
+        values["face"] = _face(given["face"])
+    label = {"text": given.get("label"), "position": given.get("label_position")}
+    if any(v is not None for v in label.values()):
+        values["label"] = {k: v for k, v in label.items() if v is not None}
+    try:
+        return RenderOptions.model_validate(values)
+    except ValidationError as error:
+        raise CommandError.usage(explain(error)) from error
+
+
+def explain(error: ValidationError) -> str:
+    """All findings of a validation in one line each: option, value, reason."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in line['loc'])} = {line['input']!r}: {line['msg']}"
+        for line in error.errors(include_url=False)
+    )
+
+
+def _face(text: str) -> Any:
+    if text == "largest":
+        return text
+    try:
+        box = [float(part) for part in text.split(",")]
+    except ValueError:
+        box = []
+    if len(box) != 4:
+        raise CommandError.usage(f"--face {text!r} is neither 'largest' nor a box x0,y0,x1,y1")
+    return {"box": box}
