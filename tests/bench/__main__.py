@@ -1,0 +1,46 @@
+"""`python -m tests.bench [NAME …]`: benchmarks that print ratios measured in one run."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import click
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def bench(context: click.Context) -> None:
+    """Without a name: speed, then memory."""
+    if context.invoked_subcommand is None:
+        context.invoke(speed)
+        context.invoke(memory)
+
+
+@bench.command()
+@click.option("--seconds", default=15.0, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+@click.option("--engine", default="viseme", show_default=True)
+def speed(seconds: float, threads: int, engine: str) -> None:
+    """Render beside plain decode + encode, 720p25."""
+    from tests.bench.speed import speed as run
+
+    for line in run(seconds, threads, engine):
+        click.echo(line)
+
+
+@bench.command()
+@click.option("--short", "short_s", default=10.0, show_default=True)
+@click.option("--long", "long_s", default=600.0, show_default=True)
+@click.option("--long-video", is_flag=True, help="the reference is as long as the speech")
+def memory(short_s: float, long_s: float, long_video: bool) -> None:
+    """Peak memory of a long job over a short one."""
+    from tests.bench.memory import memory as run
+
+    for line in run(short_s, long_s, long_video):
+        click.echo(line)
+
+
+if __name__ == "__main__":
+    bench()

@@ -1,0 +1,106 @@
+"""How fast `render` is beside plain decode + encode of the same pictures, in one run."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+
+from pipeline.decode import FrameReader
+from pipeline.encode import Encoder
+from pipeline.probe import probe_audio, probe_video
+
+from pipeline.render import render
+from pipeline.timeline import Timeline
+from pipeline.types import Limits, RenderSpec, Tick
+from schemas.render import RenderReport
+from schemas.request import RenderOptions
+from tests.bench import clips
+
+
+def plain(spec: RenderSpec) -> float:
+    """Wall seconds of decoding and encoding the frames of a job, with nothing in between."""
+    started = time.perf_counter()
+    audio = probe_audio(spec.audio, spec.limits)
+    video = probe_video(spec.video, spec.limits, spec.options)
+    timeline = Timeline.fit(audio.duration, video.fps, video.frames)
+    encoder = Encoder(
+        spec.output,
+        width=video.width,
+        height=video.height,
+        fps=timeline.fps,
+        color=video.color,
+        crf=spec.options.crf,
+        threads=spec.threads,
+        audio=audio,
+        frames=timeline.frames,
+        metadata={},
+    )
+    sources = (timeline.source(n) for n in range(timeline.frames))
+    with encoder:
+        for frame in FrameReader(video, spec.threads).read(sources):
+            encoder.write(frame)
+        encoder.close()
+    return time.perf_counter() - started
+
+
+def rendered(spec: RenderSpec) -> tuple[float, RenderReport]:
+    """Wall seconds of the whole render."""
+    started = time.perf_counter()
+    report = render(spec, _ignore)
+    return time.perf_counter() - started, report
+
+
+def _ignore(tick: Tick) -> None:
+    pass
+
+
+def speed(seconds: float, threads: int, engine: str = "viseme") -> list[str]:
+    """One table: a silent and a talking reference at 720p25, `seconds` of speech each."""
+    lines: list[str] = []
+    for name, source in (("silent", clips.reference()), ("talking", clips.talking())):
+        with tempfile.TemporaryDirectory(prefix="f2f-bench-") as folder:
+            lines += _case(name, source, Path(folder), seconds, threads, engine)
+    return lines
+
+
+def _case(
+    name: str, source: Path, folder: Path, seconds: float, threads: int, engine: str
+) -> list[str]:
+    video = clips.make_720p25(source, folder / "reference.mp4", seconds)
+    audio = clips.cut_speech(clips.speech(), folder / "speech.wav", seconds)
+    (folder / "scratch").mkdir()
+    spec = RenderSpec(
+        audio=audio,
+        video=video,
+        output=folder / "out.mp4",
+        scratch=folder / "scratch",
+        engine=engine,
+        options=RenderOptions(),
+        limits=Limits(),
+        threads=threads,
+    )
+    bare = plain(spec)
+    took, report = rendered(spec)
+    frames = report.media.frames
+    length = float(Fraction(report.media.frames) / Fraction(report.media.fps))
+    lines = [
+        f"{name} reference, {report.media.width}x{report.media.height}, {frames} frames,"
+        f" {threads} threads:",
+        _line("render", length, took, frames),
+        _line("decode + encode", length, bare, frames),
+        f"  render / plain   {took / bare:6.2f}",
+    ]
+    for stage, spent in sorted(report.timings_ms.items(), key=lambda item: -item[1]):
+        if stage != "total":
+            lines.append(
+                f"    {stage:<12} {spent / frames:6.2f} ms/frame busy,"
+                f" {spent / 1e3 / bare:5.2f} of plain"
+            )
+    return lines
+
+
+def _line(what: str, length: float, took: float, frames: int) -> str:
+    per_frame = 1e3 * took / frames
+    return f"  {what:<16} {length / took:6.2f} x real time  ({per_frame:.1f} ms/frame)"
