@@ -1,0 +1,79 @@
+"""Where somebody speaks, and how loudly: from the level alone, in any language."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipeline.speech.grid import STEP_RATE, runs
+
+SILENCE_S = 0.20
+"""Shorter pauses keep the mouth in speech."""
+_QUIET_DB = -60.0
+"""Below this level nobody speaks, however quiet the rest."""
+_DEPTH_DB = 38.0
+_RAMP_DB = 10.0
+_STEADY_S = 2.0
+"""From this length on a sound whose level hardly moves counts as noise."""
+_ABOVE_NOISE_DB = 3.0
+_REST_RAMP_S = 0.12
+
+
+def activity(level: Tensor) -> Tensor:
+    """How much somebody speaks at each step.
+
+    Speech starts 38 dB below the loud parts, and never below what the quietest parts reach: a
+    steady noise or hum is not speech.
+
+    Args:
+        level: (T,) dB.
+
+    Returns:
+        (T,) 0 to 1.
+    """
+    heard = level[level > _QUIET_DB]
+    if heard.numel() == 0:
+        return torch.zeros_like(level)
+    loud = float(torch.quantile(_thin(heard), 0.95))
+    start = max(loud - _DEPTH_DB, _QUIET_DB)
+    ramp = _RAMP_DB
+    if level.numel() >= _STEADY_S * STEP_RATE:
+        noise = float(torch.quantile(_thin(level), 0.05)) + _ABOVE_NOISE_DB
+        start = max(start, noise)
+        ramp = min(_RAMP_DB, max(2.0, (loud - start) / 2))
+    return ((level - start) / ramp).clamp(0, 1)
+
+
+def loudness(level: Tensor) -> Tensor:
+    """Level within the range of the speech: 0 quiet, 1 loud. (T,) to (T,)."""
+    heard = level[level > _QUIET_DB]
+    if heard.numel() == 0:
+        return torch.zeros_like(level)
+    loud = float(torch.quantile(_thin(heard), 0.95))
+    return ((level - (loud - 25.0)) / 25.0).clamp(0, 1)
+
+
+def rest(active: Tensor) -> Tensor:
+    """How far the mouth has gone back to rest: pauses of more than 200 ms.
+
+    Args:
+        active: (T,) of `activity`.
+
+    Returns:
+        (T,) 0 in speech to 1 in silence, with ramps inside the pause.
+    """
+    out = torch.zeros_like(active)
+    ramp = _REST_RAMP_S * STEP_RATE
+    for start, stop in runs(active < 0.2):
+        if stop - start <= SILENCE_S * STEP_RATE and stop - start < active.numel():
+            continue
+        at = torch.arange(start, stop, dtype=active.dtype)
+        rise = torch.ones_like(at) if start == 0 else ((at - start + 1) / ramp).clamp(max=1)
+        fall = torch.ones_like(at) if stop == active.numel() else ((stop - at) / ramp).clamp(max=1)
+        out[start:stop] = torch.minimum(rise, fall)
+    return out
+
+
+def _thin(values: Tensor) -> Tensor:
+    """At most a million values: `torch.quantile` refuses more than 16 million."""
+    return values[:: max(1, values.numel() // 1_000_000)]

@@ -1,0 +1,77 @@
+"""The 100 Hz grid that all curves of a speech share, and smoothing on it."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
+from torch import Tensor
+
+RATE = 16_000
+"""Samples per second of the speech."""
+HOP = 160
+STEP_RATE = 100
+"""Steps per second."""
+
+
+def steps(samples: int) -> int:
+    """How many steps a sound of so many samples has: one at its start, one every 10 ms, never 0."""
+    return samples // HOP + 1
+
+
+def step_of(seconds: Fraction | float) -> int:
+    """The step nearest to an instant."""
+    return math.floor(seconds * STEP_RATE + 0.5)
+
+
+def gaussian(curves: Tensor, sigma_s: float) -> Tensor:
+    """Smooth along the last axis; the ends are held.
+
+    Args:
+        curves: (..., T) float.
+        sigma_s: standard deviation, seconds.
+
+    Returns:
+        (..., T).
+    """
+    sigma = sigma_s * STEP_RATE
+    radius = max(1, math.ceil(3 * sigma))
+    at = torch.arange(-radius, radius + 1, dtype=curves.dtype)
+    kernel = torch.exp(-0.5 * (at / sigma).square())
+    kernel = kernel / kernel.sum()
+    rows = curves.reshape(-1, 1, curves.shape[-1])
+    padded = F.pad(rows, (radius, radius), mode="replicate")
+    return F.conv1d(padded, kernel[None, None]).reshape(curves.shape)
+
+
+def at_times(curves: Tensor, times: Tensor) -> Tensor:
+    """Linear interpolation of curves at instants; beyond the ends the end values hold.
+
+    Args:
+        curves: (..., T).
+        times: (F,) seconds, float64.
+
+    Returns:
+        (..., F).
+    """
+    place = (times * STEP_RATE).clamp(0, curves.shape[-1] - 1)
+    left = place.floor().long()
+    right = (left + 1).clamp(max=curves.shape[-1] - 1)
+    share = (place - left).to(curves.dtype)
+    return curves[..., left] * (1 - share) + curves[..., right] * share
+
+
+def runs(mask: Tensor) -> list[tuple[int, int]]:
+    """Half-open runs of true steps.
+
+    Args:
+        mask: (T,) bool.
+    """
+    edges = torch.diff(mask.to(torch.int8), prepend=torch.zeros(1, dtype=torch.int8))
+    starts = torch.nonzero(edges == 1).flatten().tolist()
+    ends = torch.nonzero(edges == -1).flatten().tolist()
+    if len(ends) < len(starts):
+        ends.append(mask.numel())
+    return list(zip(starts, ends, strict=True))

@@ -1,0 +1,160 @@
+"""From a speech to what a mouth does, as curves at 100 Hz in shares of a person's range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.speech.activity import activity, loudness, rest
+from pipeline.speech.align import align
+from pipeline.speech.closures import Closure, caps, from_phones
+from pipeline.speech.grid import STEP_RATE, gaussian
+from pipeline.speech.mel import hear
+from pipeline.speech.phones import PhoneSpan, labels, recognise
+from pipeline.speech.targets import MouthTargets, sample
+from pipeline.speech.visemes import visemes
+
+if TYPE_CHECKING:
+    from pipeline.audio import Speech
+    from pipeline.timeline import Timeline
+
+_OPENNESS_SIGMA_S = 0.045
+_WIDTH_SIGMA_S = 0.063
+_JAW_SIGMA_S = 0.060
+_QUIET_SHARE = 0.72
+"""Opening of the quietest speech, as a share of the table's."""
+_BAND_SIGMA_S = 0.035
+_BAND_WEIGHTS = (-0.30, -0.15, 0.25, -0.15, 0.35, 0.25, 0.05, -0.20)
+_BAND_GAIN, _BAND_CLIP = 0.14, 2.2
+
+
+@dataclass(frozen=True, slots=True)
+class MouthCurve:
+    """What a mouth does during a speech. Curves are (T,) float32 at 100 Hz."""
+
+    openness: Tensor
+    """0 to 1, before closures."""
+    width: Tensor
+    """-1 rounded to 1 spread."""
+    jaw: Tensor
+    """0 raised to 1 lowest."""
+    activity: Tensor
+    """0 silent to 1 speaking."""
+    rest: Tensor
+    """1 where a pause of more than 200 ms has brought the mouth back to its resting shape."""
+    cap: Tensor
+    """The highest opening that closures allow; 1 where there is none."""
+    phones: list[PhoneSpan]
+    closures: list[Closure]
+
+    @property
+    def capped(self) -> Tensor:
+        """Opening with closures, (T,)."""
+        return torch.minimum(self.openness, self.cap)
+
+    @property
+    def duration(self) -> float:
+        """Seconds that the curves cover."""
+        return self.openness.numel() / STEP_RATE
+
+    def sample(self, timeline: Timeline) -> MouthTargets:
+        """The mouth of every output frame, at exact times."""
+        return sample(self, timeline.fps, timeline.frames)
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What was heard, once, for the table and for a person's own fit."""
+
+    mel: Tensor
+    """(40, T) natural logarithm of the power."""
+    level: Tensor
+    """(T,) dB below full scale."""
+    active: Tensor
+    """(T,) 0 to 1."""
+    phones: list[PhoneSpan]
+
+
+def listen(speech: Speech, transcript: str | None = None) -> Hearing:
+    """Hear a speech: mel, loudness and phones.
+
+    Args:
+        speech: 16 kHz mono.
+        transcript: what is said, if known; helps English, and is dropped where it does not fit.
+    """
+    mel, level = hear(speech.samples)
+    spans = align(speech.samples, level, transcript) if transcript else None
+    return Hearing(mel, level, activity(level), spans or recognise(speech.samples, level))
+
+
+def plan_mouth(speech: Speech, transcript: str | None = None) -> MouthCurve:
+    """The mouth of a speech by phones and loudness.
+
+    Args:
+        speech: 16 kHz mono, of any length and content.
+        transcript: what is said, if known.
+
+    Returns:
+        Curves of T = N // 160 + 1 steps. All finite, whatever the sound.
+    """
+    return plan_heard(listen(speech, transcript))
+
+
+def plan_heard(heard: Hearing) -> MouthCurve:
+    """The mouth of a speech that was already heard."""
+    total = heard.level.numel()
+    opening, width, jaw = table_curves(heard.phones, total)
+    active = gaussian(heard.active, 0.02).clamp(0, 1)
+    loud = _QUIET_SHARE + (1 - _QUIET_SHARE) * gaussian(loudness(heard.level), 0.03)
+    openness = gaussian(opening * loud * heard.active, _OPENNESS_SIGMA_S)
+    openness = openness + _BAND_GAIN * timbre(heard.mel, heard.active) * active
+    closures = from_phones(heard.phones)
+    return MouthCurve(
+        openness=openness.clamp(0, 1),
+        width=gaussian(width * heard.active, _WIDTH_SIGMA_S).clamp(-1, 1),
+        jaw=gaussian(jaw * loud * heard.active, _JAW_SIGMA_S).clamp(0, 1),
+        activity=active,
+        rest=rest(heard.active),
+        cap=caps(closures, total),
+        phones=heard.phones,
+        closures=closures,
+    )
+
+
+def table_curves(spans: list[PhoneSpan], total: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Steps of opening, width and jaw by the table, not yet smoothed; each (T,)."""
+    index = labels(spans, total)
+    starts = np.array([span.start for span in spans])
+    ends = np.array([span.end for span in spans])
+    share = (np.arange(total) / STEP_RATE - starts[index]) / (ends - starts).clip(1e-3)[index]
+    shapes = [visemes(span.name) for span in spans]
+    first = np.array([(v[0].openness, v[0].width, v[0].jaw) for v in shapes])
+    last = np.array([(v[-1].openness, v[-1].width, v[-1].jaw) for v in shapes])
+    late = (share > 0.5)[:, None]
+    curves = torch.from_numpy(np.where(late, last[index], first[index]).T).float()
+    return curves[0], curves[1], curves[2]
+
+
+def timbre(mel: Tensor, active: Tensor) -> Tensor:
+    """A standardised weighted sum of eight bands: open vowels have energy around 1 to 3 kHz.
+
+    Args:
+        mel: (40, T).
+        active: (T,).
+
+    Returns:
+        (T,) within ± 2.2; 0 where there is no speech to compare with.
+    """
+    bands = gaussian(mel.reshape(8, 5, -1).mean(1), _BAND_SIGMA_S)
+    spoken = active > 0.5
+    if int(spoken.sum()) < STEP_RATE // 5:
+        return torch.zeros_like(active)
+    mean = bands[:, spoken].mean(1, keepdim=True)
+    spread = bands[:, spoken].std(1, keepdim=True).clamp(min=0.1)
+    z = torch.tensor(_BAND_WEIGHTS) @ ((bands - mean) / spread)
+    z = (z - z[spoken].mean()) / z[spoken].std().clamp(min=0.05)
+    return z.clamp(-_BAND_CLIP, _BAND_CLIP)

@@ -1,0 +1,94 @@
+"""One person's range: how far this mouth opens and spreads when it speaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from pipeline.speech.targets import MouthTargets
+
+_TALKING_SPAN = 0.045
+_TALKING_FRAMES = 40
+_TOP = (0.10, 0.20)
+_SILENT_TOP, _SILENT_OPENING = 0.12, 0.055
+_SILENT_WIDTHS = (0.86, 1.06)
+_USUAL_WIDTH = 0.55
+JAW_PER_APERTURE = 0.30
+"""The chin sinks by this share of what the lips open."""
+
+
+@dataclass(frozen=True, slots=True)
+class MouthPath:
+    """A mouth in the units of one face: distances in io. All are (F,)."""
+
+    aperture: Tensor
+    """Gap between the lips; exactly 0 in closures."""
+    width: Tensor
+    """Distance of the mouth's corners."""
+    jaw: Tensor
+    """How far the chin is below its resting place."""
+
+
+@dataclass(frozen=True, slots=True)
+class MouthRange:
+    """Aperture and width in io (distance of the outer eye corners)."""
+
+    top: float
+    """Aperture at openness 1."""
+    rest: float
+    """Aperture of the silent mouth."""
+    narrow: float
+    """Mouth width when rounded."""
+    middle: float
+    wide: float
+    talks: bool
+    """The reference moves its lips as in speech."""
+
+    @classmethod
+    def from_track(cls, ap: Tensor, w: Tensor, usable: Tensor) -> MouthRange:
+        """Measure a range.
+
+        Args:
+            ap: (N,) aperture of each reference frame, io.
+            w: (N,) mouth width, io.
+            usable: (N,) bool, frames with a good face.
+        """
+        good = usable.bool() & torch.isfinite(ap) & torch.isfinite(w)
+        if not bool(good.any()):
+            return cls.silent(0.0, _USUAL_WIDTH)
+        a, v = ap[good].double(), w[good].double()
+        low, quiet, median, high, top = _quantiles(a, (0.03, 0.20, 0.50, 0.90, 0.97))
+        if a.numel() < _TALKING_FRAMES or high - low <= _TALKING_SPAN:
+            return cls.silent(median, float(v.median()))
+        narrow, middle, wide = _quantiles(v, (0.05, 0.50, 0.95))
+        top = min(max(top, _TOP[0]), _TOP[1])
+        rest = min(quiet, 0.25 * top)
+        return cls(top, rest, narrow, middle, wide, talks=True)
+
+    @classmethod
+    def silent(cls, rest: float, width: float) -> MouthRange:
+        """The range of a face that is not seen speaking, from its resting mouth."""
+        narrow, wide = (width * share for share in _SILENT_WIDTHS)
+        top = max(_SILENT_TOP, rest + _SILENT_OPENING)
+        return cls(top, rest, narrow, width, wide, talks=False)
+
+    def path(self, targets: MouthTargets) -> MouthPath:
+        """Targets in the units of this face."""
+        spoken = targets.openness * self.top
+        aperture = spoken + (self.rest - spoken) * targets.rest
+        aperture = torch.where(targets.closed, torch.zeros_like(aperture), aperture)
+        spread = targets.width * (1 - targets.rest)
+        wider, narrower = self.wide - self.middle, self.middle - self.narrow
+        width = self.middle + torch.where(spread > 0, spread * wider, spread * narrower)
+        drop = JAW_PER_APERTURE * self.top * targets.jaw * (1 - targets.rest)
+        return MouthPath(aperture, width, drop)
+
+
+def _quantiles(values: Tensor, at: tuple[float, ...]) -> list[float]:
+    thin = values[:: max(1, values.numel() // 1_000_000)]
+    found: list[float] = torch.quantile(thin, torch.tensor(at, dtype=thin.dtype)).tolist()
+    return found

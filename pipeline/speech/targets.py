@@ -1,0 +1,76 @@
+"""Curves of a mouth, sampled for the frames of an output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pipeline.speech.grid import STEP_RATE, at_times
+
+if TYPE_CHECKING:
+    from pipeline.speech.mouth import MouthCurve
+    from pipeline.speech.range import MouthPath, MouthRange
+
+LEAD = Fraction(30, 1000)
+"""Seconds that the lips are ahead of the sound: they move before it is heard."""
+_CLOSED_BELOW = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class MouthTargets:
+    """The mouth of each output frame in shares of a person's range. All are (F,)."""
+
+    openness: Tensor
+    """0 to 1; inside a closure the least over the frame's interval."""
+    width: Tensor
+    """-1 to 1."""
+    jaw: Tensor
+    """0 to 1."""
+    closed: Tensor
+    """bool: the lips must touch."""
+    activity: Tensor
+    """0 to 1."""
+    rest: Tensor
+    """0 in speech to 1 where the mouth has its resting shape."""
+
+    def to_range(self, mouth: MouthRange) -> MouthPath:
+        """The same mouth in the units of one person's face."""
+        return mouth.path(self)
+
+
+def sample(curve: MouthCurve, fps: Fraction, frames: int) -> MouthTargets:
+    """The mouth of each frame; frame n stands for [n, n + 1) / fps.
+
+    Curves are read in the middle of the frame's interval, and a closure that touches the interval
+    holds for the whole frame, so that no closure falls between two frames.
+    """
+    middles = [float((n + Fraction(1, 2)) / fps + LEAD) for n in range(frames)]
+    times = torch.tensor(middles, dtype=torch.float64)
+    stacked = torch.stack([curve.openness, curve.width, curve.jaw, curve.activity, curve.rest])
+    openness, width, jaw, active, rest = at_times(stacked, times)
+    cap = least(curve.cap, fps, frames)
+    return MouthTargets(
+        openness=torch.minimum(openness, cap),
+        width=width,
+        jaw=jaw,
+        closed=cap < _CLOSED_BELOW,
+        activity=active,
+        rest=rest,
+    )
+
+
+def least(curve: Tensor, fps: Fraction, frames: int) -> Tensor:
+    """The least value of a curve over each frame's interval, (F,)."""
+    total = curve.numel()
+    out = torch.empty(frames, dtype=curve.dtype)
+    for n in range(frames):
+        first = ceil((n / fps + LEAD) * STEP_RATE)
+        last = max(first, floor(((n + 1) / fps + LEAD) * STEP_RATE))
+        first, last = min(first, total - 1), min(last, total - 1)
+        out[n] = curve[first : last + 1].min()
+    return out
