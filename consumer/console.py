@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -65,6 +67,20 @@ class CommandError(Exception):
                 code=code, stage=stage, message=text[:4000], retryable=retryable, detail=detail
             )
         )
+
+
+@contextmanager
+def broker_errors() -> Iterator[None]:
+    """Turn what a Kafka client raises into an error for people and scripts."""
+    from aiokafka.errors import KafkaError
+
+    from consumer.client import ClientFailed
+
+    try:
+        yield
+    except (ClientFailed, KafkaError, TimeoutError) as error:
+        text = str(error) or type(error).__name__
+        raise CommandError.of(ErrorCode.BROKER_UNAVAILABLE, Stage.ANNOUNCE, text) from error
 
 
 def exit_code(code: ErrorCode) -> int:

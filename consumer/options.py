@@ -13,6 +13,8 @@ from schemas.request import Loop, RenderOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+JSON_FLAG = click.option("--json", "as_json", is_flag=True, help="results as JSON on stdout")
+
 _OPTIONS = (
     click.option("--engine", default=None, help="engine by name (face2face engines)"),
     click.option(

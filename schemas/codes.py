@@ -30,6 +30,7 @@ class ErrorCode(StrEnum):
     SCRATCH_FULL = "SCRATCH_FULL"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     STORE_DENIED = "STORE_DENIED"
+    BROKER_UNAVAILABLE = "BROKER_UNAVAILABLE"
     WORKER_CRASHED = "WORKER_CRASHED"
     WORKER_STALLED = "WORKER_STALLED"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
@@ -93,6 +94,9 @@ _FACTS: dict[ErrorCode, CodeFacts] = {
     ErrorCode.STORE_UNAVAILABLE: CodeFacts(True, "Check the object store; the job is retried."),
     ErrorCode.STORE_DENIED: CodeFacts(
         False, "Give the service's credentials access to the named bucket."
+    ),
+    ErrorCode.BROKER_UNAVAILABLE: CodeFacts(
+        True, "Check the brokers, KAFKA_BOOTSTRAP_SERVERS and that the topics are made."
     ),
     ErrorCode.WORKER_CRASHED: CodeFacts(
         True, "Look at the worker's log: its process ended during this job; the job is retried."

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from consumer.console import CommandError, emit, say
-from consumer.options import build_options, render_options
+from consumer.options import JSON_FLAG, build_options, render_options
 from schemas.codes import ErrorCode, Stage
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 # libgomp spins by default; on a shared machine that costs more than the work itself. It must be
 # set before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-JSON_FLAG = click.option("--json", "as_json", is_flag=True, help="results as JSON on stdout")
 
 
 @contextmanager
