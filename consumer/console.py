@@ -9,11 +9,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 import click
@@ -67,6 +68,28 @@ class CommandError(Exception):
                 code=code, stage=stage, message=text[:4000], retryable=retryable, detail=detail
             )
         )
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Have SIGTERM end the command as Ctrl-C does: by KeyboardInterrupt, through every `finally`.
+
+    A shell that starts a command in the background has SIGINT ignored; here it counts again, as
+    both signals take one way, which is also asyncio's: it cancels the running task.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        signal.raise_signal(signal.SIGINT)
+
+    before = (
+        signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.signal(signal.SIGTERM, stop),
+    )
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
 
 
 @contextmanager

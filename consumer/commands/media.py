@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from consumer.console import CommandError, emit, say
+from consumer.console import CommandError, emit, say, stoppable
 from consumer.options import JSON_FLAG, build_options, render_options
 from schemas.codes import ErrorCode, Stage
 
@@ -31,16 +29,11 @@ def _typed_errors() -> Iterator[None]:
     """Turn the pipeline's errors into the command line's, and SIGTERM into an interrupt."""
     from pipeline.errors import PipelineError
 
-    def stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
     try:
-        yield
+        with stoppable():
+            yield
     except PipelineError as error:
         raise CommandError(error.error_facts()) from error
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _existing(path: Path, option: str) -> Path:
