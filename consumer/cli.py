@@ -26,7 +26,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "render": ("media:render", "Render one MP4 from local files, without Kafka and S3."),
     "inspect": ("media:inspect", "Draw a contact sheet of an MP4 and print its quality figures."),
     "engines": ("media:engines", "List the engines of this machine."),
-    "weights": ("media:weights", "Pull or verify model files."),
+    "weights": ("weights:weights", "Pull or verify model files."),
     "demo": ("demo:demo", "Show the main job end to end on an embedded broker and store."),
     "dev": ("dev:dev", "Start embedded broker, store and service as a playground."),
     "topics": ("topics:topics", "Make the topics of deploy/topics.yaml."),

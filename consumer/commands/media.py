@@ -1,4 +1,4 @@
-"""Subcommands on local files: render, inspect, engines, weights. They import the pipeline."""
+"""Subcommands on local files: render, inspect, engines. They import the pipeline."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @contextmanager
-def _typed_errors() -> Iterator[None]:
+def typed_errors() -> Iterator[None]:
     """Turn the pipeline's errors into the command line's, and SIGTERM into an interrupt."""
     from pipeline.errors import PipelineError
 
@@ -67,7 +67,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
     _existing(video, "--video")
     if output.is_dir():
         raise CommandError.usage(f"--output {str(output)!r} is a folder; name a file")
-    with _typed_errors(), _scratch(output) as scratch:
+    with typed_errors(), _scratch(output) as scratch:
         from pipeline.types import RenderSpec
 
         spec = RenderSpec(
@@ -192,7 +192,7 @@ def _summarise(report: RenderReport, output: Path) -> None:
 @JSON_FLAG
 def engines(as_json: bool) -> None:
     """List the engines that can run on this machine."""
-    with _typed_errors():
+    with typed_errors():
         from pipeline.render import engines as available
 
         found = available()
@@ -204,39 +204,3 @@ def engines(as_json: bool) -> None:
         click.echo(
             f"{engine.name} {engine.version} ({engine.revision}) on {engine.device}: {weights}"
         )
-
-
-@click.group()
-def weights() -> None:
-    """Pull or verify model files. They live in the user's cache, never in the repository."""
-
-
-@weights.command("pull")
-@click.argument("name", type=click.Choice(["faces"]))
-@JSON_FLAG
-def weights_pull(name: str, as_json: bool) -> None:
-    """Fetch model files by pinned revision and digest, and convert them once."""
-    with _typed_errors():
-        from pipeline.weights import pull_faces
-
-        where = pull_faces()
-    _weights_done(name, "pulled", where, as_json)
-
-
-@weights.command("verify")
-@click.argument("name", type=click.Choice(["faces"]))
-@JSON_FLAG
-def weights_verify(name: str, as_json: bool) -> None:
-    """Check that model files are there and unchanged."""
-    with _typed_errors():
-        from pipeline.weights import verify_faces
-
-        where = verify_faces()
-    _weights_done(name, "verified", where, as_json)
-
-
-def _weights_done(name: str, what: str, where: Any, as_json: bool) -> None:
-    if as_json:
-        emit({"weights": name, "status": what, "path": str(where)})
-    else:
-        click.echo(f"{name}: {what}, {where}")

@@ -1,0 +1,105 @@
+"""`face2face weights`: pull or verify model files."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import click
+
+from consumer.commands.media import typed_errors
+from consumer.console import CommandError, emit, say
+from consumer.options import JSON_FLAG
+from schemas.codes import ErrorCode, Stage
+
+NAME = click.argument("name", type=click.Choice(["faces", "musetalk"]))
+
+
+@click.group()
+def weights() -> None:
+    """Pull or verify model files. They live in the user's cache, never in the repository.
+
+    `faces` is what every engine needs; `musetalk` serves the engines musetalk and musetalk-fast.
+    """
+
+
+@weights.command("pull")
+@NAME
+@JSON_FLAG
+def weights_pull(name: str, as_json: bool) -> None:
+    """Fetch model files by pinned revision and digest, and convert them once."""
+    with typed_errors():
+        where = _pull_faces() if name == "faces" else _pull_musetalk()
+    _done(name, "pulled", where, as_json)
+
+
+@weights.command("verify")
+@NAME
+@JSON_FLAG
+def weights_verify(name: str, as_json: bool) -> None:
+    """Check that model files are there and unchanged."""
+    with typed_errors():
+        where = _verify_faces() if name == "faces" else _verify_musetalk()
+    _done(name, "verified", where, as_json)
+
+
+def _pull_faces() -> Path:
+    from pipeline.weights import pull_faces
+
+    return pull_faces(announce=say)
+
+
+def _verify_faces() -> Path:
+    from pipeline.weights import verify_faces
+
+    return verify_faces()
+
+
+def _musetalk() -> ModuleType:
+    try:
+        return import_module("pipeline.engines.musetalk.weights")
+    except ImportError as error:
+        raise CommandError.of(
+            ErrorCode.ENGINE_UNAVAILABLE,
+            Stage.GENERATE,
+            f"{error}; the engine musetalk needs its extra: pip install 'face2face[musetalk]'",
+        ) from error
+
+
+def _pull_musetalk() -> Path:
+    musetalk = _musetalk()
+    from pipeline.weights import weights_root
+
+    with click.progressbar(length=1, label="fetching", file=sys.stderr) as bar:
+
+        def on_bytes(here: int, whole: int) -> None:
+            bar.length = max(1, whole)
+            bar.update(here - bar.pos)
+
+        musetalk.pull(weights_root(), say, on_bytes)
+    return weights_root() / "musetalk"
+
+
+def _verify_musetalk() -> Path:
+    musetalk = _musetalk()
+    from pipeline.weights import weights_root
+
+    findings = musetalk.verify(weights_root())
+    if findings:
+        found = "; ".join(f"{finding.network} {finding.problem}" for finding in findings)
+        raise CommandError.of(
+            ErrorCode.WEIGHTS_MISSING,
+            Stage.GENERATE,
+            f"weights of musetalk: {found}",
+            networks=[finding.network for finding in findings],
+        )
+    return weights_root() / "musetalk"
+
+
+def _done(name: str, what: str, where: Path, as_json: bool) -> None:
+    if as_json:
+        emit({"weights": name, "status": what, "path": str(where)})
+    else:
+        click.echo(f"{name}: {what}, {where}")
