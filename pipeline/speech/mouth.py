@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 _OPENNESS_SIGMA_S = 0.045
 _WIDTH_SIGMA_S = 0.063
 _JAW_SIGMA_S = 0.060
-_QUIET_SHARE = 0.72
+_QUIET_SHARE = 0.80
 """Opening of the quietest speech, as a share of the table's."""
 _BAND_SIGMA_S = 0.035
 _BAND_WEIGHTS = (-0.30, -0.15, 0.25, -0.15, 0.35, 0.25, 0.05, -0.20)
-_BAND_GAIN, _BAND_CLIP = 0.14, 2.2
+_BAND_GAIN, _BAND_CLIP = 0.20, 2.2
 
 
 @dataclass(frozen=True, slots=True)

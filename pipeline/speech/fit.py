@@ -1,0 +1,196 @@
+"""How this very person moves the mouth, learnt from the reference's own speech track.
+
+The table's cues (`pipeline.speech.cues`) are mapped to the measured mouth by ridge regression.
+Its penalty, and how far it may replace the table, are chosen by cross-validation in time; a sound
+that does not belong to the mouth (music, a dubbed or shifted track) is recognised by comparing
+with the same mouth at wrong times. Closures stay hard.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pipeline.speech.cues import cues, rows
+from pipeline.speech.grid import STEP_RATE, at_times
+from pipeline.speech.mouth import Hearing, MouthCurve, listen, plan_heard
+from pipeline.speech.range import MouthRange
+from pipeline.speech.ridge import Ridge, agreement, correlation, held_out, solve
+from pipeline.speech.targets import LEAD
+
+if TYPE_CHECKING:
+    from pipeline.audio import Speech
+
+LEAST_S = 4.0
+"""Seconds of usable frames below which nothing is learnt."""
+_OFFSETS = range(-20, 21, 2)
+"""Steps by which the reference's sound may be off its picture."""
+_OFFSET_GAIN, _OFFSET_R = 0.06, 0.40
+_SHIFTS, _SHIFT_S = 60, 1.5
+_CHANCE = 0.95
+"""Share of wrong times that the right one must beat."""
+_LEAST_R = 0.15
+_HALF_TRUST_S = 2.0
+_TOLERANCE = torch.tensor([0.10, 0.0, 0.0], dtype=torch.float64)
+_FULL_GAIN = 0.15
+"""How much worse than the table the fit may look and still have a share, and over how much it gains
+full trust. Cross-validation learns from four fifths of little data and is too hard on the opening:
+fits that looked .10 worse were better than the table on unseen halves of a talk."""
+_MOST_STRETCH = 1.8
+_BLOCK = 6000
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFit:
+    """One person's own mapping from speech to mouth."""
+
+    ridge: Ridge
+    """Cues to openness, width and jaw."""
+    blend: Tensor
+    """(3,) share of the fit in openness, width and jaw; the rest is the table's."""
+    stretch: Tensor
+    """(3,) by which the fit's swing is enlarged: regression alone mumbles."""
+    r_fit: float
+    """Cross-validated correlation of the openness by the fit."""
+    r_table: float
+    """The same by the table alone."""
+    offset_s: float
+    """How much later than the picture the reference's sound is, seconds."""
+    seconds: float
+    """Usable speech that was learnt from."""
+
+    def apply(self, speech: Speech, transcript: str | None = None) -> MouthCurve:
+        """This person's mouth for any speech."""
+        return self.apply_heard(listen(speech, transcript))
+
+    def apply_heard(self, heard: Hearing) -> MouthCurve:
+        """This person's mouth for a speech that was already heard."""
+        table = plan_heard(heard)
+        cue = cues(heard, table)
+        total = cue.shape[1]
+        own = torch.empty(3, total)
+        for start in range(0, total, _BLOCK):
+            stop = min(start + _BLOCK, total)
+            times = torch.arange(start, stop, dtype=torch.float64) / STEP_RATE
+            predicted = self.ridge(rows(cue, times)) - self.ridge.offset
+            own[:, start:stop] = (predicted * self.stretch + self.ridge.offset).T.float()
+        share = self.blend.float()[:, None]
+        by_table = torch.stack([table.openness, table.width, table.jaw])
+        openness, width, jaw = by_table + share * (own - by_table)
+        return replace(
+            table,
+            openness=openness.clamp(0, 1),
+            width=width.clamp(-1, 1),
+            jaw=jaw.clamp(0, 1),
+        )
+
+
+def fit_person(
+    reference_speech: Speech,
+    ap: Tensor,
+    w: Tensor,
+    jaw: Tensor,
+    usable: Tensor,
+    fps: Fraction,
+    transcript: str | None = None,
+) -> PersonFit | None:
+    """Learn a person's mouth from the reference.
+
+    Args:
+        reference_speech: the reference's own sound.
+        ap: (N,) aperture of each reference frame, io.
+        w: (N,) mouth width, io.
+        jaw: (N,) height of the chin, growing downwards, any unit.
+        usable: (N,) bool, frames with a good face.
+        fps: rate of those frames.
+        transcript: what is said in the reference, if known.
+
+    Returns:
+        The fit, or None where there is too little to learn from, the sound does not belong to the
+        mouth, or the table alone predicts it as well.
+    """
+    good = usable.bool() & torch.isfinite(ap) & torch.isfinite(w) & torch.isfinite(jaw)
+    mouth = MouthRange.from_track(ap, w, good)
+    if not mouth.talks:
+        return None
+    middles = (torch.arange(len(ap), dtype=torch.float64) + 0.5) / float(fps)
+    kept = good & (middles < float(reference_speech.duration))
+    times = middles[kept]
+    if len(times) / float(fps) < LEAST_S:
+        return None
+    heard = listen(reference_speech, transcript)
+    table = plan_heard(heard)
+    y = shares(ap[kept], w[kept], jaw[kept], mouth)
+    offset = _offset(table.capped, times, y[:, 0])
+    read = times + offset
+    return _fit(rows(cues(heard, table), read), y, _at(table, read), times, offset, float(fps))
+
+
+def shares(ap: Tensor, w: Tensor, jaw: Tensor, mouth: MouthRange) -> Tensor:
+    """A measured mouth in shares of its range: openness, width, jaw; (N, 3) float64."""
+    wider, narrower = mouth.wide - mouth.middle, mouth.middle - mouth.narrow
+    away = w.double() - mouth.middle
+    spread = torch.where(away > 0, away / max(wider, 1e-3), away / max(narrower, 1e-3))
+    chin = jaw.double()
+    low, high = torch.quantile(chin, torch.tensor([0.05, 0.97], dtype=chin.dtype)).tolist()
+    drop = (chin - low) / max(high - low, 1e-6)
+    return torch.stack(
+        [(ap.double() / mouth.top).clamp(0, 1.3), spread.clamp(-1.3, 1.3), drop.clamp(-0.2, 1.3)], 1
+    )
+
+
+def _at(table: MouthCurve, times: Tensor) -> Tensor:
+    """The table's openness, width and jaw at instants, (N, 3)."""
+    return at_times(torch.stack([table.capped, table.width, table.jaw]), times).T.double()
+
+
+def _offset(curve: Tensor, times: Tensor, openness: Tensor) -> float:
+    """Seconds that the curve must be read later than the picture so that both agree best."""
+    found = [
+        float(correlation(at_times(curve, times + step / STEP_RATE).double(), openness))
+        for step in _OFFSETS
+    ]
+    usual = float(LEAD)
+    best = max(range(len(found)), key=found.__getitem__)
+    here = float(correlation(at_times(curve, times + usual).double(), openness))
+    if found[best] < _OFFSET_R or found[best] - here < _OFFSET_GAIN:
+        return usual
+    return _OFFSETS[best] / STEP_RATE
+
+
+def _fit(
+    x: Tensor, y: Tensor, table: Tensor, times: Tensor, offset: float, fps: float
+) -> PersonFit | None:
+    guess = held_out(x, y, times)
+    r_fit, r_table = agreement(guess, y), agreement(table, y)
+    best = float(r_fit[0].maximum(r_table[0]))
+    if best < _LEAST_R or not _belongs(x, y[:, :1], times, float(r_fit[0]), fps):
+        return None
+    seconds = len(times) / fps
+    trust = seconds / (seconds + _HALF_TRUST_S)
+    blend = ((r_fit - r_table + _TOLERANCE) / _FULL_GAIN).clamp(0, 1) * trust
+    if float(blend.max()) == 0.0:
+        return None
+    stretch = (y.std(0) / guess.std(0).clamp(min=1e-6)).clamp(1, _MOST_STRETCH)
+    return PersonFit(
+        ridge=solve(x, y),
+        blend=blend,
+        stretch=stretch,
+        r_fit=float(r_fit[0]),
+        r_table=float(r_table[0]),
+        offset_s=offset - float(LEAD),
+        seconds=seconds,
+    )
+
+
+def _belongs(x: Tensor, openness: Tensor, times: Tensor, score: float, fps: float) -> bool:
+    """The mouth is predicted better than the same mouth at wrong times."""
+    count, least = len(openness), round(_SHIFT_S * fps)
+    shifts = sorted(set(torch.linspace(least, count - least, _SHIFTS).round().long().tolist()))
+    wrong = torch.cat([openness.roll(shift, 0) for shift in shifts], 1)
+    chance = agreement(held_out(x, wrong, times), wrong)
+    return score > float(torch.quantile(chance, _CHANCE))
