@@ -52,6 +52,19 @@ def read_rgb(frame: Frame, window: Window, color: Color, device: str = "cpu") ->
     """
     y = frame.y[window.y0 : window.y1, window.x0 : window.x1].to(device).float()
     u, v = (_upsampled(plane, window, device) for plane in (frame.u, frame.v))
+    return rgb_of(y, u, v, color).round().clamp(0, 255).to(torch.uint8)
+
+
+def rgb_of(y: Tensor, u: Tensor, v: Tensor, color: Color) -> Tensor:
+    """RGB of samples of one size.
+
+    Args:
+        y, u, v: (H, W) float, 0 to 255.
+        color: how they are to be read.
+
+    Returns:
+        (3, H, W) float on the scale 0 to 255, not clamped.
+    """
     kr, kb = _WEIGHTS.get(color.matrix, _BT709)
     if color.full_range:
         luma, cb, cr = y, u - 128.0, v - 128.0
@@ -61,7 +74,7 @@ def read_rgb(frame: Frame, window: Window, color: Color, device: str = "cpu") ->
     red = luma + 2 * (1 - kr) * cr
     blue = luma + 2 * (1 - kb) * cb
     green = (luma - kr * red - kb * blue) / (1 - kr - kb)
-    return torch.stack([red, green, blue]).round().clamp(0, 255).to(torch.uint8)
+    return torch.stack([red, green, blue])
 
 
 def write_rgb(frame: Frame, rgb: Tensor, weight: Tensor, window: Window, color: Color) -> Frame:
