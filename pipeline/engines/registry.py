@@ -1,0 +1,102 @@
+"""The engines by name. An engine's modules are imported only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pipeline.engines.base import Engine
+from pipeline.errors import UnknownEngine, WeightsMissing
+from pipeline.weights import weights_root
+from schemas.codes import Stage
+from schemas.render import EngineFacts
+
+Maker = Callable[[Path, str, int], Engine[Any, Any]]
+"""(weights root, device, threads) to an engine; raises `WeightsMissing`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    name: str
+    make: Maker
+
+
+def _viseme(root: Path, device: str, threads: int) -> Engine[Any, Any]:
+    module = importlib.import_module("pipeline.engines.viseme.engine")
+    engine: Engine[Any, Any] = module.load_engine(root, device, threads)
+    return engine
+
+
+def _musetalk(root: Path, device: str, threads: int) -> Engine[Any, Any]:
+    del threads
+    module = importlib.import_module("pipeline.engines.musetalk.engine")
+    engine: Engine[Any, Any] = module.load_engine(root, device)
+    return engine
+
+
+def _musetalk_fast(root: Path, device: str, threads: int) -> Engine[Any, Any]:
+    del threads
+    module = importlib.import_module("pipeline.engines.musetalk.engine")
+    engine: Engine[Any, Any] = module.load_engine(root, device, fast=True)
+    return engine
+
+
+def _wav2lip(root: Path, device: str, threads: int) -> Engine[Any, Any]:
+    del threads
+    module = importlib.import_module("pipeline.engines.wav2lip.engine")
+    engine: Engine[Any, Any] = module.load_engine(root, device)
+    return engine
+
+
+_ENTRIES = (
+    _Entry("viseme", _viseme),
+    _Entry("musetalk", _musetalk),
+    _Entry("musetalk-fast", _musetalk_fast),
+    _Entry("wav2lip", _wav2lip),
+)
+NAMES = tuple(entry.name for entry in _ENTRIES)
+"""Every engine that a job may name; the first is the default."""
+
+
+def create(name: str, device: str, threads: int) -> Engine[Any, Any]:
+    """The engine of a name, ready to work. Networks are loaded once per device and shared.
+
+    Args:
+        name: one of `NAMES`.
+        device: `cpu`, `cuda`, `cuda:1`, …
+        threads: processor budget of one job.
+
+    Raises:
+        UnknownEngine: no engine of that name; lists the names.
+        WeightsMissing: its weights are not on this machine; names the command that brings them.
+    """
+    if name not in NAMES:
+        known = ", ".join(NAMES)
+        raise UnknownEngine(
+            f"no engine is called {name!r}: choose one of {known}",
+            stage=Stage.PROBE,
+            engine=name,
+            known=list(NAMES),
+        )
+    return _loaded(name, device, threads, weights_root())
+
+
+@lru_cache(maxsize=4)
+def _loaded(name: str, device: str, threads: int, root: Path) -> Engine[Any, Any]:
+    entry = next(entry for entry in _ENTRIES if entry.name == name)
+    return entry.make(root, device, threads)
+
+
+def available(device: str = "cpu") -> list[EngineFacts]:
+    """The engines whose weights are on this machine, in the order of `NAMES`."""
+    found: list[EngineFacts] = []
+    for name in NAMES:
+        try:
+            found.append(create(name, device, 1).facts)
+        except WeightsMissing:
+            continue
+    return found

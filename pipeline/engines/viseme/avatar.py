@@ -1,0 +1,193 @@
+"""A reference, prepared: who it is, how the mouth moves, and which frames may lend theirs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from pipeline.engines.base import Reference
+from pipeline.engines.viseme import bank as banks
+from pipeline.engines.viseme import tracked
+from pipeline.engines.viseme.bank import Bank
+from pipeline.engines.viseme.canvas import Box, Canvas
+from pipeline.engines.viseme.features import LEFT, RIGHT, Mouths, measure
+from pipeline.engines.viseme.heads import Heads, Skull
+from pipeline.engines.viseme.points import JAW, NOSE_BASE, places
+from pipeline.engines.viseme.presence import YAW_FULL
+from pipeline.engines.viseme.select import joins
+from pipeline.errors import NoFace
+from pipeline.speech.fit import fit_person
+from pipeline.speech.range import MouthRange
+from pipeline.types import OnTick
+from schemas.codes import Stage
+
+if TYPE_CHECKING:
+    from pipeline.speech.fit import PersonFit
+
+Mode = Literal["unit", "warp+bank", "warp+synth"]
+
+MARGIN = 0.28
+"""Of the region around the chin, the jaw and the base of the nose, io."""
+LARGEST = 2.4
+"""Of the region's sides, io."""
+BOX_WIDTH, BOX_HEIGHT = 1.05, 0.72
+"""Of the box around the lips, io."""
+OPEN_LEAST = 0.05
+"""Aperture from which a frame can lend the inside of its mouth, io."""
+OPEN_FRAMES, OPEN_MOST = 6, 48
+
+
+@dataclass(frozen=True, slots=True)
+class Avatar:
+    """Everything that depends on the reference alone; never changed."""
+
+    reference: Reference
+    run: Tensor
+    """(N,) shot numbers."""
+    skull: Skull
+    canvas: Canvas
+    range: MouthRange
+    rest_jaw: float
+    mode: Mode
+    bank: Bank | None
+    """Frames that lend whole mouths (`unit`) or only the inside (`warp+bank`)."""
+    join: Tensor | None
+    """(C, C) cost of joining them."""
+    fit: PersonFit | None
+    pose: Tensor
+    """(N, 3) degrees."""
+    usable: Tensor
+    """(N,) bool."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """All usable frames, measured."""
+
+    frames: Tensor
+    heads: Heads
+    mouths: Mouths
+
+
+def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
+    """Measure a tracked reference and fill its bank.
+
+    Raises:
+        NoFace: no frame has a usable face.
+    """
+    track = reference.track
+    usable = track.usable.bool()
+    if not bool(usable.any()):
+        raise NoFace(f"none of the {len(usable)} frames shows a usable face", stage=Stage.TRACK)
+    run = tracked.shots(track)
+    skull = tracked.clip_skull(track)
+    seen = _measure(reference, run, skull)
+    canvas = _canvas(seen, device)
+    pose = torch.stack([track.yaw, track.pitch, track.roll], dim=1).float()
+    good = pose[seen.frames, 0].abs() <= YAW_FULL
+    mouth, rest_jaw = _range(seen, good, len(usable))
+    mode, chosen = _mode(seen, good, mouth, canvas)
+    bank = join = None
+    if len(chosen):
+        frames = seen.frames[chosen]
+        bank = banks.fill(
+            canvas,
+            frames,
+            seen.heads[chosen],
+            pose[frames],
+            run[frames],
+            reference.frames,
+            device,
+            on_tick,
+        )
+        join = joins(bank.units)
+    fit = _fit(reference, seen, len(usable)) if mode == "unit" else None
+    return Avatar(
+        reference, run, skull, canvas, mouth, rest_jaw, mode, bank, join, fit, pose, usable
+    )
+
+
+def _measure(reference: Reference, run: Tensor, skull: Skull) -> _Seen:
+    frames, heads = [], []
+    for part, found in tracked.all_heads(reference.track, run, skull):
+        frames.append(part)
+        heads.append(found)
+    whole = Heads(
+        torch.cat([h.scale for h in heads]),
+        torch.cat([h.rotation for h in heads]),
+        torch.cat([h.origin for h in heads]),
+        torch.cat([h.shape for h in heads]),
+    )
+    return _Seen(torch.cat(frames), whole, measure(whole.shape))
+
+
+def _canvas(seen: _Seen, device: str) -> Canvas:
+    """The region that holds every frame's lower face, and its box around the lips."""
+    points = seen.heads.project(seen.heads.shape)
+    middle = (points[:, LEFT] + points[:, RIGHT]) / 2
+    need = points[:, places(NOSE_BASE, JAW[1:-1])] - middle[:, None]
+    io = float(seen.heads.scale.median())
+    margin, most = MARGIN * io, LARGEST * io / 2
+    low = (-need.amin(1)).quantile(0.98, dim=0) + margin
+    high = need.amax(1).quantile(0.98, dim=0) + margin
+    left, top = (min(float(side), most) for side in low)
+    right, bottom = (min(float(side), most) for side in high)
+    # The box must lie inside the region, and lips may rise above the base of the nose's margin.
+    left, right = max(left, 0.6 * io), max(right, 0.6 * io)
+    top, bottom = max(top, 0.45 * io), max(bottom, 0.5 * io)
+    width, height = _multiple(left + right), _multiple(top + bottom)
+    x, y = _even(left + (width - left - right) / 2), _even(top + (height - top - bottom) / 2)
+    box_w, box_h = _even(BOX_WIDTH * io), _even(BOX_HEIGHT * io)
+    box_x, box_y = _even(x - box_w / 2), _even(y - box_h * 0.45)
+    box_x, box_y = max(0, box_x), max(0, box_y)
+    box = Box(box_x, box_y, min(box_w, width - box_x), min(box_h, height - box_y))
+    return Canvas.make((width, height), (x, y), io, box, device)
+
+
+def _range(seen: _Seen, good: Tensor, total: int) -> tuple[MouthRange, float]:
+    aperture, width = torch.zeros(total), torch.zeros(total)
+    usable = torch.zeros(total, dtype=torch.bool)
+    aperture[seen.frames], width[seen.frames] = seen.mouths.aperture, seen.mouths.width
+    usable[seen.frames] = good
+    mouth = MouthRange.from_track(aperture, width, usable)
+    jaw = seen.mouths.jaw - 0.3 * seen.mouths.aperture
+    return mouth, float(jaw.median())
+
+
+def _mode(seen: _Seen, good: Tensor, mouth: MouthRange, canvas: Canvas) -> tuple[Mode, Tensor]:
+    """The mode, and rows of `seen` for the bank."""
+    rows = torch.nonzero(good).flatten()
+    if mouth.talks:
+        return "unit", banks.thin(rows, banks.limit(canvas))
+    opened = rows[seen.mouths.aperture[rows] > OPEN_LEAST]
+    if len(opened) < OPEN_FRAMES:
+        return "warp+synth", opened[:0]
+    widest = seen.mouths.aperture[opened].argsort(descending=True)
+    most = min(OPEN_MOST, banks.limit(canvas))
+    pick = widest[torch.linspace(0, len(widest) - 1, min(most, len(widest))).long()]
+    return "warp+bank", opened[pick].sort().values
+
+
+def _fit(reference: Reference, seen: _Seen, total: int) -> PersonFit | None:
+    if reference.speech is None:
+        return None
+    columns = [torch.zeros(total) for _ in range(3)]
+    for column, values in zip(
+        columns, (seen.mouths.aperture, seen.mouths.width, seen.mouths.jaw), strict=True
+    ):
+        column[seen.frames] = values
+    usable = torch.zeros(total, dtype=torch.bool)
+    usable[seen.frames] = True
+    aperture, width, jaw = columns
+    return fit_person(reference.speech, aperture, width, jaw, usable, reference.video.fps)
+
+
+def _multiple(size: float) -> int:
+    return -(-int(size) // 16) * 16
+
+
+def _even(at: float) -> int:
+    return round(at / 2) * 2

@@ -1,0 +1,128 @@
+"""Frames of the reference that lend their mouths: bounded in number and in bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
+from torch import Tensor
+
+from pipeline.engines.viseme.canvas import Canvas
+from pipeline.engines.viseme.features import LEFT, RIGHT, Mouths, measure
+from pipeline.engines.viseme.heads import Heads
+from pipeline.engines.viseme.lipline import LipLine
+from pipeline.engines.viseme.patch import Patch, cut, sample_luma
+from pipeline.engines.viseme.select import Candidates
+from pipeline.types import Frame, OnTick, Tick
+
+MOST = 700
+"""Frames in a bank."""
+MOST_BYTES = 96 * 1024**2
+"""Bytes of their pieces."""
+PAD = 16
+"""Pixels that a piece is larger than the region, on each side."""
+LOOK = 32
+"""Side of the aligned mouth by which joins are judged."""
+LOOK_WIDTH, LOOK_HEIGHT = 0.9, 0.6
+"""What it shows, io."""
+BLUR_WEIGHT = 6.0
+"""Penalty of a frame without any detail, against the clip's usual detail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """C frames, ascending."""
+
+    units: Candidates
+    heads: Heads
+    mouths: Mouths
+    pieces: Patch
+    """(C) uint8 planes."""
+    points: Tensor
+    """(C, K, 2) mesh points in the pieces."""
+    lines: LipLine
+    """Of the pieces."""
+
+    def __len__(self) -> int:
+        return len(self.units.frame)
+
+
+def limit(canvas: Canvas) -> int:
+    """How many frames a bank may have."""
+    size = (canvas.width + 2 * PAD) * (canvas.height + 2 * PAD) * 3 // 2
+    return max(8, min(MOST, MOST_BYTES // size))
+
+
+def thin(frames: Tensor, most: int, run: int = 48) -> Tensor:
+    """At most `most` of the ascending frames, in runs of neighbours spread over all of them."""
+    if len(frames) <= most:
+        return frames
+    run = min(run, most)
+    count = max(1, most // run)
+    starts = torch.linspace(0, len(frames) - run, count).long()
+    chosen = torch.unique((starts.unsqueeze(1) + torch.arange(run)).flatten())
+    return frames[chosen]
+
+
+def fill(
+    canvas: Canvas,
+    chosen: Tensor,
+    heads: Heads,
+    pose: Tensor,
+    run: Tensor,
+    read: Callable[[Iterable[int]], Iterator[Frame]],
+    device: str,
+    on_tick: OnTick,
+) -> Bank:
+    """Read the chosen frames once and keep their mouths.
+
+    Args:
+        canvas: the region.
+        chosen: (C,) int64 grid indices, ascending.
+        heads: of the chosen frames.
+        pose: (C, 3) degrees.
+        run: (C,) shot numbers.
+        read: decodes frames.
+        device: where the bank lives.
+        on_tick: progress.
+    """
+    points = heads.project(heads.shape)
+    corner = canvas.origin((points[:, LEFT] + points[:, RIGHT]) / 2) - PAD
+    width, height = canvas.width + 2 * PAD, canvas.height + 2 * PAD
+    count = len(chosen)
+    luma = torch.empty(count, 1, height, width, dtype=torch.uint8, device=device)
+    chroma = torch.empty(count, 2, height // 2, width // 2, dtype=torch.uint8, device=device)
+    for n, frame in enumerate(read(chosen.tolist())):
+        piece = cut(frame, int(corner[n, 0]), int(corner[n, 1]), width, height)
+        luma[n], chroma[n] = piece.luma[0].to(device), piece.chroma[0].to(device)
+        on_tick(Tick("prepare", n + 1, count))
+    inside = points - corner[:, None]
+    pieces = Patch(luma, chroma)
+    look, detail = _looks(pieces, inside, heads.scale)
+    usual = detail.median().clamp_min(1e-3)
+    blur = (1 - detail / usual).clamp_min(0) * BLUR_WEIGHT
+    mouths = measure(heads.shape)
+    units = Candidates(chosen, run, mouths.aperture, mouths.width, pose, blur.square(), look)
+    return Bank(units, heads, mouths, pieces, inside, LipLine.of(inside))
+
+
+def _looks(pieces: Patch, points: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """(C, LOOK²) aligned mouths, 0 to 1, and (C,) how much detail each has."""
+    looks, details = [], []
+    ys = torch.linspace(-0.5, 0.5, LOOK) * LOOK_HEIGHT
+    xs = torch.linspace(-0.5, 0.5, LOOK) * LOOK_WIDTH
+    for rows in torch.split(torch.arange(len(scale)), 32):
+        line = LipLine.of(points[rows])
+        size = scale[rows].reshape(-1, 1, 1)
+        along = (xs.expand(LOOK, LOOK) * size).to(points.device)
+        off = (ys.unsqueeze(1).expand(LOOK, LOOK) * size).to(points.device)
+        luma = pieces.luma[rows].float()
+        mouth = sample_luma(luma, line.points(along, off), smooth=False) / 255
+        looks.append(F.avg_pool2d(mouth, 3, 1, 1).flatten(1))
+        around = (luma[..., 1:-1, 1:-1] * 4 - luma[..., :-2, 1:-1] - luma[..., 2:, 1:-1]).sub(
+            luma[..., 1:-1, :-2] + luma[..., 1:-1, 2:]
+        )
+        details.append(around.abs().mean((1, 2, 3)))
+    return torch.cat(looks), torch.cat(details)

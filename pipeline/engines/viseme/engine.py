@@ -1,0 +1,98 @@
+"""The engine `viseme`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from pipeline.engines.base import Finish, Reference
+from pipeline.engines.viseme.avatar import Avatar, prepare
+from pipeline.engines.viseme.paint import paint
+from pipeline.engines.viseme.report import report
+from pipeline.engines.viseme.score import Score, compose
+from pipeline.types import Frame, OnTick
+from pipeline.weights import REVISION as FACES_REVISION
+from schemas.render import EngineFacts, WeightFacts
+
+if TYPE_CHECKING:
+    from pipeline.audio import Speech
+    from pipeline.timeline import Timeline
+
+VERSION = "1"
+REVISION = "1"
+"""Counts up whenever this code makes other pixels."""
+
+
+class VisemeEngine:
+    """Example-based visual speech synthesis; `pipeline.engines.base.Engine`.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:1`, …
+        weights: the face models that the track comes from, for the report.
+    """
+
+    def __init__(self, device: str, weights: list[WeightFacts]) -> None:
+        self._device = device
+        self._facts = EngineFacts(
+            name="viseme",
+            version=VERSION,
+            revision=f"{REVISION}-{FACES_REVISION}",
+            weights=weights,
+            device=device,
+        )
+
+    @property
+    def facts(self) -> EngineFacts:
+        """Name, version, revision, the face models, device."""
+        return self._facts
+
+    @torch.inference_mode()
+    def prepare(self, reference: Reference, on_tick: OnTick) -> Avatar:
+        """Measure the reference's mouth and keep the frames that may lend theirs.
+
+        Raises:
+            NoFace: no frame has a usable face.
+        """
+        return prepare(reference, self._device, on_tick)
+
+    @torch.inference_mode()
+    def plan(self, avatar: Avatar, speech: Speech, timeline: Timeline) -> Score:
+        """What every output frame's mouth does, and which frame of the reference lends it."""
+        return compose(avatar, speech, timeline)
+
+    @torch.inference_mode()
+    def generate(self, plan: Score, frames: Sequence[Frame], outputs: Sequence[int]) -> list[Frame]:
+        """Paint consecutive output frames; those without a usable face pass through unchanged."""
+        made = list(frames)
+        chosen = [n for n, output in enumerate(outputs) if float(plan.strength[output]) > 0]
+        for n in sorted(set(range(len(made))).difference(chosen)):
+            reason = plan.avatar.reference.track.reason(frames[n].index)
+            plan.log.add(outputs[n], reason or "profile")
+        if chosen:
+            painted = paint(plan, [frames[n] for n in chosen], [outputs[n] for n in chosen])
+            for n, frame in zip(chosen, painted, strict=True):
+                made[n] = frame
+            plan.tally.painted += len(chosen)
+        return made
+
+    def finish(self, plan: Score) -> Finish:
+        """Mode, units used, what was asked of the mouth, and warnings about the reference."""
+        return report(plan)
+
+
+def load_engine(root: Path, device: str, threads: int) -> VisemeEngine:
+    """The engine on a device; the face models in `root` are those that the tracker loads.
+
+    Args:
+        root: folder of all weights.
+        device: `cpu`, `cuda`, `cuda:1`, …
+        threads: processor budget of a job. Stages overlap instead of sharing one operator's work,
+            so nothing is set from it.
+    """
+    del root, threads
+    from pipeline.weights import face_facts
+
+    return VisemeEngine(device, face_facts())

@@ -1,0 +1,138 @@
+"""Head pose and pose-free shape: a 3-D similarity fit of skull points to their clip mean.
+
+Umeyama, "Least-squares estimation of transformation parameters between two point patterns", IEEE
+PAMI 13(4), 1991. The mesh's depth is on the scale of its x, so that a weak perspective holds:
+picture = scale · rotation · shape + origin, of which x and y are seen. Shapes are in io, with the
+base of the nose at the same place in every frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.engines.viseme.points import EYES, FACE, NOSE_BASE, STABLE, places
+
+ROUNDS = 3
+"""Passes of fitting all frames to the mean and taking the mean again."""
+NOSE_SHARE = 0.5
+"""How far the shape follows the base of the nose rather than the fit of the skull alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """A batch of heads."""
+
+    scale: Tensor
+    """(B,) pixels per io."""
+    rotation: Tensor
+    """(B, 3, 3)."""
+    origin: Tensor
+    """(B, 3) pixels."""
+    shape: Tensor
+    """(B, K, 3) io, in the order of `points.FACE`."""
+
+    def project(self, shape: Tensor) -> Tensor:
+        """Where a shape (B, K, 3) lies in these heads' pictures: (B, K, 2) pixels."""
+        turned = shape @ self.rotation.transpose(1, 2)
+        return (turned * self.scale[:, None, None] + self.origin[:, None])[..., :2]
+
+    def __getitem__(self, rows: Tensor) -> Heads:
+        return Heads(self.scale[rows], self.rotation[rows], self.origin[rows], self.shape[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Skull:
+    """The mean head of a clip."""
+
+    stable: Tensor
+    """(len(STABLE), 3) io."""
+    nose: Tensor
+    """(3,) mean place of the base of the nose, io."""
+
+    def to(self, device: str) -> Skull:
+        """A copy on a device."""
+        return Skull(self.stable.to(device), self.nose.to(device))
+
+
+def similarity(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The scale, rotation and shift that best bring `source` onto `target`.
+
+    Args:
+        source: (B, K, D).
+        target: (B, K, D).
+
+    Returns:
+        (B,), (B, D, D), (B, D): target ≈ scale · rotation · source + shift.
+    """
+    middle_s, middle_t = source.mean(1, keepdim=True), target.mean(1, keepdim=True)
+    s, t = source - middle_s, target - middle_t
+    left, singular, right = torch.linalg.svd(t.transpose(1, 2) @ s)
+    sign = torch.ones_like(singular)
+    sign[:, -1] = torch.sign(torch.linalg.det(left @ right))
+    rotation = (left * sign.unsqueeze(1)) @ right
+    scale = (singular * sign).sum(1) / (s * s).sum((1, 2)).clamp_min(1e-12)
+    moved = (middle_s @ rotation.transpose(1, 2))[:, 0] * scale.unsqueeze(1)
+    return scale, rotation, middle_t[:, 0] - moved
+
+
+def mean_skull(points: Tensor) -> Skull:
+    """The mean head of some frames.
+
+    Args:
+        points: (B, 478, 3) pixels, B ≥ 1.
+    """
+    stable = points[:, list(STABLE)].double()
+    mean = stable[len(stable) // 2]
+    for _ in range(ROUNDS):
+        scale, rotation, shift = similarity(stable, mean.expand_as(stable))
+        moved = (stable @ rotation.transpose(1, 2)) * scale[:, None, None] + shift[:, None]
+        mean = moved.mean(0)
+    scale, rotation, shift = similarity(stable, mean.expand_as(stable))
+    eyes = _moved(points[:, list(EYES)].double(), scale, rotation, shift).mean(0)
+    nose = _moved(points[:, list(NOSE_BASE)].double(), scale, rotation, shift).mean((0, 1))
+    upright = _upright(eyes)
+    io = (eyes[1] - eyes[0]).norm()
+    middle = nose
+    return Skull(
+        ((mean - middle) @ upright.T / io).float(), ((nose - middle) @ upright.T / io).float()
+    )
+
+
+def fit_heads(points: Tensor, skull: Skull) -> Heads:
+    """Pose and shape of each frame.
+
+    Args:
+        points: (B, 478, 3) pixels.
+        skull: the clip's mean head.
+    """
+    stable = points[:, list(STABLE)].double()
+    target = skull.stable.double().expand_as(stable)
+    scale, rotation, origin = similarity(target, stable)
+    face = points[:, list(FACE)].double()
+    shape = (face - origin[:, None]) @ rotation / scale[:, None, None]
+    slip = shape[:, places(NOSE_BASE)].mean(1) - skull.nose.double()
+    slip = slip * NOSE_SHARE
+    turned = (rotation @ slip.unsqueeze(2))[..., 0] * scale.unsqueeze(1)
+    return Heads(
+        scale.float(),
+        rotation.float(),
+        (origin + turned).float(),
+        (shape - slip[:, None]).float(),
+    )
+
+
+def _moved(points: Tensor, scale: Tensor, rotation: Tensor, shift: Tensor) -> Tensor:
+    return (points @ rotation.transpose(1, 2)) * scale[:, None, None] + shift[:, None]
+
+
+def _upright(eyes: Tensor) -> Tensor:
+    """(3, 3) rotation in the picture plane that lays the eye line level."""
+    across = eyes[1] - eyes[0]
+    angle = torch.atan2(across[1], across[0])
+    c, s = torch.cos(angle), torch.sin(angle)
+    turn = torch.eye(3, dtype=eyes.dtype, device=eyes.device)
+    turn[0, 0], turn[0, 1], turn[1, 0], turn[1, 1] = c, s, -s, c
+    return turn

@@ -1,0 +1,65 @@
+"""Where a lent mouth replaces the frame's own: the lower face, with a soft edge inside it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipeline.engines.viseme.canvas import Canvas
+from pipeline.engines.viseme.points import OUTER_LOWER, OUTER_UPPER, OUTLINE, PLACE
+
+SHRINK = 0.93
+FEATHER = 0.07
+"""Width of the soft edge, io."""
+LIP_MARGIN = 0.03
+"""Around the lips, io: what the colour match leaves out."""
+_OUTLINE = [PLACE[point] for point in OUTLINE]
+_LIPS = [PLACE[point] for point in (*OUTER_UPPER, *reversed(OUTER_LOWER[1:-1]))]
+
+
+def lower_face(canvas: Canvas, points: Tensor) -> Tensor:
+    """(B, NODES, NODES) 0 outside the lower face to 1 inside.
+
+    Args:
+        canvas: the region.
+        points: (B, K, 2) in the region.
+    """
+    outline = points[:, _OUTLINE]
+    centre = outline.mean(1, keepdim=True)
+    depth = inside(canvas.nodes, centre + SHRINK * (outline - centre))
+    return smooth(depth / (FEATHER * canvas.io))
+
+
+def lips(canvas: Canvas, points: Tensor) -> Tensor:
+    """(B, NODES, NODES) 1 on the lips, 0 away from them."""
+    depth = inside(canvas.nodes, points[:, _LIPS])
+    return smooth(1 + depth / (LIP_MARGIN * canvas.io))
+
+
+def inside(where: Tensor, polygon: Tensor) -> Tensor:
+    """Distance to the border of polygons: positive inside, negative outside.
+
+    Args:
+        where: (h, w, 2).
+        polygon: (B, M, 2) corners in order.
+
+    Returns:
+        (B, h, w).
+    """
+    a = polygon[:, :, None, None]
+    b = polygon.roll(-1, 1)[:, :, None, None]
+    edge, to = b - a, where[None, None] - a
+    share = (to * edge).sum(-1) / edge.square().sum(-1).clamp_min(1e-6)
+    away = (to - share.clamp(0, 1).unsqueeze(-1) * edge).square().sum(-1)
+    distance = away.min(1).values.sqrt()
+    crosses = (a[..., 1] > where[..., 1]) != (b[..., 1] > where[..., 1])
+    rise = torch.where(edge[..., 1].abs() < 1e-6, torch.full_like(edge[..., 1], 1e-6), edge[..., 1])
+    x = a[..., 0] + (where[..., 1] - a[..., 1]) / rise * edge[..., 0]
+    odd = (crosses & (where[..., 0] < x)).sum(1) % 2 == 1
+    return torch.where(odd, distance, -distance)
+
+
+def smooth(x: Tensor) -> Tensor:
+    """0 below 0, 1 above 1, without a corner at either end."""
+    t = x.clamp(0, 1)
+    return t * t * (3 - 2 * t)

@@ -1,0 +1,271 @@
+"""From planned mouths to planes: one batch of output frames.
+
+All geometry of a frame is settled first (`Scene`): the frame's own face, the wanted shape, and the
+line between the lips. Then the lender's picture is laid into the region, the inside of the mouth is
+filled, and, where the lender is another frame, the result is toned and put into the lower face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.engines.viseme import cavity, layer, mask, tone, tracked, warp
+from pipeline.engines.viseme.bank import Bank
+from pipeline.engines.viseme.canvas import Canvas
+from pipeline.engines.viseme.features import LEFT, RIGHT, measure
+from pipeline.engines.viseme.heads import Heads, fit_heads
+from pipeline.engines.viseme.layer import Parting
+from pipeline.engines.viseme.lipline import LipLine
+from pipeline.engines.viseme.patch import Patch, cut, paste, sample_chroma, sample_luma, stack
+from pipeline.engines.viseme.score import Score
+from pipeline.engines.viseme.shape import edit
+from pipeline.types import Frame
+
+OPEN_ENOUGH = (0.35, 0.55)
+"""A mouth lends its own inside when its aperture is at least this share of the wanted one."""
+SHAPE_SIGMA = 0.8
+"""Of the smoothing of lent shapes over time, output frames."""
+SHAPE_REACH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The geometry of a batch, in the region's pixels."""
+
+    own: Tensor
+    """(B, K, 2) the frame's own points."""
+    wanted: Tensor
+    """(B, K, 2)."""
+    line: LipLine
+    parts: tuple[Parting, Parting]
+    aperture: Tensor
+    """(B,) of the wanted shape, io."""
+    own_aperture: Tensor
+    """(B,) of the frame, io."""
+    corner: Tensor
+    """(B, 2) int64 of the region in the picture."""
+    scale: Tensor
+    """(B,) pixels per io."""
+
+
+def paint(score: Score, frames: Sequence[Frame], outputs: Sequence[int]) -> list[Frame]:
+    """Output frames, all with some strength, on their frames."""
+    device = str(score.avatar.canvas.nodes.device)
+    at = torch.tensor(list(outputs))
+    scene = _scene(score, frames, at, device)
+    canvas = score.avatar.canvas
+    corners = scene.corner.tolist()
+    pieces = [
+        cut(frame, x, y, canvas.width, canvas.height)
+        for frame, (x, y) in zip(frames, corners, strict=True)
+    ]
+    own = stack(pieces, device).float()
+    made = _lent(score, scene, own, at) if score.avatar.mode == "unit" else None
+    if made is None:
+        made = _opened(score, scene, own, at)
+    shown = score.strength[at].to(device)[:, None, None, None]
+    made = own.mix(made, shown, shown)
+    luma = made.luma.round().clamp(0, 255).to(torch.uint8).cpu()
+    chroma = made.chroma.round().clamp(0, 255).to(torch.uint8).cpu()
+    return [paste(frame, luma[n, 0], chroma[n], *corners[n]) for n, frame in enumerate(frames)]
+
+
+def _scene(score: Score, frames: Sequence[Frame], at: Tensor, device: str) -> Scene:
+    avatar = score.avatar
+    points = tracked.even_points(
+        avatar.reference.track, avatar.run, [frame.index for frame in frames]
+    )
+    heads = fit_heads(points, avatar.skull)
+    seen = heads.project(heads.shape)
+    shape = _wanted_shape(score, heads, at)
+    wanted = heads.project(shape)
+    strength = score.strength[at][:, None, None]
+    wanted = torch.lerp(seen, wanted, strength)
+    corner = avatar.canvas.origin((seen[:, LEFT] + seen[:, RIGHT]) / 2)
+    own, wanted = (seen - corner[:, None]).to(device), (wanted - corner[:, None]).to(device)
+    line = LipLine.of(wanted)
+    parts = (
+        layer.part(line, avatar.canvas.box_luma, 1.0),
+        layer.part(line, avatar.canvas.box_chroma, 2.0),
+    )
+    measured = measure(torch.lerp(heads.shape, shape, strength))
+    return Scene(
+        own,
+        wanted,
+        line,
+        parts,
+        measured.aperture.to(device),
+        measure(heads.shape).aperture.to(device),
+        corner,
+        heads.scale.to(device),
+    )
+
+
+def _wanted_shape(score: Score, heads: Heads, at: Tensor) -> Tensor:
+    """(B, K, 3): the lender's shape, or the frame's own, with the planned aperture and width."""
+    avatar = score.avatar
+    shape = heads.shape
+    if avatar.mode == "unit" and avatar.bank is not None and score.first is not None:
+        shape = _lent_shape(avatar.bank, score.first, at)
+    now = measure(shape)
+    aperture = score.path.aperture[at].float()
+    width = score.path.width[at].float()
+    if avatar.mode == "unit":
+        drop = 0.30 * (aperture - now.aperture)
+    else:
+        drop = avatar.rest_jaw + score.path.jaw[at].float() - now.jaw
+    return edit(shape, aperture, width, drop)
+
+
+def _lent_shape(bank: Bank, first: Tensor, at: Tensor) -> Tensor:
+    steps = torch.arange(-SHAPE_REACH, SHAPE_REACH + 1)
+    near = (at.unsqueeze(1) + steps).clamp(0, len(first) - 1)
+    weight = torch.exp(-0.5 * (steps / SHAPE_SIGMA) ** 2)
+    weight = weight / weight.sum()
+    return torch.einsum("k,bkpc->bpc", weight, bank.heads.shape[first[near]])
+
+
+def _opened(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
+    """The frame's own lips and chin, moved."""
+    canvas = score.avatar.canvas
+    closing = _closing(scene.own_aperture, scene.aperture)
+    fields = warp.mouth_fields(canvas, scene.wanted, scene.own, closing, own=True)
+    laid = layer.lay(canvas, own, fields, scene.line, scene.parts)
+    inner = _inside(score, scene, own, LipLine.of(scene.own), scene.own_aperture, own, at)
+    return layer.put_inside(canvas, laid, inner, scene.parts)
+
+
+def _lent(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
+    """Another frame's mouth on this frame's face."""
+    bank, first, second, share = score.avatar.bank, score.first, score.second, score.share
+    if bank is None or first is None or second is None or share is None:
+        return None
+    canvas = score.avatar.canvas
+    rows = first[at]
+    laid = _lay_unit(canvas, bank, rows, scene)
+    mixed = torch.nonzero(share[at] > 0).flatten()
+    if len(mixed):
+        other = _lay_unit(canvas, bank, second[at][mixed], _part_of(scene, mixed))
+        part = share[at][mixed].to(laid.luma.device)[:, None, None, None]
+        both = laid[mixed].mix(other, part, part)
+        laid.luma[mixed], laid.chroma[mixed] = both.luma, both.chroma
+    units = bank.pieces[rows].float()
+    source_line = _rows(bank.lines, rows)
+    opened = bank.mouths.aperture[rows].to(scene.aperture.device)
+    inner = _inside(score, scene, units, source_line, opened, own, at)
+    laid = layer.put_inside(canvas, laid, inner, scene.parts)
+    score.tally.units.update(rows.tolist())
+    below = _carry_skin(canvas, scene, own)
+    face = mask.lower_face(canvas, scene.wanted)
+    skin = face * (1 - mask.lips(canvas, scene.wanted))
+    laid = tone.match(canvas, laid, below, skin)
+    luma = canvas.luma.refine(face.unsqueeze(3)).permute(0, 3, 1, 2)
+    chroma = canvas.chroma.refine(face.unsqueeze(3)).permute(0, 3, 1, 2)
+    return below.mix(laid, luma, chroma)
+
+
+def _lay_unit(canvas: Canvas, bank: Bank, rows: Tensor, scene: Scene) -> Patch:
+    source = bank.points[rows].to(scene.wanted.device)
+    opened = bank.mouths.aperture[rows].to(scene.aperture.device)
+    closing = _closing(opened, scene.aperture)
+    fields = warp.mouth_fields(canvas, scene.wanted, source, closing, own=False)
+    return layer.lay(canvas, bank.pieces[rows].float(), fields, scene.line, scene.parts)
+
+
+def _carry_skin(canvas: Canvas, scene: Scene, own: Patch) -> Patch:
+    """The frame's own skin with the chin and the cheeks where the lent mouth needs them."""
+    field = warp.skin_field(canvas, scene.wanted, scene.own)
+    luma = canvas.luma.places() + canvas.luma.refine(field)
+    chroma = canvas.chroma.places() + canvas.chroma.refine(field)
+    return Patch(sample_luma(own.luma, luma, smooth=False), sample_chroma(own.chroma, chroma))
+
+
+def _inside(
+    score: Score,
+    scene: Scene,
+    source: Patch,
+    source_line: LipLine,
+    opened: Tensor,
+    own: Patch,
+    at: Tensor,
+) -> Patch:
+    """The inside of the mouths: the lender's own, an open frame's, or painted."""
+    inner = layer.inside_of(source, scene.line, source_line, scene.parts)
+    low, high = OPEN_ENOUGH
+    ratio = opened / scene.aperture.clamp_min(1e-3)
+    foreign = 1 - ((ratio - low) / (high - low)).clamp(0, 1)
+    foreign = foreign * (scene.aperture > 0.004)
+    need = torch.nonzero(foreign > 0).flatten()
+    score.tally.inner_own += len(at) - len(need)
+    if not len(need):
+        return inner
+    part = _part_of(scene, need)
+    other = _other_inside(score, part, own[need], at[need.cpu()])
+    weight = foreign[need][:, None, None, None]
+    both = inner[need].mix(other, weight, weight)
+    inner.luma[need], inner.chroma[need] = both.luma, both.chroma
+    return inner
+
+
+def _other_inside(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
+    avatar = score.avatar
+    bank, first = avatar.bank, score.first
+    if avatar.mode == "warp+bank" and bank is not None and first is not None:
+        rows = first[at]
+        score.tally.inner_lent += len(at)
+        lent = layer.inside_of(
+            bank.pieces[rows].float(), scene.line, _rows(bank.lines, rows), scene.parts
+        )
+        wide = bank.mouths.aperture[rows].to(scene.aperture.device)
+        shade = (scene.aperture / wide.clamp_min(1e-3)).clamp(0.55, 1)[:, None, None, None]
+        return Patch((lent.luma - 16) * shade + 16, lent.chroma)
+    score.tally.inner_painted += len(at)
+    skin = _skin(avatar.canvas, scene, own)
+    return cavity.paint(scene.line, LipLine.of(scene.own), scene.scale, skin, scene.parts)
+
+
+def _skin(canvas: Canvas, scene: Scene, own: Patch) -> cavity.Skin:
+    """Mean colour around the mouth."""
+    face = mask.lower_face(canvas, scene.own)
+    weight = (face * (1 - mask.lips(canvas, scene.own))).unsqueeze(3)
+    luma = canvas.luma.refine(weight)[..., 0]
+    chroma = canvas.chroma.refine(weight)[..., 0]
+    total, half = luma.sum((1, 2)).clamp_min(1), chroma.sum((1, 2)).clamp_min(1)
+    y = (own.luma[:, 0] * luma).sum((1, 2)) / total
+    u, v = ((own.chroma[:, k] * chroma).sum((1, 2)) / half for k in range(2))
+    return cavity.Skin(*(c[:, None, None] for c in (y, u, v)))
+
+
+def _closing(opened: Tensor, wanted: Tensor) -> Tensor:
+    """0 … 1, how much of an opening vanishes; nothing vanishes where nothing was open."""
+    share = 1 - wanted / opened.clamp_min(1e-3)
+    return share.clamp(0, 1) * (opened / 0.03).clamp(max=1)
+
+
+def _part_of(scene: Scene, rows: Tensor) -> Scene:
+    parts = tuple(
+        Parting(
+            p.along[rows], p.off[rows], p.depth[rows], p.gap[rows], p.upper[rows], p.inside[rows]
+        )
+        for p in scene.parts
+    )
+    return Scene(
+        scene.own[rows],
+        scene.wanted[rows],
+        _rows(scene.line, rows),
+        (parts[0], parts[1]),
+        scene.aperture[rows],
+        scene.own_aperture[rows],
+        scene.corner[rows.cpu()],
+        scene.scale[rows],
+    )
+
+
+def _rows(line: LipLine, rows: Tensor) -> LipLine:
+    return LipLine(
+        line.middle[rows], line.axis[rows], line.half[rows], line.upper[rows], line.lower[rows]
+    )

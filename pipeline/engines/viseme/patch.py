@@ -1,0 +1,115 @@
+"""Pieces of frames as planes: cut out, sampled anywhere, put back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
+from torch import Tensor
+
+from pipeline.types import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A batch of pieces, 8-bit or float."""
+
+    luma: Tensor
+    """(B, 1, h, w)."""
+    chroma: Tensor
+    """(B, 2, h/2, w/2)."""
+
+    def __getitem__(self, rows: Tensor) -> Patch:
+        return Patch(self.luma[rows], self.chroma[rows])
+
+    def float(self) -> Patch:
+        """The same in float32."""
+        return Patch(self.luma.float(), self.chroma.float())
+
+    def mix(self, other: Patch, luma: Tensor, chroma: Tensor) -> Patch:
+        """`other` where the weights (B, 1, h, w) are 1, this one where they are 0."""
+        return Patch(
+            torch.lerp(self.luma, other.luma, luma), torch.lerp(self.chroma, other.chroma, chroma)
+        )
+
+
+def cut(frame: Frame, x: int, y: int, width: int, height: int) -> Patch:
+    """A piece of a frame; beyond the frame its edge is repeated. All numbers even."""
+    chroma = torch.stack(
+        [_cut(plane, x // 2, y // 2, width // 2, height // 2) for plane in (frame.u, frame.v)]
+    )
+    return Patch(_cut(frame.y, x, y, width, height)[None, None], chroma[None])
+
+
+def stack(pieces: Sequence[Patch], device: str) -> Patch:
+    """One batch of several; the planes travel to the device as 8-bit samples."""
+    return Patch(
+        torch.cat([piece.luma for piece in pieces]).to(device),
+        torch.cat([piece.chroma for piece in pieces]).to(device),
+    )
+
+
+def paste(frame: Frame, luma: Tensor, chroma: Tensor, x: int, y: int) -> Frame:
+    """A frame with a piece put in: luma (h, w), chroma (2, h/2, w/2), uint8, host memory."""
+    return replace(
+        frame,
+        y=_paste(frame.y, luma, x, y),
+        u=_paste(frame.u, chroma[0], x // 2, y // 2),
+        v=_paste(frame.v, chroma[1], x // 2, y // 2),
+    )
+
+
+def sample_luma(plane: Tensor, where: Tensor, smooth: bool) -> Tensor:
+    """Luma at any places.
+
+    Args:
+        plane: (B, 1, h, w) float.
+        where: (B, H, W, 2) luma coordinates in the piece.
+        smooth: bicubic (a = -0.75), else bilinear.
+
+    Returns:
+        (B, 1, H, W).
+    """
+    return _sample(plane, where, smooth)
+
+
+def sample_chroma(planes: Tensor, where: Tensor) -> Tensor:
+    """Chroma at any places, bilinear; `where` in luma coordinates of the piece."""
+    return _sample(planes, (where - _SITE.to(where.device)) / 2, smooth=False)
+
+
+_SITE = torch.tensor([0.0, 0.5])
+
+
+def _sample(planes: Tensor, where: Tensor, smooth: bool) -> Tensor:
+    high, wide = planes.shape[-2:]
+    span = torch.tensor([2 / (wide - 1), 2 / (high - 1)], device=where.device)
+    return F.grid_sample(
+        planes,
+        where * span - 1,
+        mode="bicubic" if smooth else "bilinear",
+        padding_mode="border",
+        align_corners=True,
+    )
+
+
+def _cut(plane: Tensor, x: int, y: int, width: int, height: int) -> Tensor:
+    high, wide = plane.shape
+    if min(x, y) >= 0 and x + width <= wide and y + height <= high:
+        return plane[y : y + height, x : x + width]
+    rows = torch.arange(y, y + height).clamp(0, high - 1)
+    columns = torch.arange(x, x + width).clamp(0, wide - 1)
+    return plane[rows][:, columns]
+
+
+def _paste(plane: Tensor, piece: Tensor, x: int, y: int) -> Tensor:
+    out = plane.clone()
+    high, wide = plane.shape
+    height, width = piece.shape
+    top, left = max(0, -y), max(0, -x)
+    bottom, right = min(height, high - y), min(width, wide - x)
+    if bottom > top and right > left:
+        out[y + top : y + bottom, x + left : x + right] = piece[top:bottom, left:right]
+    return out

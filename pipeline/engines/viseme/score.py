@@ -1,0 +1,104 @@
+"""The score of one job: what the mouth of every output frame is to do, and who lends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pipeline.engines.fade import SpanLog
+from pipeline.engines.viseme.avatar import Avatar
+from pipeline.engines.viseme.presence import strength
+from pipeline.engines.viseme.select import Wanted, select
+from pipeline.speech.mouth import plan_mouth
+from pipeline.speech.range import MouthPath
+
+if TYPE_CHECKING:
+    from pipeline.audio import Speech
+    from pipeline.timeline import Timeline
+
+FADE = (0.75, 0.25)
+"""Share of the newer unit on the first frame after a jump, and on the last frame before it."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was seen while rendering."""
+
+    painted: int = 0
+    units: set[int] = field(default_factory=set)
+    inner_own: int = 0
+    inner_lent: int = 0
+    inner_painted: int = 0
+
+
+@dataclass(slots=True)
+class Score:
+    """One job. Tensors are (F,), one entry per output frame."""
+
+    avatar: Avatar
+    source: Tensor
+    """int64 grid frame under the output."""
+    path: MouthPath
+    closed: Tensor
+    """bool, the lips must touch."""
+    strength: Tensor
+    """0 … 1, how much of the painted mouth is shown."""
+    first: Tensor | None
+    """int64 row of the bank that lends the mouth, or its inside."""
+    second: Tensor | None
+    """int64 row that is mixed into the skin around a jump."""
+    share: Tensor | None
+    """0 … 0.5 share of `second`."""
+    log: SpanLog = field(default_factory=SpanLog)
+    tally: Tally = field(default_factory=Tally)
+
+
+def compose(avatar: Avatar, speech: Speech, timeline: Timeline) -> Score:
+    """Plan a whole speech."""
+    curve = avatar.fit.apply(speech) if avatar.fit is not None else plan_mouth(speech)
+    targets = curve.sample(timeline)
+    path = targets.to_range(avatar.range)
+    source = torch.tensor([timeline.source(n) for n in range(timeline.frames)])
+    known = source.clamp(max=len(avatar.usable) - 1)
+    usable = avatar.usable[known] & (source == known)
+    shown = strength(usable, avatar.pose[known, 0])
+    first = second = share = None
+    if avatar.bank is not None and avatar.join is not None:
+        wanted = Wanted(
+            path.aperture.float(), path.width.float(), avatar.pose[known], (shown > 0).float()
+        )
+        units = avatar.bank.units
+        first = select(units, wanted, avatar.join)
+        second, share = crossfades(first, units.frame, units.run)
+    return Score(avatar, source, path, targets.closed, shown, first, second, share)
+
+
+def crossfades(first: Tensor, frame: Tensor, run: Tensor) -> tuple[Tensor, Tensor]:
+    """Who else is seen around jumps: rows of the bank and their shares, each (F,).
+
+    Args:
+        first: (F,) rows of the bank.
+        frame: (C,) grid index of each row.
+        run: (C,) its shot.
+    """
+    second, share = first.clone(), torch.zeros(len(first))
+    count = len(frame)
+
+    def neighbour(row: int, step: int) -> int:
+        to = row + step
+        near = 0 <= to < count and int(frame[to] - frame[row]) == step and run[to] == run[row]
+        return to if near else row
+
+    rows = first.tolist()
+    for n in range(1, len(rows)):
+        before, here = rows[n - 1], rows[n]
+        step = int(frame[here] - frame[before])
+        if abs(step) <= 2 and run[here] == run[before]:
+            continue
+        second[n], share[n] = neighbour(before, 1), 1 - FADE[0]
+        if share[n - 1] == 0:
+            second[n - 1], share[n - 1] = neighbour(here, -1), FADE[1]
+    return second, share

@@ -1,0 +1,141 @@
+"""Where each sample of the region comes from: the fields of the lips and of the skin around them.
+
+Two splines per mouth, one for all that hangs on the upper lip and one for all that hangs on the
+lower, are switched hard at the line between the lips. A soft blend of the two would read teeth
+where the lips are closed. Anchors on the region's border do not move: there is no seam.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.engines.viseme import spline
+from pipeline.engines.viseme.canvas import NODES, Canvas, Lattice
+from pipeline.engines.viseme.heads import similarity
+from pipeline.engines.viseme.points import (
+    BELOW,
+    BESIDE,
+    CHEEKS,
+    INNER_LOWER,
+    INNER_UPPER,
+    JAW,
+    LOWER_RINGS,
+    NEXT_LOWER,
+    NEXT_UPPER,
+    NOSE_BASE,
+    PHILTRUM,
+    PLACE,
+    UPPER_RINGS,
+    places,
+)
+
+BORDER = 5
+"""Anchors along each side of the region, corners included."""
+TUCK = 0.8
+"""How far a closing mouth's inner contour is read from inside the lip: towards the next contour."""
+
+_UPPER = places(*UPPER_RINGS, NOSE_BASE, PHILTRUM, CHEEKS, BESIDE)
+_LOWER = places(*LOWER_RINGS, BELOW, BESIDE, CHEEKS, JAW)
+_SKIN = places(NOSE_BASE, CHEEKS, BESIDE, BELOW, JAW)
+_RIGID = places(NOSE_BASE, CHEEKS)
+_IN_UP, _IN_LOW = [PLACE[p] for p in INNER_UPPER], [PLACE[p] for p in INNER_LOWER]
+_NEXT_UP, _NEXT_LOW = [PLACE[p] for p in NEXT_UPPER], [PLACE[p] for p in NEXT_LOWER]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Similarities from the region to the source's piece."""
+
+    turn: Tensor
+    """(B, 2, 2)."""
+    shift: Tensor
+    """(B, 2)."""
+
+    def __call__(self, where: Tensor) -> Tensor:
+        """(h, w, 2) to (B, h, w, 2)."""
+        return torch.einsum("hwc,bdc->bhwd", where, self.turn) + self.shift[:, None, None]
+
+
+@dataclass(frozen=True, slots=True)
+class MouthFields:
+    """How a source's mouth is laid into the region."""
+
+    base: Base
+    upper: Tensor
+    """(B, NODES, NODES, 2) pixels to add to the base, for what hangs on the upper lip."""
+    lower: Tensor
+
+    def at(self, field: Tensor, lattice: Lattice) -> Tensor:
+        """Places in the source (B, h, w, 2) for the samples of a lattice."""
+        return self.base(lattice.places()) + lattice.refine(field)
+
+
+def mouth_fields(
+    canvas: Canvas, wanted: Tensor, source: Tensor, closing: Tensor, own: bool
+) -> MouthFields:
+    """Fields that bring a source's lips and skin to where they are wanted.
+
+    Args:
+        canvas: the region.
+        wanted: (B, K, 2) points in the region.
+        source: (B, K, 2) the same points in the source's piece.
+        closing: (B,) 0 to 1, how much of the source's opening vanishes.
+        own: the source is the very frame under the output; the base is then the identity.
+    """
+    base = _identity(wanted) if own else _rigid(wanted, source)
+    tucked = tuck(source, closing)
+    upper = _field(canvas, wanted, tucked, base, _UPPER)
+    lower = _field(canvas, wanted, tucked, base, _LOWER)
+    return MouthFields(base, upper, lower)
+
+
+def skin_field(canvas: Canvas, wanted: Tensor, source: Tensor) -> Tensor:
+    """The field (B, NODES, NODES, 2) that brings the frame's own chin and cheeks along."""
+    return _field(canvas, wanted, source, _identity(wanted), _SKIN)
+
+
+def tuck(source: Tensor, closing: Tensor) -> Tensor:
+    """Points with the inner contours moved into the lips, where nothing but lip is seen."""
+    moved = source.clone()
+    share = (TUCK * closing)[:, None, None]
+    for inner, outer in ((_IN_UP, _NEXT_UP), (_IN_LOW, _NEXT_LOW)):
+        moved[:, inner] = torch.lerp(source[:, inner], source[:, outer], share)
+    return moved
+
+
+def _field(canvas: Canvas, wanted: Tensor, source: Tensor, base: Base, chosen: list[int]) -> Tensor:
+    at, value = wanted[:, chosen], source[:, chosen]
+    delta = value - _apply(base, at)
+    border = _border(canvas, at)
+    points = torch.cat([at, border.expand(len(at), -1, -1)], dim=1) / canvas.io
+    values = torch.cat([delta, torch.zeros_like(border).expand(len(at), -1, -1)], dim=1)
+    coefficients = spline.fit(points, values)
+    nodes = (canvas.nodes.reshape(1, -1, 2) / canvas.io).expand(len(at), -1, -1)
+    return spline.evaluate(coefficients, points, nodes).reshape(-1, NODES, NODES, 2)
+
+
+def _apply(base: Base, points: Tensor) -> Tensor:
+    return points @ base.turn.transpose(1, 2) + base.shift[:, None]
+
+
+def _border(canvas: Canvas, like: Tensor) -> Tensor:
+    xs = torch.linspace(0, canvas.width - 1, BORDER)
+    ys = torch.linspace(0, canvas.height - 1, BORDER)
+    top = torch.stack([xs, torch.zeros(BORDER)], 1)
+    left = torch.stack([torch.zeros(BORDER - 2), ys[1:-1]], 1)
+    bottom = top + torch.tensor([0.0, canvas.height - 1])
+    right = left + torch.tensor([canvas.width - 1, 0.0])
+    return torch.cat([top, bottom, left, right])[None].to(like)
+
+
+def _identity(like: Tensor) -> Base:
+    turn = torch.eye(2, device=like.device).expand(len(like), 2, 2)
+    return Base(turn, torch.zeros(len(like), 2, device=like.device))
+
+
+def _rigid(wanted: Tensor, source: Tensor) -> Base:
+    scale, rotation, shift = similarity(wanted[:, _RIGID].double(), source[:, _RIGID].double())
+    return Base((scale[:, None, None] * rotation).float(), shift.float())
