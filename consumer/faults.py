@@ -1,0 +1,36 @@
+"""The one exception that carries why a job, or a part of it, did not work: a `Fault`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.codes import ErrorCode, Stage, facts
+from schemas.render import ErrorFacts
+
+
+class Fault(Exception):
+    """Something foreseen went wrong; `error` is what the failed event would say."""
+
+    def __init__(self, error: ErrorFacts) -> None:
+        super().__init__(f"{error.code.value} ({error.stage.value}): {error.message}")
+        self.error = error
+
+    @classmethod
+    def of(cls, code: ErrorCode, stage: Stage, message: str, **detail: Any) -> Fault:
+        """A fault from its parts; the advice of the code is put behind the message."""
+        known = facts(code)
+        text = f"{message.rstrip('.')}. {known.advice}"
+        return cls(
+            ErrorFacts(
+                code=code,
+                stage=stage,
+                message=text[:4000],
+                retryable=known.retryable,
+                detail=detail,
+            )
+        )
+
+    @property
+    def code(self) -> ErrorCode:
+        """The stable code."""
+        return self.error.code

@@ -1,0 +1,558 @@
+"""The object store: any S3-compatible server, through the `minio` SDK, behind coroutines.
+
+The only module that imports `minio`, and it does so late: the SDK takes half a second to import,
+and the service joins its group before that. Calls block in threads of two small pools, one for
+files and one for the small objects, so that no lease waits behind an upload.
+
+Conditional writes (`If-None-Match: *`, `If-Match`) are not in the SDK's public calls. `_put` is the
+one place that signs a PUT itself, with the SDK's Signature V4 and the payload's SHA-256, which the
+server checks. Every write here is one PUT: an object is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property, partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from consumer.download import BLOCK, Changed, Cut, Fetched, Opened, Stopped, download
+from consumer.faults import Fault
+from consumer.metrics import STORE_ERRORS
+from consumer.settings import Settings
+from schemas.codes import ErrorCode, Stage
+from schemas.refs import ObjectRef
+
+CONNECT_S, READ_S = 5.0, 30.0
+FILE_THREADS, SMALL_THREADS = 8, 8
+RETRY_PAUSES_S = (0.1, 0.4)
+"""Pauses before a call is made again after a cut connection or a 5xx; then it is a Fault."""
+JSON = "application/json"
+SHA256_META = "x-amz-meta-sha256"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as the store took it."""
+
+    size: int
+    sha256: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """An object's facts without its content."""
+
+    size: int
+    etag: str
+    sha256: str | None
+    """As the writer stated it; None on objects that this service did not write."""
+    modified: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """One rule: objects under a prefix go after so many days."""
+
+    prefix: str
+    days: int
+
+
+class NoLifecycle(Exception):
+    """This server has no lifecycle rules."""
+
+
+class Missing(Exception):
+    """No such object."""
+
+
+class Storage:
+    """The store of the settings. Every coroutine raises Fault and nothing of the SDK's."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._files = ThreadPoolExecutor(FILE_THREADS, "store-files")
+        self._small = ThreadPoolExecutor(SMALL_THREADS, "store-small")
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Let the threads end; transfers that nobody awaits stop at their next block."""
+        self._files.shutdown(wait=False, cancel_futures=True)
+        self._small.shutdown(wait=False, cancel_futures=True)
+        if "_http" in self.__dict__:
+            self._http.clear()
+
+    # --- files
+
+    async def fetch(self, ref: ObjectRef, path: Path, limit: int) -> Fetched:
+        """Stream an object to a file, with its SHA-256; see `consumer.download`.
+
+        Raises:
+            Fault: INPUT_NOT_FOUND, INPUT_TOO_LARGE, STORE_DENIED, STORE_UNAVAILABLE, SCRATCH_FULL.
+        """
+        stop = threading.Event()
+        what = f"object {ref.url}"
+        call = partial(download, partial(self._open_at, ref), path, limit, what, stop)
+        return await self._in_thread(self._files, call, stop)
+
+    async def put_file(
+        self,
+        bucket: str,
+        key: str,
+        path: Path,
+        content_type: str,
+        *,
+        sha256: str | None = None,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> Stored | None:
+        """Upload a file in one PUT; None when the condition did not hold.
+
+        Args:
+            sha256: of the file, where it is known already.
+            if_absent: only where nothing is under the key.
+            if_match: only over the object with this ETag.
+        """
+        stop = threading.Event()
+
+        def work() -> Stored | None:
+            digest = sha256 or file_sha256(path)
+            size = path.stat().st_size
+
+            def body() -> Iterator[bytes]:
+                with path.open("rb") as source:
+                    while block := source.read(BLOCK):
+                        if stop.is_set():
+                            raise Stopped
+                        yield block
+
+            etag = self._put(bucket, key, body, size, digest, content_type, if_absent, if_match)
+            return None if etag is None else Stored(size, digest, etag)
+
+        return await self._in_thread(self._files, work, stop)
+
+    # --- small objects
+
+    async def put(
+        self,
+        bucket: str,
+        key: str,
+        data: bytes,
+        *,
+        content_type: str = JSON,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str | None:
+        """Write bytes; the new ETag, or None when the condition did not hold."""
+
+        def body() -> Iterator[bytes]:
+            yield data
+
+        digest = hashlib.sha256(data).hexdigest()
+        call = partial(
+            self._put, bucket, key, body, len(data), digest, content_type, if_absent, if_match
+        )
+        return await self._in_thread(self._small, call)
+
+    async def put_if_absent(self, bucket: str, key: str, data: bytes) -> bool:
+        """Write bytes where nothing is; False when something is there already that differs.
+
+        A repeat after a cut connection finds its own bytes: that counts as written.
+        """
+        if await self.put(bucket, key, data, if_absent=True) is not None:
+            return True
+        found = await self.get(bucket, key)
+        return found is not None and found[0] == data
+
+    async def get(self, bucket: str, key: str) -> tuple[bytes, str] | None:
+        """An object's bytes and ETag; None when there is none."""
+        return await self._in_thread(self._small, partial(self._get, bucket, key))
+
+    async def stat(self, bucket: str, key: str) -> Stat | None:
+        """An object's facts; None when there is none."""
+        return await self._in_thread(self._small, partial(self._stat, bucket, key))
+
+    async def remove(self, bucket: str, key: str) -> None:
+        """Remove an object; nothing happens when there is none."""
+        call = partial(self._call, "remove", f"object {key!r}", self._remove, bucket, key)
+        await self._in_thread(self._small, call)
+
+    async def list_objects(self, bucket: str, prefix: str) -> list[tuple[str, Stat]]:
+        """Keys and facts of all objects under a prefix, in key order."""
+        call = partial(self._call, "list", f"prefix {prefix!r}", self._list, bucket, prefix)
+        return await self._in_thread(self._small, call)
+
+    async def presign_get(self, bucket: str, key: str, life_s: int) -> str:
+        """A URL that serves the object to anybody for `life_s` seconds; no call to the server."""
+        expires = timedelta(seconds=life_s)
+        return await self._in_thread(
+            self._small, lambda: str(self._public.presigned_get_object(bucket, key, expires))
+        )
+
+    # --- buckets
+
+    async def ensure_bucket(self, bucket: str) -> bool:
+        """Make the bucket when there is none; True when it was made."""
+        call = partial(self._call, "ensure", f"bucket {bucket!r}", self._ensure, bucket)
+        return await self._in_thread(self._small, call)
+
+    async def check(self) -> None:
+        """Raise Fault unless the service's bucket can be reached."""
+        bucket = self._settings.s3_bucket
+        there = await self._in_thread(
+            self._small,
+            partial(self._call, "check", f"bucket {bucket!r}", self._bucket_exists, bucket),
+        )
+        if not there:
+            raise _denied(f"bucket {bucket!r} does not exist")
+
+    async def get_lifecycle(self, bucket: str) -> list[Expiry]:
+        """The expiry rules that the server gives back; NoLifecycle where it has none at all."""
+        call = partial(self._call, "lifecycle", f"bucket {bucket!r}", self._get_lifecycle, bucket)
+        return await self._in_thread(self._small, call)
+
+    async def set_lifecycle(self, bucket: str, rules: list[Expiry]) -> None:
+        """Replace the bucket's rules; NoLifecycle where the server has none at all."""
+        what = f"bucket {bucket!r}"
+        call = partial(self._call, "lifecycle", what, self._set_lifecycle, bucket, rules)
+        await self._in_thread(self._small, call)
+
+    # --- below here everything blocks
+
+    async def _in_thread(
+        self, pool: ThreadPoolExecutor, call: Callable[[], T], stop: threading.Event | None = None
+    ) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, call)
+        finally:
+            if stop is not None:
+                stop.set()  # a cancelled transfer ends at its next block
+
+    @cached_property
+    def _http(self) -> Any:
+        import urllib3
+
+        ca = self._settings.s3_ca
+        return urllib3.PoolManager(
+            maxsize=FILE_THREADS + SMALL_THREADS,
+            timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S),
+            retries=False,
+            cert_reqs="CERT_REQUIRED",
+            ca_certs=str(ca) if ca else None,
+        )
+
+    def _make(self, endpoint: str) -> Any:
+        from minio import Minio
+
+        parts = urlsplit(endpoint)
+        settings = self._settings
+        return Minio(
+            parts.netloc,
+            access_key=settings.s3_access_key,
+            secret_key=settings.s3_secret_key.get_secret_value(),
+            secure=parts.scheme == "https",
+            region=settings.s3_region,
+            http_client=self._http,
+        )
+
+    @cached_property
+    def _client(self) -> Any:
+        return self._make(self._settings.s3_endpoint)
+
+    @cached_property
+    def _public(self) -> Any:
+        public = self._settings.s3_public_endpoint
+        return self._make(public) if public else self._client
+
+    def _call(self, operation: str, what: str, function: Callable[..., T], *arguments: Any) -> T:
+        """Call with retries; whatever the SDK raises becomes a Fault."""
+        import urllib3.exceptions
+        from minio.error import MinioException
+
+        for pause in (*RETRY_PAUSES_S, None):
+            try:
+                return function(*arguments)
+            except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+                STORE_ERRORS.labels(operation).inc()
+                fault = _explain(error, what)
+                if pause is None or fault.code is not ErrorCode.STORE_UNAVAILABLE:
+                    raise fault from error
+                threading.Event().wait(pause)
+        raise AssertionError("unreachable")
+
+    def _put(
+        self,
+        bucket: str,
+        key: str,
+        body: Callable[[], Iterator[bytes]],
+        size: int,
+        sha256: str,
+        content_type: str,
+        if_absent: bool,
+        if_match: str | None,
+    ) -> str | None:
+        headers = {"Content-Type": content_type, SHA256_META: sha256}
+        if if_absent:
+            headers["If-None-Match"] = "*"
+        if if_match is not None:
+            headers["If-Match"] = f'"{if_match}"'
+        what = f"object {key!r} in bucket {bucket!r}"
+        call = partial(self._put_once, bucket, key, body, size, sha256, headers)
+        return self._call("put", what, call)
+
+    def _put_once(
+        self,
+        bucket: str,
+        key: str,
+        body: Callable[[], Iterator[bytes]],
+        size: int,
+        sha256: str,
+        headers: dict[str, str],
+    ) -> str | None:
+        """One signed PUT. The URL comes from the SDK, so that keys are escaped as it does."""
+        from minio.credentials.credentials import Credentials
+        from minio.error import S3Error
+        from minio.signer import sign_v4_s3
+        from minio.time import to_amz_date, utcnow
+
+        settings, now = self._settings, utcnow()
+        url = urlsplit(self._client.get_presigned_url("PUT", bucket, key))._replace(query="")
+        signed = sign_v4_s3(
+            method="PUT",
+            url=url,
+            region=settings.s3_region,
+            headers={
+                **headers,
+                "Host": url.netloc,
+                "x-amz-content-sha256": sha256,
+                "x-amz-date": to_amz_date(now),
+            },
+            credentials=Credentials(
+                settings.s3_access_key, settings.s3_secret_key.get_secret_value()
+            ),
+            content_sha256=sha256,
+            date=now,
+        )
+        answer = self._http.urlopen(
+            "PUT",
+            urlunsplit(url),
+            body=body() if size else b"",
+            headers={**signed, "Content-Length": str(size)},
+            redirect=False,
+        )
+        if answer.status == HTTPStatus.OK:
+            return str(answer.headers.get("etag", "")).strip('"')
+        conditional = "If-Match" in headers or "If-None-Match" in headers
+        if answer.status == HTTPStatus.PRECONDITION_FAILED and conditional:
+            return None
+        error = S3Error.fromxml(answer) if answer.data else None
+        if "If-Match" in headers and error is not None and error.code == "NoSuchKey":
+            return None
+        raise error or OSError(f"the store answers {answer.status}")
+
+    def _get(self, bucket: str, key: str) -> tuple[bytes, str] | None:
+        def get() -> tuple[bytes, str]:
+            answer = self._client.get_object(bucket, key)
+            try:
+                return answer.read(), str(answer.headers.get("etag", "")).strip('"')
+            finally:
+                answer.close()
+                answer.release_conn()
+
+        try:
+            return self._call("get", f"object {key!r} in bucket {bucket!r}", _missing(get))
+        except Missing:
+            return None
+
+    def _stat(self, bucket: str, key: str) -> Stat | None:
+        def stat() -> Stat:
+            found = self._client.stat_object(bucket, key)
+            meta = found.metadata or {}
+            return Stat(found.size, found.etag, meta.get(SHA256_META), found.last_modified)
+
+        try:
+            return self._call("stat", f"object {key!r} in bucket {bucket!r}", _missing(stat))
+        except Missing:
+            return None
+
+    def _open_at(self, ref: ObjectRef, offset: int, etag: str | None) -> Opened:
+        """Open an object for `download`: retries are its business, so none are made here."""
+        import urllib3.exceptions
+        from minio.error import MinioException, S3Error
+
+        headers = {"If-Match": f'"{etag}"'} if etag else None
+        try:
+            answer = self._client.get_object(
+                ref.bucket, ref.key, offset=offset, request_headers=headers
+            )
+        except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            STORE_ERRORS.labels("fetch").inc()
+            if isinstance(error, S3Error) and error.code == "PreconditionFailed":
+                raise Changed from error
+            fault = _explain(error, f"object {ref.url}", reading=True)
+            if fault.code is ErrorCode.STORE_UNAVAILABLE:
+                raise Cut(str(error)) from error
+            raise fault from error
+        total = offset + int(answer.headers.get("content-length", 0))
+        return Opened(_Body(answer), total, str(answer.headers.get("etag", "")).strip('"'))
+
+    def _remove(self, bucket: str, key: str) -> None:
+        self._client.remove_object(bucket, key)
+
+    def _list(self, bucket: str, prefix: str) -> list[tuple[str, Stat]]:
+        return [
+            (entry.object_name, Stat(entry.size or 0, entry.etag or "", None, entry.last_modified))
+            for entry in self._client.list_objects(bucket, prefix=prefix, recursive=True)
+        ]
+
+    def _bucket_exists(self, bucket: str) -> bool:
+        return bool(self._client.bucket_exists(bucket))
+
+    def _ensure(self, bucket: str) -> bool:
+        from minio.error import S3Error
+
+        if self._client.bucket_exists(bucket):
+            return False
+        try:
+            self._client.make_bucket(bucket)
+        except S3Error as error:
+            if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                raise
+            return False  # another replica was quicker
+        return True
+
+    def _get_lifecycle(self, bucket: str) -> list[Expiry]:
+        from minio.error import S3Error
+
+        try:
+            config = self._client.get_bucket_lifecycle(bucket)
+        except S3Error as error:
+            _lifecycle_missing(error)
+            raise
+        rules = config.rules if config is not None else []
+        return [
+            Expiry(rule.rule_filter.prefix or "", rule.expiration.days)
+            for rule in rules
+            if rule.rule_filter is not None
+            and rule.expiration is not None
+            and rule.expiration.days is not None
+            and rule.status == "Enabled"
+        ]
+
+    def _set_lifecycle(self, bucket: str, rules: list[Expiry]) -> None:
+        from minio.commonconfig import ENABLED, Filter
+        from minio.error import S3Error
+        from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
+
+        config = LifecycleConfig(
+            [
+                Rule(
+                    ENABLED,
+                    rule_filter=Filter(prefix=rule.prefix),
+                    rule_id=f"face2face-{rule.prefix.strip('/').replace('/', '-') or 'all'}",
+                    expiration=Expiration(days=rule.days),
+                )
+                for rule in rules
+            ]
+        )
+        try:
+            self._client.set_bucket_lifecycle(bucket, config)
+        except S3Error as error:
+            _lifecycle_missing(error)
+            raise
+
+
+class _Body:
+    """An open response of the SDK, for `download`."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def read(self, amount: int) -> bytes:
+        import urllib3.exceptions
+
+        try:
+            data: bytes = self._answer.read1(amount, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            STORE_ERRORS.labels("fetch").inc()
+            raise Cut(str(error)) from error
+        return data
+
+    def close(self) -> None:
+        self._answer.close()
+        self._answer.release_conn()
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file; blocks."""
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def _missing(function: Callable[[], T]) -> Callable[[], T]:
+    """Turn NoSuchKey into Missing, which is an answer and no failure."""
+
+    def call() -> T:
+        from minio.error import S3Error
+
+        try:
+            return function()
+        except S3Error as error:
+            if error.code == "NoSuchKey":
+                raise Missing from error
+            raise
+
+    return call
+
+
+def _lifecycle_missing(error: Any) -> None:
+    if error.code in ("NotImplemented", "MethodNotAllowed"):
+        raise NoLifecycle from error
+
+
+_DENIED = frozenset(
+    {
+        "AccessDenied",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "InvalidTokenId",
+        "ExpiredToken",
+    }
+)
+_AGAIN = frozenset(
+    {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "InternalError", "ServiceUnavailable"}
+)
+
+
+def _denied(text: str) -> Fault:
+    return Fault.of(ErrorCode.STORE_DENIED, Stage.STORE, text)
+
+
+def _explain(error: Exception, what: str, *, reading: bool = False) -> Fault:
+    """The Fault of an error of the SDK or of the connection. No URL of a request is shown."""
+    from minio.error import S3Error
+
+    stage = Stage.FETCH if reading else Stage.STORE
+    code = error.code if isinstance(error, S3Error) else None
+    status = error.response.status if isinstance(error, S3Error) else None
+    if code in _AGAIN or (status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR):
+        return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: the store answers {code}")
+    if code in _DENIED or status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return Fault.of(ErrorCode.STORE_DENIED, stage, f"{what}: the store answers {code}")
+    if code is not None or isinstance(error, ValueError):
+        wrong = ErrorCode.INPUT_NOT_FOUND if reading else ErrorCode.STORE_DENIED
+        reason = f"the store answers {code}" if code else str(error)
+        return Fault.of(wrong, stage, f"{what}: {reason}")
+    kind = type(error).__name__
+    return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: no answer ({kind})")
