@@ -76,6 +76,7 @@ def main() -> None:
 
 
 def _run(as_json: bool) -> int:
+    from consumer.faults import Fault
     from consumer.settings import SettingsError
 
     try:
@@ -85,7 +86,7 @@ def _run(as_json: bool) -> int:
     except click.ClickException as error:
         error.show()
         return FAILED
-    except CommandError as error:
+    except (CommandError, Fault) as error:
         return show_error(error.error, as_json)
     except SettingsError as error:
         facts = CommandError.usage(f"settings that cannot work:\n{error}").error

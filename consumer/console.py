@@ -106,6 +106,17 @@ def broker_errors() -> Iterator[None]:
         raise CommandError.of(ErrorCode.BROKER_UNAVAILABLE, Stage.ANNOUNCE, text) from error
 
 
+@contextmanager
+def embedded_errors() -> Iterator[None]:
+    """Turn what the embedded servers and the service's start raise into an error to read."""
+    from consumer.embedded import EmbeddedFailed
+
+    try:
+        yield
+    except EmbeddedFailed as error:
+        raise CommandError.of(ErrorCode.INTERNAL, Stage.ADMIT, str(error)) from error
+
+
 def exit_code(code: ErrorCode) -> int:
     """2 when the input can never work, else 1."""
     return BAD_INPUT if code in _NEVER_WORKS else FAILED

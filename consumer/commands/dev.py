@@ -1,0 +1,71 @@
+"""`face2face dev`: embedded broker, store and the real service, until Ctrl-C."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from consumer.console import CommandError, embedded_errors, emit, say, stoppable
+from consumer.options import JSON_FLAG
+from consumer.playground import Playground, free_port
+from schemas.codes import ErrorCode, Stage
+
+HTTP_PORT = 8385
+
+
+@click.command()
+@JSON_FLAG
+def dev(as_json: bool) -> None:
+    """Start embedded broker, store and service as a playground, until Ctrl-C or SIGTERM.
+
+    When the service has joined its group, says how any Kafka or S3 client reaches them; with
+    --json as one object: {"kafka": "host:port", "s3": {"endpoint", "access_key", "secret_key",
+    "bucket"}, "gateway": null}. Everything is in memory and gone at the end.
+    """
+    with (
+        stoppable(),
+        embedded_errors(),
+        tempfile.TemporaryDirectory(prefix="face2face-dev-") as folder,
+    ):
+        place = Playground(
+            Path(folder),
+            http_port=free_port(HTTP_PORT),
+            on_step=lambda part: say(f"starting {part} …"),
+        )
+        with place:
+            _ready(place, as_json)
+            code = place.wait()
+            raise CommandError.of(
+                ErrorCode.INTERNAL,
+                Stage.ADMIT,
+                f"the service ended with code {code}:\n{place.log_tail()}",
+            )
+
+
+def _ready(place: Playground, as_json: bool) -> None:
+    s3 = place.s3
+    if as_json:
+        emit(
+            {
+                "kafka": place.kafka.servers,
+                "s3": {
+                    "endpoint": s3.endpoint,
+                    "access_key": s3.access_key,
+                    "secret_key": s3.secret_key,
+                    "bucket": s3.bucket,
+                },
+                "gateway": None,
+            }
+        )
+    topics = place.settings.topics
+    say(f"\nready. Health: {place.health}/health   log: {place.log}\n")
+    say("in another shell:\n")
+    for name, value in place.env.items():
+        say(f"  export {name}={value}")
+    say("  face2face submit --audio speech.wav --video face.mp4 -o out.mp4\n")
+    say(f"or, from any Kafka client, to {topics.requests}:")
+    say('  {"audio_url": "s3://face2face/…", "video_url": "s3://face2face/…"}')
+    say(f"and listen to {topics.progress}, {topics.completed} and {topics.failed}.\n")
+    say("Ctrl-C ends everything.")

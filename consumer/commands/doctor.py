@@ -1,0 +1,84 @@
+"""`face2face doctor`: what this machine has, what is missing and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+
+import click
+
+from consumer.console import FAILED, emit
+from consumer.doctor import Finding, State, examine
+from consumer.options import JSON_FLAG
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, see consumer.commands.media
+
+_MARKS: dict[State, str] = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}
+
+
+@click.command()
+@JSON_FLAG
+def doctor(as_json: bool) -> int:
+    """Say what this machine has, what is missing and what to do. Changes nothing.
+
+    Exit code 0 when the service can work here, 1 when something is bad.
+    """
+    from consumer.settings import load
+
+    findings = [*_machine(), *_weights(), *asyncio.run(examine(load()))]
+    healthy = all(finding.state != "bad" for finding in findings)
+    if as_json:
+        emit({"ok": healthy, "checks": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            click.echo(f"{_MARKS[finding.state]}  {finding.check:<10} {finding.text}")
+            if finding.advice and finding.state != "ok":
+                click.echo(f"{'':>18}→ {finding.advice}")
+    return 0 if healthy else FAILED
+
+
+def _machine() -> list[Finding]:
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    text = f"face2face {version('face2face')}, Python {platform.python_version()}, {cores} cores"
+    return [Finding("machine", "ok", text), _torch(torch.__version__, _gpus())]
+
+
+def _gpus() -> list[str]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return []
+    found = (torch.cuda.get_device_properties(n) for n in range(torch.cuda.device_count()))
+    return [f"{gpu.name} {gpu.total_memory / 2**30:.0f} GiB" for gpu in found]
+
+
+def _torch(torch_version: str, gpus: list[str]) -> Finding:
+    if gpus:
+        return Finding("torch", "ok", f"torch {torch_version} with {', '.join(gpus)}")
+    advice = (
+        "Nothing, for the engine viseme. For a GPU: install its driver, and not the CPU-only torch."
+    )
+    return Finding("torch", "ok", f"torch {torch_version}, no CUDA: work runs on the CPU", advice)
+
+
+def _weights() -> list[Finding]:
+    from pipeline.errors import PipelineError
+    from pipeline.render import engines
+    from pipeline.weights import verify_faces
+
+    try:
+        faces = Finding("weights", "ok", f"face models in {verify_faces()}")
+    except PipelineError as error:
+        faces = Finding("weights", "bad", error.message, "Run `face2face weights pull faces`.")
+    names = [engine.name for engine in engines()]
+    if not names:
+        return [
+            faces,
+            Finding("engines", "bad", "none can run", "Run `face2face weights pull faces`."),
+        ]
+    return [faces, Finding("engines", "ok", ", ".join(names))]

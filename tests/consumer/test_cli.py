@@ -1,0 +1,140 @@
+"""The command line keeps its promises to scripts: streams, exit codes, one JSON object."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+import click
+import pytest
+
+from consumer import cli
+from consumer.console import CommandError, exit_code
+from schemas.codes import ErrorCode, Stage, facts
+from tests.support.processes import free_port
+
+HEAVY = {"torch", "numpy", "av", "PIL", "pipeline", "confluent_kafka", "moto"}
+
+
+def face2face(
+    *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, as a script would."""
+    return subprocess.run(
+        [sys.executable, "-m", "consumer.cli", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(env or {})},
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def only_object(stdout: str) -> dict[str, object]:
+    """The one JSON object on stdout."""
+    lines = stdout.splitlines()
+    assert len(lines) == 1, stdout
+    value: dict[str, object] = json.loads(lines[0])
+    return value
+
+
+def test_help_names_every_command_without_importing_one() -> None:
+    code = (
+        "import sys; from consumer.cli import cli; cli(['--help'], standalone_mode=False);"
+        "print(*sys.modules, sep=',')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    *helped, modules = done.stdout.splitlines()
+    named = {line.split()[0] for line in helped if re.match(r"  [a-z]", line)}
+    assert set(cli._COMMANDS) <= named
+    assert not [name for name in modules.split(",") if name.startswith("consumer.commands.")]
+
+
+@pytest.mark.parametrize("name", cli._COMMANDS)
+def test_every_command_can_be_called_and_takes_json(name: str) -> None:
+    module, _, attribute = cli._COMMANDS[name][0].partition(":")
+    command = getattr(import_module(f"consumer.commands.{module}"), attribute)
+    leaves = list(command.commands.values()) if isinstance(command, click.Group) else [command]
+    for leaf in leaves:
+        options = {option for parameter in leaf.params for option in parameter.opts}
+        assert "--json" in options, leaf.name
+        assert leaf.help, leaf.name
+
+
+@pytest.mark.parametrize("module", ["consumer.cli", "consumer.client", "consumer.topics_apply"])
+def test_a_light_module_loads_nothing_heavy(module: str) -> None:
+    code = f"import sys, {module}; print(*sys.modules, sep=',')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.strip().split(",")}
+    assert not loaded & HEAVY
+
+
+def test_a_wrong_option_is_exit_code_2_with_its_name() -> None:
+    done = face2face("render", "--audio", "a.wav")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "--video" in done.stderr
+
+
+def test_a_wrong_option_is_one_json_object_when_asked_for() -> None:
+    done = face2face("render", "--audio", "a.wav", "--json")
+    assert done.returncode == 2
+    error = only_object(done.stdout)["error"]
+    assert isinstance(error, dict)
+    assert error["code"] == "INVALID_REQUEST"
+    assert set(error) == {"code", "stage", "message", "detail"}
+
+
+def test_a_missing_file_can_never_work_and_says_which(tmp_path: Path) -> None:
+    missing = str(tmp_path / "none.wav")
+    done = face2face("render", "--audio", missing, "--video", "v", "-o", "o.mp4", "--json")
+    assert done.returncode == 2
+    error = only_object(done.stdout)["error"]
+    assert isinstance(error, dict)
+    assert error["code"] == "INPUT_NOT_FOUND"
+    assert error["detail"] == {"option": "--audio", "path": missing}
+    assert missing in done.stderr
+
+
+def test_a_setting_that_cannot_work_is_named_and_its_secret_is_not_shown() -> None:
+    env = {"F2F_SLOTS": "many", "S3_BUCKET": "NO", "S3_SECRET_KEY": "hunter2"}
+    done = face2face("topics", "apply", "--json", env=env)
+    assert done.returncode == 2
+    error = only_object(done.stdout)["error"]
+    assert isinstance(error, dict)
+    assert "F2F_SLOTS = 'many'" in str(error["message"])
+    assert "S3_BUCKET = 'NO'" in str(error["message"])
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_no_broker_is_exit_code_1_and_says_the_address() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    done = face2face("topics", "apply", "--json", env={"KAFKA_BOOTSTRAP_SERVERS": address})
+    assert done.returncode == 1
+    error = only_object(done.stdout)["error"]
+    assert isinstance(error, dict)
+    assert error["code"] == "BROKER_UNAVAILABLE"
+    assert address in str(error["message"])
+
+
+def test_only_what_can_never_work_is_exit_code_2() -> None:
+    twos = {code for code in ErrorCode if exit_code(code) == 2}
+    assert not [code for code in twos if facts(code).retryable]
+    assert {ErrorCode.STORE_DENIED, ErrorCode.CANCELLED}.isdisjoint(twos)
+    assert ErrorCode.NO_FACE in twos
+
+
+def test_a_foreseen_error_carries_the_advice_of_its_code() -> None:
+    error = CommandError.of(ErrorCode.NO_FACE, Stage.TRACK, "no face in 'v.mp4'.", frames=3).error
+    assert error.message.startswith("no face in 'v.mp4'. Send a reference")
+    assert error.detail == {"frames": 3}
