@@ -1,0 +1,303 @@
+"""Sound: measured by decoded samples, delivered at 16 kHz mono, never late.
+
+`sound` decodes a file once as a stream of frames without gaps. The length that `measure` counts,
+the samples that `load_speech` resamples and the sound track that `pipeline.encode` writes all come
+from there, so they agree to a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+import torch
+from av import AudioFrame, AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.container import Clock, check_decoder, only, open_media, packets
+from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoAudio
+from pipeline.scan import video_stream
+from pipeline.types import AudioFacts, Limits
+from schemas.codes import Stage
+
+SPEECH_RATE = 16_000
+"""Samples per second of what the engines hear."""
+_JUMP_S = Fraction(1, 10)
+"""A hole in the time stamps of sound that decodes well counts from here on; less is jitter."""
+_APART_S = 10
+"""Sound that starts farther from the picture than this has lying time stamps."""
+_HONEST = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flac", "wav", "ogg")
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Sound as the engines hear it."""
+
+    samples: Tensor
+    """(N,) float32, 16 kHz mono, -1 to 1."""
+    duration: Fraction
+    """Seconds by decoded samples of the source, exactly."""
+    rate: int = SPEECH_RATE
+
+
+def measure(path: Path, limits: Limits) -> AudioFacts:
+    """Rate, channels and exact length of a file's sound (`pipeline.probe.probe_audio`)."""
+    clock = Clock(path, limits.probe_timeout_s)
+    with sound(path, limits, clock) as track:
+        samples = sum(frame.samples for frame in track.frames())
+        if samples == 0:
+            raise NoAudio(f"{path.name}: its sound track holds no sample", stage=Stage.PROBE)
+        return AudioFacts(
+            path=path,
+            rate=track.rate,
+            channels=track.channels,
+            duration=Fraction(samples, track.rate),
+            codec=track.codec,
+        )
+
+
+def load_speech(path: Path, limits: Limits) -> Speech:
+    """Decode a file's sound to 16 kHz mono.
+
+    Where the file also has a video, time 0 is its first picture; else the first sample.
+
+    Raises:
+        InputUnreadable: not media, or nothing in it decodes.
+        NoAudio: no sound track, or one without a sample.
+        MediaLimitExceeded: too many bytes, streams or seconds.
+    """
+    resampler = AudioResampler(
+        "flt",
+        "mono",
+        SPEECH_RATE,
+        options={"rematrix_maxval": "1.0"},  # stereo must not clip
+    )
+    blocks: list[Tensor] = []
+    samples = 0
+    with sound(path, limits) as track:
+        for frame in track.frames():
+            samples += frame.samples
+            blocks.extend(_tensors(resampler.resample(frame)))
+        blocks.extend(_tensors(resampler.resample(None)))
+        if samples == 0:
+            raise NoAudio(f"{path.name}: its sound track holds no sample", stage=Stage.DECODE)
+        duration = Fraction(samples, track.rate)
+    return Speech(_joined(blocks, max(1, round(duration * SPEECH_RATE))), duration)
+
+
+def _tensors(frames: list[AudioFrame]) -> Iterator[Tensor]:
+    for frame in frames:
+        yield torch.from_numpy(frame.to_ndarray().reshape(-1).astype(np.float32, copy=True))
+
+
+def _joined(blocks: list[Tensor], length: int) -> Tensor:
+    """One tensor of the given length; each block is freed as soon as it is copied."""
+    whole = torch.zeros(length)
+    end = 0
+    blocks.reverse()
+    while blocks and end < length:
+        block = blocks.pop()[: length - end]
+        whole[end : end + len(block)] = block
+        end += len(block)
+    blocks.clear()
+    return whole.clamp_(-1, 1)
+
+
+@contextmanager
+def sound(path: Path, limits: Limits, clock: Clock | None = None) -> Iterator[SoundTrack]:
+    """Open a file's sound track.
+
+    Raises:
+        InputUnreadable: not media, or no decoder for it.
+        NoAudio: no sound track.
+        MediaLimitExceeded: too many bytes or streams, or the header states too many seconds.
+    """
+    with open_media(path, limits, Stage.PROBE) as container:
+        stream = container.streams.best("audio")
+        if not isinstance(stream, AudioStream):
+            raise NoAudio(f"{path.name} has no sound track", stage=Stage.PROBE)
+        check_decoder(path, stream, Stage.PROBE)
+        if container.format.name in _HONEST and stream.duration and stream.time_base:
+            _check_seconds(path, stream.duration * stream.time_base, limits)
+        yield SoundTrack(path, container, stream, limits, clock)
+
+
+def _check_seconds(path: Path, seconds: Fraction, limits: Limits) -> None:
+    if seconds > limits.max_audio_s:
+        raise MediaLimitExceeded(
+            f"{path.name} lasts {float(seconds):.1f} s, longer than {limits.max_audio_s:g} s",
+            stage=Stage.PROBE,
+            limit="max_audio_s",
+            value=float(seconds),
+            max=limits.max_audio_s,
+        )
+
+
+class SoundTrack:
+    """The decoded frames of one sound track, all of one format, without holes."""
+
+    def __init__(
+        self,
+        path: Path,
+        container: InputContainer,
+        stream: AudioStream,
+        limits: Limits,
+        clock: Clock | None,
+    ) -> None:
+        self._path = path
+        self._container = container
+        self._stream = stream
+        self._limits = limits
+        self._clock = clock
+        self.codec = stream.codec_context.name
+        self.rate = stream.codec_context.sample_rate
+        """Samples per second; of the first frame once that is decoded."""
+        self.channels = stream.codec_context.channels
+        self._done = 0
+
+    def frames(self) -> Iterator[AudioFrame]:
+        """Decode from begin to end; damaged stretches become silence of the same length.
+
+        Raises:
+            InputUnreadable: packets, but none decodes.
+            MediaLimitExceeded: longer than `max_audio_s`, or the clock ran out.
+        """
+        origin = self._picture_start()
+        only(self._container, self._stream)
+        self._stream.codec_context.thread_count = 1
+        start: Fraction | None = None
+        shape: _Shape | None = None
+        damaged = packet_seen = False
+        for packet in packets(self._container, self._stream, self._clock):
+            packet_seen = packet_seen or packet.size > 0
+            try:
+                decoded = cast(list[AudioFrame], packet.decode())
+            except (av.FFmpegError, OSError):
+                damaged = True
+                continue
+            for frame in decoded:
+                if frame.samples == 0 or frame.sample_rate <= 0:
+                    continue
+                if shape is None:
+                    shape = _Shape(frame)
+                    self.rate, self.channels = shape.rate, shape.channels
+                for piece in shape.same(frame):
+                    time = _time(frame)
+                    if start is None:
+                        start = _zero(time, origin)
+                    yield from self._place(piece, shape, time, start, damaged)
+                    damaged = False
+        if packet_seen and shape is None:
+            raise InputUnreadable(
+                f"{self._path.name}: nothing of its sound track decodes", stage=Stage.PROBE
+            )
+
+    def _place(
+        self,
+        frame: AudioFrame,
+        shape: _Shape,
+        time: Fraction | None,
+        start: Fraction,
+        damaged: bool,
+    ) -> Iterator[AudioFrame]:
+        """The frame behind the silence that is missing before it, without what lies before 0."""
+        hole = 0
+        if time is not None:
+            hole = round((time - start) * shape.rate) - self._done
+        if self._done == 0 and hole < 0:
+            yield from self._count(shape.without_head(frame, -hole))
+            return
+        enough = frame.samples // 2 if damaged else int(_JUMP_S * shape.rate)
+        if hole > enough or (self._done == 0 and hole > 0):
+            self._check(hole + self._done)
+            for count in _chunks(hole, shape.rate):
+                yield from self._count(shape.silence(count))
+        yield from self._count(frame)
+
+    def _count(self, frame: AudioFrame | None) -> Iterator[AudioFrame]:
+        if frame is None:
+            return
+        self._check(self._done + frame.samples)
+        frame.pts = self._done
+        frame.time_base = Fraction(1, self.rate)
+        self._done += frame.samples
+        yield frame
+
+    def _check(self, samples: int) -> None:
+        _check_seconds(self._path, Fraction(samples, self.rate), self._limits)
+
+    def _picture_start(self) -> Fraction | None:
+        """When the first picture of the same file begins."""
+        stream = video_stream(self._container)
+        if stream is None or stream.start_time is None or stream.time_base is None:
+            return None
+        return stream.start_time * stream.time_base
+
+
+class _Shape:
+    """Format, layout and rate of a track's first frame; brings later frames into it."""
+
+    def __init__(self, first: AudioFrame) -> None:
+        self.format = first.format.name
+        self.layout = first.layout.name
+        self.channels = first.layout.nb_channels
+        self.rate = first.sample_rate
+        self._convert: AudioResampler | None = None
+
+    def same(self, frame: AudioFrame) -> list[AudioFrame]:
+        if (frame.format.name, frame.layout.name, frame.sample_rate) == (
+            self.format,
+            self.layout,
+            self.rate,
+        ):
+            return [frame]
+        convert = AudioResampler(self.format, self.layout, self.rate)
+        return [*convert.resample(frame), *convert.resample(None)]
+
+    def silence(self, samples: int) -> AudioFrame:
+        frame = AudioFrame(self.format, self.layout, samples)
+        fill = 0x80 if self.format.startswith("u8") else 0
+        for plane in frame.planes:
+            np.frombuffer(memoryview(plane), np.uint8)[:] = fill
+        frame.sample_rate = self.rate
+        return frame
+
+    def without_head(self, frame: AudioFrame, samples: int) -> AudioFrame | None:
+        if samples >= frame.samples:
+            return None
+        values: NDArray[Any] = frame.to_ndarray()
+        step = 1 if frame.format.is_planar else self.channels
+        rest = AudioFrame.from_ndarray(
+            np.ascontiguousarray(values[:, samples * step :]), self.format, self.layout
+        )
+        rest.sample_rate = self.rate
+        return rest
+
+
+def _chunks(samples: int, size: int) -> Iterator[int]:
+    while samples > 0:
+        yield min(samples, size)
+        samples -= size
+
+
+def _time(frame: AudioFrame) -> Fraction | None:
+    if frame.pts is None or frame.time_base is None:
+        return None
+    return frame.pts * frame.time_base
+
+
+def _zero(time: Fraction | None, picture: Fraction | None) -> Fraction:
+    if time is None:
+        return Fraction(0)
+    if picture is None or abs(time - picture) > _APART_S:
+        return time
+    return picture

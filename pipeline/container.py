@@ -1,0 +1,226 @@
+"""Opening a media file that nobody trusts: local files of known kinds only, in bounded time.
+
+libavformat would happily follow a playlist to another file or to the network. Here a file must be
+regular, its demuxer must be on the list below (none of these opens a second file as configured),
+and the only protocol is `file`. https://ffmpeg.org/ffmpeg-formats.html (format_whitelist,
+protocol_whitelist).
+"""
+
+from __future__ import annotations
+
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard, Stream
+
+from pipeline.errors import InputUnreadable, MediaLimitExceeded
+from pipeline.types import Limits
+from schemas.codes import Stage
+
+DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2",
+    "matroska,webm",
+    "aac,aiff,amr,asf,au,avi,caf,flac,flv,gif,mp3,mpeg,mpegts,ogg,w64,wav",
+    "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe",
+)
+"""libavformat's names of what is read."""
+DECODERS = (
+    # picture
+    "h264,hevc,av1,libdav1d,vp8,vp9,libvpx,libvpx-vp9,mpeg4,msmpeg4,msmpeg4v2,mpeg1video"
+    ",mpeg2video,mjpeg,png,webp,gif,bmp,prores,dnxhd,dvvideo,h263,flv,theora,vc1,wmv1,wmv2,wmv3"
+    ",rawvideo,ffv1,huffyuv,ffvhuff,utvideo,qtrle"
+    # sound
+    ",aac,aac_fixed,mp1,mp1float,mp2,mp2float,mp3,mp3float,opus,libopus,vorbis,libvorbis,flac,alac"
+    ",ac3,eac3,amrnb,amrwb,wmav1,wmav2,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,speex,libspeex,gsm"
+    ",gsm_ms,pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le"
+    ",pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,pcm_bluray,pcm_dvd,wavpack,tta"
+)
+"""libavcodec's names of what is decoded; everything else stays shut."""
+PICTURES = frozenset({"png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe"})
+
+_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+    (4, b"ftyp", "mov,mp4,m4a,3gp,3g2,mj2"),
+    (4, b"moov", "mov,mp4,m4a,3gp,3g2,mj2"),
+    (0, b"\x1a\x45\xdf\xa3", "matroska,webm"),
+    (0, b"\x89PNG\r\n\x1a\n", "png_pipe"),
+    (0, b"\xff\xd8\xff", "jpeg_pipe"),
+    (0, b"GIF8", "gif"),
+    (8, b"WEBP", "webp_pipe"),
+    (8, b"AVI ", "avi"),
+    (8, b"WAVE", "wav"),
+    (0, b"fLaC", "flac"),
+    (0, b"OggS", "ogg"),
+)
+_RESUMES = 64
+"""Times in a row that reading goes on after a damaged packet before it counts as the end."""
+
+
+class Clock:
+    """Wall time that one file may take; `check` raises when it is over."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self._path = path
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def check(self) -> None:
+        """Raise `MediaLimitExceeded` after the last second."""
+        if time.monotonic() > self._end:
+            raise self.over()
+
+    def over(self) -> MediaLimitExceeded:
+        """The error that says so."""
+        return MediaLimitExceeded(
+            f"{self._path.name}: reading takes longer than {self._seconds:g} s",
+            stage=Stage.PROBE,
+            limit="probe_timeout_s",
+            max=self._seconds,
+        )
+
+
+def _check_file(path: Path, limits: Limits, stage: Stage) -> None:
+    try:
+        facts = path.stat()
+    except (OSError, ValueError) as error:
+        raise InputUnreadable(f"{path.name}: {error}", stage=stage) from error
+    if not stat.S_ISREG(facts.st_mode):
+        raise InputUnreadable(f"{path.name} is not a regular file", stage=stage)
+    if facts.st_size == 0:
+        raise InputUnreadable(f"{path.name} is empty", stage=stage, bytes=0)
+    if facts.st_size > limits.max_bytes:
+        raise MediaLimitExceeded(
+            f"{path.name} has {facts.st_size} bytes, more than {limits.max_bytes}",
+            stage=stage,
+            limit="max_bytes",
+            value=facts.st_size,
+            max=limits.max_bytes,
+        )
+
+
+def _known_kind(path: Path) -> str | None:
+    """The demuxer that the first bytes ask for; libavformat's own guess also heeds the name."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    for offset, magic, name in _SIGNATURES:
+        if head[offset : offset + len(magic)] == magic:
+            return name
+    return None
+
+
+@contextmanager
+def open_media(path: Path, limits: Limits, stage: Stage) -> Iterator[InputContainer]:
+    """Open a local media file.
+
+    Raises:
+        InputUnreadable: not a regular file, empty, or not media of a kind on the list.
+        MediaLimitExceeded: too many bytes or streams, or opening takes too long.
+    """
+    _check_file(path, limits, stage)
+    clock = Clock(path, limits.probe_timeout_s)
+    try:
+        container = av.open(
+            f"file:{path.absolute()}",
+            mode="r",
+            format=_known_kind(path),
+            options={"max_pixels": str(limits.max_pixels)},
+            container_options={
+                "format_whitelist": ",".join(DEMUXERS),
+                "protocol_whitelist": "file",
+                "codec_whitelist": DECODERS,
+                "max_streams": str(4 * limits.max_streams),
+            },
+            metadata_errors="replace",
+            timeout=limits.probe_timeout_s,
+        )
+    except av.ExitError as error:
+        raise clock.over() from error
+    except MemoryError as error:
+        raise MediaLimitExceeded(
+            f"{path.name} has more than {4 * limits.max_streams} streams, or needs too much memory",
+            stage=stage,
+            limit="max_streams",
+            max=limits.max_streams,
+        ) from error
+    except (av.FFmpegError, OSError, ValueError, OverflowError) as error:
+        raise InputUnreadable(
+            f"{path.name} cannot be opened as media: {_reason(error)}", stage=stage
+        ) from error
+    with container:
+        _check_streams(path, container, limits, stage)
+        yield container
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _check_streams(path: Path, container: InputContainer, limits: Limits, stage: Stage) -> None:
+    count = len(container.streams)
+    if count > limits.max_streams:
+        raise MediaLimitExceeded(
+            f"{path.name} has {count} streams, more than {limits.max_streams}",
+            stage=stage,
+            limit="max_streams",
+            value=count,
+            max=limits.max_streams,
+        )
+
+
+def check_decoder(path: Path, stream: Stream, stage: Stage) -> None:
+    """Refuse a stream whose codec is unknown or not on the list."""
+    codec = stream.codec_context
+    if codec is None or codec.name not in DECODERS.split(","):
+        name = "unknown" if codec is None else codec.name
+        raise InputUnreadable(
+            f"{path.name}: no decoder for its {stream.type} codec ({name})",
+            stage=stage,
+            codec=name,
+        )
+
+
+def only(container: InputContainer, stream: Stream) -> None:
+    """Let the demuxer skip the data of all other streams."""
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
+
+
+def packets(
+    container: InputContainer, stream: Stream, clock: Clock | None
+) -> Iterator[Packet[Any]]:
+    """Packets of one stream in file order, then the empty one that flushes the decoder.
+
+    A damaged stretch is stepped over; what cannot be stepped over is the end of the file.
+
+    Raises:
+        MediaLimitExceeded: the clock ran out.
+    """
+    failures = 0
+    while True:
+        try:
+            for packet in container.demux(stream):
+                failures = 0
+                if clock is not None:
+                    clock.check()
+                yield packet
+            return
+        except av.ExitError as error:
+            raise (clock or Clock(Path(container.name), 0)).over() from error
+        except (av.FFmpegError, OSError):
+            failures += 1
+            if failures > _RESUMES:
+                break
+    yield _flush(stream)
+
+
+def _flush(stream: Stream) -> Packet[Any]:
+    packet: Packet[Any] = Packet()
+    packet.stream = stream
+    return packet

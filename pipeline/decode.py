@@ -1,0 +1,158 @@
+"""Reading the reference: grid frames in any order, exact to the picture, in bounded memory.
+
+A descending run (the way back of a ping-pong) is decoded in blocks: seek before the block, decode
+it forwards, hand it out backwards. Memory depends on the picture's size alone, neither on the
+clip's length nor on the distance between its keyframes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from pipeline.container import only, open_media
+from pipeline.cursor import Cursor
+from pipeline.errors import InputUnreadable, NoVideo
+from pipeline.grid import Grid, PictureTable
+from pipeline.scan import scan_pictures, video_stream
+from pipeline.types import Frame, Limits, VideoFacts
+from pipeline.upright import Planes, Upright, orientation_of
+from schemas.codes import Stage
+
+BLOCK_BYTES = 48 * 1024**2
+"""Memory of a block of a descending run."""
+_BLOCK_MIN, _BLOCK_MAX = 4, 96
+_TRUSTED = Limits(
+    max_pixels=2**31 - 1,
+    max_side=2**31 - 1,
+    max_video_s=float("inf"),
+    max_streams=10_000,
+    max_bytes=2**63,
+    probe_timeout_s=600.0,
+)
+"""What `pipeline.probe` let through is not measured twice."""
+
+
+class FrameReader:
+    """Reads the grid frames of a probed reference. Each `read` opens the file for itself.
+
+    The tensors of a frame may be shared with other frames: never write into them.
+
+    Args:
+        video: what the probe found.
+        threads: for the decoder.
+    """
+
+    def __init__(self, video: VideoFacts, threads: int) -> None:
+        self._video = video
+        self._threads = max(1, threads)
+        self._lock = threading.Lock()
+        self._table: PictureTable | None = None
+
+    def read(self, indices: Iterable[int]) -> Iterator[Frame]:
+        """Decode grid frames in the order asked for, repeats included.
+
+        Closing the iterator closes the file.
+
+        Raises:
+            InputUnreadable: nothing decodes any more.
+            IndexError: an index outside the grid.
+        """
+        with self._open() as source:
+            for index, ahead in _with_next(indices):
+                if not 0 <= index < self._video.frames:
+                    raise IndexError(f"grid frame {index} of {self._video.frames}")
+                y, u, v = source.planes(index, ahead)
+                yield Frame(y, u, v, index)
+
+    @contextmanager
+    def _open(self) -> Iterator[_Source]:
+        video = self._video
+        table = self._scanned()
+        with open_media(video.path, _TRUSTED, Stage.DECODE) as container:
+            stream = video_stream(container)
+            if stream is None:
+                raise NoVideo(f"{video.path.name} has no video any more", stage=Stage.DECODE)
+            only(container, stream)
+            largest = max(4 * video.width * video.height, Limits().max_pixels)
+            yield _Source(video, table, Cursor(container, stream, table, self._threads, largest))
+
+    def _scanned(self) -> PictureTable:
+        with self._lock:
+            if self._table is None:
+                self._table = _scan(self._video)
+            return self._table
+
+
+def _scan(video: VideoFacts) -> PictureTable:
+    with open_media(video.path, _TRUSTED, Stage.DECODE) as container:
+        stream = video_stream(container)
+        if stream is not None:
+            only(container, stream)
+            table = scan_pictures(container, stream, _TRUSTED, None)
+            if table is not None:
+                return table
+    raise InputUnreadable(f"{video.path.name} holds no picture any more", stage=Stage.DECODE)
+
+
+class _Source:
+    """One open file, where it stands, and the block of the last descending run."""
+
+    def __init__(self, video: VideoFacts, table: PictureTable, cursor: Cursor) -> None:
+        self._video = video
+        self._table = table
+        self._cursor = cursor
+        self._grid = Grid(video.fps, video.frames, video.variable_rate)
+        self._upright: Upright | None = None
+        self._block: dict[int, Planes] = {}
+        self._last: tuple[object, Planes] | None = None
+        size = video.width * video.height * 3 // 2
+        self._block_size = min(_BLOCK_MAX, max(_BLOCK_MIN, BLOCK_BYTES // size))
+
+    def planes(self, index: int, ahead: int | None) -> Planes:
+        """Planes of a grid frame; `ahead` is the frame that will be asked for next."""
+        number = self._number(index)
+        if number in self._block:
+            return self._block[number]
+        backwards = number < self._cursor.position and ahead is not None and ahead < index
+        if backwards:
+            self._load_block(number)
+            return self._block[number]
+        self._block.clear()
+        return self._decoded(number)
+
+    def _number(self, index: int) -> int:
+        if self._video.still:
+            return 0
+        return self._grid.picture(self._table, index)
+
+    def _load_block(self, last: int) -> None:
+        self._block.clear()
+        for number in range(max(0, last - self._block_size + 1), last + 1):
+            self._block[number] = self._decoded(number)
+
+    def _decoded(self, number: int) -> Planes:
+        frame = self._cursor.go(number)
+        if frame is None:
+            raise InputUnreadable(
+                f"{self._video.path.name}: no picture of its video decodes", stage=Stage.DECODE
+            )
+        if self._last is not None and self._last[0] is frame:
+            return self._last[1]
+        if self._upright is None:
+            video = self._video
+            self._upright = Upright(video.width, video.height, video.color, orientation_of(frame))
+        planes = self._upright.planes(frame)
+        self._last = (frame, planes)
+        return planes
+
+
+def _with_next(indices: Iterable[int]) -> Iterator[tuple[int, int | None]]:
+    """Each index with the one behind it; None behind the last."""
+    iterator = iter(indices)
+    current = next(iterator, None)
+    while current is not None:
+        following = next(iterator, None)
+        yield current, following
+        current = following

@@ -1,0 +1,130 @@
+"""The constant-rate grid over a stream's pictures: which picture stands under which grid frame.
+
+Grid frame k covers [k, k+1) / fps after the first picture and shows the picture that is on screen
+in its middle. For a constant rate that is picture k, whatever a coarse time base made of the time
+stamps; for a variable rate no picture comes earlier or later than half a frame.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+STILL_FPS = Fraction(25)
+"""Rate of the grid of a picture, and of what is slower than one frame a second."""
+MAX_FPS = 120
+_MAX_DENOMINATOR = 10_000
+_SLACK = 0.45
+"""Frames by which a time stamp may miss its place and the rate still counts as constant."""
+
+Ticks = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class PictureTable:
+    """Every picture of a stream, in presentation order."""
+
+    pts: Ticks
+    """Strictly ascending, in time base units; (n,)."""
+    end: int
+    """End of the last picture, in time base units."""
+    time_base: Fraction
+    keys: tuple[tuple[int, int], ...]
+    """(pts, dts) of the pictures where decoding may start, by pts."""
+    timed: bool
+    """False when the file has no usable time stamps: `pts` then counts pictures."""
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds from the first picture's begin to the last one's end."""
+        return (self.end - int(self.pts[0])) * self.time_base
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A constant rate over a table."""
+
+    fps: Fraction
+    frames: int
+    variable: bool
+    """The pictures themselves do not come at a constant rate."""
+
+    def picture(self, table: PictureTable, frame: int) -> int:
+        """Number of the picture under a grid frame."""
+        middle = Fraction(2 * frame + 1, 2) / (self.fps * table.time_base)
+        tick = int(table.pts[0]) + middle.numerator // middle.denominator
+        return max(0, bisect_right(table.pts, tick) - 1)
+
+
+def fit_grid(table: PictureTable, declared: Iterable[Fraction | None]) -> Grid:
+    """The grid of a stream: its constant rate where it has one, else its average.
+
+    Args:
+        table: of at least one picture.
+        declared: rates that the container names, the most trusted first.
+    """
+    count = len(table.pts)
+    if count == 1 or table.duration <= 0:
+        return Grid(STILL_FPS, 1, False)
+    average = count / table.duration
+    candidates = [rate for rate in declared if rate] + _common_rates(average) + [average]
+    for rate in candidates:
+        if 1 <= rate <= MAX_FPS and _fits(table, rate):
+            return Grid(rate.limit_denominator(100_000), count, False)
+    return _resampled(table, average)
+
+
+def _resampled(table: PictureTable, average: Fraction) -> Grid:
+    rate = average.limit_denominator(_MAX_DENOMINATOR)
+    if rate < 1:
+        rate = STILL_FPS
+    elif rate > MAX_FPS:
+        rate /= -(-rate // MAX_FPS)
+    return Grid(rate, max(1, round(table.duration * rate)), True)
+
+
+def _common_rates(average: Fraction) -> list[Fraction]:
+    """Rates of television and film within a tenth of a percent."""
+    plain = [Fraction(n) for n in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120)]
+    rates = [Fraction(25, 2), *plain, *(n * Fraction(1000, 1001) for n in (24, 30, 48, 60, 120))]
+    near = [rate for rate in rates if abs(rate - average) <= average / 1000]
+    return sorted(near, key=lambda rate: abs(rate - average))
+
+
+def _fits(table: PictureTable, rate: Fraction) -> bool:
+    place = (table.pts - table.pts[0]) * float(table.time_base * rate)
+    return bool(np.abs(place - np.arange(len(place))).max() <= _SLACK)
+
+
+def make_table(
+    pts: Sequence[int | None],
+    end: int | None,
+    keys: Iterable[tuple[int | None, int | None]],
+    time_base: Fraction | None,
+    rate: Fraction | None,
+) -> PictureTable:
+    """Order what a scan has seen; without usable time stamps pictures are counted.
+
+    Args:
+        pts: of every picture that is shown, in file order, at least one.
+        end: latest end of a picture, if known.
+        keys: (pts, dts) of the pictures where decoding may start, in file order.
+        time_base: seconds per tick.
+        rate: frames per second to count with.
+    """
+    known = [stamp for stamp in pts if stamp is not None]
+    if time_base is None or len(known) < len(pts) or len(set(known)) * 2 < len(known):
+        count = len(pts)
+        clock = 1 / (rate or STILL_FPS)
+        return PictureTable(np.arange(count, dtype=np.int64), count, clock, ((0, 0),), False)
+    ordered = np.unique(np.asarray(known, np.int64))
+    starts = sorted((p, p if d is None else d) for p, d in keys if p is not None)
+    if end is None or end <= ordered[-1]:
+        step = int(np.median(np.diff(ordered))) if len(ordered) > 1 else 1
+        end = int(ordered[-1]) + step
+    return PictureTable(ordered, end, time_base, tuple(starts), True)

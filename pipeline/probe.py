@@ -1,0 +1,188 @@
+"""What the inputs are, by limits first: headers, then packets, and only then one picture.
+
+Headers lie, so seconds are checked twice, and frames and samples are counted.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from av import FFmpegError, VideoFrame
+from av.container import InputContainer
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from pipeline.audio import measure
+from pipeline.container import (
+    PICTURES,
+    Clock,
+    check_decoder,
+    only,
+    open_media,
+    packets,
+)
+from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoVideo
+from pipeline.grid import STILL_FPS, Grid, PictureTable, fit_grid
+from pipeline.scan import check_seconds, declared_rates, scan_pictures, video_stream
+from pipeline.types import AudioFacts, Color, Limits, VideoFacts
+from pipeline.upright import Orientation, is_rgb, orientation_of
+from schemas.codes import Stage
+from schemas.request import RenderOptions
+
+_HONEST = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flac", "wav", "ogg")
+"""Containers whose header states a duration; elsewhere libavformat guesses it from the bit rate."""
+_BT709, _BT601 = 1, 6
+_UNKNOWN = (0, 2, 3)
+"""H.273: RGB or reserved, unspecified, reserved."""
+_SRGB_TRANSFER = 13
+_FULL_RANGE = 2
+_MICROSECOND = Fraction(1, 1_000_000)
+
+
+def probe_audio(path: Path, limits: Limits) -> AudioFacts:
+    """Measure the speech: its rate, channels and exact length by decoded samples.
+
+    Raises:
+        InputUnreadable: not media, or nothing in it decodes.
+        NoAudio: no sound track, or one without a sample.
+        MediaLimitExceeded: too many bytes, streams or seconds, or probing takes too long.
+    """
+    return measure(path, limits)
+
+
+def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFacts:
+    """Measure the reference: its size as it will be delivered, rate, frames and colours.
+
+    Raises:
+        InputUnreadable: not media, or nothing in it decodes.
+        NoVideo: neither a video nor a picture.
+        MediaLimitExceeded: too many bytes, streams, pixels or seconds, or probing takes too long.
+    """
+    clock = Clock(path, limits.probe_timeout_s)
+    with open_media(path, limits, Stage.PROBE) as container:
+        stream = _wanted(path, container, limits)
+        still = container.format.name in PICTURES
+        only(container, stream)
+        table = scan_pictures(container, stream, limits, clock)
+        rates = declared_rates(stream)
+        has_audio = bool(container.streams.audio) and not still
+    if table is None:
+        raise InputUnreadable(f"{path.name}: its video holds no picture", stage=Stage.PROBE)
+    frame, aspect, codec = _first_picture(path, limits, clock)
+    orientation = orientation_of(frame)
+    width, height = _delivered_size(frame, aspect, orientation, options.max_height)
+    grid = Grid(STILL_FPS, 1, False) if still else fit_grid(table, rates)
+    return VideoFacts(
+        path=path,
+        width=width,
+        height=height,
+        fps=grid.fps,
+        frames=grid.frames,
+        color=_color(frame, codec),
+        codec=codec,
+        rotation=orientation.rotation,
+        variable_rate=grid.variable,
+        still=still or _one_picture(table),
+        has_audio=has_audio,
+    )
+
+
+def _one_picture(table: PictureTable) -> bool:
+    return len(table.pts) == 1
+
+
+def _wanted(path: Path, container: InputContainer, limits: Limits) -> VideoStream:
+    stream = video_stream(container)
+    if stream is None:
+        raise NoVideo(f"{path.name} has neither a video nor a picture", stage=Stage.PROBE)
+    check_decoder(path, stream, Stage.PROBE)
+    codec = stream.codec_context
+    check_pixels(path, codec.width, codec.height, limits)
+    if container.format.name in _HONEST:
+        check_seconds(path, _header_seconds(container, stream), limits)
+    return stream
+
+
+def _header_seconds(container: InputContainer, stream: Stream) -> Fraction:
+    if stream.duration is not None and stream.time_base is not None:
+        return stream.duration * stream.time_base
+    return (container.duration or 0) * _MICROSECOND
+
+
+def check_pixels(path: Path, width: int, height: int, limits: Limits) -> None:
+    """Refuse a picture that is too large, before a decoder makes room for it."""
+    if max(width, height) > limits.max_side:
+        raise MediaLimitExceeded(
+            f"{path.name} is {width}x{height}; no side may exceed {limits.max_side} pixels",
+            stage=Stage.PROBE,
+            limit="max_side",
+            value=max(width, height),
+            max=limits.max_side,
+        )
+    if width * height > limits.max_pixels:
+        raise MediaLimitExceeded(
+            f"{path.name} is {width}x{height}, more than {limits.max_pixels} pixels",
+            stage=Stage.PROBE,
+            limit="max_pixels",
+            value=width * height,
+            max=limits.max_pixels,
+        )
+
+
+def _first_picture(path: Path, limits: Limits, clock: Clock) -> tuple[VideoFrame, Fraction, str]:
+    """The first picture that decodes, its pixels' aspect ratio, and the codec's name."""
+    with open_media(path, limits, Stage.PROBE) as container:
+        stream = _wanted(path, container, limits)
+        only(container, stream)
+        codec = stream.codec_context
+        codec.options = {"max_pixels": str(limits.max_pixels)}
+        codec.thread_count = 1
+        for packet in packets(container, stream, clock):
+            try:
+                frames = packet.decode()
+            except (FFmpegError, OSError):
+                continue
+            if frames:
+                frame = frames[0]
+                check_pixels(path, frame.width, frame.height, limits)
+                aspect = stream.sample_aspect_ratio or codec.sample_aspect_ratio or Fraction(1)
+                return frame, aspect, codec.name
+    raise InputUnreadable(f"{path.name}: no picture of its video decodes", stage=Stage.PROBE)
+
+
+def _delivered_size(
+    frame: VideoFrame, aspect: Fraction, orientation: Orientation, max_height: int | None
+) -> tuple[int, int]:
+    """Upright, with square pixels, scaled down, cropped to even."""
+    wide = Fraction(frame.width)
+    if Fraction(1, 4) <= aspect <= 4 and aspect != 1:
+        wide *= aspect
+    width, height = (
+        (Fraction(frame.height), wide) if orientation.transpose else (wide, Fraction(frame.height))
+    )
+    if max_height is not None and height > max_height:
+        width, height = width * max_height / height, Fraction(max_height)
+    return _even(width), _even(height)
+
+
+def _even(side: Fraction) -> int:
+    return max(2, int(side) // 2 * 2)
+
+
+def _color(frame: VideoFrame, codec: str) -> Color:
+    """The source's colour tags; where it has none, those of its size (BT.709 from 720 lines)."""
+    usual = _BT709 if frame.height >= 720 and codec not in ("mjpeg", "webp") else _BT601
+    matrix = int(frame.colorspace)
+    primaries = int(frame.color_primaries)
+    transfer = int(frame.color_trc)
+    rgb = is_rgb(frame)
+    full = int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith("yuvj")
+    if frame.format.name.startswith("gray") and int(frame.color_range) == 0:
+        full = True
+    return Color(
+        matrix=usual if matrix in _UNKNOWN else matrix,
+        full_range=full and not rgb,
+        primaries=usual if primaries in _UNKNOWN else primaries,
+        transfer=usual if transfer in _UNKNOWN else transfer,
+    )

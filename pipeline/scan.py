@@ -1,0 +1,83 @@
+"""Reading a video stream's packets without decoding them: what is really there, and when."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from pipeline.container import Clock, packets
+from pipeline.errors import MediaLimitExceeded
+from pipeline.grid import PictureTable, make_table
+from pipeline.types import Limits
+from schemas.codes import Stage
+
+_NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails
+
+
+def video_stream(container: InputContainer) -> VideoStream | None:
+    """The stream that is watched: the default one, then the largest; never cover art."""
+    moving = [s for s in container.streams.video if not s.disposition & _NOT_MOVING]
+    if not moving:
+        return None
+    return max(
+        moving,
+        key=lambda s: (
+            bool(s.disposition & Disposition.default),
+            (s.codec_context.width * s.codec_context.height) if s.codec_context else 0,
+            -s.index,
+        ),
+    )
+
+
+def scan_pictures(
+    container: InputContainer, stream: VideoStream, limits: Limits, clock: Clock | None
+) -> PictureTable | None:
+    """List the pictures of a stream by its packets; None when there is not one.
+
+    Raises:
+        MediaLimitExceeded: they last longer than `max_video_s`, or scanning takes too long.
+    """
+    base = stream.time_base
+    shown: list[int | None] = []
+    keys: list[tuple[int | None, int | None]] = []
+    first: int | None = None
+    end: int | None = None
+    for packet in packets(container, stream, clock):
+        if packet.size == 0:
+            continue
+        pts = packet.pts
+        if packet.is_keyframe:
+            keys.append((pts, packet.dts))
+        if packet.is_discard:
+            continue
+        shown.append(pts)
+        if pts is None:
+            continue
+        first = pts if first is None else min(first, pts)
+        end = max(pts + (packet.duration or 0), end if end is not None else pts)
+        if base is not None:
+            check_seconds(Path(container.name), (end - first) * base, limits)
+    if not shown:
+        return None
+    return make_table(shown, end, keys, base, declared_rates(stream)[0])
+
+
+def declared_rates(stream: VideoStream) -> list[Fraction | None]:
+    """What the container says about the rate, the most trusted first."""
+    return [stream.average_rate, stream.guessed_rate, stream.base_rate]
+
+
+def check_seconds(path: Path, seconds: Fraction, limits: Limits) -> None:
+    """Refuse a video that lasts too long."""
+    if seconds > limits.max_video_s:
+        raise MediaLimitExceeded(
+            f"{path.name} lasts {float(seconds):.1f} s, longer than {limits.max_video_s:g} s",
+            stage=Stage.PROBE,
+            limit="max_video_s",
+            value=float(seconds),
+            max=limits.max_video_s,
+        )

@@ -1,0 +1,97 @@
+"""The output's sound: the speech's own samples, as AAC at the source's rate, a little ahead of the
+picture, so that the file interleaves and memory stays flat.
+
+AAC puts 1024 samples of priming first; libavformat's MP4 muxer hides them behind an edit list, so
+that sound and picture both start at 0 (ISO/IEC 14496-12 8.6.6, Apple TN2258).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from fractions import Fraction
+from types import TracebackType
+
+from av import AudioFrame, AudioResampler
+from av.audio.stream import AudioStream
+from av.codec.context import Flags
+from av.container import OutputContainer
+from av.packet import Packet
+
+from pipeline.audio import SoundTrack, sound
+from pipeline.types import AudioFacts, Limits
+
+_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+"""ISO/IEC 14496-3 table 1.18, up to what every player takes."""
+_BITS_PER_CHANNEL = 80_000
+_AHEAD_S = Fraction(1, 2)
+_UNLIMITED = Limits(
+    max_audio_s=float("inf"), max_bytes=2**63, max_streams=10_000, probe_timeout_s=600.0
+)
+"""What `pipeline.probe` let through is not measured twice."""
+
+
+def output_rate(rate: int) -> int:
+    """The source's rate where AAC has it, else the next higher one, at most 48 kHz."""
+    return next((known for known in _AAC_RATES if known >= rate), _AAC_RATES[-1])
+
+
+class Soundtrack:
+    """Decodes the speech once more and encodes it as far as it is asked to.
+
+    Args:
+        container: of the output; gets one more stream.
+        audio: what the probe found.
+    """
+
+    def __init__(self, container: OutputContainer, audio: AudioFacts) -> None:
+        self._rate = output_rate(audio.rate)
+        layout = "mono" if audio.channels == 1 else "stereo"
+        stream: AudioStream = container.add_stream("aac", rate=self._rate)
+        codec = stream.codec_context
+        codec.layout = layout
+        codec.format = "fltp"
+        codec.time_base = Fraction(1, self._rate)
+        bits = min(_BITS_PER_CHANNEL, 5 * self._rate)  # the standard allows 6 bits per sample
+        codec.bit_rate = bits * (1 if layout == "mono" else 2)
+        codec.flags |= Flags.bitexact.value
+        self._stream = stream
+        self._resampler = AudioResampler(
+            "fltp", layout, self._rate, options={"rematrix_maxval": "1.0"}
+        )
+        self._source: AbstractContextManager[SoundTrack] = sound(audio.path, _UNLIMITED)
+        self._frames: Iterator[AudioFrame] = self._source.__enter__().frames()
+        self._written = 0
+        self._over = False
+
+    def __enter__(self) -> Soundtrack:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._source.__exit__(None, None, None)
+
+    def until(self, seconds: Fraction) -> Iterator[Packet[AudioStream]]:
+        """Packets up to half a second behind this time of the picture."""
+        while not self._over and Fraction(self._written, self._rate) < seconds + _AHEAD_S:
+            yield from self._step()
+
+    def rest(self) -> Iterator[Packet[AudioStream]]:
+        """Packets up to the end of the sound."""
+        while not self._over:
+            yield from self._step()
+
+    def _step(self) -> Iterator[Packet[AudioStream]]:
+        frame = next(self._frames, None)
+        self._over = frame is None
+        for piece in self._resampler.resample(frame):
+            piece.pts = self._written
+            piece.time_base = Fraction(1, self._rate)
+            self._written += piece.samples
+            yield from self._stream.encode(piece)
+        if self._over:
+            yield from self._stream.encode(None)

@@ -1,0 +1,139 @@
+"""From libavcodec's pictures to the pipeline's: upright, even, 8-bit 4:2:0 planes of their own.
+
+Nothing here changes colours: matrix and range stay what the source says, and RGB becomes limited
+range YCbCr by the matrix that `pipeline.types.Color` names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import hypot
+from typing import Any
+
+import numpy as np
+import torch
+from av import VideoFrame
+from av.video.plane import VideoPlane
+from av.video.reformatter import Interpolation, VideoReformatter
+from torch import Tensor
+
+from pipeline.types import Color
+
+Planes = tuple[Tensor, Tensor, Tensor]
+
+_LIMITED, _FULL = 1, 2
+_PLANAR_420 = ("yuv420p", "yuvj420p")
+_SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """How a coded picture becomes upright: transpose first, then mirror."""
+
+    transpose: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+
+    @property
+    def rotation(self) -> int:
+        """Degrees clockwise; of a mirrored picture, those that remain without the mirror."""
+        if self.transpose:
+            return 90 if self.flip_x or not self.flip_y else 270
+        return 180 if self.flip_y else 0
+
+
+def orientation_of(frame: VideoFrame) -> Orientation:
+    """Read the display matrix (ISO/IEC 14496-12 8.2.2.3, also EXIF) of a decoded picture."""
+    try:
+        matrix = np.frombuffer(_side_data(frame)["DISPLAYMATRIX"], np.int32, 9)
+    except (KeyError, ValueError):  # none, or side data of a kind that the binding cannot name
+        return _from_degrees(frame.rotation)
+    a, b, c, d = (int(matrix[i]) for i in (0, 1, 3, 4))
+    if hypot(a, d) >= hypot(b, c):
+        return Orientation(False, a < 0, d < 0)
+    return Orientation(True, c < 0, b < 0)
+
+
+def _side_data(frame: VideoFrame) -> Any:
+    return frame.side_data  # typed as a dict of motion vectors only
+
+
+def _from_degrees(counterclockwise: int) -> Orientation:
+    quarter = round(-counterclockwise / 90) % 4 if abs(counterclockwise) <= 360 else 0
+    return (
+        Orientation(),
+        Orientation(True, True, False),
+        Orientation(False, True, True),
+        Orientation(True, False, True),
+    )[quarter]
+
+
+def is_rgb(frame: VideoFrame) -> bool:
+    """RGB or palette: pictures that have no matrix yet."""
+    return frame.format.is_rgb or frame.format.has_palette
+
+
+class Upright:
+    """Converts the pictures of one stream.
+
+    Args:
+        width: of the result, even.
+        height: of the result, even.
+        color: of the result.
+        orientation: of the stream.
+    """
+
+    def __init__(self, width: int, height: int, color: Color, orientation: Orientation) -> None:
+        self._orientation = orientation
+        self._coded = (height, width) if orientation.transpose else (width, height)
+        self._color = color
+        self._reformatter = VideoReformatter()
+
+    def planes(self, frame: VideoFrame) -> Planes:
+        """Luma (H, W) and both chroma planes (H/2, W/2) of a picture, in memory of their own."""
+        width, height = self._coded
+        picture = self._planar(frame, width, height)
+        y, u, v = picture.planes[:3]
+        return (
+            self._plane(y, width, height),
+            self._plane(u, width // 2, height // 2),
+            self._plane(v, width // 2, height // 2),
+        )
+
+    def _planar(self, frame: VideoFrame, width: int, height: int) -> VideoFrame:
+        fits = (frame.width & ~1, frame.height & ~1) == (width, height)
+        if fits and frame.format.name in _PLANAR_420 and frame.planes[0].line_size > 0:
+            return frame
+        span = _FULL if self._color.full_range else _LIMITED
+        rgb = is_rgb(frame)
+        return self._reformatter.reformat(
+            frame,
+            # An odd row or column is cropped, not squeezed.
+            width=frame.width if fits else width,
+            height=frame.height if fits else height,
+            format="yuv420p",
+            src_colorspace=None if rgb else _scaler_matrix(self._color.matrix),
+            dst_colorspace=_scaler_matrix(self._color.matrix),
+            interpolation=_SCALER,
+            src_color_range=_FULL if rgb else span,
+            dst_color_range=span,
+            threads=1,
+        )
+
+    def _plane(self, plane: VideoPlane, width: int, height: int) -> Tensor:
+        rows = torch.frombuffer(plane, dtype=torch.uint8).view(-1, plane.line_size)
+        seen = rows[:height, :width]
+        if self._orientation.transpose:
+            seen = seen.T
+        axes = [1] * self._orientation.flip_x + [0] * self._orientation.flip_y
+        # The decoder's own memory holds reference pictures: never hand it out.
+        return (
+            torch.flip(seen, axes).contiguous()
+            if axes
+            else seen.clone(memory_format=torch.contiguous_format)
+        )
+
+
+def _scaler_matrix(matrix: int) -> int:
+    """libswscale's number (SWS_CS_*) of an H.273 matrix; BT.601 where it has none."""
+    return matrix if matrix in (1, 4, 5, 7, 9) else 5
