@@ -1,0 +1,134 @@
+"""What the parent and its worker child say to each other: one JSON object per line, tagged `kind`.
+
+    parent → child   render · cancel            (the pipe's end means: leave)
+    child → parent   ready · unready · beat · done · broken
+
+Messages are frozen. Both ends come from one release, so there is no version; a snapshot test per
+message shows every change.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from schemas.render import EngineFacts, ErrorFacts, RenderReport
+from schemas.request import RenderOptions
+
+MAX_LINE = 16 * 1024 * 1024
+"""Longest message, bytes: a report carries spans, at worst one for every few frames."""
+
+
+class Message(BaseModel):
+    """Base of all messages."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+class RenderLimits(Message):
+    """`pipeline.types.Limits` as far as the settings decide them."""
+
+    max_pixels: int
+    max_video_s: float
+    max_audio_s: float
+    max_bytes: int
+
+
+class Render(Message):
+    """Start one render. Paths are absolute; `scratch` exists."""
+
+    kind: Literal["render"] = "render"
+    run: str = Field(description="identity of this run, unique per parent process")
+    job_id: str
+    audio: str
+    video: str
+    output: str
+    scratch: str
+    engine: str
+    options: RenderOptions
+    limits: RenderLimits
+    threads: int
+    budget_s: float = Field(description="wall seconds after which it stops itself")
+
+
+class Cancel(Message):
+    """Stop one render soon; it answers `broken` with CANCELLED."""
+
+    kind: Literal["cancel"] = "cancel"
+    run: str
+
+
+class Ready(Message):
+    """The child can render. Sent once, after its imports."""
+
+    kind: Literal["ready"] = "ready"
+    pid: int
+    device: str
+    engines: list[EngineFacts]
+    missing: dict[str, ErrorFacts] = Field(
+        default_factory=dict, description="engines known by name that cannot run here, and why"
+    )
+
+
+class Unready(Message):
+    """The child cannot render at all and ends; the error says what to do."""
+
+    kind: Literal["unready"] = "unready"
+    error: ErrorFacts
+
+
+class RunTick(Message):
+    """How far one render is."""
+
+    run: str
+    stage: str
+    done: int
+    total: int
+
+
+class Beat(Message):
+    """A sign of life, about once a second, from a thread of its own."""
+
+    kind: Literal["beat"] = "beat"
+    runs: list[RunTick] = Field(default_factory=list)
+
+
+class Done(Message):
+    """The file is at the output path, verified."""
+
+    kind: Literal["done"] = "done"
+    run: str
+    report: RenderReport
+
+
+class Broken(Message):
+    """The render ended without a file."""
+
+    kind: Literal["broken"] = "broken"
+    run: str
+    error: ErrorFacts
+
+
+FromParent = Annotated[Render | Cancel, Field(discriminator="kind")]
+FromChild = Annotated[Ready | Unready | Beat | Done | Broken, Field(discriminator="kind")]
+
+_FROM_PARENT: TypeAdapter[Any] = TypeAdapter(FromParent)
+_FROM_CHILD: TypeAdapter[Any] = TypeAdapter(FromChild)
+
+
+def encode(message: Message) -> bytes:
+    """One line, newline included."""
+    return message.model_dump_json().encode() + b"\n"
+
+
+def read_parent(line: bytes) -> Render | Cancel:
+    """A message of the parent. Raises pydantic.ValidationError, a ValueError."""
+    message: Render | Cancel = _FROM_PARENT.validate_json(line)
+    return message
+
+
+def read_child(line: bytes) -> Ready | Unready | Beat | Done | Broken:
+    """A message of the child. Raises pydantic.ValidationError, a ValueError."""
+    message: Ready | Unready | Beat | Done | Broken = _FROM_CHILD.validate_json(line)
+    return message

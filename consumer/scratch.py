@@ -1,0 +1,231 @@
+"""Local scratch: one folder per job, gone on every path, and a janitor for what others left.
+
+    <DUIX_DATA_DIR>/jobs/replica-<random>/         held by a file lock while its process lives
+                                        .lock
+                                        <n>-<render id>/   one job
+
+A lock and no process id says who is alive, because ids mean nothing across containers that share
+a volume. Only folders of this shape are ever touched; links are removed, never followed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import itertools
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from consumer.faults import Fault
+from consumer.metrics import FREE_BYTES, SCRATCH_BYTES
+from consumer.settings import Settings
+from schemas.codes import ErrorCode, Stage
+
+_OURS = re.compile(r"replica-[0-9a-f]{16}")
+_LOCK = ".lock"
+log = structlog.get_logger(__name__)
+
+
+class Scratch:
+    """The scratch of one replica, between `open` and `close`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._root = settings.data_dir / "jobs"
+        self._count = itertools.count()
+        self._due: dict[Path, float] = {}
+        """Folders of finished jobs, and the monotonic second at which they go."""
+        self._active: set[Path] = set()
+        self._lock: int | None = None
+        self.folder = self._root / "unopened"
+
+    # --- life
+
+    def open(self) -> None:
+        """Make and lock this replica's folder.
+
+        Raises:
+            Fault: SCRATCH_FULL, the folder cannot be made; names the setting.
+        """
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            while self._lock is None:
+                self._lock = self._claim()
+        except OSError as error:
+            raise Fault.of(
+                ErrorCode.SCRATCH_FULL,
+                Stage.ADMIT,
+                f"DUIX_DATA_DIR = {str(self._settings.data_dir)!r} cannot be used: "
+                f"{error.strerror}",
+            ) from error
+
+    def _claim(self) -> int | None:
+        folder = self._root / f"replica-{uuid.uuid4().hex[:16]}"
+        folder.mkdir(mode=0o700)
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:  # between mkdir and flock another replica's janitor may have been here
+            same = os.fstat(lock).st_ino == (folder / _LOCK).stat().st_ino
+        except FileNotFoundError:
+            same = False
+        if not same:
+            os.close(lock)
+            return None
+        self.folder = folder
+        return lock
+
+    def close(self) -> None:
+        """Remove everything of this replica."""
+        if self._lock is not None:
+            _remove(self.folder)
+            os.close(self._lock)
+            self._lock = None
+        self._due.clear()
+        self._active.clear()
+
+    # --- jobs
+
+    @asynccontextmanager
+    async def job(self, render_id: str) -> AsyncIterator[Path]:
+        """A new folder of one job; on the way out it goes, at once or after CLEANUP_DELAY."""
+        folder = self.folder / f"{next(self._count)}-{render_id[:16]}"
+        try:
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise _full(error) from error
+        self._active.add(folder)
+        try:
+            yield folder
+        finally:
+            self._active.discard(folder)
+            delay = self._settings.cleanup_delay_s
+            if delay > 0:
+                self._due[folder] = time.monotonic() + delay
+            else:
+                _remove(folder)  # in place: a cancelled job must not leave before its files
+
+    # --- janitor
+
+    async def run_janitor(self) -> None:
+        """Sweep now, then every PERIODIC_CLEANUP_INTERVAL; finished jobs go when they are due."""
+        next_sweep = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if now >= next_sweep:
+                await asyncio.to_thread(self.sweep)
+                next_sweep = now + self._settings.cleanup_interval_s
+            await asyncio.to_thread(self.remove_due)
+            soonest = min([next_sweep, *self._due.values()])
+            await asyncio.sleep(min(1.0, max(0.05, soonest - time.monotonic())))
+
+    def remove_due(self, *, all_finished: bool = False) -> None:
+        """Remove the folders of finished jobs whose time has come, or of all of them."""
+        now = time.monotonic()
+        for folder, due in list(self._due.items()):
+            if all_finished or due <= now:
+                _remove(folder)
+                self._due.pop(folder, None)
+
+    def sweep(self) -> None:
+        """Remove what dead replicas left, and what of ours belongs to no job and is old."""
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._root) as entries:
+            for entry in entries:
+                if not _OURS.fullmatch(entry.name) or entry.is_symlink():
+                    continue
+                if Path(entry.path) == self.folder:
+                    self._sweep_own()
+                elif entry.is_dir(follow_symlinks=False):
+                    self._sweep_other(Path(entry.path))
+        self._measure()
+
+    def _sweep_own(self) -> None:
+        oldest = time.time() - self._settings.max_file_age_s
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                path = Path(entry.path)
+                known = entry.name == _LOCK or path in self._active or path in self._due
+                if not known and entry.stat(follow_symlinks=False).st_mtime < oldest:
+                    _remove(path)
+
+    def _sweep_other(self, folder: Path) -> None:
+        """Remove another replica's folder when nobody holds its lock any more."""
+        try:
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:  # just being made, or half removed
+            with contextlib.suppress(FileNotFoundError):
+                if folder.stat().st_mtime < time.time() - self._settings.max_file_age_s:
+                    _remove(folder)
+            return
+        except OSError:
+            return  # a link or another user's: not ours
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        else:
+            log.info("scratch of a dead replica removed", folder=folder.name)
+            _remove(folder)
+        finally:
+            os.close(lock)
+
+    def _measure(self) -> None:
+        SCRATCH_BYTES.set(_bytes_under(self._root))
+        FREE_BYTES.set(self.free_bytes())
+
+    # --- disk
+
+    def free_bytes(self) -> int:
+        """Free bytes of the scratch disk; 0 when it cannot be read."""
+        try:
+            return shutil.disk_usage(self._root).free
+        except OSError:
+            return 0
+
+    def nearly_full(self) -> str | None:
+        """Why no further job may be taken; finished jobs' files are given up first."""
+        least = self._settings.min_free_bytes
+        free = self.free_bytes()
+        if free < least and self._due:
+            self.remove_due(all_finished=True)
+            free = self.free_bytes()
+        FREE_BYTES.set(free)
+        if free >= least:
+            return None
+        return f"scratch disk has {free} bytes free, fewer than F2F_MIN_FREE_BYTES = {least}"
+
+
+def _full(error: OSError) -> Fault:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Fault.of(ErrorCode.SCRATCH_FULL, Stage.FETCH, "scratch disk is full")
+    return Fault.of(
+        ErrorCode.SCRATCH_FULL, Stage.FETCH, f"scratch cannot be used: {error.strerror}"
+    )
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder (never through a link) or a file; what is gone already is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+    if path.exists():
+        log.warning("scratch could not be removed", path=path.name)
+
+
+def _bytes_under(root: Path) -> int:
+    total = 0
+    for folder, _, names in os.walk(root):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(Path(folder) / name).st_size
+    return total
