@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -82,47 +84,96 @@ def cut_out(
         outside: what is seen beyond the frame.
 
     Returns:
-        (N, 3, side, side) float32, RGB from 0 to 1.
+        (N, 3, side, side) float32, RGB from 0 to 1, channels last in memory.
     """
-    steps = torch.arange(side, dtype=torch.float32) / side - 0.5
-    y, x = torch.meshgrid(steps, steps, indexing="ij")
-    share = torch.stack([x, y], dim=2).view(1, -1, 2) + 0.5
-    at = to_frame(share.expand(len(frames), -1, -1), regions).view(-1, side, side, 2)
-    pictures = torch.empty(len(frames), 3, side, side, device=device)
-    for n, frame in enumerate(frames):
-        scale = float(regions[n, 2]) / side
-        luma = _sampled([frame.y], at[n], scale, device)
-        # Chroma sits on the left luma column of each pair, between its two rows (H.264 annex E).
-        half = (at[n] - at.new_tensor([0.0, 0.5])) / 2
-        chroma = _sampled([frame.u, frame.v], half, scale / 2, device)
-        pictures[n] = rgb_of(luma[0], chroma[0], chroma[1], color).mul_(1 / 255).clamp_(0, 1)
-        if outside == "black":
-            last = at.new_tensor([frame.width - 1, frame.height - 1])
-            inside = ((at[n] >= 0) & (at[n] <= last)).all(dim=2)
-            pictures[n] *= inside.to(device)
+    steps = torch.arange(side, dtype=torch.float32, device=device) / side - 0.5
+    samples = torch.empty(len(frames), 3, side, side, device=device)
+    for n, (frame, (cx, cy, size, angle)) in enumerate(zip(frames, regions.tolist(), strict=True)):
+        square = _Square(cx, cy, size * math.cos(angle), size * math.sin(angle), size / side)
+        samples[n, :1] = _sampled([frame.y], square, steps)
+        samples[n, 1:] = _sampled([frame.u, frame.v], square.chroma(), steps)
+    matrix, offset = _conversion(color, device)
+    pictures = (matrix @ samples.flatten(2)).add_(offset).clamp_(0, 1).view_as(samples)
+    if outside == "black":
+        for picture, frame, region in zip(pictures, frames, regions.tolist(), strict=True):
+            picture *= _inside(frame, region, steps)
     return pictures
 
 
-def _sampled(planes: Sequence[Tensor], at: Tensor, scale: float, device: str) -> Tensor:
-    """Values of planes of one size at (S, S, 2) places: (P, S, S) float32, 0 to 255.
+@dataclass(frozen=True, slots=True)
+class _Square:
+    """A region on one plane: centre, the vector along its upper edge, plane pixels per output's."""
 
-    `scale` is how many of the planes' pixels there are to one of the output: above 2, they are
-    averaged in blocks first, so that nothing is skipped.
+    x: float
+    y: float
+    right: float
+    down: float
+    scale: float
+
+    def chroma(self) -> _Square:
+        """The same on a chroma plane, whose samples sit on the left luma column of each pair,
+        between its two rows (H.264 annex E, chroma_sample_loc_type 0)."""
+        return _Square(
+            self.x / 2, (self.y - 0.5) / 2, self.right / 2, self.down / 2, self.scale / 2
+        )
+
+    @property
+    def reach(self) -> float:
+        """Half the side of the upright box around it."""
+        return (abs(self.right) + abs(self.down)) / 2
+
+
+@lru_cache(maxsize=8)
+def _conversion(color: Color, device: str) -> tuple[Tensor, Tensor]:
+    """(3, 3) and (3, 1) that turn Y, U, V from 0 to 255 into R, G, B from 0 to 1."""
+    y, u, v = torch.cat([torch.zeros(3, 1), torch.eye(3)], dim=1).unsqueeze(1)
+    corners = rgb_of(y, u, v, color)[:, 0] / 255
+    return (corners[:, 1:] - corners[:, :1]).to(device), corners[:, :1].to(device)
+
+
+def _sampled(planes: Sequence[Tensor], square: _Square, steps: Tensor) -> Tensor:
+    """Values of planes of one size inside a square: (P, side, side) float32, 0 to 255.
+
+    Where there are two pixels or more to one of the output, they are averaged in blocks first, so
+    that nothing is skipped.
     """
     high, wide = planes[0].shape
-    block = max(1, math.floor(scale))
-    low, top = at.amin((0, 1)).floor(), at.amax((0, 1)).ceil()
-    x0, y0 = (
-        max(0, min(int(v) - block, n - block)) for v, n in zip(low, (wide, high), strict=True)
-    )
-    x1, y1 = (min(int(v) + 1 + block, n) for v, n in zip(top, (wide, high), strict=True))
-    x1, y1 = max(x1, x0 + block), max(y1, y0 + block)
-    part = torch.stack([plane[y0:y1, x0:x1] for plane in planes]).to(device).float().unsqueeze(0)
-    at = at.to(device) - at.new_tensor([x0, y0]).to(device)
+    block = max(1, math.floor(square.scale))
+    x0, x1 = _span(square.x, square.reach, block, wide)
+    y0, y1 = _span(square.y, square.reach, block, high)
+    part = torch.stack([plane[y0:y1, x0:x1] for plane in planes]).to(steps.device).float()
     if block > 1:
         part = F.avg_pool2d(part, block)
-        at = (at - (block - 1) / 2) / block
-    rows, columns = part.shape[2:]
-    last = at.new_tensor([max(columns - 1, 1), max(rows - 1, 1)])
-    grid = (at * (2 / last) - 1).unsqueeze(0)
-    return F.grid_sample(part, grid, "bilinear", "border", align_corners=True)[0]
+    rows, columns = part.shape[1:]
+    # grid_sample wants -1..1 from the first pixel's centre to the last's. Written as two sums of
+    # a row and a column, which is several times quicker than a matrix product or affine_grid.
+    per_x, per_y = 2 / block / max(columns - 1, 1), 2 / block / max(rows - 1, 1)
+    middle = (block - 1) / 2
+    x, y = square.x - x0 - middle, square.y - y0 - middle
+    grid = steps.new_empty(1, len(steps), len(steps), 2)
+    along, across = steps, steps[:, None]
+    torch.add(
+        along * (square.right * per_x) + (x * per_x - 1),
+        across * (-square.down * per_x),
+        out=grid[0, :, :, 0],
+    )
+    torch.add(
+        along * (square.down * per_y) + (y * per_y - 1),
+        across * (square.right * per_y),
+        out=grid[0, :, :, 1],
+    )
+    return F.grid_sample(part.unsqueeze(0), grid, "bilinear", "border", align_corners=True)[0]
+
+
+def _inside(frame: Frame, region: list[float], steps: Tensor) -> Tensor:
+    """(side, side) True where an upright region shows the frame."""
+    cx, cy, size, _ = region
+    x, y = steps * size + cx, steps * size + cy
+    return ((x >= 0) & (x < frame.width)) & ((y >= 0) & (y < frame.height))[:, None]
+
+
+def _span(centre: float, reach: float, block: int, size: int) -> tuple[int, int]:
+    """First and last+1 pixel that are needed, inside the plane and at least one block long."""
+    first = max(0, min(math.floor(centre - reach) - block, size - block))
+    last = max(first + block, min(math.ceil(centre + reach) + 1 + block, size))
+    return first, last
