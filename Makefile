@@ -19,15 +19,9 @@ setup: $(STAMP) ## make .venv with everything locked, and fetch the face model
 	$(PYTHON) -m venv .tools
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
 
-$(STAMP): requirements.lock pyproject.toml | $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv)
+$(STAMP): requirements.lock pyproject.toml deploy/install-locked.sh | $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv)
 	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
-ifeq ($(TORCH),cpu)
-	grep -vE '^ ' requirements.lock | sed -E 's/ *\\$$//; /^#/d' | grep -vE '^(torch|triton|nvidia-|cuda-)' > $(VENV)/without-torch.txt
-	$(UV) pip install --quiet --python $(BIN)/python --torch-backend cpu "$$(grep -oE '^torch==[0-9.]+' requirements.lock)"
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps -r $(VENV)/without-torch.txt
-else
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-endif
+	bash deploy/install-locked.sh $(UV) $(BIN)/python $(TORCH) all
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	$(BIN)/face2face weights pull faces
 	@touch $@
@@ -52,9 +46,11 @@ check: setup ## ruff, mypy --strict, import-linter, contracts up to date
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m schemas.export --check
+	$(BIN)/python -m consumer.readme_tables --check
 
-contracts: setup ## write deploy/schemas and deploy/asyncapi.yaml anew
+contracts: setup ## write deploy/schemas, deploy/asyncapi.yaml and the README's tables anew
 	$(BIN)/python -m schemas.export
+	$(BIN)/python -m consumer.readme_tables
 
 bench: setup ## benchmarks; prints ratios measured in one run
 	$(BIN)/python -m tests.bench
