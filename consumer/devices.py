@@ -1,0 +1,87 @@
+"""Which devices get a worker, found without importing torch, and what a worker may see of ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc/driver/nvidia/gpus")
+_KEEP = frozenset(
+    {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "USER"}
+    | {"LD_LIBRARY_PATH", "LD_PRELOAD", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_OFFLINE"}
+    | {"PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "MALLOC_ARENA_MAX"}
+)
+_KEEP_PREFIXES = (
+    *("CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_", "TORCH", "PYTORCH_"),
+    *("F2F_WEIGHTS", "DUIX_"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device and so one worker."""
+
+    label: str
+    """Name in logs and metrics: `cpu`, `cuda:0`, …"""
+    visible: str
+    """Value of CUDA_VISIBLE_DEVICES in the child; empty hides all GPUs."""
+
+    @property
+    def torch_name(self) -> str:
+        """What the child calls it: it sees one GPU at most."""
+        return "cuda" if self.visible else "cpu"
+
+
+def find_devices(wanted: tuple[str, ...], environ: Mapping[str, str] | None = None) -> list[Device]:
+    """The devices of `F2F_DEVICES`: `auto`, `cpu`, or GPU indices."""
+    environ = os.environ if environ is None else environ
+    if "auto" in wanted:
+        wanted = visible_gpus(environ) or ("cpu",)
+    return [
+        Device("cpu", "") if name == "cpu" else Device(f"cuda:{name}", name)
+        for name in dict.fromkeys(name.removeprefix("cuda:") for name in wanted)
+    ]
+
+
+def visible_gpus(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of the GPUs that CUDA would see: of CUDA_VISIBLE_DEVICES, the driver, nvidia-smi."""
+    chosen = environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        names = tuple(part.strip() for part in chosen.split(",") if part.strip())
+        return () if "-1" in names else names
+    if _PROC.is_dir():
+        return tuple(str(n) for n in range(len(list(_PROC.iterdir()))))
+    return _ask_driver()
+
+
+def _ask_driver() -> tuple[str, ...]:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return ()
+    command = [tool, "--query-gpu=index", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return tuple(done.stdout.split()) if done.returncode == 0 else ()
+
+
+def child_environ(device: Device, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a worker: what libraries need, by name. No credential is among it."""
+    environ = os.environ if environ is None else environ
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name in _KEEP or name.startswith(_KEEP_PREFIXES)
+    }
+    # Idle OpenMP threads that spin take the processors from decode and encode.
+    return {
+        **kept,
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "CUDA_VISIBLE_DEVICES": device.visible,
+        "PYTHONUNBUFFERED": "1",
+    }
