@@ -1,0 +1,196 @@
+"""docker-compose.yml and the Dockerfile: every reference leads somewhere, every setting is real.
+
+There is no Docker engine where these tests must run; so what an engine would resolve is followed
+here by hand.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import pytest
+import yaml
+
+from consumer.cli import cli
+from consumer.settings import Settings, load
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+
+
+def _resolve(text: str) -> str:
+    """`${NAME:-default}` as Compose has it when the shell names nothing."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+
+
+def _environment(name: str) -> dict[str, str]:
+    return {key: _resolve(value) for key, value in SERVICES[name].get("environment", {}).items()}
+
+
+def _instructions(kind: str) -> list[list[str]]:
+    joined = re.sub(r"\\\n\s*", " ", DOCKERFILE)
+    lines = [line for line in joined.splitlines() if line.startswith(f"{kind} ")]
+    return [shlex.split(line)[1:] for line in lines]
+
+
+def test_there_is_a_broker_a_store_and_the_service() -> None:
+    assert {"kafka", "s3", "face2face"} <= set(SERVICES)
+    assert "face2face" in OURS
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_a_service_depends_on_exists_and_can_meet_the_condition(name: str) -> None:
+    for other, how in SERVICES[name].get("depends_on", {}).items():
+        assert other in SERVICES
+        if how["condition"] == "service_healthy":
+            assert "healthcheck" in SERVICES[other]
+        if how["condition"] == "service_completed_successfully":
+            assert SERVICES[other]["restart"] == "no"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_volumes_of_a_service_are_declared(name: str) -> None:
+    mounts = [mount.split(":")[0] for mount in SERVICES[name].get("volumes", [])]
+    named = {mount for mount in mounts if not mount.startswith((".", "/"))}
+    assert named <= set(COMPOSE["volumes"])
+
+
+def test_every_declared_volume_is_used() -> None:
+    used = {m.split(":")[0] for service in SERVICES.values() for m in service.get("volumes", [])}
+    assert used == set(COMPOSE["volumes"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_images_are_pinned_to_a_version(name: str) -> None:
+    tag = _resolve(SERVICES[name]["image"]).rpartition(":")[2]
+    assert tag not in ("", "latest")
+    assert name in OURS or re.search(r"\d", tag)
+
+
+def test_ports_are_open_on_loopback_only_and_do_not_collide() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    assert len({port.split(":")[1] for port in ports}) == len(ports)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_services_get_real_settings_that_can_work(name: str) -> None:
+    known = {str(field.validation_alias) for field in Settings.model_fields.values()}
+    environment = _environment(name)
+    assert set(environment) <= known
+    load(environment)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_services_find_broker_and_store_by_name_and_credentials(name: str) -> None:
+    settings = load(_environment(name))
+    listeners = _environment("kafka")["KAFKA_ADVERTISED_LISTENERS"]
+    assert all(f"PLAINTEXT://{server}" in listeners for server in settings.kafka_servers)
+    assert urlsplit(settings.s3_endpoint).hostname in SERVICES
+    store = _environment("s3")
+    assert settings.s3_access_key == store["MINIO_ROOT_USER"]
+    assert settings.s3_secret_key.get_secret_value() == store["MINIO_ROOT_PASSWORD"]
+
+
+def test_addresses_for_the_host_are_published() -> None:
+    listeners = _environment("kafka")["KAFKA_ADVERTISED_LISTENERS"]
+    host = re.search(r"HOST://localhost:(\d+)", listeners)
+    assert host is not None
+    assert f"127.0.0.1:{host[1]}:{host[1]}" in SERVICES["kafka"]["ports"]
+    public = urlsplit(str(load(_environment("face2face")).s3_public_endpoint))
+    assert f"127.0.0.1:{public.port}:{public.port}" in SERVICES["s3"]["ports"]
+
+
+def test_every_listener_of_the_broker_has_a_protocol_and_a_port() -> None:
+    environment = _environment("kafka")
+    listeners = {part.split(":")[0] for part in environment["KAFKA_LISTENERS"].split(",")}
+    protocols = environment["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(",")
+    assert listeners == {part.split(":")[0] for part in protocols}
+    advertised = environment["KAFKA_ADVERTISED_LISTENERS"].split(",")
+    assert {part.split(":")[0] for part in advertised} < listeners
+    assert environment["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_services_run_commands_that_exist(name: str) -> None:
+    command: click.Command = cli
+    arguments = list(SERVICES[name]["command"])
+    while isinstance(command, click.Group):
+        found = command.get_command(click.Context(command), arguments.pop(0))
+        assert found is not None, SERVICES[name]["command"]
+        command = found
+    command.make_context(name, arguments)
+
+
+def test_the_health_check_asks_the_port_that_is_served() -> None:
+    service = SERVICES["face2face"]
+    asked = urlsplit(re.findall(r"http://[^']+", service["healthcheck"]["test"][-1])[0])
+    settings = load(_environment("face2face"))
+    assert asked.port == settings.http_port
+    assert f"127.0.0.1:{settings.http_port}:{settings.http_port}" in service["ports"]
+    assert settings.http_host == "0.0.0.0"  # inside its own network namespace
+
+
+def test_the_engine_waits_longer_than_the_service_drains() -> None:
+    service = SERVICES["face2face"]
+    grace_s = int(service["stop_grace_period"].removesuffix("s"))
+    assert grace_s >= load(_environment("face2face")).drain_s + 10
+
+
+def test_scratch_is_on_a_volume_because_the_root_is_read_only() -> None:
+    service = SERVICES["face2face"]
+    assert service["read_only"] is True
+    targets = [mount.split(":")[1] for mount in service["volumes"]]
+    assert str(load(_environment("face2face")).data_dir) in targets
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_build_s_files_and_arguments_exist(name: str) -> None:
+    build = SERVICES[name]["build"]
+    context = ROOT / build["context"]
+    assert (context / build["dockerfile"]).is_file()
+    declared = {words[0].partition("=")[0] for words in _instructions("ARG")}
+    assert set(build["args"]) <= declared
+
+
+def test_what_the_dockerfile_copies_exists_and_passes_the_ignore_file() -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    allowed = {line[1:] for line in lines if line.startswith("!")}
+    copied = {
+        source
+        for words in _instructions("COPY")
+        if not any(word.startswith("--from") for word in words)
+        for source in words[:-1]
+    }
+    assert copied == allowed, "the ignore file lets through exactly what is copied"
+    assert all((ROOT / source).exists() for source in copied)
+
+
+def test_the_image_runs_pinned_bases_as_a_numbered_user_without_rights() -> None:
+    bases = [words[0] for words in _instructions("FROM")]
+    assert all(re.search(r":\d+\.\d+\.\d+", base) for base in bases)
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", _instructions("USER")[-1][0])
+    uid = _instructions("USER")[-1][0].partition(":")[0]
+    assert f"--uid {uid}" in DOCKERFILE
+
+
+def test_the_image_s_settings_are_real() -> None:
+    known = {str(field.validation_alias) for field in Settings.model_fields.values()}
+    names = re.findall(r"\b((?:F2F|S3|KAFKA|DUIX)_[A-Z_]+)=", DOCKERFILE)
+    assert names
+    assert set(names) <= known
+
+
+def test_the_lock_holds_what_the_image_installs() -> None:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    script = (ROOT / "deploy" / "install-locked.sh").read_text(encoding="utf-8")
+    assert "--require-hashes" in script
+    assert re.search(r"^torch==\d+\.\d+\.\d+", lock, re.MULTILINE)
