@@ -18,6 +18,7 @@ from pipeline.engines.viseme.heads import Heads, Skull
 from pipeline.engines.viseme.points import JAW, NOSE_BASE, places
 from pipeline.engines.viseme.presence import YAW_FULL
 from pipeline.engines.viseme.select import joins
+from pipeline.engines.viseme.shape import CHIN_PER_APERTURE
 from pipeline.errors import NoFace
 from pipeline.speech.fit import fit_person
 from pipeline.speech.range import MouthRange
@@ -58,7 +59,9 @@ class Avatar:
     """(C, C) cost of joining them."""
     fit: PersonFit | None
     pose: Tensor
-    """(N, 3) degrees."""
+    """(N, 3) yaw, pitch and roll against the clip's mean head, degrees."""
+    yaw: Tensor
+    """(N,) degrees away from the camera."""
     usable: Tensor
     """(N,) bool."""
 
@@ -86,8 +89,10 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
     skull = tracked.clip_skull(track)
     seen = _measure(reference, run, skull)
     canvas = _canvas(seen, device)
-    pose = torch.stack([track.yaw, track.pitch, track.roll], dim=1).float()
-    good = pose[seen.frames, 0].abs() <= YAW_FULL
+    pose = torch.zeros(len(usable), 3)
+    pose[seen.frames] = seen.heads.angles()
+    yaw = track.yaw.float()
+    good = yaw[seen.frames].abs() <= YAW_FULL
     mouth, rest_jaw = _range(seen, good, len(usable))
     mode, chosen = _mode(seen, good, mouth, canvas)
     bank = join = None
@@ -106,7 +111,7 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
         join = joins(bank.units)
     fit = _fit(reference, seen, len(usable)) if mode == "unit" else None
     return Avatar(
-        reference, run, skull, canvas, mouth, rest_jaw, mode, bank, join, fit, pose, usable
+        reference, run, skull, canvas, mouth, rest_jaw, mode, bank, join, fit, pose, yaw, usable
     )
 
 
@@ -153,7 +158,7 @@ def _range(seen: _Seen, good: Tensor, total: int) -> tuple[MouthRange, float]:
     aperture[seen.frames], width[seen.frames] = seen.mouths.aperture, seen.mouths.width
     usable[seen.frames] = good
     mouth = MouthRange.from_track(aperture, width, usable)
-    jaw = seen.mouths.jaw - 0.3 * seen.mouths.aperture
+    jaw = seen.mouths.jaw - CHIN_PER_APERTURE * seen.mouths.aperture
     return mouth, float(jaw.median())
 
 

@@ -16,12 +16,14 @@ from pipeline.engines.viseme.layer import Parting
 from pipeline.engines.viseme.lipline import LipLine
 from pipeline.engines.viseme.patch import Patch
 
-TEETH_BELOW = 0.030
+TEETH_BELOW = 0.020
 """How far the upper teeth reach below the line of the closed lips."""
 TOOTH_EDGES = (0.0, 0.088, 0.160, 0.232)
 """From the middle, where one tooth ends and the next begins."""
 GAP = 0.006
-ENAMEL, DARK, TONGUE = 0.86, 0.13, 0.42
+SOFT = 0.008
+"""Edges inside the mouth are a little out of focus, io."""
+ENAMEL, DARK, TONGUE = 0.98, 0.14, 0.40
 """Brightness against the skin's, of video levels above black."""
 BLACK = 16.0
 
@@ -61,27 +63,27 @@ def _colors(
     below = part.off / size
     up = (part.off - part.depth * part.gap) / size
     low = up + part.gap / size
-    at_rest = sum(closed.edges(part.along)) / 2 / size
-    soft = torch.full_like(size, 0.010).maximum(0.6 * grain / size)
-    bright = skin.luma - BLACK
-    teeth = _step((at_rest + TEETH_BELOW * (1 - 0.45 * side.square()) - below) / soft)
-    enamel = ENAMEL * (1 - 0.62 * side.square()) * _notches(across, soft)
-    # The upper lip throws its shadow on the teeth; less so the more it is raised.
-    shade = 0.52 + 0.48 * _step((below - up - 0.016) / 0.02)
-    open_wide = ((low - up) / 0.10).clamp(0, 1)
-    tongue_top = low - 0.030 - 0.30 * (low - at_rest).clamp_min(0)
-    tongue = _step((below - tongue_top) / (0.022 + soft)) * (1 - side.square()) * 0.9
-    deep = DARK + (TONGUE - DARK) * tongue * (0.55 + 0.45 * open_wide)
-    level = torch.lerp(deep, enamel * shade * (0.72 + 0.28 * open_wide), teeth)
-    rim = 0.6 + 0.4 * ((low - below) / 0.02).clamp(0, 1)
-    luma = BLACK + bright * level * rim
-    red_u = (skin.u - 128) * 0.8
-    red_v = (skin.v - 128) * 1.15 + 5
-    pale_u, pale_v = (skin.u - 128) * 0.45, (skin.v - 128) * 0.35
-    weak = (level / 0.5).clamp(0.35, 1)
-    u = 128 + torch.lerp(red_u * weak, pale_u, teeth)
-    v = 128 + torch.lerp(red_v * weak, pale_v, teeth)
-    return luma, u, v
+    high, deep = closed.edges(part.along)
+    at_rest = (high + deep) / 2 / size
+    soft = torch.full_like(size, SOFT).maximum(0.6 * grain / size)
+    teeth = _step((at_rest + TEETH_BELOW * (1 - 0.6 * side.square()) - below) / soft)
+    teeth = teeth * _step((0.86 - side) / 0.05)
+    # The upper lip throws its shadow on the teeth, the cheeks on those at the sides.
+    shade = 0.60 + 0.40 * _step((below - up - 0.014) / 0.012)
+    enamel = ENAMEL * (1 - 0.55 * side.square()) * _notches(across, soft) * shade
+    height = low - at_rest
+    tongue = _step((below - (low - 0.02 - 0.35 * height.clamp_min(0))) / (0.02 + soft))
+    tongue = tongue * (1 - side.square())
+    wide = (part.gap / size / 0.10).clamp(0, 1)
+    back = DARK + (TONGUE - DARK) * tongue * wide
+    level = torch.lerp(back, enamel * (0.75 + 0.25 * wide), teeth)
+    level = level * (0.62 + 0.38 * ((low - below) / 0.016).clamp(0, 1))
+    # Colour goes with brightness; what is no tooth is flesh.
+    red_u, red_v = (skin.u - 128) * 0.7, (skin.v - 128) * 1.2 + 8
+    pale_u, pale_v = (skin.u - 128) * 0.85, (skin.v - 128) * 0.80
+    u = 128 + torch.lerp(red_u * (level / 0.45).clamp(0.3, 1), pale_u * level, teeth)
+    v = 128 + torch.lerp(red_v * (level / 0.45).clamp(0.3, 1), pale_v * level, teeth)
+    return BLACK + (skin.luma - BLACK) * level, u, v
 
 
 def _step(x: Tensor) -> Tensor:
@@ -93,4 +95,4 @@ def _notches(across: Tensor, soft: Tensor) -> Tensor:
     dark = torch.zeros_like(across)
     for edge in TOOTH_EDGES:
         dark = dark + torch.exp(-(((across.abs() - edge) / (GAP + 0.5 * soft)) ** 2))
-    return 1 - 0.22 * dark.clamp(max=1)
+    return 1 - 0.14 * dark.clamp(max=1)

@@ -34,6 +34,14 @@ class Heads:
     shape: Tensor
     """(B, K, 3) io, in the order of `points.FACE`."""
 
+    def angles(self) -> Tensor:
+        """(B, 3) yaw, pitch and roll against the clip's mean head, degrees."""
+        r = self.rotation
+        yaw = torch.atan2(r[:, 0, 2], r[:, 2, 2])
+        pitch = torch.asin((-r[:, 1, 2]).clamp(-1, 1))
+        roll = torch.atan2(r[:, 1, 0], r[:, 1, 1])
+        return torch.rad2deg(torch.stack([yaw, pitch, roll], dim=1))
+
     def project(self, shape: Tensor) -> Tensor:
         """Where a shape (B, K, 3) lies in these heads' pictures: (B, K, 2) pixels."""
         turned = shape @ self.rotation.transpose(1, 2)

@@ -22,11 +22,14 @@ from pipeline.engines.viseme.layer import Parting
 from pipeline.engines.viseme.lipline import LipLine
 from pipeline.engines.viseme.patch import Patch, cut, paste, sample_chroma, sample_luma, stack
 from pipeline.engines.viseme.score import Score
-from pipeline.engines.viseme.shape import edit
+from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, edit
+from pipeline.speech.range import JAW_PER_APERTURE
 from pipeline.types import Frame
 
 OPEN_ENOUGH = (0.35, 0.55)
 """A mouth lends its own inside when its aperture is at least this share of the wanted one."""
+SLIT = 0.018
+"""Aperture, io: a slit shows no inside; up to twice this, what is shown fades in."""
 SHAPE_SIGMA = 0.8
 """Of the smoothing of lent shapes over time, output frames."""
 SHAPE_REACH = 2
@@ -115,9 +118,10 @@ def _wanted_shape(score: Score, heads: Heads, at: Tensor) -> Tensor:
     aperture = score.path.aperture[at].float()
     width = score.path.width[at].float()
     if avatar.mode == "unit":
-        drop = 0.30 * (aperture - now.aperture)
+        drop = CHIN_PER_APERTURE * (aperture - now.aperture)
     else:
-        drop = avatar.rest_jaw + score.path.jaw[at].float() - now.jaw
+        sunk = score.path.jaw[at].float() * (CHIN_PER_APERTURE / JAW_PER_APERTURE)
+        drop = avatar.rest_jaw + sunk - now.jaw
     return edit(shape, aperture, width, drop)
 
 
@@ -198,7 +202,7 @@ def _inside(
     low, high = OPEN_ENOUGH
     ratio = opened / scene.aperture.clamp_min(1e-3)
     foreign = 1 - ((ratio - low) / (high - low)).clamp(0, 1)
-    foreign = foreign * (scene.aperture > 0.004)
+    foreign = foreign * mask.smooth((scene.aperture - SLIT) / SLIT)
     need = torch.nonzero(foreign > 0).flatten()
     score.tally.inner_own += len(at) - len(need)
     if not len(need):

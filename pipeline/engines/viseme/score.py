@@ -64,7 +64,7 @@ def compose(avatar: Avatar, speech: Speech, timeline: Timeline) -> Score:
     source = torch.tensor([timeline.source(n) for n in range(timeline.frames)])
     known = source.clamp(max=len(avatar.usable) - 1)
     usable = avatar.usable[known] & (source == known)
-    shown = strength(usable, avatar.pose[known, 0])
+    shown = strength(usable, avatar.yaw[known])
     first = second = share = None
     if avatar.bank is not None and avatar.join is not None:
         wanted = Wanted(

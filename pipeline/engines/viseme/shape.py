@@ -1,7 +1,8 @@
 """Editing a mouth's shape: open, close, spread and round it, and let the chin follow.
 
-Columns are the eleven points of a lip contour. Shares of a movement that each contour takes were
-measured on people speaking; in between, points follow by their distance.
+A column is one of the eleven points of a lip contour, from corner to corner. How far each contour
+moves per unit of aperture is a round figure of what speaking people do: the lower lip does almost
+all of the work, the corners sink a little, the upper lip hardly rises.
 """
 
 from __future__ import annotations
@@ -13,31 +14,35 @@ from torch import Tensor
 
 from pipeline.engines.viseme.features import LEFT, RIGHT, measure
 from pipeline.engines.viseme.points import (
+    BELOW,
+    BESIDE,
+    CHEEKS,
     CHIN,
     FACE,
-    INNER_LOWER,
-    INNER_UPPER,
+    JAW,
     LIPS,
     LOWER_RINGS,
     NOSE_BASE,
     OUTER_LOWER,
-    OUTER_UPPER,
+    PHILTRUM,
     PLACE,
     UPPER_RINGS,
     places,
 )
 
-UPPER_SHARE = 0.38
-"""Of an opening, what the upper lip's inner contour moves; the lower lip's moves the rest."""
-UPPER_FOLLOWS = (0.76, 0.84, 0.92, 1.0)
-"""How much of that the upper lip's contours move, from the outer to the inner one."""
-LOWER_FOLLOWS = (1.03, 1.02, 1.01, 1.0)
-CORNER_RISE = 0.37
-"""Corners rise by this share of a spread."""
-JAW_PER_APERTURE = 0.30
-"""The chin sinks by this share of an opening."""
-ROUNDNESS = 0.7
-"""Exponent of the profile (1 - x²) of a gap across the mouth."""
+CORNER = 0.29
+"""How far the corners sink per unit of aperture."""
+UPPER_OUTER = (CORNER, 0.15, 0.05, -0.01, -0.05, -0.08)
+UPPER_INNER = (CORNER, 0.12, 0.00, -0.10, -0.16, -0.18)
+LOWER_OUTER = (CORNER, 0.46, 0.61, 0.74, 0.84, 0.87)
+LOWER_INNER = (CORNER, 0.52, 0.67, 0.80, 0.89, 0.92)
+"""From a corner to the middle column; the other side is the mirror image."""
+CLOSING_UPPER = 0.2
+"""Share of the upper lip in what a column's gap must change beyond that."""
+CHIN_PER_APERTURE = 0.45
+"""How far the chin sinks per unit of aperture."""
+CORNER_RISE, MIDDLE_RISE = 0.34, 0.20
+"""How far corners and the middle rise per unit of width."""
 
 
 def _columns(ring: tuple[int, ...]) -> list[int]:
@@ -46,14 +51,18 @@ def _columns(ring: tuple[int, ...]) -> list[int]:
 
 _UPPER = [_columns(ring) for ring in UPPER_RINGS]
 _LOWER = [_columns(ring) for ring in LOWER_RINGS]
-_UP, _LOW = _columns(INNER_UPPER), _columns(INNER_LOWER)
-
-
-@lru_cache(maxsize=1)
-def _skin() -> list[int]:
-    """Places that are neither lips nor skull."""
-    fixed = {*places(LIPS), *places(NOSE_BASE), *places((33, 263))}
-    return [place for place in range(len(FACE)) if place not in fixed]
+_UP, _LOW = _UPPER[-1], _LOWER[-1]
+_RINGS = len(_UPPER)
+_FIXED = {*places(NOSE_BASE), *places((33, 263))}
+_SKIN = [place for place in range(len(FACE)) if place not in {*_FIXED, *places(LIPS)}]
+_SPREAD = {
+    **dict.fromkeys(BELOW, 0.4),
+    **dict.fromkeys(CHEEKS, 0.5),
+    **dict.fromkeys(BESIDE, 0.8),
+    **dict.fromkeys(PHILTRUM, 0.3),
+    **dict.fromkeys((*JAW, *NOSE_BASE, 33, 263), 0.0),
+}
+"""How much of a spread the skin takes part in; lips take all of it."""
 
 
 def edit(shape: Tensor, aperture: Tensor, width: Tensor, drop: Tensor) -> Tensor:
@@ -74,89 +83,67 @@ def edit(shape: Tensor, aperture: Tensor, width: Tensor, drop: Tensor) -> Tensor
     half = ((right - left)[:, 0] / 2).clamp_min(0.05)
     across = (shape[..., 0] - middle[:, None, 0]) / half[:, None]
     move = torch.zeros_like(shape)
-    growth = _gap_growth(shape, now.aperture, aperture, across)
-    for ring, share in zip(_UPPER, UPPER_FOLLOWS, strict=True):
-        move[:, ring, 1] = -UPPER_SHARE * share * growth
-    for ring, share in zip(_LOWER, LOWER_FOLLOWS, strict=True):
-        move[:, ring, 1] = (1 - UPPER_SHARE) * share * growth
-    # Corners belong to both outer contours: an opening leaves them where they are.
-    move[:, [LEFT, RIGHT], 1] = 0.0
-    opened = growth[:, len(_UP) // 2]
-    _skin_follows(move, shape, across, opened, drop)
+    _open(move, shape, now.aperture, aperture)
+    _skin_follows(move, shape, across, aperture - now.aperture, drop)
     _spread(move, across, width - now.width)
     return shape + move
 
 
-def _gap_growth(shape: Tensor, now: Tensor, wanted: Tensor, across: Tensor) -> Tensor:
-    """(B, 11) how much each column's gap grows. Closing keeps the gaps' proportions."""
+def _open(move: Tensor, shape: Tensor, now: Tensor, wanted: Tensor) -> None:
+    """Move the lips. Closing keeps the proportions of the gaps, so that all close at once."""
+    more = (wanted - now)[:, None]
+    up, low = _tables(shape.device)
     gap = shape[:, _LOW, 1] - shape[:, _UP, 1]
-    profile = (1 - across[:, _UP].square()).clamp_min(0).pow(ROUNDNESS)
-    profile = profile / profile[:, 3:8].mean(1, keepdim=True).clamp_min(0.3)
-    opening = gap.clamp_min(0) + (wanted - now)[:, None] * profile
-    closing = gap.clamp_min(0) * (wanted / now.clamp_min(1e-4))[:, None]
-    grown = torch.where((wanted > now)[:, None], opening, closing)
-    return grown - gap
+    opened = gap.clamp_min(0) + more * (low[-1] - up[-1])
+    closed = gap.clamp_min(0) * (wanted / now.clamp_min(1e-4))[:, None]
+    target = torch.where(more > 0, opened, closed).clamp_min(0)
+    rest = target - (gap + more * (low[-1] - up[-1]))
+    for ring, share in zip(_UPPER, up, strict=True):
+        move[:, ring, 1] = more * share - CLOSING_UPPER * rest
+    for ring, share in zip(_LOWER, low, strict=True):
+        move[:, ring, 1] = more * share + (1 - CLOSING_UPPER) * rest
+    move[:, [LEFT, RIGHT], 1] = CORNER * more
 
 
-def _skin_follows(
-    move: Tensor, shape: Tensor, across: Tensor, opened: Tensor, drop: Tensor
-) -> None:
-    """Skin between the lips and the nose, and between the lips and the chin, goes along."""
-    skin = _skin()
-    y = shape[:, skin, 1]
-    near = (1 - across[:, skin].square() / 2.2).clamp_min(0)
-    top = shape[:, _columns(OUTER_UPPER)[5], 1:2]
-    nose = shape[:, places(NOSE_BASE), 1].mean(1, keepdim=True)
-    bottom = shape[:, _columns(OUTER_LOWER)[5], 1:2]
-    chin = shape[:, PLACE[CHIN], 1:2]
+@lru_cache(maxsize=4)
+def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
+    """(rings, 11) movement per aperture of the upper and of the lower contours, outer first."""
+
+    def rings(outer: tuple[float, ...], inner: tuple[float, ...]) -> Tensor:
+        ends = torch.tensor([[*side, *side[-2::-1]] for side in (outer, inner)], device=device)
+        share = torch.linspace(0, 1, _RINGS, device=device).unsqueeze(1)
+        return torch.lerp(ends[0], ends[1], share)
+
+    return rings(UPPER_OUTER, UPPER_INNER), rings(LOWER_OUTER, LOWER_INNER)
+
+
+def _skin_follows(move: Tensor, shape: Tensor, across: Tensor, more: Tensor, drop: Tensor) -> None:
+    """Skin hangs between the corners and lips, which opened by `more`, the nose, and the chin."""
+    y, x = shape[:, _SKIN, 1], across[:, _SKIN]
     corner = (shape[:, LEFT, 1:2] + shape[:, RIGHT, 1:2]) / 2
-    above = 1 - ((top - y) / (top - nose).clamp_min(0.02)).clamp(0, 1)
-    below = 1 - ((y - bottom) / (chin - bottom).clamp_min(0.05)).clamp(0, 1)
-    share = torch.where(
-        y < corner, -UPPER_SHARE * UPPER_FOLLOWS[0] * above, (1 - UPPER_SHARE) * below
-    )
-    outside = ((y - corner).abs() / 0.12).clamp(0, 1)  # beside the corners nothing opens
+    chin = shape[:, PLACE[CHIN], 1:2]
+    lip = shape[:, _columns(OUTER_LOWER)[5], 1:2]
+    inside = x.square().clamp(max=1)
+    beside = (2 - x.abs()).clamp(0, 1)
+    lip_share = torch.lerp(torch.full_like(x, LOWER_OUTER[-1]), torch.full_like(x, CORNER), inside)
+    lip_edge = torch.lerp(lip.expand_as(x), corner.expand_as(x), inside)
+    down = ((y - lip_edge) / (chin - lip_edge).clamp_min(0.05)).clamp(0, 1)
     sink = ((y - corner) / (chin - corner).clamp_min(0.05)).clamp(0, 1)
-    move[:, skin, 1] = share * outside * near * opened[:, None] * (1 - sink) + sink * drop[:, None]
+    below = torch.lerp(lip_share * beside * more[:, None], sink * drop[:, None], down)
+    away = (1 - (corner - y) / 0.2).clamp(0, 1)
+    above = CORNER * inside * beside * away * more[:, None]
+    move[:, _SKIN, 1] = torch.where(y > corner, below, above)
 
 
 def _spread(move: Tensor, across: Tensor, wider: Tensor) -> None:
-    reach = across.abs()
-    inside = reach <= 1
-    fade = (2 - reach).clamp(0, 1)
-    side = torch.where(inside, across, across.sign() * fade)
-    lips_and_skin = sorted({*places(LIPS), *_skin()})
-    step = 0.5 * wider[:, None] * side
-    rise = -CORNER_RISE * wider[:, None] * torch.where(inside, across.square(), fade)
-    low = _chinness(across)
-    move[:, lips_and_skin, 0] += (step * low)[:, lips_and_skin]
-    move[:, lips_and_skin, 1] += (rise * low)[:, lips_and_skin]
+    side = torch.where(across.abs() <= 1, across, across.sign() * (2 - across.abs()).clamp(0, 1))
+    share = _spread_shares(across.device)
+    rise = MIDDLE_RISE + (CORNER_RISE - MIDDLE_RISE) * side.square()
+    fade = (2 - across.abs()).clamp(0, 1)
+    move[..., 0] += 0.5 * wider[:, None] * side * share
+    move[..., 1] -= rise * wider[:, None] * fade * share
 
 
-def _chinness(across: Tensor) -> Tensor:
-    """1 for points that a spread moves, less towards the chin and the jaw."""
-    weight = torch.ones(across.shape[1], dtype=across.dtype, device=across.device)
-    for place, point in enumerate(FACE):
-        weight[place] = _SPREAD_SHARE.get(point, 1.0)
-    return weight
-
-
-_SPREAD_SHARE: dict[int, float] = {}
-
-
-def _fill_spread_share() -> None:
-    from pipeline.engines.viseme.points import BELOW, BESIDE, CHEEKS, JAW, PHILTRUM
-
-    for point in PHILTRUM:
-        _SPREAD_SHARE[point] = 0.3
-    for point in BELOW:
-        _SPREAD_SHARE[point] = 0.4
-    for point in CHEEKS:
-        _SPREAD_SHARE[point] = 0.5
-    for point in BESIDE:
-        _SPREAD_SHARE[point] = 0.8
-    for point in JAW:
-        _SPREAD_SHARE[point] = 0.0
-
-
-_fill_spread_share()
+@lru_cache(maxsize=4)
+def _spread_shares(device: torch.device) -> Tensor:
+    return torch.tensor([_SPREAD.get(point, 1.0) for point in FACE], device=device)
