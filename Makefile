@@ -5,11 +5,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
-# TORCH=cpu takes a CPU-only torch: a small install for laptops (README, "A small install").
-TORCH ?= cuda
+# TORCH=cpu takes a CPU-only torch: a small install for laptops (README, "A small install"). What
+# was chosen once holds for every later target; naming the other one makes .venv anew.
+TORCH ?= $(if $(wildcard $(VENV)/.installed-cpu),cpu,cuda)
 STAMP := $(VENV)/.installed-$(TORCH)
+OTHER := $(VENV)/.installed-$(if $(filter cpu,$(TORCH)),cuda,cpu)
 
-.PHONY: help setup demo test test-servers check contracts bench format clean
+.PHONY: help setup lock demo test test-servers check contracts bench format clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -20,6 +22,7 @@ setup: $(STAMP) ## make .venv with everything locked, and fetch the face model
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
 
 $(STAMP): requirements.lock pyproject.toml deploy/install-locked.sh | $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv)
+	@test ! -e $(OTHER) || rm -rf $(VENV)
 	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
 	bash deploy/install-locked.sh $(UV) $(BIN)/python $(TORCH) all
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
