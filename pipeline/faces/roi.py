@@ -23,6 +23,8 @@ from pipeline.types import Color, Frame
 
 ENLARGE = 1.5
 """A region's side over the longer side of the box that it is made for."""
+COARSE = 4
+"""Pixels to one of the output from which on only a part of them is read."""
 EYES = (33, 263)
 """Outer corners, which show how a face leans."""
 
@@ -141,14 +143,19 @@ def _sampled(planes: Sequence[Tensor], square: _Square, steps: Tensor) -> Tensor
     block = max(1, math.floor(square.scale))
     x0, x1 = _span(square.x, square.reach, block, wide)
     y0, y1 = _span(square.y, square.reach, block, high)
-    part = torch.stack([plane[y0:y1, x0:x1] for plane in planes]).to(steps.device).float()
+    # Far too many pixels are thinned out first: only detection looks so coarsely.
+    skip = block // 2 if block >= COARSE else 1
+    parts = [plane[y0:y1:skip, x0:x1:skip] for plane in planes]
+    part = torch.stack(parts).to(steps.device).float()
+    block //= skip
     if block > 1:
         part = F.avg_pool2d(part, block)
+    middle = (block - 1) / 2 * skip
+    block *= skip
     rows, columns = part.shape[1:]
     # grid_sample wants -1..1 from the first pixel's centre to the last's. Written as two sums of
     # a row and a column, which is several times quicker than a matrix product or affine_grid.
     per_x, per_y = 2 / block / max(columns - 1, 1), 2 / block / max(rows - 1, 1)
-    middle = (block - 1) / 2
     x, y = square.x - x0 - middle, square.y - y0 - middle
     grid = steps.new_empty(1, len(steps), len(steps), 2)
     along, across = steps, steps[:, None]

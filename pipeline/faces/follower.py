@@ -1,0 +1,164 @@
+"""One face, followed from frame to frame by its own mesh.
+
+A batch of frames is looked at with regions that continue where the last ones were and glide to
+where the face is going; a region that is right already is not moved at all, so that a face that
+keeps still is sampled at the very same places and its points do not jitter. Only frames whose face
+turned out to be elsewhere are looked at again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from pipeline.faces.mesh import Meshes
+from pipeline.faces.roi import EYES, region_of_points
+from pipeline.faces.store import PointStore
+from pipeline.types import Frame
+
+Look = Callable[[Sequence[Frame], Tensor], Meshes]
+
+SURE = 0.8
+"""A frame with a lower score is looked at again."""
+FACE = 0.5
+"""Below this score there is no face."""
+MOVED, GREW, TURNED = 0.12, 1.35, 0.35
+"""A face this far (shares of the region), this much larger or this far turned (rad) from where it
+was expected is looked at again."""
+REST = (0.025, 1.03, 0.02)
+"""A region that is off by less keeps still."""
+LOOKS = 3
+"""Times that a frame is looked at."""
+
+
+class Follower:
+    """One face and what is known of it.
+
+    Args:
+        look: places meshes in regions of frames.
+        store: takes the points.
+    """
+
+    def __init__(self, look: Look, store: PointStore) -> None:
+        self._look = look
+        self.store = store
+        self.scores: dict[int, float] = {}
+        """By frame index, present frames only."""
+        self.boxes: dict[int, tuple[float, float, float, float]] = {}
+        self.active = False
+        self._region = torch.zeros(4)
+        self._recent: list[Tensor] = []
+
+    @property
+    def last_box(self) -> Tensor:
+        """(4,) where it was seen last."""
+        return torch.tensor(next(reversed(self.boxes.values())))
+
+    @property
+    def area_sum(self) -> float:
+        """Pixels of its boxes, summed over the frames that it was in."""
+        return sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in self.boxes.values())
+
+    def start(self, region: Tensor) -> None:
+        """Be at (4,) `region` from the next frame followed on."""
+        self._region, self._recent, self.active = region, [], True
+
+    def follow(self, frames: Sequence[Frame]) -> int:
+        """Follow through frames of one shot.
+
+        Returns:
+            How many of them it was seen in before it was lost, if it was.
+        """
+        regions = self._glide(len(frames))
+        points, scores = self._seen(frames, regions)
+        good = (scores >= FACE) & plausible(points)
+        count = len(frames) if bool(good.all()) else int(good.long().argmin())
+        if count:
+            self._record(frames, points[:count], scores[:count])
+            self._region = regions[count - 1]
+            self._recent = [*self._recent, *region_of_points(points[:count])][-4:]
+        self.active = count == len(frames)
+        return count
+
+    def _seen(self, frames: Sequence[Frame], regions: Tensor) -> tuple[Tensor, Tensor]:
+        """Points and scores; `regions` becomes what was looked at in the end."""
+        found = self._look(frames, regions)
+        points, scores = found.points, found.score
+        for _ in range(LOOKS - 1):
+            own = region_of_points(points)
+            own[~((scores >= FACE) & plausible(points))] = math.nan
+            again = _elsewhere(own, regions) | (scores < SURE)
+            better = _filled(own, again)
+            again &= ~better.isnan().any(1) & ((better - regions).abs().amax(1) > 1.0)
+            if not bool(again.any()):
+                break
+            chosen = again.nonzero()[:, 0].tolist()
+            more = self._look([frames[n] for n in chosen], better[again])
+            points[again], scores[again], regions[again] = more.points, more.score, better[again]
+        return points, scores
+
+    def _glide(self, count: int) -> Tensor:
+        """(count, 4) regions for the next frames: from the last one towards the face."""
+        if not self._recent:
+            return self._region.repeat(count, 1)
+        newest = self._recent[-1]
+        speed = (newest - self._recent[0]) / max(1, len(self._recent) - 1)
+        target = newest + speed * count * 0.5
+        off = target - self._region
+        if bool(
+            (off[:2].norm() < REST[0] * newest[2])
+            & ((target[2] / self._region[2]).log().abs() < math.log(REST[1]))
+            & (off[3].abs() < REST[2])
+        ):
+            return self._region.repeat(count, 1)
+        share = torch.arange(1, count + 1).unsqueeze(1) / count
+        return self._region + off * share
+
+    def _record(self, frames: Sequence[Frame], points: Tensor, scores: Tensor) -> None:
+        low, high = points[..., :2].amin(1), points[..., :2].amax(1)
+        boxes = torch.cat([low, high], dim=1).tolist()
+        for frame, mesh, score, box in zip(frames, points, scores.tolist(), boxes, strict=True):
+            self.store.write(frame.index, mesh)
+            self.scores[frame.index] = score
+            self.boxes[frame.index] = (box[0], box[1], box[2], box[3])
+
+
+def plausible(points: Tensor) -> Tensor:
+    """(N,) True where (N, 478, 3) points can be a face: eyes over nose over mouth, in proportion."""
+    flat = points[..., :2]
+    left, right = flat[:, EYES[0]], flat[:, EYES[1]]
+    io = (points[:, EYES[1]] - points[:, EYES[0]]).norm(dim=1).clamp(min=1e-3)
+    across = (right - left) / (right - left).norm(dim=1, keepdim=True).clamp(min=1e-3)
+    down = torch.stack([-across[:, 1], across[:, 0]], dim=1)
+    eyes, mouth = (left + right) / 2, (flat[:, 61] + flat[:, 291]) / 2
+    to_nose = ((flat[:, 2] - eyes) * down).sum(1) / io
+    to_mouth = ((mouth - eyes) * down).sum(1) / io
+    to_chin = ((flat[:, 152] - eyes) * down).sum(1) / io
+    return (
+        (io > 4)
+        & (to_nose > 0.1)
+        & (to_mouth > to_nose)
+        & (to_chin > to_mouth)
+        & (to_mouth > 0.3)
+        & (to_chin < 3)
+    )
+
+
+def _elsewhere(own: Tensor, looked: Tensor) -> Tensor:
+    size = looked[:, 2]
+    moved = (own[:, :2] - looked[:, :2]).norm(dim=1) > MOVED * size
+    grew = (own[:, 2] / size).log().abs() > math.log(GREW)
+    turned = (own[:, 3] - looked[:, 3]).abs() > TURNED
+    return moved | grew | turned
+
+
+def _filled(own: Tensor, again: Tensor) -> Tensor:
+    """Where to look again: at the face itself, or where it was in the frame before."""
+    better = own.clone()
+    for n in again.nonzero()[:, 0].tolist():
+        if bool(better[n].isnan().any()) and n:
+            better[n] = better[n - 1]
+    return better
