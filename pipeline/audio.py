@@ -158,7 +158,7 @@ class SoundTrack:
         self._stream = stream
         self._limits = limits
         self._clock = clock
-        self.codec = stream.codec_context.name
+        self.codec = stream.codec_context.codec.canonical_name
         self.rate = stream.codec_context.sample_rate
         """Samples per second; of the first frame once that is decoded."""
         self.channels = stream.codec_context.channels

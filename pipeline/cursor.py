@@ -66,6 +66,13 @@ class Cursor:
         """Number of the picture that is held; -1 before the first."""
         return self._held.number if self._held is not None else -1
 
+    def key_before(self, number: int) -> int:
+        """Number of the picture from which decoding to `number` has to start."""
+        if not self._table.timed:
+            return 0
+        place = bisect_right(self._keys, int(self._table.pts[number])) - 1
+        return bisect_left(self._table.pts, self._keys[place]) if place >= 0 else 0
+
     def go(self, number: int) -> VideoFrame | None:
         """The picture of a number, or the newest good one before it; for the first, one after.
 

@@ -1,8 +1,8 @@
 """Reading the reference: grid frames in any order, exact to the picture, in bounded memory.
 
 A descending run (the way back of a ping-pong) is decoded in blocks: seek before the block, decode
-it forwards, hand it out backwards. Memory depends on the picture's size alone, neither on the
-clip's length nor on the distance between its keyframes.
+it forwards, hand it out backwards (`pipeline.blocks`). Memory depends on the picture's size alone,
+neither on the clip's length nor on the distance between its keyframes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from pipeline.blocks import Blocks
 from pipeline.container import only, open_media
 from pipeline.cursor import Cursor
 from pipeline.errors import InputUnreadable, NoVideo
@@ -20,9 +22,6 @@ from pipeline.types import Frame, Limits, VideoFacts
 from pipeline.upright import Planes, Upright, orientation_of
 from schemas.codes import Stage
 
-BLOCK_BYTES = 48 * 1024**2
-"""Memory of a block of a descending run."""
-_BLOCK_MIN, _BLOCK_MAX = 4, 96
 _TRUSTED = Limits(
     max_pixels=2**31 - 1,
     max_side=2**31 - 1,
@@ -42,10 +41,13 @@ class FrameReader:
     Args:
         video: what the probe found.
         threads: for the decoder.
+        scratch: folder where a descending run may keep one block of pictures in a nameless file;
+            without one the block is smaller and stays in memory.
     """
 
-    def __init__(self, video: VideoFacts, threads: int) -> None:
+    def __init__(self, video: VideoFacts, threads: int, scratch: Path | None = None) -> None:
         self._video = video
+        self._scratch = scratch
         self._threads = max(1, threads)
         self._lock = threading.Lock()
         self._table: PictureTable | None = None
@@ -70,13 +72,17 @@ class FrameReader:
     def _open(self) -> Iterator[_Source]:
         video = self._video
         table = self._scanned()
-        with open_media(video.path, _TRUSTED, Stage.DECODE) as container:
+        with (
+            Blocks(video.width, video.height, self._scratch) as blocks,
+            open_media(video.path, _TRUSTED, Stage.DECODE) as container,
+        ):
             stream = video_stream(container)
             if stream is None:
                 raise NoVideo(f"{video.path.name} has no video any more", stage=Stage.DECODE)
             only(container, stream)
             largest = max(4 * video.width * video.height, Limits().max_pixels)
-            yield _Source(video, table, Cursor(container, stream, table, self._threads, largest))
+            cursor = Cursor(container, stream, table, self._threads, largest)
+            yield _Source(video, table, cursor, blocks)
 
     def _scanned(self) -> PictureTable:
         with self._lock:
@@ -99,27 +105,27 @@ def _scan(video: VideoFacts) -> PictureTable:
 class _Source:
     """One open file, where it stands, and the block of the last descending run."""
 
-    def __init__(self, video: VideoFacts, table: PictureTable, cursor: Cursor) -> None:
+    def __init__(
+        self, video: VideoFacts, table: PictureTable, cursor: Cursor, blocks: Blocks
+    ) -> None:
         self._video = video
         self._table = table
         self._cursor = cursor
         self._grid = Grid(video.fps, video.frames, video.variable_rate)
         self._upright: Upright | None = None
-        self._block: dict[int, Planes] = {}
+        self._blocks = blocks
         self._last: tuple[object, Planes] | None = None
-        size = video.width * video.height * 3 // 2
-        self._block_size = min(_BLOCK_MAX, max(_BLOCK_MIN, BLOCK_BYTES // size))
 
     def planes(self, index: int, ahead: int | None) -> Planes:
         """Planes of a grid frame; `ahead` is the frame that will be asked for next."""
         number = self._number(index)
-        if number in self._block:
-            return self._block[number]
+        if number in self._blocks:
+            return self._blocks.get(number)
         backwards = number < self._cursor.position and ahead is not None and ahead < index
         if backwards:
             self._load_block(number)
-            return self._block[number]
-        self._block.clear()
+            return self._blocks.get(number)
+        self._blocks.clear()
         return self._decoded(number)
 
     def _number(self, index: int) -> int:
@@ -128,9 +134,11 @@ class _Source:
         return self._grid.picture(self._table, index)
 
     def _load_block(self, last: int) -> None:
-        self._block.clear()
-        for number in range(max(0, last - self._block_size + 1), last + 1):
-            self._block[number] = self._decoded(number)
+        """Decode the pictures up to `last`, from its keyframe on if they fit into a block."""
+        self._blocks.clear()
+        first = max(self._cursor.key_before(last), last - self._blocks.capacity + 1)
+        for number in range(first, last + 1):
+            self._blocks.put(number, self._decoded(number))
 
     def _decoded(self, number: int) -> Planes:
         frame = self._cursor.go(number)

@@ -66,15 +66,16 @@ def fit_grid(table: PictureTable, declared: Iterable[Fraction | None]) -> Grid:
 
     Args:
         table: of at least one picture.
-        declared: rates that the container names, the most trusted first.
+        declared: rates that the container names.
     """
     count = len(table.pts)
     if count == 1 or table.duration <= 0:
         return Grid(STILL_FPS, 1, False)
     average = count / table.duration
-    candidates = [rate for rate in declared if rate] + _common_rates(average) + [average]
-    for rate in candidates:
-        if 1 <= rate <= MAX_FPS and _fits(table, rate):
+    rates = [rate for rate in declared if rate]
+    others = sorted([*rates, average], key=lambda rate: _miss(table, rate))
+    for rate in _common_rates(average) + others:
+        if 1 <= rate <= MAX_FPS and _miss(table, rate) <= _SLACK:
             return Grid(rate.limit_denominator(100_000), count, False)
     return _resampled(table, average)
 
@@ -96,9 +97,10 @@ def _common_rates(average: Fraction) -> list[Fraction]:
     return sorted(near, key=lambda rate: abs(rate - average))
 
 
-def _fits(table: PictureTable, rate: Fraction) -> bool:
+def _miss(table: PictureTable, rate: Fraction) -> float:
+    """How far a picture lies from its place at a constant rate, at most; frames."""
     place = (table.pts - table.pts[0]) * float(table.time_base * rate)
-    return bool(np.abs(place - np.arange(len(place))).max() <= _SLACK)
+    return float(np.abs(place - np.arange(len(place))).max())
 
 
 def make_table(
@@ -107,6 +109,7 @@ def make_table(
     keys: Iterable[tuple[int | None, int | None]],
     time_base: Fraction | None,
     rate: Fraction | None,
+    reliable: bool,
 ) -> PictureTable:
     """Order what a scan has seen; without usable time stamps pictures are counted.
 
@@ -116,9 +119,15 @@ def make_table(
         keys: (pts, dts) of the pictures where decoding may start, in file order.
         time_base: seconds per tick.
         rate: frames per second to count with.
+        reliable: False when the container has no presentation times to tell.
     """
     known = [stamp for stamp in pts if stamp is not None]
-    if time_base is None or len(known) < len(pts) or len(set(known)) * 2 < len(known):
+    if (
+        not reliable
+        or time_base is None
+        or len(known) < len(pts)
+        or len(set(known)) * 2 < len(known)
+    ):
         count = len(pts)
         clock = 1 / (rate or STILL_FPS)
         return PictureTable(np.arange(count, dtype=np.int64), count, clock, ((0, 0),), False)

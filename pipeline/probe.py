@@ -147,7 +147,7 @@ def _first_picture(path: Path, limits: Limits, clock: Clock) -> tuple[VideoFrame
                 frame = frames[0]
                 check_pixels(path, frame.width, frame.height, limits)
                 aspect = stream.sample_aspect_ratio or codec.sample_aspect_ratio or Fraction(1)
-                return frame, aspect, codec.name
+                return frame, aspect, codec.codec.canonical_name
     raise InputUnreadable(f"{path.name}: no picture of its video decodes", stage=Stage.PROBE)
 
 

@@ -63,11 +63,13 @@ def scan_pictures(
             check_seconds(Path(container.name), (end - first) * base, limits)
     if not shown:
         return None
-    return make_table(shown, end, keys, base, declared_rates(stream)[0])
+    # AVI counts packets: with pictures out of order its time stamps are guesses.
+    reliable = container.format.name != "avi" or stream.codec_context.reorder_depth == 0
+    return make_table(shown, end, keys, base, stream.average_rate, reliable)
 
 
 def declared_rates(stream: VideoStream) -> list[Fraction | None]:
-    """What the container says about the rate, the most trusted first."""
+    """What the container says about the rate."""
     return [stream.average_rate, stream.guessed_rate, stream.base_rate]
 
 
