@@ -116,4 +116,4 @@ class Blocks:
 
 def _bytes_of(plane: Tensor) -> memoryview:
     values: NDArray[np.uint8] = plane.numpy()
-    return memoryview(values).cast("B")
+    return values.data.cast("B")

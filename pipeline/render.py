@@ -97,7 +97,7 @@ def _open(spec: RenderSpec, watch: Stopwatch, on_tick: OnTick) -> _Job:
         speech = load_speech(spec.audio, spec.limits)
     fps: Fraction | None = exact_fps(options.fps) if options.fps is not None else None
     timeline = Timeline.fit(speech.duration, video.fps, video.frames, options.loop, fps)
-    reader = FrameReader(video, max(1, spec.threads // 2))
+    reader = FrameReader(video, max(1, spec.threads // 2), spec.scratch)
     return _Job(spec, watch, on_tick, video, audio, speech, timeline, reader)
 
 
