@@ -72,7 +72,7 @@ def test_a_port_in_use_is_said_with_the_server_s_own_words() -> None:
     with EmbeddedS3(None) as first:
         second = EmbeddedS3(None)
         second._port = first._port
-        with pytest.raises(EmbeddedFailed, match="[Aa]ddress already in use"):
+        with pytest.raises(EmbeddedFailed, match=r"[Aa]ddress already in use"):
             second.start()
 
 
