@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -36,6 +36,8 @@ LARGEST = 2.4
 """Of the region's sides, io."""
 BOX_WIDTH, BOX_HEIGHT = 1.05, 0.72
 """Of the box around the lips, io."""
+REST_MOST = 0.015
+"""Aperture of a silent mouth of somebody who is seen speaking, io."""
 OPEN_LEAST = 0.05
 """Aperture from which a frame can lend the inside of its mouth, io."""
 OPEN_FRAMES, OPEN_MOST = 6, 48
@@ -158,6 +160,8 @@ def _range(seen: _Seen, good: Tensor, total: int) -> tuple[MouthRange, float]:
     aperture[seen.frames], width[seen.frames] = seen.mouths.aperture, seen.mouths.width
     usable[seen.frames] = good
     mouth = MouthRange.from_track(aperture, width, usable)
+    if mouth.talks:  # who talks can close the mouth, and in silence does
+        mouth = replace(mouth, rest=min(mouth.rest, REST_MOST))
     jaw = seen.mouths.jaw - CHIN_PER_APERTURE * seen.mouths.aperture
     return mouth, float(jaw.median())
 
