@@ -1,0 +1,326 @@
+"""The ledger against a model of one partition, its group and two replicas that crash and trade it.
+
+`F2F_LEDGER_STEPS=100000` makes the long run take that many steps (default 4,000).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from consumer.ledger import Commit, Ledger, Seen
+from consumer.offset_runs import MAX_METADATA_BYTES, OffsetRuns, pack, unpack
+
+OWNERS = ("a", "b")
+
+
+class Partition:
+    """One partition's log, its committed offset, and two replicas of which one reads it."""
+
+    def __init__(self) -> None:
+        self.log: list[int] = []
+        self.next_offset = 0
+        self.wanted_from = 0
+        self.done: set[int] = set()
+        """Records whose outcome is on record since they were last wanted."""
+        self.committed: tuple[int, str] | None = None
+        self.owner: str | None = None
+        self.cursor = 0
+        self.ledgers = {name: Ledger() for name in OWNERS}
+        self.jobs: dict[str, set[int]] = {name: set() for name in OWNERS}
+
+    def append(self, gap: int) -> None:
+        self.next_offset += gap
+        self.log.append(self.next_offset)
+        self.next_offset += 1
+
+    def assign(self, name: str, *, rejoined: bool = False) -> None:
+        offset, metadata = self.committed or (None, "")
+        if rejoined:
+            self.ledgers[name].rejoined()
+        self.ledgers[name].restore(offset, metadata)
+        self.owner = name
+        self.cursor = offset or 0
+
+    def deliver(self) -> None:
+        assert self.owner
+        ahead = [o for o in self.log if o >= self.cursor]
+        if not ahead:
+            return
+        offset = ahead[0]
+        self.cursor = offset + 1
+        seen = self.ledgers[self.owner].admit(offset)
+        if seen is Seen.NEW:
+            assert offset not in self.jobs[self.owner], f"running job {offset} was started again"
+            assert not self.covered(offset), f"committed record {offset} was started again"
+            self.jobs[self.owner].add(offset)
+        elif seen is Seen.RUNNING:
+            assert offset in self.jobs[self.owner], f"{offset} counts as running and is not"
+        else:
+            assert offset in self.done, f"unfinished record {offset} was skipped"
+
+    def covered(self, offset: int) -> bool:
+        if self.committed is None:
+            return False
+        position, metadata = self.committed
+        return offset < position or offset in OffsetRuns(unpack(position, metadata))
+
+    def finish(self, name: str, offset: int) -> None:
+        self.jobs[name].discard(offset)
+        self.done.add(offset)
+        self.ledgers[name].finish(offset)
+
+    def give_up(self, name: str, offset: int) -> None:
+        self.jobs[name].discard(offset)
+        self.ledgers[name].release(offset)
+
+    def commit(self, applied: bool, answered: bool) -> None:
+        assert self.owner
+        wanted = self.ledgers[self.owner].commit()
+        if wanted is None or not applied:
+            return
+        self.committed = (wanted.offset, wanted.metadata)
+        if answered:
+            self.ledgers[self.owner].acknowledged(wanted)
+
+    def crash(self, name: str) -> None:
+        self.ledgers[name] = Ledger()
+        self.jobs[name].clear()
+        if self.owner == name:
+            self.owner = None
+
+    def set_back(self, offset: int) -> None:
+        """What `kafka-consumer-groups --reset-offsets` does; only an empty group allows it."""
+        self.committed = (offset, "")
+        self.done = {o for o in self.done if o < offset}
+        for name in OWNERS:
+            self.ledgers[name].rejoined()
+            for running in self.jobs[name]:
+                self.done.discard(running)
+        self.owner = None
+
+    def check(self) -> None:
+        if self.committed is None:
+            return
+        position, metadata = self.committed
+        assert len(metadata.encode()) <= MAX_METADATA_BYTES
+        passed = [o for o in self.log if o < position and o not in self.done]
+        assert not passed, f"committed {position} is past the unfinished {passed}"
+        packed = OffsetRuns(unpack(position, metadata))
+        wrong = [o for o in self.log if o in packed and o not in self.done]
+        assert not wrong, f"the metadata calls {wrong} finished"
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Hypothesis chooses what happens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.partition = Partition()
+        self.partition.assign("a")
+
+    def _pick(self, data: st.DataObject) -> tuple[str, int] | None:
+        running = [(n, o) for n in OWNERS for o in sorted(self.partition.jobs[n])]
+        return data.draw(st.sampled_from(running)) if running else None
+
+    @rule(gaps=st.lists(st.integers(0, 3), min_size=1, max_size=8))
+    def append(self, gaps: list[int]) -> None:
+        for gap in gaps:
+            self.partition.append(gap)
+
+    @precondition(lambda self: self.partition.owner is not None)
+    @rule(count=st.integers(1, 6))
+    def deliver(self, count: int) -> None:
+        for _ in range(count):
+            self.partition.deliver()
+
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        picked = self._pick(data)
+        if picked:
+            self.partition.finish(*picked)
+
+    @rule(data=st.data())
+    def give_up(self, data: st.DataObject) -> None:
+        picked = self._pick(data)
+        if picked:
+            self.partition.give_up(*picked)
+
+    @precondition(lambda self: self.partition.owner is not None)
+    @rule(applied=st.booleans(), answered=st.booleans())
+    def commit(self, applied: bool, answered: bool) -> None:
+        self.partition.commit(applied, answered)
+
+    @rule(name=st.sampled_from(OWNERS), rejoined=st.booleans())
+    def rebalance(self, name: str, rejoined: bool) -> None:
+        self.partition.assign(name, rejoined=rejoined)
+
+    @rule(name=st.sampled_from(OWNERS))
+    def crash(self, name: str) -> None:
+        self.partition.crash(name)
+
+    @precondition(lambda self: self.partition.committed is not None)
+    @rule(data=st.data())
+    def set_back(self, data: st.DataObject) -> None:
+        assert self.partition.committed is not None
+        self.partition.set_back(data.draw(st.integers(0, self.partition.committed[0])))
+
+    @invariant()
+    def commits_hold(self) -> None:
+        self.partition.check()
+
+
+TestLedger = LedgerMachine.TestCase
+TestLedger.settings = settings(
+    max_examples=60,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+def _random_step(partition: Partition, dice: random.Random) -> None:
+    def job(act: Callable[[str, int], None]) -> None:
+        running = [(n, o) for n in OWNERS for o in partition.jobs[n]]
+        if running:
+            act(*dice.choice(running))
+
+    owned = partition.owner is not None
+    steps: list[tuple[float, Callable[[], Any]]] = [
+        (20, lambda: partition.append(dice.choice((0, 0, 0, 0, 1, 3)))),
+        (30 * owned, lambda: partition.deliver() if owned else None),
+        (24, lambda: job(partition.finish)),
+        (2, lambda: job(partition.give_up)),
+        (12 * owned, lambda: partition.commit(dice.random() < 0.9, dice.random() < 0.9)),
+        (4, lambda: partition.assign(dice.choice(OWNERS), rejoined=dice.random() < 0.2)),
+        (1, lambda: partition.crash(dice.choice(OWNERS))),
+        (0.1, lambda: partition.set_back(max(0, (partition.committed or (0, ""))[0] - 20))),
+    ]
+    weights = [weight for weight, _ in steps]
+    dice.choices([act for _, act in steps], weights)[0]()
+
+
+def test_the_ledger_holds_over_a_long_life() -> None:
+    steps = int(os.environ.get("F2F_LEDGER_STEPS", "4000"))
+    seed = int(os.environ.get("F2F_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+    dice = random.Random(seed)
+    partition = Partition()
+    for step in range(steps):
+        if step % 2000 == 0:  # a new log now and then: the model's own checks grow with the log
+            partition = Partition()
+        try:
+            _random_step(partition, dice)
+            partition.check()
+        except AssertionError as error:
+            raise AssertionError(f"F2F_SEED={seed}, step {step}: {error}") from error
+
+
+def _take(ledger: Ledger, *offsets: int) -> None:
+    for offset in offsets:
+        assert ledger.admit(offset) is Seen.NEW
+
+
+def test_only_the_unfinished_of_three_is_taken_again_after_a_crash() -> None:
+    ledger = Ledger()
+    _take(ledger, 1, 2, 3)
+    ledger.finish(3)
+    ledger.finish(2)
+    commit = ledger.commit()
+    assert commit is not None
+    assert commit.offset == 1
+    after = Ledger()
+    after.restore(commit.offset, commit.metadata)
+    assert [after.admit(o) for o in (1, 2, 3)] == [Seen.NEW, Seen.FINISHED, Seen.FINISHED]
+    after.finish(1)
+    assert after.commit() == Commit(4, "", 0)
+
+
+def test_a_running_record_that_comes_again_is_not_started_again() -> None:
+    ledger = Ledger()
+    ledger.restore(7)
+    _take(ledger, 7)
+    ledger.restore(7)
+    assert ledger.admit(7) is Seen.RUNNING
+
+
+def test_a_record_that_another_replica_finished_no_longer_holds_the_commit_back() -> None:
+    ledger = Ledger()
+    ledger.restore(5)
+    _take(ledger, 5, 6)
+    ledger.restore(9)
+    assert ledger.running == frozenset()
+    ledger.finish(5)  # ends here too, later; nothing is left to enter
+    assert ledger.commit() == Commit(9, "", 0)
+
+
+def test_a_log_that_was_cut_is_read_again() -> None:
+    ledger = Ledger()
+    ledger.restore(100)
+    assert ledger.admit(0) is Seen.NEW
+    ledger.finish(0)
+    assert ledger.commit() == Commit(1, "", 0)
+
+
+def test_metadata_of_others_is_ignored() -> None:
+    for text in ("", "hello", "f2f1r:!!!", "f2f1z:AAAA", "f2f9r:AQE=", "f2f1r:AQ==", "f2f1r:gA=="):
+        ledger = Ledger()
+        ledger.restore(3, text)
+        assert ledger.admit(4) is Seen.NEW, text
+
+
+@given(
+    st.integers(0, 2**62),
+    st.lists(st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)), max_size=60),
+)
+def test_packed_runs_come_back(position: int, gaps: list[tuple[int, int]]) -> None:
+    runs, at = [], position
+    for gap, length in gaps:
+        runs.append((at + gap, at + gap + length))
+        at += gap + length
+    text, left_out = pack(position, runs)
+    assert left_out == 0
+    assert unpack(position, text) == runs
+
+
+def test_what_does_not_fit_is_left_out_and_said() -> None:
+    dice = random.Random(1)
+    runs, at = [], 0
+    for _ in range(20_000):
+        at += dice.randrange(1, 10**6)
+        runs.append((at, at + 1))
+        at += 1
+    text, left_out = pack(0, runs)
+    assert len(text) <= MAX_METADATA_BYTES
+    kept = unpack(0, text)
+    assert kept == runs[: len(kept)]
+    assert len(kept) == len(runs) - left_out
+    assert len(kept) > 500
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 8)), max_size=30), st.integers(0, 70))
+def test_runs_are_a_set_of_offsets(added: list[tuple[int, int]], cut: int) -> None:
+    runs = OffsetRuns()
+    plain: set[int] = set()
+    for start, length in added:
+        runs.add(start, start + length)
+        plain |= set(range(start, start + length))
+    assert {o for o in range(80) if o in runs} == plain
+    assert len(runs) == len(plain)
+    pairs = list(runs)
+    assert all(end < start for (_, end), (start, _) in pairwise(pairs))
+    assert {o for s, e in runs.above(cut) for o in range(s, e)} == {o for o in plain if o > cut}
+    runs.discard_below(cut)
+    assert {o for o in range(80) if o in runs} == {o for o in plain if o >= cut}
+
+
+@pytest.mark.parametrize("text", ["f2f1z:" + "A" * 4000, "f2f1r:" + "f39/" * 900])
+def test_hostile_metadata_costs_little(text: str) -> None:
+    assert isinstance(unpack(0, text), list)
