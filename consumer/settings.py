@@ -32,6 +32,9 @@ def _split(value: Any) -> Any:
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
+_HIDDEN = ("SECRET", "PASSWORD", "API_KEY")
+
+
 def _env(name: str, default: Any, text: str, **limits: Any) -> Any:
     return Field(default, validation_alias=name, description=text, **limits)
 
@@ -109,7 +112,18 @@ class Settings(BaseSettings):
     max_audio_s: float = _env("F2F_MAX_AUDIO_S", 1800.0, "longest speech", gt=0)
     max_pixels: int = _env("F2F_MAX_PIXELS", 3840 * 2160, "largest picture", ge=4096)
     allowed_hosts: Names = _env(
-        "F2F_ALLOWED_HOSTS", (), "hosts that https:// inputs may come from, comma-separated"
+        "F2F_ALLOWED_HOSTS",
+        (),
+        "hosts that https:// inputs may come from, comma-separated: host, host:port, .domain, "
+        "or * for the public internet; never private addresses",
+    )
+    allow_loopback: bool = _env(
+        "F2F_ALLOW_LOOPBACK_INPUTS",
+        False,
+        "also take http(s):// inputs from this machine; for `face2face dev` alone",
+    )
+    remote_timeout_s: float = _env(
+        "F2F_REMOTE_TIMEOUT_S", 600.0, "longest fetch of one http(s):// input", gt=0
     )
 
     # Scratch and clean-up (names of the HTTP service that this one replaces)
@@ -129,6 +143,16 @@ class Settings(BaseSettings):
     # HTTP and logs
     http_host: str = _env("F2F_HTTP_HOST", "127.0.0.1", "address of health and metrics")
     http_port: int = _env("F2F_HTTP_PORT", 8385, "port of health and metrics; 0 picks one", ge=0)
+    gateway_host: str = _env("F2F_GATEWAY_HOST", "127.0.0.1", "address of the gateway")
+    gateway_port: int = _env(
+        "F2F_GATEWAY_PORT", 8385, "port of the gateway; 0 picks one", ge=0, le=65_535
+    )
+    gateway_timeout_s: float = _env(
+        "F2F_GATEWAY_TIMEOUT_S", 1800.0, "longest wait of /api/generate_video for its job", gt=0
+    )
+    api_key: SecretStr | None = _env(
+        "F2F_API_KEY", None, "key that gateway clients must send; required beyond loopback"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _env(
         "F2F_LOG_LEVEL", "info", "least level that is logged"
     )
@@ -192,5 +216,5 @@ def _read_secret(name: str, path: Path) -> str:
 
 def _explain(line: Any) -> str:
     name = ".".join(str(part) for part in line["loc"])
-    shown = "(hidden)" if "SECRET" in name or "PASSWORD" in name else repr(line["input"])
+    shown = "(hidden)" if any(word in name for word in _HIDDEN) else repr(line["input"])
     return f"{name} = {shown}: {line['msg']}"

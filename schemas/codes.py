@@ -17,6 +17,7 @@ class ErrorCode(StrEnum):
     INPUT_FORBIDDEN = "INPUT_FORBIDDEN"
     INPUT_TOO_LARGE = "INPUT_TOO_LARGE"
     INPUT_UNREADABLE = "INPUT_UNREADABLE"
+    INPUT_UNREACHABLE = "INPUT_UNREACHABLE"
     MEDIA_LIMIT = "MEDIA_LIMIT"
     NO_VIDEO = "NO_VIDEO"
     NO_AUDIO = "NO_AUDIO"
@@ -63,6 +64,9 @@ _FACTS: dict[ErrorCode, CodeFacts] = {
     ),
     ErrorCode.INPUT_UNREADABLE: CodeFacts(
         False, "Check that the file plays; convert it to MP4/H.264 or WAV and upload it again."
+    ),
+    ErrorCode.INPUT_UNREACHABLE: CodeFacts(
+        True, "Check that the host of the input answers; the job is retried."
     ),
     ErrorCode.MEDIA_LIMIT: CodeFacts(False, "Shorten or scale down the media to the named limit."),
     ErrorCode.NO_VIDEO: CodeFacts(False, "Send a reference that has a video or picture stream."),

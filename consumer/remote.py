@@ -1,0 +1,422 @@
+"""Fetches an input over HTTPS from a host that the operator allowed, and from nowhere else.
+
+Against server-side request forgery (OWASP), on every hop anew: the host must be on the list; its
+name is resolved once; every address it has must be of the public internet; the connection goes to
+the checked address, while TLS and its certificate are checked against the name. Redirects are
+followed by hand, five at most. No proxy of the environment, no cookie, no credential, no content
+encoding. Bytes, seconds and speed are bounded, and what does not begin like media is refused.
+
+Plain http and loopback are for `face2face dev` alone (`F2F_ALLOW_LOOPBACK_INPUTS`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import quote, urljoin, urlsplit
+
+from consumer.addresses import (
+    Address,
+    HostRefused,
+    allowed,
+    check_host,
+    is_loopback_host,
+    literal,
+    why_refused,
+)
+from consumer.download import Fetched
+from consumer.faults import Fault
+from consumer.settings import Settings
+from consumer.sniff import HEAD, looks_like_text, media_kind
+from schemas.codes import ErrorCode, Stage
+from schemas.refs import RefError, RemoteRef, parse_ref
+
+if TYPE_CHECKING:
+    import httpcore2
+
+REDIRECTS = 5
+BLOCK = 1024 * 1024
+_REDIRECT = frozenset({301, 302, 303, 307, 308})
+_GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+_AGAIN = frozenset({408, 425, 429})
+_HEADERS = [
+    (b"Accept", b"video/*, audio/*, image/*, application/octet-stream;q=0.9, */*;q=0.1"),
+    (b"Accept-Encoding", b"identity"),
+    (b"User-Agent", b"face2face"),
+    (b"Connection", b"close"),
+]
+
+Resolve = Callable[[str, int], Awaitable[list[Address]]]
+"""(host, port) to all of the host's addresses; raises OSError."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePolicy:
+    """What may be fetched, and how much of it."""
+
+    hosts: tuple[str, ...] = ()
+    """Patterns of `consumer.addresses.allowed`; none allow nothing."""
+    loopback: bool = False
+    """Also http(s) on this machine's loopback, any port."""
+    max_bytes: int = 2 * 1024**3
+    total_s: float = 600.0
+    """Wall seconds for all hops and the body."""
+    connect_s: float = 10.0
+    idle_s: float = 20.0
+    """Longest silence within the transfer."""
+    drip_window_s: float = 30.0
+    drip_bytes: int = 64 * 1024
+    """A server that sends less than this in a window is left."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> RemotePolicy:
+        """The policy that the settings ask for."""
+        return cls(
+            hosts=settings.allowed_hosts,
+            loopback=settings.allow_loopback,
+            max_bytes=settings.max_input_bytes,
+            total_s=settings.remote_timeout_s,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Hop:
+    """One checked URL and the addresses that it may be fetched from."""
+
+    url: str
+    host: str
+    port: int
+    tls: bool
+    addresses: tuple[Address, ...]
+
+    @property
+    def loopback(self) -> bool:
+        return is_loopback_host(self.host)
+
+    def __repr__(self) -> str:
+        return f"host {self.host!r}"
+
+
+async def system_resolve(host: str, port: int) -> list[Address]:
+    """All addresses of a name, by the system's resolver."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [literal(str(entry[4][0])) for entry in found]
+    return list(dict.fromkeys(address for address in addresses if address is not None))
+
+
+async def fetch_remote(
+    ref: RemoteRef,
+    path: Path,
+    policy: RemotePolicy,
+    *,
+    resolve: Resolve = system_resolve,
+    dial: httpcore2.AsyncNetworkBackend | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> Fetched:
+    """Fetch to `path`, which is removed again when this fails.
+
+    Args:
+        ref: the file; its query may hold a signature and is never shown.
+        path: file to write; its folder exists.
+        policy: what is allowed.
+        resolve: looks names up; called once for each hop.
+        dial: opens connections to checked addresses, which it gets as text.
+        tls: trust of certificates; the system's when None.
+
+    Raises:
+        Fault: INPUT_FORBIDDEN, INPUT_NOT_FOUND, INPUT_TOO_LARGE, INPUT_UNREADABLE, or, worth a
+            retry, INPUT_UNREACHABLE and SCRATCH_FULL.
+    """
+    fetch = _Fetch(policy, resolve, dial, tls or ssl.create_default_context())
+    try:
+        async with asyncio.timeout(policy.total_s):
+            with path.open("wb") as out:
+                return await fetch.run(ref.url, out)
+    except TimeoutError as error:
+        path.unlink(missing_ok=True)
+        raise _unreachable(
+            f"{ref!r} was not complete after {policy.total_s:g} s (F2F_REMOTE_TIMEOUT_S)"
+        ) from error
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _fault(ErrorCode.SCRATCH_FULL, f"no room on scratch for {ref!r}") from error
+        raise
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+class _Fetch:
+    def __init__(
+        self,
+        policy: RemotePolicy,
+        resolve: Resolve,
+        dial: httpcore2.AsyncNetworkBackend | None,
+        tls: ssl.SSLContext,
+    ) -> None:
+        # At debug the library logs whole targets, signatures included.
+        logging.getLogger("httpcore2").setLevel(logging.WARNING)
+        self._policy = policy
+        self._resolve = resolve
+        self._dial = dial
+        self._tls = tls
+
+    async def run(self, url: str, out: BinaryIO) -> Fetched:
+        before: _Hop | None = None
+        for _ in range(REDIRECTS + 1):
+            hop = await self._check(url, before)
+            answer = await self._once(hop, out)
+            if isinstance(answer, Fetched):
+                return answer
+            before, url = hop, answer
+        raise _fault(ErrorCode.INPUT_FORBIDDEN, f"{before!r} redirects more than {REDIRECTS} times")
+
+    # --- before anything is connected
+
+    async def _check(self, url: str, before: _Hop | None) -> _Hop:
+        """Read, list-check and resolve one URL."""
+        try:
+            ref = parse_ref(url)
+            if not isinstance(ref, RemoteRef):
+                raise HostRefused("a redirect must lead to https://")
+            parts = urlsplit(url)
+            host = check_host(ref.host)
+        except (RefError, HostRefused) as error:
+            raise _fault(ErrorCode.INPUT_FORBIDDEN, str(error)) from error
+        secure = parts.scheme == "https"
+        port = parts.port or (443 if secure else 80)
+        self._check_listed(host, port, secure, before)
+        addresses = await self._addresses(host, port)
+        return _Hop(url, host, port, secure, addresses)
+
+    def _check_listed(self, host: str, port: int, secure: bool, before: _Hop | None) -> None:
+        if is_loopback_host(host):
+            if self._policy.loopback and (before is None or before.loopback):
+                return
+            raise _fault(ErrorCode.INPUT_FORBIDDEN, f"host {host!r} is the service's own machine")
+        if not secure:
+            raise _fault(
+                ErrorCode.INPUT_FORBIDDEN, f"host {host!r} is asked over http; only https is taken"
+            )
+        if not allowed(host, port, self._policy.hosts):
+            where = host if port == 443 else f"{host}:{port}"
+            raise _fault(
+                ErrorCode.INPUT_FORBIDDEN, f"host {where!r} is not in F2F_ALLOWED_HOSTS", host=where
+            )
+
+    async def _addresses(self, host: str, port: int) -> tuple[Address, ...]:
+        address = literal(host)
+        try:
+            found = [address] if address is not None else await self._resolve(host, port)
+        except (OSError, UnicodeError) as error:
+            if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
+                raise _fault(ErrorCode.INPUT_NOT_FOUND, f"host {host!r} has no address") from error
+            raise _unreachable(f"host {host!r} cannot be looked up: {error}") from error
+        if not found:
+            raise _fault(ErrorCode.INPUT_NOT_FOUND, f"host {host!r} has no address")
+        for one in found:  # one bad address among good ones is how a rebinding begins
+            reason = why_refused(one)
+            if is_loopback_host(host):
+                reason = None if one.is_loopback else "not an address of loopback"
+            if reason:
+                raise _fault(ErrorCode.INPUT_FORBIDDEN, f"host {host!r} has {reason}", host=host)
+        return tuple(found)
+
+    # --- one request
+
+    async def _once(self, hop: _Hop, out: BinaryIO) -> Fetched | str:
+        """The file, or where a redirect leads."""
+        import httpcore2
+
+        parts = urlsplit(hop.url)
+        path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+        query = quote(parts.query, safe="/%:@!$&'()*+,;=~-._?")
+        target = f"{path}?{query}" if query else path
+        authority = f"[{hop.host}]" if ":" in hop.host else hop.host
+        default = 443 if hop.tls else 80
+        url = httpcore2.URL(
+            scheme=b"https" if hop.tls else b"http",
+            host=hop.host.encode(),
+            port=hop.port,
+            target=target.encode(),
+        )
+        shown = authority if hop.port == default else f"{authority}:{hop.port}"
+        request = httpcore2.Request(
+            "GET",
+            url,
+            headers=[(b"Host", shown.encode()), *_HEADERS],
+            extensions={"timeout": self._timeouts()},
+        )
+        backend = _pinned(hop, self._dial)
+        try:
+            async with httpcore2.AsyncConnectionPool(
+                ssl_context=self._tls, network_backend=backend, retries=0
+            ) as pool:
+                answer = await pool.handle_async_request(request)
+                try:
+                    return await self._take(hop, answer, out)
+                finally:
+                    await answer.aclose()
+        except httpcore2.TimeoutException as error:
+            raise _unreachable(f"{hop!r} fell silent") from error
+        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+            raise _unreachable(f"{hop!r}: {_reason(error)}") from error
+
+    def _timeouts(self) -> dict[str, float]:
+        policy = self._policy
+        connect, idle = policy.connect_s, policy.idle_s
+        return {"connect": connect, "read": idle, "write": idle, "pool": connect}
+
+    async def _take(self, hop: _Hop, answer: Any, out: BinaryIO) -> Fetched | str:
+        headers: dict[bytes, str] = {
+            name.lower(): value.decode("latin-1") for name, value in answer.headers
+        }
+        if answer.status in _REDIRECT:
+            location = headers.get(b"location")
+            if not location:
+                raise _fault(ErrorCode.INPUT_UNREADABLE, f"{hop!r} redirects to nowhere")
+            return urljoin(hop.url, location).split("#", 1)[0]
+        _check_status(hop, answer.status)
+        if headers.get(b"content-encoding", "identity").lower() not in ("identity", ""):
+            raise _fault(
+                ErrorCode.INPUT_UNREADABLE, f"{hop!r} sends a content encoding nobody asked for"
+            )
+        total = headers.get(b"content-length", "")
+        if total.isdigit():
+            self._check_size(hop, int(total))
+        return await _Body(self._policy, hop, out, self._check_size).pump(answer.stream)
+
+    def _check_size(self, hop: _Hop, size: int) -> None:
+        limit = self._policy.max_bytes
+        if size > limit:
+            raise _fault(
+                ErrorCode.INPUT_TOO_LARGE,
+                f"the file of {hop!r} has {size} bytes or more; the limit is {limit}",
+                size=size,
+                limit=limit,
+            )
+
+
+class _Body:
+    """Takes a body to disk, watching its beginning, size and speed."""
+
+    def __init__(
+        self,
+        policy: RemotePolicy,
+        hop: _Hop,
+        out: BinaryIO,
+        check_size: Callable[[_Hop, int], None],
+    ) -> None:
+        self._policy = policy
+        self._hop = hop
+        self._out = out
+        self._check_size = check_size
+        self._digest = hashlib.sha256()
+        self._block = bytearray()
+        self._done = 0
+        self._known = False
+
+    async def pump(self, stream: Any) -> Fetched:
+        window, bytes_then = time.monotonic(), 0
+        async for data in stream:
+            self._block += data
+            self._done += len(data)
+            self._check_size(self._hop, self._done)
+            if not self._known and self._done >= HEAD:
+                self._sniff()
+            if len(self._block) >= BLOCK:
+                await self._write()
+            now = time.monotonic()
+            if now - window >= self._policy.drip_window_s:
+                if self._done - bytes_then < self._policy.drip_bytes:
+                    raise _unreachable(f"{self._hop!r} sends too slowly")
+                window, bytes_then = now, self._done
+        if not self._known:
+            self._sniff()
+        await self._write()
+        self._out.flush()
+        return Fetched(self._done, self._digest.hexdigest(), "")
+
+    async def _write(self) -> None:
+        block, self._block = self._block, bytearray()
+
+        def work() -> None:
+            self._digest.update(block)
+            self._out.write(block)
+
+        await asyncio.to_thread(work)
+
+    def _sniff(self) -> None:
+        head = bytes(self._block[:HEAD])
+        self._known = True
+        if media_kind(head) is not None:
+            return
+        kind = looks_like_text(head) or ("empty" if not head else "no audio, video or picture file")
+        raise _fault(
+            ErrorCode.INPUT_UNREADABLE,
+            f"what {self._hop!r} sends is {kind}; give the direct link to the media file",
+        )
+
+
+def _check_status(hop: _Hop, status: int) -> None:
+    if status == HTTPStatus.OK:
+        return
+    text = f"{hop!r} answers {status}"
+    if status in _GONE:
+        raise _fault(ErrorCode.INPUT_NOT_FOUND, text)
+    if status in _AGAIN or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise _unreachable(text)
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        raise _fault(ErrorCode.INPUT_FORBIDDEN, f"{text}: it wants credentials, and none are sent")
+    raise _fault(ErrorCode.INPUT_UNREADABLE, text)
+
+
+def _pinned(hop: _Hop, dial: httpcore2.AsyncNetworkBackend | None) -> httpcore2.AsyncNetworkBackend:
+    """A backend that connects to the hop's checked addresses, whatever name it is given."""
+    import httpcore2
+
+    inner = dial or httpcore2.AnyIOBackend()
+
+    class Pinned(httpcore2.AsyncNetworkBackend):
+        async def connect_tcp(
+            self, host: str, port: int, *args: Any, **kwargs: Any
+        ) -> httpcore2.AsyncNetworkStream:
+            assert (host, port) == (hop.host, hop.port), "one connection, to one host"
+            last: Exception | None = None
+            for address in hop.addresses[:4]:
+                try:
+                    return await inner.connect_tcp(str(address), port, *args, **kwargs)
+                except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                    last = error
+            raise last or httpcore2.ConnectError("no address")
+
+        async def sleep(self, seconds: float) -> None:
+            await inner.sleep(seconds)
+
+    return Pinned()
+
+
+def _reason(error: Exception) -> str:
+    cause = error.__cause__ or error.__context__ or error
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS failed ({getattr(cause, 'verify_message', '') or cause.reason})"
+    return f"the connection failed ({type(error).__name__})"
+
+
+def _fault(code: ErrorCode, message: str, **detail: Any) -> Fault:
+    return Fault.of(code, Stage.FETCH, message, **detail)
+
+
+def _unreachable(message: str) -> Fault:
+    return _fault(ErrorCode.INPUT_UNREACHABLE, message)
