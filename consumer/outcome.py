@@ -1,0 +1,247 @@
+"""From an admitted job to its one outcome: the order of side effects, here and nowhere else.
+
+    lease → fetch → attempt marker → render → put MP4 → put manifest → produce the event → return
+
+The manifest is the commit point: it is written only where none is, and whoever finds one announces
+what it says. Every crash window only repeats later steps. An outage of the store is waited out
+where it strikes; it costs no attempt, and a finished MP4 stays in scratch until it is up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from consumer import records
+from consumer.announcing import Announcing
+from consumer.attempt import Attempt, Case
+from consumer.faults import Fault
+from consumer.jobs import Announcer, Job, Record, Verdict
+from consumer.lease import Held, LeaseLost, Leases
+from consumer.metrics import LEASES_LOST, QUEUE_SECONDS
+from consumer.patience import patient
+from consumer.scratch import Scratch
+from consumer.settings import Settings
+from consumer.slots import Fleet
+from consumer.storage import Storage
+from schemas.codes import ErrorCode, Stage
+from schemas.events import Completed, Failed
+from schemas.ids import render_id
+from schemas.manifest import Manifest
+from schemas.render import ErrorFacts
+
+LEAVE_S = 3.0
+"""What giving back a lease may take while this replica leaves."""
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+class Outcome:
+    """Sees jobs to their outcome; implements `consumer.jobs.JobProcessor`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        storage: Storage,
+        fleet: Fleet,
+        scratch: Scratch,
+        leases: Leases,
+        announcer: Announcer,
+    ) -> None:
+        self._settings = settings
+        self._storage = storage
+        self._fleet = fleet
+        self._leases = leases
+        self._announcing = Announcing(settings, storage, announcer)
+        self._attempt = Attempt(settings, storage, fleet, scratch, announcer.progress)
+        self._conditions: bool | None = None
+
+    async def process(self, job: Job) -> Verdict:
+        """See one job to its end; see `JobProcessor.process`."""
+        waited = datetime.now(UTC) - job.record.sent_at
+        QUEUE_SECONDS.observe(max(0.0, waited.total_seconds()))
+        with bound_contextvars(job_id=job.job_id):
+            engine = await self._fleet.engine(job.request.engine or self._settings.engine)
+            render = render_id(job.request, engine.name, engine.revision, job.generation)
+            keys = records.Keys.of(job, render, self._settings.s3_bucket)
+            with bound_contextvars(render_id=render):
+                return await self._settle(Case(job, render, keys, engine))
+
+    async def reject(self, record: Record, job_id: str, error: ErrorFacts) -> Verdict:
+        """Announce that a record can never become a job; see `JobProcessor.reject`."""
+        return await self._announcing.reject(record, job_id, error)
+
+    # --- who works on it
+
+    async def _settle(self, case: Case) -> Verdict:
+        """Announce the outcome that is there, or take the lease and make one."""
+        watch = self._leases.watch(case.keys.marker, case.job.job_id, case.render_id)
+        while True:
+            found = await self._find(case)
+            if found is not None:
+                return await self._announcing.announce(case, found, reused=True)
+            conditions = await self._honours_conditions()
+            held = await patient(partial(watch.try_claim, conditions=conditions), "take the lease")
+            if held is None:
+                await asyncio.sleep(watch.pause_s)
+                continue
+            try:
+                async with held:
+                    return await self._hold(case, held)
+            except LeaseLost:
+                LEASES_LOST.inc()
+
+    async def _hold(self, case: Case, held: Held) -> Verdict:
+        try:
+            return await self._work(case, held)
+        except asyncio.CancelledError:
+            # This replica leaves: another may begin at once, and the attempt does not count.
+            with contextlib.suppress(Fault, LeaseLost, TimeoutError):
+                async with asyncio.timeout(LEAVE_S):
+                    await held.release(refund=True)
+            raise
+
+    async def _honours_conditions(self) -> bool:
+        if self._conditions is None:
+            self._conditions = await patient(self._leases.honours_conditions, "probe the store")
+            if not self._conditions:
+                log.warning("this store ignores conditional writes; leases are read back instead")
+        return self._conditions
+
+    async def _find(self, case: Case) -> Manifest | None:
+        """The recorded outcome. A bucket of the request's that cannot be used is the job's fault.
+
+        Its failure is then recorded in the service's own bucket, where it is found again.
+        """
+        own = self._settings.s3_bucket
+        read = partial(self._announcing.find, case)
+        if case.keys.bucket == own:
+            return await patient(read, "look for the manifest")
+        codes = frozenset({ErrorCode.STORE_UNAVAILABLE})
+        try:
+            return await patient(read, "look for the manifest", codes)
+        except Fault as fault:
+            case.fall_back(own, fault)
+        return await patient(read, "look for the manifest")
+
+    # --- the work
+
+    async def _work(self, case: Case, held: Held) -> Verdict:
+        error: ErrorFacts
+        try:
+            # Once more under the lease: its last holder may have finished in between.
+            found = await self._find(case)
+            if found is not None:
+                return await self._announce(case, held, found, reused=True)
+            done = await self._attempt.adopt(case, held)
+            if done is None:
+                self._refuse(case, held)
+                done = await self._guard(case, held, self._attempt.run(case, held))
+        except Fault as fault:
+            error = fault.error
+        except LeaseLost:
+            raise
+        except Exception as defect:
+            log.exception("defect")
+            text = f"{type(defect).__name__}: {defect}"
+            error = Fault.of(ErrorCode.INTERNAL, Stage.ADMIT, text[:3000]).error
+        else:
+            return await self._commit(case, held, done)
+        return await self._end_badly(case, held, error)
+
+    def _refuse(self, case: Case, held: Held) -> None:
+        """Raise the Fault for which no render is to be started."""
+        job, limit = case.job, self._settings.max_attempts
+        if case.fault is not None:
+            raise case.fault
+        if job.cancelled.is_set():
+            raise Fault.of(ErrorCode.CANCELLED, Stage.ADMIT, "cancelled before it started")
+        if job.request.expired(datetime.now(UTC)):
+            raise self._too_late(case)
+        if held.attempt >= limit:
+            raise _exhausted(held, limit)
+
+    def _too_late(self, case: Case) -> Fault:
+        return Fault.of(
+            ErrorCode.DEADLINE_EXCEEDED,
+            Stage.ADMIT,
+            f"the job's deadline {case.job.request.deadline} has passed",
+        )
+
+    async def _guard(self, case: Case, held: Held, work: Coroutine[object, object, T]) -> T:
+        """Do the work until it is done, or nobody wants it, or it is too late, or not ours."""
+        deadline = case.job.request.deadline
+        left = None
+        if deadline is not None:
+            left = max(0.0, (deadline - datetime.now(UTC)).total_seconds())
+        task = asyncio.create_task(work)
+        unwanted = asyncio.create_task(case.job.cancelled.wait())
+        lost = asyncio.create_task(held.lost.wait())
+        tasks = (task, unwanted, lost)
+        try:
+            await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            if lost.done():
+                raise LeaseLost
+            if unwanted.done():
+                raise Fault.of(ErrorCode.CANCELLED, Stage.GENERATE, "cancelled while it ran")
+            raise self._too_late(case)
+        finally:
+            for each in tasks:
+                each.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- how it ends
+
+    async def _commit(self, case: Case, held: Held, outcome: Completed | Failed) -> Verdict:
+        """Record the outcome unless one is there; announce what the record says."""
+        mine = records.manifest(case.job, case.render_id, outcome)
+        data = mine.model_dump_json().encode()
+        put = partial(self._storage.put_if_absent, case.keys.bucket, case.keys.manifest, data)
+        if await patient(put, "put the manifest"):
+            return await self._announce(case, held, mine, reused=False)
+        found = await self._find(case)
+        return await self._announce(case, held, found or mine, reused=True)
+
+    async def _announce(
+        self, case: Case, held: Held, manifest: Manifest, *, reused: bool
+    ) -> Verdict:
+        verdict = await self._announcing.announce(case, manifest, reused=reused, first=not reused)
+        with contextlib.suppress(Fault, LeaseLost):  # it would only go stale
+            await held.release()
+        return verdict
+
+    async def _end_badly(self, case: Case, held: Held, error: ErrorFacts) -> Verdict:
+        """Try again later, or record and announce the failure."""
+        started = min(held.counted, self._settings.max_attempts)
+        if error.retryable and started < self._settings.max_attempts:
+            await patient(partial(held.release, last_error=error.code.value), "give the lease back")
+            delays = self._settings.retry_delays_s or (0.0,)
+            delay = delays[min(started, len(delays)) - 1]
+            due = datetime.now(UTC) + timedelta(seconds=delay)
+            return await self._announcing.retry(case, error, started, due)
+        outcome = records.failed(
+            case.job, case.render_id, error, started, self._settings.max_attempts
+        )
+        return await self._commit(case, held, outcome)
+
+
+def _exhausted(held: Held, limit: int) -> Fault:
+    """Why a job gets no further attempt: what the marker says of the last one."""
+    last = held.before.last_error if held.before is not None else None
+    known = last is not None and last in ErrorCode.__members__
+    return Fault.of(
+        ErrorCode(last) if known and last is not None else ErrorCode.WORKER_CRASHED,
+        Stage.GENERATE,
+        f"all {limit} attempts ended without a result, the last one "
+        f"{'by ' + last if last else 'with the death of its replica'}",
+        attempts=held.attempt,
+    )

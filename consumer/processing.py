@@ -1,0 +1,131 @@
+"""Puts the work together: store, scratch, workers and the outcome, opened and closed as one.
+
+Opening never waits for a worker or for the store: the service joins its group first, and jobs
+wait for what they need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+
+from consumer.faults import Fault
+from consumer.jobs import Announcer, JobProcessor
+from consumer.lease import Leases
+from consumer.outcome import Outcome
+from consumer.scratch import Scratch
+from consumer.settings import Settings
+from consumer.slots import Fleet
+from consumer.storage import Storage
+from consumer.worker import PIPELINE
+
+CHECK_EVERY_S = 10.0
+log = structlog.get_logger(__name__)
+
+
+class Processing:
+    """What the subscriber and the health page need to know of the work."""
+
+    def __init__(
+        self, processor: JobProcessor, fleet: Fleet, scratch: Scratch, storage: Storage
+    ) -> None:
+        self.processor = processor
+        self._fleet = fleet
+        self._scratch = scratch
+        self._storage = storage
+        self._store_error: str | None = "not asked yet"
+        self._store_asked = 0.0
+
+    @property
+    def capacity(self) -> int:
+        """Renders that can run at a time."""
+        return self._fleet.capacity
+
+    @property
+    def ready(self) -> bool:
+        """True when a worker can render and the store answers."""
+        return self._fleet.ready and self._store_error is None
+
+    def health(self) -> dict[str, Any]:
+        """Facts for `/health`, JSON types only."""
+        return {
+            "workers": self._fleet.health(),
+            "capacity": self.capacity,
+            "store": {"ok": self._store_error is None, "error": self._store_error},
+            "scratch": {
+                "free_bytes": self._scratch.free_bytes(),
+                "folder": str(self._scratch.folder),
+            },
+        }
+
+    def free_to_admit(self) -> str | None:
+        """Why intake must pause now; None when it may go on."""
+        return self._scratch.nearly_full() or self._fleet.why_not_ready()
+
+    async def watch_store(self, bucket: str) -> None:
+        """Make the bucket if it is missing and may be made, then ask for it again and again."""
+        made = False
+        while True:
+            try:
+                if not made:
+                    made = True
+                    if await self._storage.ensure_bucket(bucket):
+                        log.info("bucket made", bucket=bucket)
+                await self._storage.check()
+                self._store_error = None
+            except Fault as fault:
+                if self._store_error != fault.error.message:
+                    log.warning("store not usable", error=str(fault))
+                self._store_error = fault.error.message
+                made = False
+            self._store_asked = time.monotonic()
+            await asyncio.sleep(CHECK_EVERY_S if self._store_error is None else 1.0)
+
+
+@asynccontextmanager
+async def open_processor(
+    settings: Settings, announcer: Announcer, *, renderer: str = PIPELINE
+) -> AsyncIterator[Processing]:
+    """Start the work in the background, and end it and its files on the way out.
+
+    Args:
+        renderer: `MODULE:FUNCTION` that the workers call; tests put a cheap one here.
+
+    Raises:
+        Fault: the scratch folder cannot be used.
+    """
+    scratch = Scratch(settings)
+    scratch.open()
+    storage = Storage(settings)
+    fleet = Fleet(settings, renderer)
+    leases = Leases(
+        storage,
+        settings.s3_bucket,
+        owner=f"{settings.replica}/{uuid.uuid4().hex[:12]}",
+        ttl_s=settings.lease_s,
+        static=settings.kafka_instance is not None,
+    )
+    outcome = Outcome(settings, storage, fleet, scratch, leases, announcer)
+    processing = Processing(outcome, fleet, scratch, storage)
+    fleet.start()
+    tasks = [
+        asyncio.create_task(scratch.run_janitor(), name="janitor"),
+        asyncio.create_task(processing.watch_store(settings.s3_bucket), name="store"),
+    ]
+    try:
+        yield processing
+    finally:
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await fleet.stop()
+        storage.close()
+        scratch.close()

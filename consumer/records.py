@@ -1,0 +1,113 @@
+"""Where the objects of a render lie, and how its outcome is put into words. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from consumer.jobs import Job
+from consumer.storage import Stored
+from schemas.events import Completed, Failed, InputFacts, OutputFacts
+from schemas.ids import event_id
+from schemas.manifest import Manifest
+from schemas.render import ErrorFacts, RenderReport
+
+Side = Literal["audio", "video"]
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The objects of one render."""
+
+    bucket: str
+    """Of the result."""
+    mp4: str
+    manifest: str
+    marker: str
+    """In the service's own bucket, as is `draft`."""
+    draft: str
+    """The completed event before its MP4 is up: whoever finds both need not render again."""
+
+    @classmethod
+    def of(cls, job: Job, render_id: str, default_bucket: str) -> Keys:
+        """Keys by the request's output target."""
+        # A job id may be "." or "..", which no key may hold as a segment.
+        folder = job.job_id if job.job_id.strip(".") else f"_{job.job_id}_"
+        output = job.request.output
+        result = f"{output.prefix}results/{folder}/{render_id}"
+        marker = f"attempts/{folder}/{render_id}"
+        return cls(
+            bucket=output.bucket or default_bucket,
+            mp4=f"{result}.mp4",
+            manifest=f"{result}.json",
+            marker=f"{marker}.json",
+            draft=f"{marker}.rendered.json",
+        )
+
+
+def completed(
+    job: Job,
+    render_id: str,
+    keys: Keys,
+    stored: Stored,
+    report: RenderReport,
+    inputs: dict[Side, InputFacts],
+    attempt: int,
+) -> Completed:
+    """The completed event, without a download URL: that is made anew for each copy."""
+    return Completed(
+        job_id=job.job_id,
+        render_id=render_id,
+        output=OutputFacts(
+            url=f"s3://{keys.bucket}/{keys.mp4}",
+            bucket=keys.bucket,
+            key=keys.mp4,
+            size=stored.size,
+            sha256=stored.sha256,
+            etag=stored.etag,
+        ),
+        media=report.media,
+        engine=report.engine,
+        timings_ms=report.timings_ms,
+        quality=report.quality,
+        spans=report.spans,
+        warnings=report.warnings,
+        inputs=inputs,
+        attempt=attempt,
+        labels=report.labels,
+        metadata=job.request.metadata,
+        consent=job.request.consent,
+        finished_at=datetime.now(UTC),
+    )
+
+
+def failed(job: Job, render_id: str, error: ErrorFacts, attempt: int, max_attempts: int) -> Failed:
+    """The failed event."""
+    return Failed(
+        job_id=job.job_id,
+        render_id=render_id,
+        error=error,
+        attempt=attempt,
+        max_attempts=max_attempts,
+        metadata=job.request.metadata,
+        consent=job.request.consent,
+        failed_at=datetime.now(UTC),
+    )
+
+
+def manifest(job: Job, render_id: str, outcome: Completed | Failed) -> Manifest:
+    """The one record of an outcome; its event id is the same whoever writes it."""
+    done = isinstance(outcome, Completed)
+    kind: Literal["completed", "failed"] = "completed" if done else "failed"
+    return Manifest(
+        job_id=job.job_id,
+        render_id=render_id,
+        event_id=event_id(job.job_id, render_id, kind),
+        outcome=kind,
+        completed=outcome if isinstance(outcome, Completed) else None,
+        failed=outcome if isinstance(outcome, Failed) else None,
+        request=job.request,
+        generation=job.generation,
+        created_at=datetime.now(UTC),
+    )
