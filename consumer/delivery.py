@@ -1,0 +1,43 @@
+"""Names of the `f2f-*` headers that requests, retries, replays and dead letters carry.
+
+Spring Kafka's and Kafka Connect's dead letters speak of the same things; ours are documented in
+deploy/asyncapi.yaml.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from consumer.jobs import Record
+
+JOB_ID: Final = "f2f-job-id"
+"""The job of a copy: a retry or replay of a record that names no job keeps the first one's id."""
+GENERATION: Final = "f2f-generation"
+"""How often a re-render was asked for."""
+REPLAY_OF: Final = "f2f-replay-of"
+"""Event id of the request that is sent once more."""
+DUE: Final = "f2f-due"
+"""Not before this instant: milliseconds since the epoch."""
+ATTEMPT: Final = "f2f-attempt"
+"""Attempts that were started so far."""
+TRUNCATED: Final = "f2f-truncated"
+"""Bytes that the value had, where the topic takes no record that large."""
+ERROR: Final = "f2f-error-"
+ORIGINAL: Final = "f2f-original-"
+FIRST_FAILED_AT: Final = ERROR + "first-failed-at"
+
+
+def number(record: Record, name: str) -> int | None:
+    """A header as a whole number of at most 18 digits; None when absent or not one."""
+    text = record.header(name)
+    if text is None or not text.isascii() or not text.isdecimal() or len(text) > 18:
+        return None
+    return int(text)
+
+
+def sent_ms(record: Record, retry_topic: str) -> int:
+    """When upstream sent the request: of a retry, that of the record it copies."""
+    if record.topic != retry_topic:
+        return record.timestamp_ms
+    original = number(record, ORIGINAL + "timestamp")
+    return record.timestamp_ms if original is None else original
