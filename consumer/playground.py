@@ -38,7 +38,9 @@ STOP_GRACE_S = 5.0
 """Beyond the drain: the time to commit, leave the group and end."""
 PR_SET_PDEATHSIG = 1
 _OWN_NAMES = ("KAFKA_", "S3_")
-_OWN = frozenset({"F2F_TOPIC_PREFIX", "F2F_HTTP_HOST", "F2F_HTTP_PORT", "F2F_DRAIN_S"})
+_OWN = frozenset(
+    {"F2F_TOPIC_PREFIX", "F2F_HTTP_HOST", "F2F_HTTP_PORT", "F2F_DRAIN_S", "DUIX_DATA_DIR"}
+)
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -103,21 +105,26 @@ class Playground:
             self.stop()
             raise
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        env = {name: value for name, value in os.environ.items() if not _is_own(name)} | self.env
-        env |= {
+    def service_env(self) -> dict[str, str]:
+        """The service's whole environment: the user's, but surroundings of its own."""
+        kept = {name: value for name, value in os.environ.items() if not _is_own(name)}
+        return {
+            **kept,
+            **self.env,
             "F2F_HTTP_HOST": "127.0.0.1",
             "F2F_HTTP_PORT": str(self._port),
             "F2F_DRAIN_S": str(DRAIN_S),
             "DUIX_DATA_DIR": str(self._folder / "data"),
         }
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "consumer.cli", "run"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=env,
+                env=self.service_env(),
                 start_new_session=True,  # Ctrl-C is ours to pass on, once, as SIGTERM
                 preexec_fn=_die_with_parent,
             )

@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from importlib import import_module
 
 import click
 
+from consumer.options import JSON_FLAG
+
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="errors as JSON on stdout")
+@JSON_FLAG
 def run(as_json: bool) -> None:  # noqa: ARG001 - read by `main`
     """Run the service: take requests from Kafka until SIGTERM.
 
     All settings come from the environment (README, "Settings").
     """
-    from consumer import app
     from consumer.settings import load
 
-    asyncio.run(app.run(load()))
+    settings = load()  # first: a setting that cannot work is said before anything is imported
+    _import_structlog_alone()
+    from consumer import app
+
+    asyncio.run(app.run(settings))
+
+
+def _import_structlog_alone() -> None:
+    """Import structlog without rich, which it would take for a developer's coloured tracebacks.
+
+    That is a sixth of the time until the group is joined, for nothing that a service prints.
+    """
+    if "rich" in sys.modules:
+        return
+    sys.modules["rich"] = None  # type: ignore[assignment] # so that importing it fails at once
+    try:
+        import_module("structlog")
+    finally:
+        del sys.modules["rich"]

@@ -1,0 +1,82 @@
+"""Settings come from one place, are refused by name, and never show a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from consumer.settings import Settings, SettingsError, load
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    settings = load({})
+    assert settings.kafka_servers == ("127.0.0.1:9092",)
+    assert settings.s3_bucket == "face2face"
+    assert settings.retry_delays_s == (10.0, 60.0)
+
+
+def test_only_the_environment_that_was_handed_in_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_GROUP_ID", "of-the-process")
+    assert load({}).kafka_group == "face2face"
+    assert load({"KAFKA_GROUP_ID": "handed-in"}).kafka_group == "handed-in"
+    assert load().kafka_group == "of-the-process"
+
+
+def test_an_empty_value_is_as_good_as_none() -> None:
+    assert load({"F2F_SLOTS": "", "S3_PUBLIC_ENDPOINT": ""}) == load({})
+
+
+def test_lists_are_split_at_commas_and_trimmed() -> None:
+    settings = load({"KAFKA_BOOTSTRAP_SERVERS": "a:1, b:2,", "F2F_RETRY_DELAYS_S": "1,2.5"})
+    assert settings.kafka_servers == ("a:1", "b:2")
+    assert settings.retry_delays_s == (1.0, 2.5)
+
+
+def test_a_secret_comes_from_a_file_without_its_last_newline_and_is_never_shown(
+    tmp_path: Path,
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2\n", encoding="utf-8")
+    settings = load({"S3_SECRET_KEY_FILE": str(secret), "S3_SECRET_KEY": "ignored"})
+    assert settings.s3_secret_key.get_secret_value() == "hunter2"
+    assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump_json()}"
+
+
+def test_a_file_that_cannot_be_read_is_said() -> None:
+    with pytest.raises(SettingsError, match="S3_SECRET_KEY_FILE: cannot read '/nowhere/key'"):
+        load({"S3_SECRET_KEY_FILE": "/nowhere/key"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("F2F_SLOTS", "0", "greater than or equal to 1"),
+        ("F2F_SLOTS", "many", "valid integer"),
+        ("S3_BUCKET", "Not_A_Bucket", "3 to 63"),
+        ("S3_ENDPOINT", "minio:9000", "must start with http"),
+        ("KAFKA_SECURITY_PROTOCOL", "TLS", "PLAINTEXT"),
+        ("F2F_TOPIC_PREFIX", "a b", "pattern"),
+        ("F2F_PRESIGN_S", "604801", "604800"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_with_name_value_and_limit(
+    name: str, value: str, said: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load({name: value})
+    assert str(refused.value).startswith(f"{name} = {value!r}: ")
+    assert said in str(refused.value)
+
+
+def test_every_wrong_setting_is_named_at_once() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load({"F2F_SLOTS": "0", "F2F_CRF": "ignored", "S3_BUCKET": "X"})
+    assert len(str(refused.value).splitlines()) == 2
+
+
+def test_every_setting_has_a_name_of_its_own_and_says_what_it_means() -> None:
+    names = [str(field.validation_alias) for field in Settings.model_fields.values()]
+    assert len(set(names)) == len(names)
+    assert all(name == name.upper() for name in names)
+    assert all(field.description for field in Settings.model_fields.values())
