@@ -1,0 +1,94 @@
+"""Structured logs on stderr: one JSON object per line, without secrets and presigned URLs."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from consumer.settings import Settings
+
+_SIGNED = re.compile(
+    r"(?i)([?&](?:x-amz-(?:signature|credential|security-token)|signature|sig|token|"
+    r"awsaccesskeyid)=)[^&\s\"']+"
+)
+_MIN_SECRET_CHARS = 4
+_HIDDEN = "***"
+_NOISY = {"aiokafka": logging.ERROR, "uvicorn": logging.WARNING, "urllib3": logging.ERROR}
+
+
+def configure(settings: Settings) -> None:
+    """Send the logs of this process to stderr, in the format and from the level of the settings."""
+    level = getattr(logging, settings.log_level.upper())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_render(settings),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name, least in _NOISY.items():
+        logging.getLogger(name).setLevel(level if level == logging.DEBUG else least)
+
+
+def _render(settings: Settings) -> list[Any]:
+    redact = Redactor(settings)
+    if settings.log_format == "console":
+        return [redact, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    return [
+        structlog.processors.format_exc_info,
+        redact,
+        structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
+    ]
+
+
+class Redactor:
+    """A structlog processor that hides secrets of the settings and signatures of URLs."""
+
+    def __init__(self, settings: Settings) -> None:
+        secrets = (settings.s3_secret_key, settings.kafka_password)
+        values = [secret.get_secret_value() for secret in secrets if secret is not None]
+        self._secrets = [value for value in values if len(value) >= _MIN_SECRET_CHARS]
+
+    def __call__(self, _logger: Any, _method: str, event: Mapping[str, Any]) -> dict[str, Any]:
+        """The event with every text in it, at any depth, made safe."""
+        return {name: self._clean(value) for name, value in event.items()}
+
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {name: self._clean(inner) for name, inner in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._clean(inner) for inner in value]
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        return self.text(str(value))
+
+    def text(self, value: str) -> str:
+        """A text without the settings' secrets and without signatures."""
+        for secret in self._secrets:
+            value = value.replace(secret, _HIDDEN)
+        return _SIGNED.sub(rf"\1{_HIDDEN}", value)
