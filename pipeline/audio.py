@@ -35,6 +35,9 @@ _JUMP_S = Fraction(1, 10)
 """A hole in the time stamps of sound that decodes well counts from here on; less is jitter."""
 _APART_S = 10
 """Sound that starts farther from the picture than this has lying time stamps."""
+_RATES = (4_000, 384_000)
+"""Samples per second that are taken."""
+_CHANNELS = (1, 32)
 _HONEST = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flac", "wav", "ogg")
 
 
@@ -86,12 +89,26 @@ def load_speech(path: Path, limits: Limits) -> Speech:
     with sound(path, limits) as track:
         for frame in track.frames():
             samples += frame.samples
-            blocks.extend(_tensors(resampler.resample(frame)))
-        blocks.extend(_tensors(resampler.resample(None)))
+            blocks.extend(_tensors(resampled(resampler, frame)))
+        blocks.extend(_tensors(resampled(resampler, None)))
         if samples == 0:
             raise NoAudio(f"{path.name}: its sound track holds no sample", stage=Stage.DECODE)
         duration = Fraction(samples, track.rate)
     return Speech(_joined(blocks, max(1, round(duration * SPEECH_RATE))), duration)
+
+
+def resampled(resampler: AudioResampler, frame: AudioFrame | None) -> list[AudioFrame]:
+    """Frames in the resampler's format; None flushes.
+
+    Raises:
+        InputUnreadable: there is no way from the frame's format to it.
+    """
+    try:
+        return resampler.resample(frame)
+    except (av.FFmpegError, ValueError, MemoryError) as error:
+        raise InputUnreadable(
+            f"sound of this format cannot be resampled: {error}", stage=Stage.DECODE
+        ) from error
 
 
 def _tensors(frames: list[AudioFrame]) -> Iterator[Tensor]:
@@ -126,9 +143,24 @@ def sound(path: Path, limits: Limits, clock: Clock | None = None) -> Iterator[So
         if not isinstance(stream, AudioStream):
             raise NoAudio(f"{path.name} has no sound track", stage=Stage.PROBE)
         check_decoder(path, stream, Stage.PROBE)
+        check_shape(path, stream.codec_context.sample_rate, stream.codec_context.channels)
         if container.format.name in _HONEST and stream.duration and stream.time_base:
             _check_seconds(path, stream.duration * stream.time_base, limits)
         yield SoundTrack(path, container, stream, limits, clock)
+
+
+def check_shape(path: Path, rate: int, channels: int) -> None:
+    """Refuse rates and channel counts that no recording has."""
+    for name, value, (least, most) in (
+        ("rate", rate, _RATES),
+        ("channels", channels, _CHANNELS),
+    ):
+        if not least <= value <= most:
+            raise InputUnreadable(
+                f"{path.name}: its sound has {name} {value}, outside {least} to {most}",
+                stage=Stage.PROBE,
+                **{name: value, "min": least, "max": most},
+            )
 
 
 def _check_seconds(path: Path, seconds: Fraction, limits: Limits) -> None:
@@ -188,6 +220,7 @@ class SoundTrack:
                 if frame.samples == 0 or frame.sample_rate <= 0:
                     continue
                 if shape is None:
+                    check_shape(self._path, frame.sample_rate, frame.layout.nb_channels)
                     shape = _Shape(frame)
                     self.rate, self.channels = shape.rate, shape.channels
                 for piece in shape.same(frame):
@@ -261,7 +294,7 @@ class _Shape:
         ):
             return [frame]
         convert = AudioResampler(self.format, self.layout, self.rate)
-        return [*convert.resample(frame), *convert.resample(None)]
+        return [*resampled(convert, frame), *resampled(convert, None)]
 
     def silence(self, samples: int) -> AudioFrame:
         frame = AudioFrame(self.format, self.layout, samples)

@@ -85,7 +85,13 @@ class Clock:
         )
 
 
-def _check_file(path: Path, limits: Limits, stage: Stage) -> None:
+def check_file(path: Path, limits: Limits, stage: Stage) -> None:
+    """Refuse what is not a readable regular file of an acceptable size.
+
+    Raises:
+        InputUnreadable: no such file, not a regular one, or empty.
+        MediaLimitExceeded: too many bytes.
+    """
     try:
         facts = path.stat()
     except (OSError, ValueError) as error:
@@ -122,7 +128,7 @@ def open_media(path: Path, limits: Limits, stage: Stage) -> Iterator[InputContai
         InputUnreadable: not a regular file, empty, or not media of a kind on the list.
         MediaLimitExceeded: too many bytes or streams, or opening takes too long.
     """
-    _check_file(path, limits, stage)
+    check_file(path, limits, stage)
     clock = Clock(path, limits.probe_timeout_s)
     try:
         container = av.open(
@@ -217,6 +223,8 @@ def packets(
             failures += 1
             if failures > _RESUMES:
                 break
+        except IndexError:  # the binding, where a damaged transport stream grew another stream
+            break
     yield _flush(stream)
 
 

@@ -18,12 +18,14 @@ from pipeline.container import (
     PICTURES,
     Clock,
     check_decoder,
+    check_file,
     only,
     open_media,
     packets,
 )
 from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoVideo
 from pipeline.grid import STILL_FPS, Grid, PictureTable, fit_grid
+from pipeline.picture_size import claimed_size
 from pipeline.scan import check_seconds, declared_rates, scan_pictures, video_stream
 from pipeline.types import AudioFacts, Color, Limits, VideoFacts
 from pipeline.upright import Orientation, is_rgb, orientation_of
@@ -60,6 +62,10 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
         MediaLimitExceeded: too many bytes, streams, pixels or seconds, or probing takes too long.
     """
     clock = Clock(path, limits.probe_timeout_s)
+    check_file(path, limits, Stage.PROBE)
+    claimed = claimed_size(path)
+    if claimed is not None:
+        check_pixels(path, *claimed, limits)
     with open_media(path, limits, Stage.PROBE) as container:
         stream = _wanted(path, container, limits)
         still = container.format.name in PICTURES

@@ -18,7 +18,7 @@ from av.codec.context import Flags
 from av.container import OutputContainer
 from av.packet import Packet
 
-from pipeline.audio import SoundTrack, sound
+from pipeline.audio import SoundTrack, resampled, sound
 from pipeline.types import AudioFacts, Limits
 
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -88,7 +88,7 @@ class Soundtrack:
     def _step(self) -> Iterator[Packet[AudioStream]]:
         frame = next(self._frames, None)
         self._over = frame is None
-        for piece in self._resampler.resample(frame):
+        for piece in resampled(self._resampler, frame):
             piece.pts = self._written
             piece.time_base = Fraction(1, self._rate)
             self._written += piece.samples
