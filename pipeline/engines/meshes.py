@@ -12,9 +12,8 @@ from pipeline.engines.fade import Kind
 class MeshTrack(Protocol):
     """A tracked face; `pipeline.faces.track.FaceTrack` is one."""
 
-    @property
-    def points(self) -> Tensor:
-        """(N, 478, 2 or 3) mesh points in pixels, one row per grid frame."""
+    def points(self, start: int, stop: int) -> Tensor:
+        """(n, 478, 2 or 3) mesh points in pixels of grid frames `start` to `stop`."""
         ...
 
     @property
@@ -40,7 +39,7 @@ def mesh_at(track: MeshTrack, index: int) -> Tensor | None:
     """
     if not 0 <= index < length(track) or not bool(track.usable[index]):
         return None
-    return track.points[index, :, :2]
+    return track.points(index, index + 1)[0, :, :2]
 
 
 def why_not(track: MeshTrack, index: int) -> Kind:

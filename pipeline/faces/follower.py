@@ -9,6 +9,7 @@ turned out to be elsewhere are looked at again.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Sequence
 
 import torch
@@ -30,6 +31,7 @@ MOVED, GREW, TURNED = 0.12, 1.35, 0.35
 was expected is looked at again."""
 REST = (0.025, 1.03, 0.02)
 """A region that is off by less keeps still."""
+COLUMNS = 5
 LOOKS = 3
 """Times that a frame is looked at."""
 
@@ -45,22 +47,25 @@ class Follower:
     def __init__(self, look: Look, store: PointStore) -> None:
         self._look = look
         self.store = store
-        self.scores: dict[int, float] = {}
-        """By frame index, present frames only."""
-        self.boxes: dict[int, tuple[float, float, float, float]] = {}
+        self.rows = array("f")
+        """Score and box (x0 y0 x1 y1) of each frame by index; the score is 0 where it is absent."""
         self.active = False
+        self.last_box = torch.zeros(4)
+        """Where it was seen last."""
+        self.area_sum = 0.0
+        """Pixels of its boxes, summed over the frames that it was in."""
         self._region = torch.zeros(4)
         self._recent: list[Tensor] = []
 
     @property
-    def last_box(self) -> Tensor:
-        """(4,) where it was seen last."""
-        return torch.tensor(next(reversed(self.boxes.values())))
+    def last_index(self) -> int:
+        """The frame that it was seen in last."""
+        return len(self.rows) // COLUMNS - 1
 
-    @property
-    def area_sum(self) -> float:
-        """Pixels of its boxes, summed over the frames that it was in."""
-        return sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in self.boxes.values())
+    def box_at(self, index: int) -> Tensor | None:
+        """(4,) where it was in a frame, None where it was absent or not looked for."""
+        row = self.rows[index * COLUMNS : (index + 1) * COLUMNS]
+        return torch.tensor(row[1:]) if row and row[0] else None
 
     def start(self, region: Tensor) -> None:
         """Be at (4,) `region` from the next frame followed on."""
@@ -119,15 +124,18 @@ class Follower:
 
     def _record(self, frames: Sequence[Frame], points: Tensor, scores: Tensor) -> None:
         low, high = points[..., :2].amin(1), points[..., :2].amax(1)
-        boxes = torch.cat([low, high], dim=1).tolist()
-        for frame, mesh, score, box in zip(frames, points, scores.tolist(), boxes, strict=True):
+        rows = torch.cat([scores[:, None], low, high], dim=1)
+        for frame, mesh, row in zip(frames, points, rows.tolist(), strict=True):
             self.store.write(frame.index, mesh)
-            self.scores[frame.index] = score
-            self.boxes[frame.index] = (box[0], box[1], box[2], box[3])
+            missing = (frame.index + 1) * COLUMNS - len(self.rows)
+            self.rows.extend([0.0] * missing)
+            self.rows[frame.index * COLUMNS :] = array("f", row)
+        self.last_box = rows[-1, 1:]
+        self.area_sum += float((high - low).prod(1).sum())
 
 
 def plausible(points: Tensor) -> Tensor:
-    """(N,) True where (N, 478, 3) points can be a face: eyes over nose over mouth, in proportion."""
+    """(N,) True where (N, 478, 3) points can be a face: eyes, nose, mouth and chin in order."""
     flat = points[..., :2]
     left, right = flat[:, EYES[0]], flat[:, EYES[1]]
     io = (points[:, EYES[1]] - points[:, EYES[0]]).norm(dim=1).clamp(min=1e-3)
@@ -137,14 +145,9 @@ def plausible(points: Tensor) -> Tensor:
     to_nose = ((flat[:, 2] - eyes) * down).sum(1) / io
     to_mouth = ((mouth - eyes) * down).sum(1) / io
     to_chin = ((flat[:, 152] - eyes) * down).sum(1) / io
-    return (
-        (io > 4)
-        & (to_nose > 0.1)
-        & (to_mouth > to_nose)
-        & (to_chin > to_mouth)
-        & (to_mouth > 0.3)
-        & (to_chin < 3)
-    )
+    good: Tensor = (io > 4) & (to_nose > 0.1) & (to_mouth > 0.3) & (to_chin < 3)
+    ordered: Tensor = good & (to_mouth > to_nose) & (to_chin > to_mouth)
+    return ordered
 
 
 def _elsewhere(own: Tensor, looked: Tensor) -> Tensor:
@@ -152,7 +155,8 @@ def _elsewhere(own: Tensor, looked: Tensor) -> Tensor:
     moved = (own[:, :2] - looked[:, :2]).norm(dim=1) > MOVED * size
     grew = (own[:, 2] / size).log().abs() > math.log(GREW)
     turned = (own[:, 3] - looked[:, 3]).abs() > TURNED
-    return moved | grew | turned
+    elsewhere: Tensor = moved | grew | turned
+    return elsewhere
 
 
 def _filled(own: Tensor, again: Tensor) -> Tensor:

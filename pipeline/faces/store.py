@@ -30,7 +30,7 @@ class PointStore:
 
     def write(self, start: int, points: Tensor) -> None:
         """Put (n, 478, 3) at rows `start` and on."""
-        data = memoryview(points.contiguous().numpy()).cast("B")
+        data = memoryview(points.contiguous().numpy().tobytes())
         offset = start * ROW
         while data:
             done = os.pwrite(self._file.fileno(), data, offset)

@@ -41,8 +41,11 @@ def mesh(x: float, y: float, radius: float) -> Tensor:
 class Track:
     """A face track as the neural engines read it."""
 
-    points: Tensor
+    meshes: Tensor
     usable: Tensor
+
+    def points(self, start: int, stop: int) -> Tensor:
+        return self.meshes[start:stop]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Speech:
     """(n,) float32 at 16 kHz."""
 
 
-def speech(seconds: float) -> Speech:
+def speech(seconds: float) -> Any:
     """Tones that come and go."""
     time = torch.arange(int(seconds * 16000)) / 16000
     return Speech(0.3 * torch.sin(2 * math.pi * 180 * time) * torch.sin(2 * math.pi * 2 * time))

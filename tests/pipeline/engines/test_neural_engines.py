@@ -80,7 +80,7 @@ def test_mouth_is_painted_and_nothing_else_changes(make: Make, tmp_path: Path) -
         assert after.index == before.index
         changed = (before.y != after.y).nonzero()
         assert len(changed) > 500
-        points = reference.track.points[before.index]
+        points = reference.track.points(before.index, before.index + 1)[0]
         low, high = points[:, :2].min(dim=0).values, points[:, :2].max(dim=0).values
         assert changed[:, 1].min() >= low[0] - 2
         assert changed[:, 1].max() <= high[0] + 2
@@ -209,7 +209,7 @@ def test_full_weight_takes_the_painted_pixel(tmp_path: Path) -> None:
     (before,) = reference.frames([0])
     (after,) = engine.generate(plan, [before], [0])
     box = prepared.avatar.boxes[0]
-    mask = soft_mask(reference.track.points[0, :, :2], box)
+    mask = soft_mask(reference.track.points(0, 1)[0, :, :2], box)
     assert (mask == 255).any()
     shown = read_rgb(after, Window(box.x0, box.y0, box.x1, box.y1), synthetic.COLOR)
     kept = read_rgb(before, Window(box.x0, box.y0, box.x1, box.y1), synthetic.COLOR)
@@ -260,7 +260,7 @@ def test_geometry_brings_a_face_back_where_it_was(tmp_path: Path) -> None:
     """A network that painted exactly what it saw would change nothing that an eye can see."""
     reference = synthetic.reference(tmp_path, frames=1)
     (before,) = reference.frames([0])
-    points = reference.track.points[0, :, :2]
+    points = reference.track.points(0, 1)[0, :, :2]
     box = face_box(points_68(points), 240, 320)
     assert box is not None
     window = Window(box.x0, box.y0, box.x1, box.y1)

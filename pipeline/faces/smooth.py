@@ -1,0 +1,114 @@
+"""From raw meshes to smooth ones, and what is measured on them. Works in chunks, on disk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.faces import pose
+from pipeline.faces.store import PointStore
+from pipeline.faces.topology import EYE_CORNERS_OUTER
+
+SIGMA = 0.8
+"""Frames."""
+REACH = 2
+"""Frames on either side that take part; the next ones would weigh 0.1 %."""
+IO_JUMP = 0.06
+"""Relative change of the distance of the eye corners, in space, that no head makes in a frame."""
+PLACE_JUMP = 0.6
+"""Distances of the eye corners that no head moves in a frame."""
+_CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Smooth meshes of N frames and what follows from them. Frames without a face hold zeros."""
+
+    store: PointStore
+    """Rows without a face are NaN."""
+    present: Tensor
+    io: Tensor
+    box: Tensor
+    yaw: Tensor
+    pitch: Tensor
+    roll: Tensor
+    cut: Tensor
+
+
+def finish(raw: PointStore, present: Tensor, cuts: Sequence[int], out: PointStore) -> Geometry:
+    """Smooth a track.
+
+    Args:
+        raw: meshes as measured.
+        present: (N,) bool.
+        cuts: first frames of shots.
+        out: takes the smooth meshes.
+    """
+    frames = len(present)
+    cut = _jumps(raw, present)
+    cut[list(cuts)] = True
+    began = cut.clone()
+    began[1:] |= present[1:] != present[:-1]
+    run = began.cumsum(0)
+    found = torch.zeros(frames, 8)
+    for start in range(0, frames, _CHUNK):
+        stop = min(start + _CHUNK, frames)
+        points = _smoothed(raw, run, start, stop)
+        here = present[start:stop]
+        points[~here] = math.nan
+        out.write(start, points)
+        found[start:stop][here] = _measured(points[here])
+    io, box, (yaw, pitch, roll) = found[:, 0], found[:, 1:5], found[:, 5:].unbind(1)
+    return Geometry(out, present, io, box, yaw, pitch, roll, cut)
+
+
+def _jumps(raw: PointStore, present: Tensor) -> Tensor:
+    """(N,) bool: the face is suddenly another one, or elsewhere."""
+    eyes = torch.zeros(len(present), 2, 3)
+    for start in range(0, len(present), _CHUNK):
+        stop = min(start + _CHUNK, len(present))
+        part = raw.read(start, stop)[:, EYE_CORNERS_OUTER]
+        eyes[start : start + len(part)] = part
+    wide = (eyes[:, 1] - eyes[:, 0]).norm(dim=1).clamp(min=1e-3)
+    middle = eyes[:, :, :2].mean(1)
+    jump = torch.zeros(len(present), dtype=torch.bool)
+    grew = (wide[1:] / wide[:-1]).log().abs() > math.log(1 + IO_JUMP)
+    moved = (middle[1:] - middle[:-1]).norm(dim=1) > PLACE_JUMP * wide[:-1]
+    jump[1:] = (grew | moved) & present[1:] & present[:-1]
+    return jump
+
+
+def _smoothed(raw: PointStore, run: Tensor, start: int, stop: int) -> Tensor:
+    """Gaussian over the frames of one run; runs do not mix."""
+    first, last = max(0, start - REACH), min(len(run), stop + REACH)
+    points = raw.read(first, last)
+    if len(points) < last - first:  # the face left before the clip's end
+        missing = points.new_zeros(last - first - len(points), *points.shape[1:])
+        points = torch.cat([points, missing])
+    total, weights = torch.zeros_like(points), torch.zeros(len(points), 1, 1)
+    runs = run[first:last]
+    for shift in range(-REACH, REACH + 1):
+        weight = math.exp(-(shift**2) / (2 * SIGMA**2))
+        same = (runs == runs.roll(-shift)).float()
+        if shift > 0:
+            same[-shift:] = 0
+        if shift < 0:
+            same[:-shift] = 0
+        share = (weight * same).view(-1, 1, 1)
+        total += share * points.roll(-shift, 0)
+        weights += share
+    return (total / weights)[start - first : stop - first]
+
+
+def _measured(points: Tensor) -> Tensor:
+    """(n, 8): io, box, yaw, pitch, roll."""
+    flat = points[..., :2]
+    left, right = EYE_CORNERS_OUTER
+    io = (flat[:, right] - flat[:, left]).norm(dim=1)
+    return torch.stack(
+        [io, *flat.amin(1).unbind(1), *flat.amax(1).unbind(1), *pose.angles(points)], 1
+    )

@@ -1,0 +1,241 @@
+"""The face of a reference, frame by frame: the one entry that the rest of the pipeline uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pipeline.errors import NoFace
+from pipeline.faces import smooth
+from pipeline.faces.detector import Detector
+from pipeline.faces.follower import COLUMNS, Follower
+from pipeline.faces.mesh import MeshNetwork
+from pipeline.faces.smooth import Geometry
+from pipeline.faces.store import PointStore
+from pipeline.faces.tracker import Tracker
+from pipeline.types import Frame, Limits, OnTick, Tick, VideoFacts
+from pipeline.weights import load_faces, weights_root
+from schemas.codes import Stage
+from schemas.request import FaceBox
+
+BATCH = 8
+"""Frames that are looked at together, and the most that are held."""
+FADE_YAW, MAX_YAW = 35.0, 40.0
+"""Degrees: from the first on an engine fades to the source, beyond the second there is no face."""
+COVERED_FRAMES = 25
+"""A gap of at most this many frames inside a shot is a face that was covered for a moment."""
+
+Reason = Literal["no_face", "profile", "small_face", "occluded"]
+_REASONS: tuple[Reason | None, ...] = (None, "no_face", "profile", "small_face", "occluded")
+
+
+class FaceTrack:
+    """One person's face over a clip of N frames. Points lie on disk; the rest is small.
+
+    The points are smoothed over time once, with a Gaussian of 0.8 frames that never reaches across
+    a cut or a gap; all other values are taken from the smoothed points.
+    """
+
+    def __init__(
+        self, geometry: Geometry, score: Tensor, reasons: Tensor, facts: dict[str, Any]
+    ) -> None:
+        self._geometry = geometry
+        self._reasons = reasons
+        self._facts = facts
+        self.score = score
+        """(N,) how sure the network was that there is a face, 0 to 1."""
+        self.present = geometry.present
+        """(N,) bool: a face was seen."""
+        self.usable = reasons == 0
+        """(N,) bool: a face is there, large enough, and not in profile."""
+        self.yaw, self.pitch, self.roll = geometry.yaw, geometry.pitch, geometry.roll
+        """(N,) degrees, signs as in `pipeline.faces.pose`; 0 where no face is."""
+        self.io = geometry.io
+        """(N,) distance of the outer eye corners, pixels; 0 where no face is."""
+        self.box = geometry.box
+        """(N, 4) x0 y0 x1 y1 around all points, pixels; 0 where no face is."""
+        self.cut = geometry.cut
+        """(N,) bool: the first frame after a cut or a jump of the face."""
+        self.faces_seen: int = facts["faces_seen"]
+        """Faces that were told apart, at least 1."""
+
+    def __len__(self) -> int:
+        return len(self.present)
+
+    def points(self, start: int, stop: int) -> Tensor:
+        """Meshes of frames `start` to `stop`.
+
+        Returns:
+            (n, 478, 3) float32 pixels of the whole frame; depth on the same scale, smaller is
+            nearer. Rows of frames that are not `present` are NaN.
+        """
+        return self._geometry.store.read(max(start, 0), min(stop, len(self)))
+
+    def reason(self, index: int) -> Reason | None:
+        """Why a frame has no usable face; None where it has one."""
+        if not 0 <= index < len(self):
+            return "no_face"
+        return _REASONS[int(self._reasons[index])]
+
+    def summary(self) -> dict[str, Any]:
+        """Facts for the render's report, JSON types only."""
+        return dict(self._facts)
+
+
+def track_faces(
+    frames: Iterator[Frame],
+    video: VideoFacts,
+    *,
+    choice: Literal["largest"] | FaceBox,
+    limits: Limits,
+    scratch: Path,
+    device: str,
+    threads: int,
+    on_tick: OnTick,
+    total: int,
+) -> FaceTrack:
+    """Follow a face through a clip, once, in order.
+
+    Args:
+        frames: grid frames from index 0 on, without gaps.
+        video: facts of the clip.
+        choice: `largest`: the face with the largest area summed over the clip; or a box: the face
+            that is nearest to it in the median frame.
+        limits: its `min_face_px` is the smallest usable face.
+        scratch: folder for the points, 5.7 kB per frame and face.
+        device: where the networks run.
+        threads: processor budget; the work is one thread's, beside the decoder's.
+        on_tick: told after each batch.
+        total: frames to expect.
+
+    Raises:
+        NoFace: no frame has a usable face; the detail says what was seen instead.
+        WeightsMissing: the face models are not on this machine.
+    """
+    del threads
+    detector, mesh = _networks(device, weights_root())
+    wanted = torch.tensor(choice.box) if isinstance(choice, FaceBox) else None
+    tracker = Tracker(detector, mesh, video.color, lambda: PointStore(scratch), wanted)
+    with torch.inference_mode():
+        while batch := list(islice(frames, BATCH)):
+            tracker.feed(batch)
+            on_tick(Tick("track", tracker.frames, max(total, tracker.frames)))
+        return _finished(tracker, wanted, limits, scratch)
+
+
+@lru_cache(maxsize=4)
+def _networks(device: str, root: Path) -> tuple[Detector, MeshNetwork]:
+    models = load_faces(root)
+    return Detector(models.detector, device), MeshNetwork(models.mesh, device)
+
+
+def _finished(tracker: Tracker, wanted: Tensor | None, limits: Limits, scratch: Path) -> FaceTrack:
+    followers = tracker.followers
+    if not followers:
+        raise _no_face(tracker.frames, {"no_face": tracker.frames}, limits, None)
+    chosen = _chosen(followers, wanted)
+    for other in followers:
+        if other is not chosen:
+            other.store.close()
+    score = _padded(chosen, tracker.frames)[:, 0]
+    geometry = smooth.finish(chosen.store, score > 0, tracker.cuts, PointStore(scratch))
+    chosen.store.close()
+    reasons = _reasons(geometry, limits)
+    usable = reasons == 0
+    if not bool(usable.any()):
+        counts: dict[str, int] = {
+            name: int((reasons == n).sum()) for n, name in enumerate(_REASONS) if name
+        }
+        raise _no_face(tracker.frames, counts, limits, geometry)
+    facts = _facts(geometry, usable, len(followers), wanted)
+    return FaceTrack(geometry, score, reasons, facts)
+
+
+def _padded(follower: Follower, frames: int) -> Tensor:
+    rows = torch.zeros(frames, COLUMNS)
+    seen = torch.tensor(follower.rows).view(-1, COLUMNS)
+    rows[: len(seen)] = seen
+    return rows
+
+
+def _chosen(followers: list[Follower], wanted: Tensor | None) -> Follower:
+    if wanted is None:
+        return max(followers, key=lambda follower: follower.area_sum)
+
+    def distance(follower: Follower) -> float:
+        rows = torch.tensor(follower.rows).view(-1, COLUMNS)
+        boxes = rows[rows[:, 0] > 0, 1:]
+        middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+        return float((middles - (wanted[:2] + wanted[2:]) / 2).norm(dim=1).median())
+
+    return min(followers, key=distance)
+
+
+def _reasons(geometry: Geometry, limits: Limits) -> Tensor:
+    """(N,) uint8 places in `_REASONS`."""
+    reasons = torch.zeros(len(geometry.present), dtype=torch.uint8)
+    side = (geometry.box[:, 2:] - geometry.box[:, :2]).amax(1)
+    reasons[geometry.yaw.abs() > MAX_YAW] = _REASONS.index("profile")
+    reasons[side < limits.min_face_px] = _REASONS.index("small_face")
+    for start, stop in _gaps(geometry.present):
+        reasons[start:stop] = _REASONS.index(_why_gone(geometry, start, stop))
+    return reasons
+
+
+def _gaps(present: Tensor) -> list[tuple[int, int]]:
+    """Runs of frames without a face."""
+    absent = torch.cat([torch.zeros(1), (~present).float(), torch.zeros(1)])
+    edges = absent.diff()
+    starts, stops = (edges > 0).nonzero()[:, 0].tolist(), (edges < 0).nonzero()[:, 0].tolist()
+    return list(zip(starts, stops, strict=True))
+
+
+def _why_gone(geometry: Geometry, start: int, stop: int) -> Reason:
+    sides = [n for n in (start - 1, stop) if 0 <= n < len(geometry.present)]
+    if any(abs(float(geometry.yaw[n])) > FADE_YAW - 10 for n in sides):
+        return "profile"
+    within = len(sides) == 2 and not bool(geometry.cut[start : stop + 1].any())
+    return "occluded" if within and stop - start <= COVERED_FRAMES else "no_face"
+
+
+def _facts(geometry: Geometry, usable: Tensor, faces: int, wanted: Tensor | None) -> dict[str, Any]:
+    box = geometry.box[usable].median(0).values
+    side = (geometry.box[usable, 2:] - geometry.box[usable, :2]).amax(1).median()
+    return {
+        "faces_seen": faces,
+        "frames": len(usable),
+        "usable_frames": int(usable.sum()),
+        "face_px": round(float(side), 1),
+        "io_px": round(float(geometry.io[usable].median()), 1),
+        "choice": "largest" if wanted is None else "box",
+        "box": [round(v, 1) for v in box.tolist()],
+    }
+
+
+def _no_face(
+    frames: int, counts: dict[str, int], limits: Limits, geometry: Geometry | None
+) -> NoFace:
+    said = {
+        "no_face": "no face was found",
+        "profile": f"the face is turned further than {MAX_YAW:.0f} degrees",
+        "small_face": f"the face is smaller than {limits.min_face_px:.0f} px",
+        "occluded": "the face is covered",
+    }
+    seen = ", ".join(f"{said[k]} in {n}" for k, n in counts.items() if n)
+    largest = 0.0
+    if geometry is not None:
+        largest = float((geometry.box[:, 2:] - geometry.box[:, :2]).amax())
+    return NoFace(
+        f"none of the {frames} frames shows a usable face: {seen}",
+        stage=Stage.TRACK,
+        frames=frames,
+        largest_face_px=round(largest, 1),
+        min_face_px=limits.min_face_px,
+        **counts,
+    )

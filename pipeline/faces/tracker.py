@@ -1,0 +1,242 @@
+"""Which faces there are, and who is who: detection, acquisition and re-acquisition.
+
+Frames come in batches; only the current batch is held. Every face that is large enough gets a
+follower of its own, because which of them is the largest over the clip is known only at its end.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from pipeline.faces.cuts import CutFinder
+from pipeline.faces.detector import Detections, Detector, overlap
+from pipeline.faces.follower import FACE, Follower, plausible
+from pipeline.faces.mesh import Meshes, MeshNetwork
+from pipeline.faces.roi import region_of_box, region_of_points
+from pipeline.faces.store import PointStore
+from pipeline.types import Color, Frame
+
+EVERY = 5
+"""Frames between two looks of the detector."""
+MAX_FACES = 4
+"""Faces that are followed at once."""
+MIN_SHARE = 0.2
+"""A new face below this share of the largest one's area is not followed."""
+SAME = 0.3
+"""Boxes that overlap more than this are one face."""
+SMALLEST = 24.0
+"""Side of the smallest face that is looked for, so that a too small one can be named as such."""
+SEARCH_EVERY = 25
+"""Frames between two searches through tiles; doubles while nothing is found."""
+SEARCH_MOST = 200
+VERIFY_LOOKS = 3
+REJECTED_FOR = 50
+"""Frames for which a detection that is no face is not looked at again."""
+JUMP = 0.05
+"""Closeness below which a face in the same shot is somebody else."""
+
+
+class Tracker:
+    """Follows the faces of one clip.
+
+    Args:
+        detector, mesh: the networks.
+        color: how the frames' planes are to be read.
+        new_store: makes room for a face's points.
+        wanted: (4,) box that a chosen face is near, if one was chosen.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        mesh: MeshNetwork,
+        color: Color,
+        new_store: Callable[[], PointStore],
+        wanted: Tensor | None = None,
+    ) -> None:
+        self._detector = detector
+        self._mesh = mesh
+        self._color = color
+        self._new_store = new_store
+        self._wanted = wanted
+        self._cuts = CutFinder()
+        self._search_at = 0
+        self._search_gap = SEARCH_EVERY
+        self._rejected: list[tuple[int, Tensor]] = []
+        self._shot_began = 0
+        self.followers: list[Follower] = []
+        self.cuts: list[int] = []
+        """Indices of first frames of shots."""
+        self.frames = 0
+
+    def feed(self, frames: Sequence[Frame]) -> None:
+        """Follow all faces through the next frames."""
+        starts = [n for n, frame in enumerate(frames) if self._cuts.is_cut(frame)]
+        self.cuts.extend(frames[n].index for n in starts)
+        for first, last in pairwise([0, *starts, len(frames)]):
+            self._shot(frames[first:last], fresh=first in starts)
+        self.frames += len(frames)
+
+    def _shot(self, frames: Sequence[Frame], *, fresh: bool) -> None:
+        """Frames of one shot; `fresh` when it begins with them."""
+        if not frames:
+            return
+        if fresh:
+            self._search_at, self._search_gap = frames[0].index, SEARCH_EVERY
+            self._shot_began, self._rejected = frames[0].index, []
+            for follower in self.followers:
+                follower.active = False
+        due = {n for n, frame in enumerate(frames) if frame.index % EVERY == 0}
+        if not any(follower.active for follower in self.followers):
+            due |= {0} if fresh or self.frames == 0 else set()
+        seen = dict(zip(sorted(due), self._whole(frames, sorted(due)), strict=True))
+        events = sorted(due)
+        for follower in [f for f in self.followers if f.active]:
+            done = follower.follow(frames)
+            if done < len(frames):
+                heapq.heappush(events, done)
+        while events:
+            at = heapq.heappop(events)
+            if at not in seen:
+                seen[at] = self._whole(frames, [at])[0]
+            for end in self._acquire(frames, at, seen[at]):
+                if end < len(frames):
+                    heapq.heappush(events, end)
+        self._drop_doubles(frames[-1].index)
+
+    def _whole(self, frames: Sequence[Frame], at: list[int]) -> list[Detections]:
+        return self._detector.whole([frames[n] for n in at], self._color) if at else []
+
+    def _acquire(self, frames: Sequence[Frame], at: int, found: Detections) -> list[int]:
+        """Give the faces of one frame that nobody follows to followers; returns where those end."""
+        frame = frames[at]
+        ends: list[int] = []
+        for box, eyes in self._unfollowed(frame, found):
+            region = self._verified(frame, box, eyes)
+            if region is None:
+                self._rejected.append((frame.index + REJECTED_FOR, box))
+                continue
+            if self._is_followed(frame, _box_of(region)):
+                continue
+            follower = self._owner(frame, region)
+            if follower is not None:
+                follower.start(region)
+                ends.append(at + follower.follow(frames[at:]))
+        return ends
+
+    def _unfollowed(self, frame: Frame, found: Detections) -> list[tuple[Tensor, Tensor]]:
+        """Boxes and eyes of detections that no follower has, most promising first."""
+        found = self._closer(frame, found)
+        near = [f.last_box for f in self.followers if f.box_at(frame.index) is None]
+        ranked: list[tuple[float, int]] = []
+        for n, (box, score) in enumerate(zip(found.boxes, found.scores.tolist(), strict=True)):
+            if self._is_followed(frame, box) or self._is_rejected(frame, box):
+                continue
+            area = _area(box)
+            closeness = max((_closeness(box, last) for last in near), default=1.0)
+            ranked.append((area * max(score - 0.45, 0.01) ** 2 * closeness, n))
+        return [(found.boxes[n], found.eyes[n]) for _, n in sorted(ranked, reverse=True)]
+
+    def _closer(self, frame: Frame, found: Detections) -> Detections:
+        """What was found, or what tiles show when nothing was and it is time for them."""
+        if self._wanted is not None and not self.followers and frame.index >= self._search_at:
+            close = self._detector.closely(frame, self._color, SMALLEST, self._wanted)
+            if len(close):
+                return close
+        if len(found) or frame.index < self._search_at or self._anybody(frame):
+            return found
+        self._search_at = frame.index + self._search_gap
+        self._search_gap = min(SEARCH_MOST, 2 * self._search_gap)
+        return self._detector.closely(frame, self._color, SMALLEST)
+
+    def _anybody(self, frame: Frame) -> bool:
+        return any(f.box_at(frame.index) is not None for f in self.followers)
+
+    def _verified(self, frame: Frame, box: Tensor, eyes: Tensor) -> Tensor | None:
+        """(4,) region of the face that the mesh sees in a detection, None if it sees none."""
+        region = region_of_box(box[None], eyes[None, 0], eyes[None, 1])
+        for _ in range(VERIFY_LOOKS):
+            meshes = self._mesh([frame], region, self._color)
+            if float(meshes.score[0]) < FACE or not bool(plausible(meshes.points)[0]):
+                return None
+            last, region = region, region_of_points(meshes.points)
+            if float((region - last)[0, :3].abs().max()) < 0.05 * float(region[0, 2]):
+                break
+        return region[0]
+
+    def _is_followed(self, frame: Frame, box: Tensor) -> bool:
+        others = [b for f in self.followers if (b := f.box_at(frame.index)) is not None]
+        return any(_is_one(box, other) for other in others)
+
+    def _is_rejected(self, frame: Frame, box: Tensor) -> bool:
+        """A lamp that was looked at a moment ago needs no second look."""
+        self._rejected = [(until, b) for until, b in self._rejected if until > frame.index]
+        return any(float(overlap(box, b[None])[0]) > SAME for _, b in self._rejected)
+
+    def _owner(self, frame: Frame, region: Tensor) -> Follower | None:
+        """The follower that a face belongs to: a lost one that was like it, or a new one."""
+        box = _box_of(region)
+        self._search_gap = SEARCH_EVERY
+        lost = [f for f in self.followers if f.box_at(frame.index) is None]
+        present = [b for f in self.followers if (b := f.box_at(frame.index)) is not None]
+        if lost:
+            best = max(lost, key=lambda f: _closeness(box, f.last_box))
+            # Inside a shot people do not jump; after a cut nothing but size and place tells.
+            if best.last_index < self._shot_began or _closeness(box, best.last_box) > JUMP:
+                return best
+        largest = max((_area(b) for b in present), default=0.0)
+        chosen = self._wanted is not None and _closeness(box, self._wanted) > 0.3
+        if len(self.followers) >= MAX_FACES or (_area(box) < MIN_SHARE * largest and not chosen):
+            return None
+        self.followers.append(Follower(self._look, self._new_store()))
+        return self.followers[-1]
+
+    def _look(self, frames: Sequence[Frame], regions: Tensor) -> Meshes:
+        return self._mesh(frames, regions, self._color)
+
+    def _drop_doubles(self, index: int) -> None:
+        """Two followers of one face: the one that joined later gives up."""
+        boxes: list[Tensor] = []
+        for follower in self.followers:
+            box = follower.box_at(index) if follower.active else None
+            if box is None:
+                continue
+            if boxes and float(overlap(box, torch.stack(boxes)).max()) > SAME:
+                follower.active = False
+            else:
+                boxes.append(box)
+
+
+def _box_of(region: Tensor) -> Tensor:
+    half = region[2] / 3  # a region is one and a half boxes wide
+    return torch.cat([region[:2] - half, region[:2] + half])
+
+
+def _is_one(box: Tensor, other: Tensor) -> bool:
+    """Boxes of one face, though one may be loose: much overlap, or each has the other's middle."""
+    if float(overlap(box, other[None])[0]) > SAME:
+        return True
+    middle, its = (box[:2] + box[2:]) / 2, (other[:2] + other[2:]) / 2
+    return _inside(middle, other) and _inside(its, box)
+
+
+def _inside(place: Tensor, box: Tensor) -> bool:
+    return bool(((place > box[:2]) & (place < box[2:])).all())
+
+
+def _area(box: Tensor) -> float:
+    return float((box[2:] - box[:2]).prod())
+
+
+def _closeness(box: Tensor, last: Tensor) -> float:
+    """1 for the same place and size, falling with distance in face sizes and with the ratio."""
+    size = float((last[2:] - last[:2]).max().clamp(min=1.0))
+    ratio = float((box[2:] - box[:2]).max().clamp(min=1.0)) / size
+    distance = float(((box[:2] + box[2:]) / 2 - (last[:2] + last[2:]) / 2).norm())
+    like: float = float(torch.tensor(-distance / size).exp()) * min(ratio, 1 / ratio)
+    return like
