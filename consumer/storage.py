@@ -223,7 +223,7 @@ class Storage:
         return await self._in_thread(self._small, call)
 
     async def set_lifecycle(self, bucket: str, rules: list[Expiry]) -> None:
-        """Replace the bucket's rules; NoLifecycle where the server has none at all."""
+        """Set these rules; others of the bucket stay. NoLifecycle where the server has none."""
         what = f"bucket {bucket!r}"
         call = partial(self._call, "lifecycle", what, self._set_lifecycle, bucket, rules)
         await self._in_thread(self._small, call)
@@ -432,7 +432,7 @@ class Storage:
             return False  # another replica was quicker
         return True
 
-    def _get_lifecycle(self, bucket: str) -> list[Expiry]:
+    def _lifecycle_rules(self, bucket: str) -> list[Any]:
         from minio.error import S3Error
 
         try:
@@ -440,10 +440,12 @@ class Storage:
         except S3Error as error:
             _lifecycle_missing(error)
             raise
-        rules = config.rules if config is not None else []
+        return list(config.rules) if config is not None else []
+
+    def _get_lifecycle(self, bucket: str) -> list[Expiry]:
         return [
             Expiry(rule.rule_filter.prefix or "", rule.expiration.days)
-            for rule in rules
+            for rule in self._lifecycle_rules(bucket)
             if rule.rule_filter is not None
             and rule.expiration is not None
             and rule.expiration.days is not None
@@ -455,19 +457,23 @@ class Storage:
         from minio.error import S3Error
         from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 
-        config = LifecycleConfig(
-            [
-                Rule(
-                    ENABLED,
-                    rule_filter=Filter(prefix=rule.prefix),
-                    rule_id=f"face2face-{rule.prefix.strip('/').replace('/', '-') or 'all'}",
-                    expiration=Expiration(days=rule.days),
-                )
-                for rule in rules
-            ]
-        )
+        mine = {rule.prefix for rule in rules}
+        others = [
+            rule
+            for rule in self._lifecycle_rules(bucket)
+            if rule.rule_filter is None or rule.rule_filter.prefix not in mine
+        ]
+        ours = [
+            Rule(
+                ENABLED,
+                rule_filter=Filter(prefix=rule.prefix),
+                rule_id=f"face2face-{rule.prefix.strip('/').replace('/', '-') or 'all'}",
+                expiration=Expiration(days=rule.days),
+            )
+            for rule in rules
+        ]
         try:
-            self._client.set_bucket_lifecycle(bucket, config)
+            self._client.set_bucket_lifecycle(bucket, LifecycleConfig([*others, *ours]))
         except S3Error as error:
             _lifecycle_missing(error)
             raise
