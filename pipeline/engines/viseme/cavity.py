@@ -61,7 +61,7 @@ def _colors(
     across = part.along / size
     side = (part.along / line.half[:, None, None]).abs().clamp(max=1)
     below = part.off / size
-    up = (part.off - part.depth * part.gap) / size
+    up = part.edge / size
     low = up + part.gap / size
     high, deep = closed.edges(part.along)
     at_rest = (high + deep) / 2 / size

@@ -12,6 +12,8 @@ from pipeline.engines.viseme.lipline import LipLine
 from pipeline.engines.viseme.patch import Patch, sample_chroma, sample_luma
 from pipeline.engines.viseme.warp import MouthFields
 
+SEAM, SEAM_WIDTH = 0.35, 0.010
+"""Darkness of the line between lips, and its width in io."""
 BEYOND = 0.5
 """Beside the corners the switch between the fields softens by this much per pixel of distance."""
 
@@ -24,6 +26,8 @@ class Parting:
     """(B, h, w) pixels from the middle of the mouth."""
     off: Tensor
     """(B, h, w) pixels below the line through its corners."""
+    edge: Tensor
+    """(B, h, w) `off` of the upper lip's edge here."""
     depth: Tensor
     """(B, h, w) 0 at the upper lip's edge, 1 at the lower's."""
     gap: Tensor
@@ -50,7 +54,7 @@ def part(line: LipLine, lattice: Lattice, grain: float) -> Parting:
     lower = (0.5 + (off - low) / soft).clamp(0, 1)
     gap = low - up
     depth = ((off - up) / gap.clamp_min(0.5)).clamp(0, 1)
-    return Parting(along, off, depth, gap, upper, (1 - upper - lower).clamp(0, 1))
+    return Parting(along, off, up, depth, gap, upper, (1 - upper - lower).clamp(0, 1))
 
 
 def lay(
@@ -59,6 +63,7 @@ def lay(
     fields: MouthFields,
     line: LipLine,
     parts: tuple[Parting, Parting],
+    closing: Tensor,
 ) -> Patch:
     """Lips and skin of a source in the region; the inside of the mouth is left to others.
 
@@ -68,6 +73,8 @@ def lay(
         fields: from `warp.mouth_fields`.
         line: the wanted lips.
         parts: the lip box parted, for luma and for chroma.
+        closing: (B,) how much of the source's opening vanishes: open lips have no shadow line, so
+            closed ones that are made from them get one.
 
     Returns:
         Float planes of the region's size.
@@ -81,7 +88,8 @@ def lay(
         sample_luma(source.luma, fields.at(field, canvas.box_luma), smooth=True)
         for field in (fields.upper, fields.lower)
     )
-    luma[:, :, rows, columns] = _box(upper, lower, parts[0])
+    shadow = 1 - _seam(canvas, line, parts[0]) * closing[:, None, None]
+    luma[:, :, rows, columns] = _box(upper, lower, parts[0]) * shadow.unsqueeze(1)
     rows, columns = canvas.box.chroma()
     upper, lower = (
         sample_chroma(source.chroma, fields.at(field, canvas.box_chroma))
@@ -124,6 +132,16 @@ def _switch(canvas: Canvas, line: LipLine) -> Tensor:
     up, low = line.edges(along)
     beyond = (along.abs() - line.half[:, None, None]).clamp_min(0)
     return (0.5 + (off - (up + low) / 2) / (1 + BEYOND * beyond)).clamp(0, 1).unsqueeze(3)
+
+
+def _seam(canvas: Canvas, line: LipLine, parting: Parting) -> Tensor:
+    """(B, h, w) the shadow line of closed lips; none where they are apart."""
+    size = SEAM_WIDTH * canvas.io
+    apart = parting.off - parting.edge
+    away = (apart - parting.gap / 2) / size
+    shut = (1 - parting.gap / (2 * size)).clamp(0, 1)
+    inner = ((1 - (parting.along / line.half[:, None, None]).abs()) / 0.15).clamp(0, 1)
+    return SEAM * torch.exp(-away.square()) * shut * inner
 
 
 def _box(upper: Tensor, lower: Tensor, parting: Parting) -> Tensor:

@@ -20,7 +20,15 @@ from pipeline.engines.viseme.features import LEFT, RIGHT, measure
 from pipeline.engines.viseme.heads import Heads, fit_heads
 from pipeline.engines.viseme.layer import Parting
 from pipeline.engines.viseme.lipline import LipLine
-from pipeline.engines.viseme.patch import Patch, cut, paste, sample_chroma, sample_luma, stack
+from pipeline.engines.viseme.patch import (
+    Patch,
+    crispen,
+    cut,
+    paste,
+    sample_chroma,
+    sample_luma,
+    stack,
+)
 from pipeline.engines.viseme.score import Score
 from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, edit
 from pipeline.speech.range import JAW_PER_APERTURE
@@ -30,9 +38,9 @@ OPEN_ENOUGH = (0.35, 0.55)
 """A mouth lends its own inside when its aperture is at least this share of the wanted one."""
 SLIT = 0.018
 """Aperture, io: a slit shows no inside; up to twice this, what is shown fades in."""
-SHAPE_SIGMA = 0.8
+SHAPE_SIGMA = 1.2
 """Of the smoothing of lent shapes over time, output frames."""
-SHAPE_REACH = 2
+SHAPE_REACH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +146,7 @@ def _opened(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
     canvas = score.avatar.canvas
     closing = _closing(scene.own_aperture, scene.aperture)
     fields = warp.mouth_fields(canvas, scene.wanted, scene.own, closing, own=True)
-    laid = layer.lay(canvas, own, fields, scene.line, scene.parts)
+    laid = layer.lay(canvas, own, fields, scene.line, scene.parts, closing)
     inner = _inside(score, scene, own, LipLine.of(scene.own), scene.own_aperture, own, at)
     return layer.put_inside(canvas, laid, inner, scene.parts)
 
@@ -158,6 +166,7 @@ def _lent(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
         both = laid[mixed].mix(other, part, part)
         laid.luma[mixed], laid.chroma[mixed] = both.luma, both.chroma
     units = bank.pieces[rows].float()
+    laid = Patch(crispen(laid.luma), laid.chroma)
     source_line = _rows(bank.lines, rows)
     opened = bank.mouths.aperture[rows].to(scene.aperture.device)
     inner = _inside(score, scene, units, source_line, opened, own, at)
@@ -177,7 +186,7 @@ def _lay_unit(canvas: Canvas, bank: Bank, rows: Tensor, scene: Scene) -> Patch:
     opened = bank.mouths.aperture[rows].to(scene.aperture.device)
     closing = _closing(opened, scene.aperture)
     fields = warp.mouth_fields(canvas, scene.wanted, source, closing, own=False)
-    return layer.lay(canvas, bank.pieces[rows].float(), fields, scene.line, scene.parts)
+    return layer.lay(canvas, bank.pieces[rows].float(), fields, scene.line, scene.parts, closing)
 
 
 def _carry_skin(canvas: Canvas, scene: Scene, own: Patch) -> Patch:
@@ -253,7 +262,13 @@ def _closing(opened: Tensor, wanted: Tensor) -> Tensor:
 def _part_of(scene: Scene, rows: Tensor) -> Scene:
     parts = tuple(
         Parting(
-            p.along[rows], p.off[rows], p.depth[rows], p.gap[rows], p.upper[rows], p.inside[rows]
+            p.along[rows],
+            p.off[rows],
+            p.edge[rows],
+            p.depth[rows],
+            p.gap[rows],
+            p.upper[rows],
+            p.inside[rows],
         )
         for p in scene.parts
     )

@@ -83,6 +83,24 @@ def sample_chroma(planes: Tensor, where: Tensor) -> Tensor:
 _SITE = torch.tensor([0.0, 0.5])
 
 
+def crispen(plane: Tensor) -> Tensor:
+    """Give back what reading between the samples takes from the finest detail.
+
+    Args:
+        plane: (B, 1, h, w) float, read once with `sample_luma`.
+
+    Returns:
+        (B, 1, h, w).
+    """
+    edge = F.pad(plane, (1, 1, 1, 1), mode="replicate")
+    around = edge[..., :-2, 1:-1] + edge[..., 2:, 1:-1] + edge[..., 1:-1, :-2] + edge[..., 1:-1, 2:]
+    return plane + DROOP * (4 * plane - around)
+
+
+DROOP = 0.02
+"""Bicubic reading half-way between samples loses about a twelfth at half the Nyquist rate."""
+
+
 def _sample(planes: Tensor, where: Tensor, smooth: bool) -> Tensor:
     high, wide = planes.shape[-2:]
     span = torch.tensor([2 / (wide - 1), 2 / (high - 1)], device=where.device)

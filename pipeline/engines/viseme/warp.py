@@ -19,10 +19,13 @@ from pipeline.engines.viseme.points import (
     BELOW,
     BESIDE,
     CHEEKS,
+    EYES,
     INNER_LOWER,
     INNER_UPPER,
     JAW,
     LOWER_RINGS,
+    MIDDLE_LOWER,
+    MIDDLE_UPPER,
     NEXT_LOWER,
     NEXT_UPPER,
     NOSE_BASE,
@@ -37,11 +40,18 @@ BORDER = 5
 TUCK = 0.8
 """How far a closing mouth's inner contour is read from inside the lip: towards the next contour."""
 
+TUCK_LEAST = 0.018
+"""At least so far, io: the mesh may be that much off."""
+TUCK_MOST = 0.7
+"""At most so far towards the contour after that."""
+
 _UPPER = places(*UPPER_RINGS, NOSE_BASE, PHILTRUM, CHEEKS, BESIDE)
 _LOWER = places(*LOWER_RINGS, BELOW, BESIDE, CHEEKS, JAW)
 _SKIN = places(NOSE_BASE, CHEEKS, BESIDE, BELOW, JAW)
 _RIGID = places(NOSE_BASE, CHEEKS)
 _IN_UP, _IN_LOW = [PLACE[p] for p in INNER_UPPER], [PLACE[p] for p in INNER_LOWER]
+_MID_UP, _MID_LOW = [PLACE[p] for p in MIDDLE_UPPER], [PLACE[p] for p in MIDDLE_LOWER]
+_EYE_LEFT, _EYE_RIGHT = (PLACE[p] for p in EYES)
 _NEXT_UP, _NEXT_LOW = [PLACE[p] for p in NEXT_UPPER], [PLACE[p] for p in NEXT_LOWER]
 
 
@@ -100,9 +110,13 @@ def skin_field(canvas: Canvas, wanted: Tensor, source: Tensor) -> Tensor:
 def tuck(source: Tensor, closing: Tensor) -> Tensor:
     """Points with the inner contours moved into the lips, where nothing but lip is seen."""
     moved = source.clone()
-    share = (TUCK * closing)[:, None, None]
-    for inner, outer in ((_IN_UP, _NEXT_UP), (_IN_LOW, _NEXT_LOW)):
-        moved[:, inner] = torch.lerp(source[:, inner], source[:, outer], share)
+    io = (source[:, _EYE_RIGHT] - source[:, _EYE_LEFT]).norm(dim=1)[:, None, None]
+    for inner, near, far in ((_IN_UP, _NEXT_UP, _MID_UP), (_IN_LOW, _NEXT_LOW, _MID_LOW)):
+        way = source[:, far] - source[:, inner]
+        whole = way.norm(dim=2, keepdim=True).clamp_min(1e-3)
+        step = TUCK * (source[:, near] - source[:, inner]).norm(dim=2, keepdim=True)
+        step = torch.minimum(step.maximum(TUCK_LEAST * io), TUCK_MOST * whole)
+        moved[:, inner] = source[:, inner] + way * (step / whole) * closing[:, None, None]
     return moved
 
 
