@@ -17,7 +17,7 @@ def _sound(container: str, codec: str) -> bytes:
     with av.open(out, "w", format=container) as file:
         stream = file.add_stream(codec, rate=16000)
         assert isinstance(stream, av.AudioStream)
-        stream.layout = "mono"  # type: ignore[assignment]
+        stream.layout = "mono"
         frame = av.AudioFrame.from_ndarray(
             (np.sin(np.arange(16000) / 9) * 9000).astype(np.int16)[None], "s16", "mono"
         )
