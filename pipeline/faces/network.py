@@ -62,7 +62,7 @@ class Network:
             Each output by its name, (N, values): what is not a list of values is one pixel.
         """
         values: list[Any] = [None] * self._registers
-        values[self._input] = pictures.contiguous(memory_format=torch.channels_last)
+        values[self._input] = pictures
         for step in self._steps:
             values[step.output] = step.run(*[values[i] for i in step.inputs])
             for register in step.dead:
@@ -124,7 +124,7 @@ class _Compiler:
             case "PAD":
                 return lambda a: a, x  # `_add` knows that the channels behind are zero
             case "MAX_POOL_2D":
-                return lambda a: torch.max_pool2d(a, 2), x
+                return _halved, x
             case "RESHAPE":
                 shape = node.attributes["shape"]
                 return lambda a: _channels_last(a).reshape(a.shape[0], *shape), x
@@ -158,6 +158,8 @@ class _Compiler:
         if node.attributes["same"]:
             total = max((math.ceil(side / stride) - 1) * stride + size - side, 0)
             before, pad = total // 2, total - total // 2
+            if not depthwise:
+                return _padded_convolution(kernel, bias, stride, before, pad)
             # TensorFlow pads one more behind, torch as much in front: a zero row in front of the
             # kernel makes up for it.
             kernel = F.pad(kernel, (pad - before, 0, pad - before, 0))
@@ -196,6 +198,35 @@ def _pointwise(kernel: Tensor, bias: Tensor) -> Operation:
         return torch.addmm(bias, flat, matrix).view(batch, high, wide, outer).permute(0, 3, 1, 2)
 
     return run
+
+
+def _padded_convolution(
+    kernel: Tensor, bias: Tensor, stride: int, before: int, after: int
+) -> Operation:
+    """The first layer, from plain planes: pads while it brings them into channels-last order."""
+    kernel = kernel.contiguous(memory_format=torch.channels_last)
+
+    def run(a: Tensor) -> Tensor:
+        batch, channels, high, wide = a.shape
+        shape = (batch, channels, high + before + after, wide + before + after)
+        wider = torch.empty(
+            shape, dtype=a.dtype, device=a.device, memory_format=torch.channels_last
+        ).zero_()
+        wider[:, :, before : before + high, before : before + wide] = a
+        return torch.conv2d(wider, kernel, bias, stride)
+
+    return run
+
+
+def _halved(a: Tensor) -> Tensor:
+    """Maximum of each 2x2 block; pairs of columns lie side by side in channels-last memory, which
+    makes two wide comparisons of it, three times quicker than max_pool2d."""
+    batch, channels, high, wide = a.shape
+    if high % 2 or wide % 2:
+        return torch.max_pool2d(a, 2)
+    pairs = a.permute(0, 2, 3, 1).reshape(batch, high // 2, 2, wide // 2, 2 * channels)
+    rows = torch.maximum(pairs[:, :, 0], pairs[:, :, 1])
+    return torch.maximum(rows[..., :channels], rows[..., channels:]).permute(0, 3, 1, 2)
 
 
 def _dense(weight: Tensor, bias: Tensor) -> Operation:

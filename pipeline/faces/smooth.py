@@ -11,16 +11,16 @@ from torch import Tensor
 
 from pipeline.faces import pose
 from pipeline.faces.store import PointStore
-from pipeline.faces.topology import EYE_CORNERS_OUTER
+from pipeline.faces.topology import EYE_CORNERS_OUTER, STABLE
 
 SIGMA = 0.8
 """Frames."""
 REACH = 2
 """Frames on either side that take part; the next ones would weigh 0.1 %."""
-IO_JUMP = 0.06
-"""Relative change of the distance of the eye corners, in space, that no head makes in a frame."""
-PLACE_JUMP = 0.6
-"""Distances of the eye corners that no head moves in a frame."""
+SIZE_JUMP = 0.06
+"""Relative change of a face's size that no head makes in a frame."""
+PLACE_JUMP = 1.2
+"""Face sizes (about half the distance of the eye corners) that no head moves in a frame."""
 _CHUNK = 256
 
 
@@ -67,17 +67,21 @@ def finish(raw: PointStore, present: Tensor, cuts: Sequence[int], out: PointStor
 
 
 def _jumps(raw: PointStore, present: Tensor) -> Tensor:
-    """(N,) bool: the face is suddenly another one, or elsewhere."""
-    eyes = torch.zeros(len(present), 2, 3)
+    """(N,) bool: the face is suddenly another one, or elsewhere.
+
+    Its size is the spread of many points that hardly move on a face: the eye corners alone differ
+    by 6 % when somebody blinks.
+    """
+    size, middle = torch.ones(len(present)), torch.zeros(len(present), 2)
     for start in range(0, len(present), _CHUNK):
-        stop = min(start + _CHUNK, len(present))
-        part = raw.read(start, stop)[:, EYE_CORNERS_OUTER]
-        eyes[start : start + len(part)] = part
-    wide = (eyes[:, 1] - eyes[:, 0]).norm(dim=1).clamp(min=1e-3)
-    middle = eyes[:, :, :2].mean(1)
+        part = raw.read(start, min(start + _CHUNK, len(present)))[:, STABLE]
+        here = slice(start, start + len(part))
+        middle[here] = part[..., :2].mean(1)
+        size[here] = (part - part.mean(1, keepdim=True)).square().sum(2).mean(1).sqrt()
+    size = size.clamp(min=1e-3)
     jump = torch.zeros(len(present), dtype=torch.bool)
-    grew = (wide[1:] / wide[:-1]).log().abs() > math.log(1 + IO_JUMP)
-    moved = (middle[1:] - middle[:-1]).norm(dim=1) > PLACE_JUMP * wide[:-1]
+    grew = (size[1:] / size[:-1]).log().abs() > math.log(1 + SIZE_JUMP)
+    moved = (middle[1:] - middle[:-1]).norm(dim=1) > PLACE_JUMP * size[:-1]
     jump[1:] = (grew | moved) & present[1:] & present[:-1]
     return jump
 
