@@ -155,6 +155,7 @@ def open_media(path: Path, limits: Limits, stage: Stage) -> Iterator[InputContai
             max=limits.max_streams,
         ) from error
     except (av.FFmpegError, OSError, ValueError, OverflowError) as error:
+        clock.check()  # an interrupted demuxer may call the file damaged
         raise InputUnreadable(
             f"{path.name} cannot be opened as media: {_reason(error)}", stage=stage
         ) from error

@@ -133,7 +133,9 @@ def make_table(
         return PictureTable(np.arange(count, dtype=np.int64), count, clock, ((0, 0),), False)
     ordered = np.unique(np.asarray(known, np.int64))
     starts = sorted((p, p if d is None else d) for p, d in keys if p is not None)
-    if end is None or end <= ordered[-1]:
+    # Durations belong to decoding order: they say when the last picture ends only if that is
+    # the order on screen.
+    if end is None or end <= ordered[-1] or known != sorted(known):
         step = int(np.median(np.diff(ordered))) if len(ordered) > 1 else 1
         end = int(ordered[-1]) + step
     return PictureTable(ordered, end, time_base, tuple(starts), True)
