@@ -89,7 +89,7 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
         raise NoFace(f"none of the {len(usable)} frames shows a usable face", stage=Stage.TRACK)
     run = tracked.shots(track)
     skull = tracked.clip_skull(track)
-    seen = _measure(reference, run, skull)
+    seen = _measure(reference, skull)
     canvas = _canvas(seen, device)
     pose = torch.zeros(len(usable), 3)
     pose[seen.frames] = seen.heads.angles()
@@ -117,9 +117,9 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
     )
 
 
-def _measure(reference: Reference, run: Tensor, skull: Skull) -> _Seen:
+def _measure(reference: Reference, skull: Skull) -> _Seen:
     frames, heads = [], []
-    for part, found in tracked.all_heads(reference.track, run, skull):
+    for part, found in tracked.all_heads(reference.track, skull):
         frames.append(part)
         heads.append(found)
     whole = Heads(
@@ -150,8 +150,15 @@ def _canvas(seen: _Seen, device: str) -> Canvas:
     box_w, box_h = _even(BOX_WIDTH * io), _even(BOX_HEIGHT * io)
     box_x, box_y = _even(x - box_w / 2), _even(y - box_h * 0.45)
     box_x, box_y = max(0, box_x), max(0, box_y)
-    box = Box(box_x, box_y, min(box_w, width - box_x), min(box_h, height - box_y))
-    return Canvas.make((width, height), (x, y), io, box, device)
+    lips = Box(box_x, box_y, min(box_w, width - box_x), min(box_h, height - box_y))
+    trim = _even(0.9 * margin)
+    face = Box(
+        max(0, x - _even(left)) + trim,
+        max(0, y - _even(top)) + trim,
+        _even(left + right) - 2 * trim,
+        _even(top + bottom) - 2 * trim,
+    )
+    return Canvas.make((width, height), (x, y), io, lips, face, device)
 
 
 def _range(seen: _Seen, good: Tensor, total: int) -> tuple[MouthRange, float]:

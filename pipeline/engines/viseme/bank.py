@@ -13,7 +13,7 @@ from pipeline.engines.viseme.canvas import Canvas
 from pipeline.engines.viseme.features import LEFT, RIGHT, Mouths, measure
 from pipeline.engines.viseme.heads import Heads
 from pipeline.engines.viseme.lipline import LipLine
-from pipeline.engines.viseme.patch import Patch, cut, sample_luma
+from pipeline.engines.viseme.patch import Patch, cut, read
 from pipeline.engines.viseme.select import Candidates
 from pipeline.types import Frame, OnTick, Tick
 
@@ -119,7 +119,7 @@ def _looks(pieces: Patch, points: Tensor, scale: Tensor) -> tuple[Tensor, Tensor
         along = (xs.expand(LOOK, LOOK) * size).to(points.device)
         off = (ys.unsqueeze(1).expand(LOOK, LOOK) * size).to(points.device)
         luma = pieces.luma[rows].float()
-        mouth = sample_luma(luma, line.points(along, off), smooth=False) / 255
+        mouth = read(luma, pieces.luma_places(line.points(along, off))) / 255
         looks.append(F.avg_pool2d(mouth, 3, 1, 1).flatten(1))
         around = (luma[..., 1:-1, 1:-1] * 4 - luma[..., :-2, 1:-1] - luma[..., 2:, 1:-1]).sub(
             luma[..., 1:-1, :-2] + luma[..., 1:-1, 2:]

@@ -1,4 +1,4 @@
-"""The fixed geometry of a clip's mouth region: its size, the coarse grid, and how it is refined.
+"""The fixed geometry of a clip's mouth region: its size, coarse grids, and how they are refined.
 
 The region is centred on the mouth in every frame, so that the box around the lips always lies at
 the same place inside it. Fields are made on a coarse grid and refined by two small matrices
@@ -13,34 +13,43 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.engines.viseme.patch import Patch
+
 NODES = 24
-"""Nodes of the coarse grid along each side."""
+"""Nodes of a coarse grid along each side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle inside the region, luma pixels, even everywhere."""
+    """A rectangle, luma pixels, even everywhere."""
 
     x: int
     y: int
     width: int
     height: int
 
-    def luma(self) -> tuple[slice, slice]:
-        """Rows and columns in the luma plane."""
-        return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
+    def of(self, patch: Patch) -> Patch:
+        """This part of a piece; a view, so that it can be written to."""
+        rows, columns = slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
+        half_rows = slice(self.y // 2, (self.y + self.height) // 2)
+        half_columns = slice(self.x // 2, (self.x + self.width) // 2)
+        return Patch(patch.luma[:, :, rows, columns], patch.chroma[:, :, half_rows, half_columns])
 
-    def chroma(self) -> tuple[slice, slice]:
-        """Rows and columns in a chroma plane."""
-        return (
-            slice(self.y // 2, (self.y + self.height) // 2),
-            slice(self.x // 2, (self.x + self.width) // 2),
-        )
+    def inside(self, outer: Box) -> Box:
+        """The same rectangle as seen from the corner of another."""
+        return Box(self.x - outer.x, self.y - outer.y, self.width, self.height)
+
+    def around(self, other: Box) -> Box:
+        """The smallest rectangle that holds both."""
+        x, y = min(self.x, other.x), min(self.y, other.y)
+        right = max(self.x + self.width, other.x + other.width)
+        bottom = max(self.y + self.height, other.y + other.height)
+        return Box(x, y, right - x, bottom - y)
 
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
-    """Samples of one plane of one box: where they lie, and how to get there from the nodes."""
+    """Samples of one plane of one box: where they lie, and how to get there from nodes."""
 
     xs: Tensor
     """(w,) luma coordinates of the columns, in the region."""
@@ -53,13 +62,46 @@ class Lattice:
 
     def refine(self, coarse: Tensor) -> Tensor:
         """(B, NODES, NODES, C) at the nodes to (B, h, w, C) at the samples."""
-        c = torch.einsum("hn,bnmc->bhmc", self.down, coarse)
-        return torch.einsum("wm,bhmc->bhwc", self.across, c)
+        batch, _, nodes, channels = coarse.shape
+        rows = self.down @ coarse.reshape(batch, nodes, nodes * channels)
+        return self.across @ rows.reshape(batch, -1, nodes, channels)
+
+    def refine_plane(self, coarse: Tensor) -> Tensor:
+        """(B, C, NODES, NODES) to (B, C, h, w)."""
+        return self.down @ coarse @ self.across.T
 
     def places(self) -> Tensor:
         """(h, w, 2) luma coordinates in the region."""
         h, w = len(self.ys), len(self.xs)
         return torch.stack([self.xs.expand(h, w), self.ys.unsqueeze(1).expand(h, w)], dim=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A part of the region with a coarse grid of its own."""
+
+    box: Box
+    """In the region."""
+    nodes: Tensor
+    """(NODES, NODES, 2) coordinates in the region."""
+    luma: Lattice
+    chroma: Lattice
+    lips: Box
+    """The lip box, inside this area."""
+    lips_luma: Lattice
+    """The lip box's samples, refined from this area's nodes."""
+    lips_chroma: Lattice
+
+    @classmethod
+    def make(cls, box: Box, lips: Box, device: str) -> Area:
+        """The area of `box`, with the lip box `lips`; both in the region."""
+        xs = torch.linspace(box.x, box.x + box.width - 1, NODES)
+        ys = torch.linspace(box.y, box.y + box.height - 1, NODES)
+        grid = torch.stack([xs.expand(NODES, NODES), ys.unsqueeze(1).expand(NODES, NODES)], dim=2)
+        planes = [_lattice(part, box, half, device) for part in (box, lips) for half in (0, 1)]
+        return cls(
+            box, grid.to(device), planes[0], planes[1], lips.inside(box), planes[2], planes[3]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +115,15 @@ class Canvas:
     mouth_y: int
     io: float
     """The clip's usual distance of the eye corners, pixels."""
-    box: Box
-    """Around the lips."""
-    nodes: Tensor
-    """(NODES, NODES, 2) luma coordinates of the nodes."""
-    luma: Lattice
-    chroma: Lattice
-    box_luma: Lattice
-    box_chroma: Lattice
+    whole: Area
+    """All of it: what the frame's own skin is moved in."""
+    face: Area
+    """The part that a lent mouth can cover."""
+
+    @property
+    def device(self) -> str:
+        """Where its tensors are."""
+        return str(self.whole.nodes.device)
 
     @classmethod
     def make(
@@ -88,39 +131,18 @@ class Canvas:
         size: tuple[int, int],
         mouth: tuple[int, int],
         io: float,
-        box: Box,
+        lips: Box,
+        face: Box,
         device: str,
     ) -> Canvas:
         """A canvas of `size` (width, height), both even, with the mouth at `mouth`."""
-        width, height = size
-        xs = torch.linspace(0, width - 1, NODES)
-        ys = torch.linspace(0, height - 1, NODES)
-        grid = torch.stack([xs.expand(NODES, NODES), ys.unsqueeze(1).expand(NODES, NODES)], dim=2)
-
-        def lattice(box: Box, half: bool) -> Lattice:
-            step = 2 if half else 1
-            shift = 0.5 if half else 0.0
-            columns = torch.arange(box.x, box.x + box.width, step, dtype=torch.float32)
-            rows = torch.arange(box.y, box.y + box.height, step, dtype=torch.float32) + shift
-            return Lattice(
-                columns.to(device),
-                rows.to(device),
-                _weights(columns, width).to(device),
-                _weights(rows, height).to(device),
-            )
-
-        whole = Box(0, 0, width, height)
+        whole = Box(0, 0, *size)
         return cls(
-            width,
-            height,
+            *size,
             *mouth,
             io,
-            box,
-            grid.to(device),
-            lattice(whole, half=False),
-            lattice(whole, half=True),
-            lattice(box, half=False),
-            lattice(box, half=True),
+            Area.make(whole, lips, device),
+            Area.make(face.around(lips), lips, device),
         )
 
     def origin(self, mouth: Tensor) -> Tensor:
@@ -131,6 +153,19 @@ class Canvas:
         """
         corner = mouth - torch.tensor([self.mouth_x, self.mouth_y], device=mouth.device)
         return (corner / 2).round().to(torch.int64) * 2
+
+
+def _lattice(part: Box, area: Box, half: int, device: str) -> Lattice:
+    """Samples of `part` between nodes that span `area`; of chroma if `half`."""
+    step, shift = 1 + half, 0.5 * half
+    columns = torch.arange(part.x, part.x + part.width, step, dtype=torch.float32)
+    rows = torch.arange(part.y, part.y + part.height, step, dtype=torch.float32) + shift
+    return Lattice(
+        columns.to(device),
+        rows.to(device),
+        _weights(columns - area.x, area.width).to(device),
+        _weights(rows - area.y, area.height).to(device),
+    )
 
 
 def _weights(at: Tensor, size: int) -> Tensor:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.engines.viseme.canvas import Canvas, Lattice
+from pipeline.engines.viseme.canvas import Area, Canvas, Lattice
 from pipeline.engines.viseme.lipline import LipLine
-from pipeline.engines.viseme.patch import Patch, sample_chroma, sample_luma
+from pipeline.engines.viseme.patch import Patch, read
 from pipeline.engines.viseme.warp import MouthFields
 
 SEAM, SEAM_WIDTH = 0.35, 0.010
@@ -59,65 +59,61 @@ def part(line: LipLine, lattice: Lattice, grain: float) -> Parting:
 
 def lay(
     canvas: Canvas,
+    area: Area,
     source: Patch,
     fields: MouthFields,
     line: LipLine,
     parts: tuple[Parting, Parting],
     closing: Tensor,
 ) -> Patch:
-    """Lips and skin of a source in the region; the inside of the mouth is left to others.
+    """Lips and skin of a source in an area; the inside of the mouth is left to others.
 
     Args:
         canvas: the region.
+        area: the part of it to fill.
         source: float pieces (B).
-        fields: from `warp.mouth_fields`.
+        fields: from `warp.mouth_fields`, for the same area.
         line: the wanted lips.
         parts: the lip box parted, for luma and for chroma.
         closing: (B,) how much of the source's opening vanishes: open lips have no shadow line, so
             closed ones that are made from them get one.
 
     Returns:
-        Float planes of the region's size.
+        Float planes of the area's size.
     """
-    blend = _switch(canvas, line)
-    mixed = torch.lerp(fields.upper, fields.lower, blend)
-    luma = sample_luma(source.luma, fields.at(mixed, canvas.luma), smooth=True)
-    chroma = sample_chroma(source.chroma, fields.at(mixed, canvas.chroma))
-    rows, columns = canvas.box.luma()
-    upper, lower = (
-        sample_luma(source.luma, fields.at(field, canvas.box_luma), smooth=True)
-        for field in (fields.upper, fields.lower)
+    mixed = torch.lerp(fields.upper, fields.lower, _switch(area, line))
+    places = source.luma_places
+    laid = Patch(
+        read(source.luma, area.luma.refine(places(mixed)), smooth=True),
+        read(source.chroma, area.chroma.refine(source.chroma_places(mixed))),
     )
+    lips = [
+        Patch(
+            read(source.luma, area.lips_luma.refine(places(field)), smooth=True),
+            read(source.chroma, area.lips_chroma.refine(source.chroma_places(field))),
+        )
+        for field in (fields.upper, fields.lower)
+    ]
+    luma, chroma = (_upper_share(part) for part in parts)
+    both = lips[1].mix(lips[0], luma, chroma)
     shadow = 1 - _seam(canvas, line, parts[0]) * closing[:, None, None]
-    luma[:, :, rows, columns] = _box(upper, lower, parts[0]) * shadow.unsqueeze(1)
-    rows, columns = canvas.box.chroma()
-    upper, lower = (
-        sample_chroma(source.chroma, fields.at(field, canvas.box_chroma))
-        for field in (fields.upper, fields.lower)
-    )
-    chroma[:, :, rows, columns] = _box(upper, lower, parts[1])
-    return Patch(luma, chroma)
+    area.lips.of(laid).put(Patch(both.luma * shadow.unsqueeze(1), both.chroma))
+    return laid
 
 
 def inside_of(
     source: Patch, line: LipLine, source_line: LipLine, parts: tuple[Parting, Parting]
 ) -> Patch:
     """The inside of a source's mouth, stretched between the wanted lips; planes of the lip box."""
-    luma = sample_luma(source.luma, _ruled(line, source_line, parts[0]), smooth=True)
-    chroma = sample_chroma(source.chroma, _ruled(line, source_line, parts[1]))
-    return Patch(luma, chroma)
+    luma = source.luma_places(_ruled(line, source_line, parts[0]))
+    chroma = source.chroma_places(_ruled(line, source_line, parts[1]))
+    return Patch(read(source.luma, luma, smooth=True), read(source.chroma, chroma))
 
 
-def put_inside(canvas: Canvas, laid: Patch, inner: Patch, parts: tuple[Parting, Parting]) -> Patch:
-    """The region with the inside of the mouth filled in."""
-    luma, chroma = laid.luma.clone(), laid.chroma.clone()
-    rows, columns = canvas.box.luma()
-    box = luma[:, :, rows, columns]
-    luma[:, :, rows, columns] = torch.lerp(box, inner.luma, parts[0].inside.unsqueeze(1))
-    rows, columns = canvas.box.chroma()
-    box = chroma[:, :, rows, columns]
-    chroma[:, :, rows, columns] = torch.lerp(box, inner.chroma, parts[1].inside.unsqueeze(1))
-    return Patch(luma, chroma)
+def put_inside(area: Area, laid: Patch, inner: Patch, parts: tuple[Parting, Parting]) -> None:
+    """Fill the inside of the mouth in, in place."""
+    box = area.lips.of(laid)
+    box.put(box.mix(inner, parts[0].inside.unsqueeze(1), parts[1].inside.unsqueeze(1)))
 
 
 def _ruled(line: LipLine, source: LipLine, parting: Parting) -> Tensor:
@@ -126,9 +122,9 @@ def _ruled(line: LipLine, source: LipLine, parting: Parting) -> Tensor:
     return source.points(along, torch.lerp(up, low, parting.depth))
 
 
-def _switch(canvas: Canvas, line: LipLine) -> Tensor:
+def _switch(area: Area, line: LipLine) -> Tensor:
     """(B, NODES, NODES, 1) 0 where the upper field rules, 1 where the lower does."""
-    along, off = line.locate(canvas.nodes.expand(len(line.half), -1, -1, -1))
+    along, off = line.locate(area.nodes.expand(len(line.half), -1, -1, -1))
     up, low = line.edges(along)
     beyond = (along.abs() - line.half[:, None, None]).clamp_min(0)
     return (0.5 + (off - (up + low) / 2) / (1 + BEYOND * beyond)).clamp(0, 1).unsqueeze(3)
@@ -144,6 +140,7 @@ def _seam(canvas: Canvas, line: LipLine, parting: Parting) -> Tensor:
     return SEAM * torch.exp(-away.square()) * shut * inner
 
 
-def _box(upper: Tensor, lower: Tensor, parting: Parting) -> Tensor:
+def _upper_share(parting: Parting) -> Tensor:
+    """(B, 1, h, w) the upper lip's share among the lips."""
     total = (1 - parting.inside).clamp_min(1e-3)
-    return torch.lerp(lower, upper, (parting.upper / total).clamp(0, 1).unsqueeze(1))
+    return (parting.upper / total).clamp(0, 1).unsqueeze(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.engines.viseme.canvas import Canvas
+from pipeline.engines.viseme.canvas import Area, Canvas
 from pipeline.engines.viseme.points import OUTER_LOWER, OUTER_UPPER, OUTLINE, PLACE
 
 SHRINK = 0.93
@@ -17,22 +17,26 @@ _OUTLINE = [PLACE[point] for point in OUTLINE]
 _LIPS = [PLACE[point] for point in (*OUTER_UPPER, *reversed(OUTER_LOWER[1:-1]))]
 
 
-def lower_face(canvas: Canvas, points: Tensor) -> Tensor:
+def lower_face(canvas: Canvas, area: Area, points: Tensor) -> Tensor:
     """(B, NODES, NODES) 0 outside the lower face to 1 inside.
 
     Args:
         canvas: the region.
+        area: where.
         points: (B, K, 2) in the region.
     """
     outline = points[:, _OUTLINE]
     centre = outline.mean(1, keepdim=True)
-    depth = inside(canvas.nodes, centre + SHRINK * (outline - centre))
-    return smooth(depth / (FEATHER * canvas.io))
+    depth = inside(area.nodes, centre + SHRINK * (outline - centre))
+    face = smooth(depth / (FEATHER * canvas.io))
+    # Nothing reaches beyond the area, however the head is turned.
+    face[:, (0, -1)], face[:, :, (0, -1)] = 0.0, 0.0
+    return face
 
 
-def lips(canvas: Canvas, points: Tensor) -> Tensor:
+def lips(canvas: Canvas, area: Area, points: Tensor) -> Tensor:
     """(B, NODES, NODES) 1 on the lips, 0 away from them."""
-    depth = inside(canvas.nodes, points[:, _LIPS])
+    depth = inside(area.nodes, points[:, _LIPS])
     return smooth(1 + depth / (LIP_MARGIN * canvas.io))
 
 

@@ -25,8 +25,7 @@ from pipeline.engines.viseme.patch import (
     crispen,
     cut,
     paste,
-    sample_chroma,
-    sample_luma,
+    read,
     stack,
 )
 from pipeline.engines.viseme.score import Score
@@ -65,7 +64,7 @@ class Scene:
 
 def paint(score: Score, frames: Sequence[Frame], outputs: Sequence[int]) -> list[Frame]:
     """Output frames, all with some strength, on their frames."""
-    device = str(score.avatar.canvas.nodes.device)
+    device = score.avatar.canvas.device
     at = torch.tensor(list(outputs))
     scene = _scene(score, frames, at, device)
     canvas = score.avatar.canvas
@@ -87,9 +86,7 @@ def paint(score: Score, frames: Sequence[Frame], outputs: Sequence[int]) -> list
 
 def _scene(score: Score, frames: Sequence[Frame], at: Tensor, device: str) -> Scene:
     avatar = score.avatar
-    points = tracked.even_points(
-        avatar.reference.track, avatar.run, [frame.index for frame in frames]
-    )
+    points = tracked.points_of(avatar.reference.track, [frame.index for frame in frames])
     heads = fit_heads(points, avatar.skull)
     seen = heads.project(heads.shape)
     shape = _wanted_shape(score, heads, at)
@@ -100,8 +97,8 @@ def _scene(score: Score, frames: Sequence[Frame], at: Tensor, device: str) -> Sc
     own, wanted = (seen - corner[:, None]).to(device), (wanted - corner[:, None]).to(device)
     line = LipLine.of(wanted)
     parts = (
-        layer.part(line, avatar.canvas.box_luma, 1.0),
-        layer.part(line, avatar.canvas.box_chroma, 2.0),
+        layer.part(line, avatar.canvas.whole.lips_luma, 1.0),
+        layer.part(line, avatar.canvas.whole.lips_chroma, 2.0),
     )
     measured = measure(torch.lerp(heads.shape, shape, strength))
     return Scene(
@@ -145,10 +142,11 @@ def _opened(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
     """The frame's own lips and chin, moved."""
     canvas = score.avatar.canvas
     closing = _closing(scene.own_aperture, scene.aperture)
-    fields = warp.mouth_fields(canvas, scene.wanted, scene.own, closing, own=True)
-    laid = layer.lay(canvas, own, fields, scene.line, scene.parts, closing)
+    fields = warp.mouth_fields(canvas, canvas.whole, scene.wanted, scene.own, closing, own=True)
+    laid = layer.lay(canvas, canvas.whole, own, fields, scene.line, scene.parts, closing)
     inner = _inside(score, scene, own, LipLine.of(scene.own), scene.own_aperture, own, at)
-    return layer.put_inside(canvas, laid, inner, scene.parts)
+    layer.put_inside(canvas.whole, laid, inner, scene.parts)
+    return laid
 
 
 def _lent(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
@@ -158,43 +156,54 @@ def _lent(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
         return None
     canvas = score.avatar.canvas
     rows = first[at]
-    laid = _lay_unit(canvas, bank, rows, scene)
+    units = bank.pieces[rows].float()
+    laid = _lay_unit(canvas, bank, rows, units, scene)
     mixed = torch.nonzero(share[at] > 0).flatten()
     if len(mixed):
-        other = _lay_unit(canvas, bank, second[at][mixed], _part_of(scene, mixed))
+        others = second[at][mixed]
+        pieces = bank.pieces[others].float()
+        other = _lay_unit(canvas, bank, others, pieces, _part_of(scene, mixed))
         part = share[at][mixed].to(laid.luma.device)[:, None, None, None]
         both = laid[mixed].mix(other, part, part)
         laid.luma[mixed], laid.chroma[mixed] = both.luma, both.chroma
-    units = bank.pieces[rows].float()
     laid = Patch(crispen(laid.luma), laid.chroma)
-    source_line = _rows(bank.lines, rows)
     opened = bank.mouths.aperture[rows].to(scene.aperture.device)
-    inner = _inside(score, scene, units, source_line, opened, own, at)
-    laid = layer.put_inside(canvas, laid, inner, scene.parts)
+    inner = _inside(score, scene, units, _rows(bank.lines, rows), opened, own, at)
+    layer.put_inside(canvas.face, laid, inner, scene.parts)
     score.tally.units.update(rows.tolist())
-    below = _carry_skin(canvas, scene, own)
-    face = mask.lower_face(canvas, scene.wanted)
-    skin = face * (1 - mask.lips(canvas, scene.wanted))
-    laid = tone.match(canvas, laid, below, skin)
-    luma = canvas.luma.refine(face.unsqueeze(3)).permute(0, 3, 1, 2)
-    chroma = canvas.chroma.refine(face.unsqueeze(3)).permute(0, 3, 1, 2)
-    return below.mix(laid, luma, chroma)
+    return _on_face(canvas, scene, own, laid)
 
 
-def _lay_unit(canvas: Canvas, bank: Bank, rows: Tensor, scene: Scene) -> Patch:
+def _lay_unit(canvas: Canvas, bank: Bank, rows: Tensor, units: Patch, scene: Scene) -> Patch:
     source = bank.points[rows].to(scene.wanted.device)
     opened = bank.mouths.aperture[rows].to(scene.aperture.device)
     closing = _closing(opened, scene.aperture)
-    fields = warp.mouth_fields(canvas, scene.wanted, source, closing, own=False)
-    return layer.lay(canvas, bank.pieces[rows].float(), fields, scene.line, scene.parts, closing)
+    fields = warp.mouth_fields(canvas, canvas.face, scene.wanted, source, closing, own=False)
+    return layer.lay(canvas, canvas.face, units, fields, scene.line, scene.parts, closing)
+
+
+def _on_face(canvas: Canvas, scene: Scene, own: Patch, laid: Patch) -> Patch:
+    """A lent mouth in the light of the frame, on the frame's own skin."""
+    area = canvas.face
+    made = _carry_skin(canvas, scene, own)
+    below = area.box.of(made)
+    face = mask.lower_face(canvas, area, scene.wanted)
+    skin = face * (1 - mask.lips(canvas, area, scene.wanted))
+    toned = tone.match(canvas, area, laid, below, skin)
+    weight = face.unsqueeze(1)
+    luma, chroma = area.luma.refine_plane(weight), area.chroma.refine_plane(weight)
+    below.put(below.mix(toned, luma, chroma))
+    return made
 
 
 def _carry_skin(canvas: Canvas, scene: Scene, own: Patch) -> Patch:
     """The frame's own skin with the chin and the cheeks where the lent mouth needs them."""
     field = warp.skin_field(canvas, scene.wanted, scene.own)
-    luma = canvas.luma.places() + canvas.luma.refine(field)
-    chroma = canvas.chroma.places() + canvas.chroma.refine(field)
-    return Patch(sample_luma(own.luma, luma, smooth=False), sample_chroma(own.chroma, chroma))
+    area = canvas.whole
+    return Patch(
+        read(own.luma, area.luma.refine(own.luma_places(field))),
+        read(own.chroma, area.chroma.refine(own.chroma_places(field))),
+    )
 
 
 def _inside(
@@ -243,13 +252,12 @@ def _other_inside(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
 
 def _skin(canvas: Canvas, scene: Scene, own: Patch) -> cavity.Skin:
     """Mean colour around the mouth."""
-    face = mask.lower_face(canvas, scene.own)
-    weight = (face * (1 - mask.lips(canvas, scene.own))).unsqueeze(3)
-    luma = canvas.luma.refine(weight)[..., 0]
-    chroma = canvas.chroma.refine(weight)[..., 0]
-    total, half = luma.sum((1, 2)).clamp_min(1), chroma.sum((1, 2)).clamp_min(1)
-    y = (own.luma[:, 0] * luma).sum((1, 2)) / total
-    u, v = ((own.chroma[:, k] * chroma).sum((1, 2)) / half for k in range(2))
+    area = canvas.whole
+    face = mask.lower_face(canvas, area, scene.own)
+    weight = (face * (1 - mask.lips(canvas, area, scene.own))).unsqueeze(1)
+    luma, chroma = area.luma.refine_plane(weight), area.chroma.refine_plane(weight)
+    y = (own.luma * luma).sum((1, 2, 3)) / luma.sum((1, 2, 3)).clamp_min(1)
+    u, v = ((own.chroma * chroma).sum((2, 3)) / chroma.sum((2, 3)).clamp_min(1)).unbind(1)
     return cavity.Skin(*(c[:, None, None] for c in (y, u, v)))
 
 

@@ -1,4 +1,4 @@
-"""Pieces of frames as planes: cut out, sampled anywhere, put back."""
+"""Pieces of frames as planes: cut out, read anywhere, put back."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
 from pipeline.types import Frame
+
+DROOP = 0.02
+"""Bicubic reading half-way between samples loses about a twelfth at half the Nyquist rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,19 @@ class Patch:
         return Patch(
             torch.lerp(self.luma, other.luma, luma), torch.lerp(self.chroma, other.chroma, chroma)
         )
+
+    def put(self, other: Patch) -> None:
+        """Overwrite the samples with those of another piece of this size."""
+        self.luma.copy_(other.luma)
+        self.chroma.copy_(other.chroma)
+
+    def luma_places(self, where: Tensor) -> Tensor:
+        """Luma coordinates (…, 2) in the piece, as `read` takes them for luma."""
+        return _scaled(where, self.luma)
+
+    def chroma_places(self, where: Tensor) -> Tensor:
+        """Luma coordinates (…, 2) in the piece, as `read` takes them for chroma."""
+        return _scaled((where - torch.tensor([0.0, 0.5], device=where.device)) / 2, self.chroma)
 
 
 def cut(frame: Frame, x: int, y: int, width: int, height: int) -> Patch:
@@ -61,56 +77,41 @@ def paste(frame: Frame, luma: Tensor, chroma: Tensor, x: int, y: int) -> Frame:
     )
 
 
-def sample_luma(plane: Tensor, where: Tensor, smooth: bool) -> Tensor:
-    """Luma at any places.
+def read(planes: Tensor, places: Tensor, smooth: bool = False) -> Tensor:
+    """Samples at any places; beyond the piece its edge is repeated.
 
     Args:
-        plane: (B, 1, h, w) float.
-        where: (B, H, W, 2) luma coordinates in the piece.
+        planes: (B, C, h, w) float.
+        places: (B, H, W, 2) from `luma_places` or `chroma_places`.
         smooth: bicubic (a = -0.75), else bilinear.
 
     Returns:
-        (B, 1, H, W).
+        (B, C, H, W).
     """
-    return _sample(plane, where, smooth)
-
-
-def sample_chroma(planes: Tensor, where: Tensor) -> Tensor:
-    """Chroma at any places, bilinear; `where` in luma coordinates of the piece."""
-    return _sample(planes, (where - _SITE.to(where.device)) / 2, smooth=False)
-
-
-_SITE = torch.tensor([0.0, 0.5])
-
-
-def crispen(plane: Tensor) -> Tensor:
-    """Give back what reading between the samples takes from the finest detail.
-
-    Args:
-        plane: (B, 1, h, w) float, read once with `sample_luma`.
-
-    Returns:
-        (B, 1, h, w).
-    """
-    edge = F.pad(plane, (1, 1, 1, 1), mode="replicate")
-    around = edge[..., :-2, 1:-1] + edge[..., 2:, 1:-1] + edge[..., 1:-1, :-2] + edge[..., 1:-1, 2:]
-    return plane + DROOP * (4 * plane - around)
-
-
-DROOP = 0.02
-"""Bicubic reading half-way between samples loses about a twelfth at half the Nyquist rate."""
-
-
-def _sample(planes: Tensor, where: Tensor, smooth: bool) -> Tensor:
-    high, wide = planes.shape[-2:]
-    span = torch.tensor([2 / (wide - 1), 2 / (high - 1)], device=where.device)
     return F.grid_sample(
         planes,
-        where * span - 1,
+        places,
         mode="bicubic" if smooth else "bilinear",
         padding_mode="border",
         align_corners=True,
     )
+
+
+def crispen(plane: Tensor) -> Tensor:
+    """Give back what bicubic reading between the samples takes from the finest detail.
+
+    Args:
+        plane: (B, 1, h, w) float, read once.
+    """
+    edge = F.pad(plane, (1, 1, 1, 1), mode="replicate")
+    around = edge[..., :-2, 1:-1] + edge[..., 2:, 1:-1] + edge[..., 1:-1, :-2] + edge[..., 1:-1, 2:]
+    return torch.add(plane * (1 + 4 * DROOP), around, alpha=-DROOP)
+
+
+def _scaled(where: Tensor, planes: Tensor) -> Tensor:
+    """Sample coordinates as shares of a plane, -1 at the first sample and 1 at the last."""
+    high, wide = planes.shape[-2:]
+    return where * torch.tensor([2 / (wide - 1), 2 / (high - 1)], device=where.device) - 1
 
 
 def _cut(plane: Tensor, x: int, y: int, width: int, height: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
-from pipeline.engines.viseme.canvas import NODES, Canvas
+from pipeline.engines.viseme.canvas import NODES, Area, Canvas
 from pipeline.engines.viseme.patch import Patch
 
 SIGMA = 0.16
@@ -14,28 +14,29 @@ SIGMA = 0.16
 _FLOOR = 1e-3
 
 
-def match(canvas: Canvas, lent: Patch, own: Patch, weight: Tensor) -> Patch:
+def match(canvas: Canvas, area: Area, lent: Patch, own: Patch, weight: Tensor) -> Patch:
     """The lent picture in the light of the frame's own.
 
     Args:
         canvas: the region.
+        area: the part of it that the planes show.
         lent: float planes.
         own: float planes.
         weight: (B, NODES, NODES), 1 where both show the same skin.
     """
     shift = F.interpolate(own.chroma - lent.chroma, (NODES, NODES), mode="area")
     light = F.interpolate(own.luma - lent.luma, (NODES, NODES), mode="area")
-    far = _blur(canvas, torch.cat([light, shift], dim=1), weight.unsqueeze(1))
-    coarse = far.permute(0, 2, 3, 1)
-    luma = canvas.luma.refine(coarse[..., :1]).permute(0, 3, 1, 2)
-    chroma = canvas.chroma.refine(coarse[..., 1:]).permute(0, 3, 1, 2)
-    return Patch(lent.luma + luma, lent.chroma + chroma)
+    far = _blur(canvas, area, torch.cat([light, shift], dim=1), weight.unsqueeze(1))
+    return Patch(
+        lent.luma + area.luma.refine_plane(far[:, :1]),
+        lent.chroma + area.chroma.refine_plane(far[:, 1:]),
+    )
 
 
-def _blur(canvas: Canvas, coarse: Tensor, weight: Tensor) -> Tensor:
+def _blur(canvas: Canvas, area: Area, coarse: Tensor, weight: Tensor) -> Tensor:
     """Normalised convolution: what has no weight does not count."""
-    down = _kernel(canvas.height, canvas.io, weight)
-    across = _kernel(canvas.width, canvas.io, weight)
+    down = _kernel(area.box.height, canvas.io, weight)
+    across = _kernel(area.box.width, canvas.io, weight)
     total = down @ (coarse * weight) @ across.T
     return total / ((down @ weight @ across.T) + _FLOOR)
 

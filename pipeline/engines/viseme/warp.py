@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline.engines.viseme import spline
-from pipeline.engines.viseme.canvas import NODES, Canvas, Lattice
+from pipeline.engines.viseme.canvas import NODES, Area, Canvas
 from pipeline.engines.viseme.heads import similarity
 from pipeline.engines.viseme.points import (
     BELOW,
@@ -56,7 +56,16 @@ _NEXT_UP, _NEXT_LOW = [PLACE[p] for p in NEXT_UPPER], [PLACE[p] for p in NEXT_LO
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class MouthFields:
+    """How a source's mouth is laid into an area: places in the source's piece, at the nodes."""
+
+    upper: Tensor
+    """(B, NODES, NODES, 2) luma coordinates, for what hangs on the upper lip."""
+    lower: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
     """Similarities from the region to the source's piece."""
 
     turn: Tensor
@@ -64,47 +73,35 @@ class Base:
     shift: Tensor
     """(B, 2)."""
 
-    def __call__(self, where: Tensor) -> Tensor:
-        """(h, w, 2) to (B, h, w, 2)."""
-        return torch.einsum("hwc,bdc->bhwd", where, self.turn) + self.shift[:, None, None]
-
-
-@dataclass(frozen=True, slots=True)
-class MouthFields:
-    """How a source's mouth is laid into the region."""
-
-    base: Base
-    upper: Tensor
-    """(B, NODES, NODES, 2) pixels to add to the base, for what hangs on the upper lip."""
-    lower: Tensor
-
-    def at(self, field: Tensor, lattice: Lattice) -> Tensor:
-        """Places in the source (B, h, w, 2) for the samples of a lattice."""
-        return self.base(lattice.places()) + lattice.refine(field)
+    def __call__(self, points: Tensor) -> Tensor:
+        """(B or 1, n, 2) to (B, n, 2)."""
+        return points @ self.turn.transpose(1, 2) + self.shift[:, None]
 
 
 def mouth_fields(
-    canvas: Canvas, wanted: Tensor, source: Tensor, closing: Tensor, own: bool
+    canvas: Canvas, area: Area, wanted: Tensor, source: Tensor, closing: Tensor, own: bool
 ) -> MouthFields:
     """Fields that bring a source's lips and skin to where they are wanted.
 
     Args:
         canvas: the region.
+        area: the part of it that is to be filled.
         wanted: (B, K, 2) points in the region.
         source: (B, K, 2) the same points in the source's piece.
         closing: (B,) 0 to 1, how much of the source's opening vanishes.
-        own: the source is the very frame under the output; the base is then the identity.
+        own: the source is the very frame under the output; far from the mouth nothing moves.
     """
     base = _identity(wanted) if own else _rigid(wanted, source)
     tucked = tuck(source, closing)
-    upper = _field(canvas, wanted, tucked, base, _UPPER)
-    lower = _field(canvas, wanted, tucked, base, _LOWER)
-    return MouthFields(base, upper, lower)
+    return MouthFields(
+        _field(canvas, area, wanted, tucked, base, _UPPER),
+        _field(canvas, area, wanted, tucked, base, _LOWER),
+    )
 
 
 def skin_field(canvas: Canvas, wanted: Tensor, source: Tensor) -> Tensor:
     """The field (B, NODES, NODES, 2) that brings the frame's own chin and cheeks along."""
-    return _field(canvas, wanted, source, _identity(wanted), _SKIN)
+    return _field(canvas, canvas.whole, wanted, source, _identity(wanted), _SKIN)
 
 
 def tuck(source: Tensor, closing: Tensor) -> Tensor:
@@ -120,19 +117,18 @@ def tuck(source: Tensor, closing: Tensor) -> Tensor:
     return moved
 
 
-def _field(canvas: Canvas, wanted: Tensor, source: Tensor, base: Base, chosen: list[int]) -> Tensor:
-    at, value = wanted[:, chosen], source[:, chosen]
-    delta = value - _apply(base, at)
+def _field(
+    canvas: Canvas, area: Area, wanted: Tensor, source: Tensor, base: _Base, chosen: list[int]
+) -> Tensor:
+    at = wanted[:, chosen]
+    delta = source[:, chosen] - base(at)
     border = _border(canvas, at)
     points = torch.cat([at, border.expand(len(at), -1, -1)], dim=1) / canvas.io
     values = torch.cat([delta, torch.zeros_like(border).expand(len(at), -1, -1)], dim=1)
-    coefficients = spline.fit(points, values)
-    nodes = (canvas.nodes.reshape(1, -1, 2) / canvas.io).expand(len(at), -1, -1)
-    return spline.evaluate(coefficients, points, nodes).reshape(-1, NODES, NODES, 2)
-
-
-def _apply(base: Base, points: Tensor) -> Tensor:
-    return points @ base.turn.transpose(1, 2) + base.shift[:, None]
+    nodes = area.nodes.reshape(1, -1, 2)
+    there = (nodes / canvas.io).expand(len(at), -1, -1)
+    moved = base(nodes) + spline.evaluate(spline.fit(points, values), points, there)
+    return moved.reshape(-1, NODES, NODES, 2)
 
 
 def _border(canvas: Canvas, like: Tensor) -> Tensor:
@@ -145,11 +141,11 @@ def _border(canvas: Canvas, like: Tensor) -> Tensor:
     return torch.cat([top, bottom, left, right])[None].to(like)
 
 
-def _identity(like: Tensor) -> Base:
+def _identity(like: Tensor) -> _Base:
     turn = torch.eye(2, device=like.device).expand(len(like), 2, 2)
-    return Base(turn, torch.zeros(len(like), 2, device=like.device))
+    return _Base(turn, torch.zeros(len(like), 2, device=like.device))
 
 
-def _rigid(wanted: Tensor, source: Tensor) -> Base:
+def _rigid(wanted: Tensor, source: Tensor) -> _Base:
     scale, rotation, shift = similarity(wanted[:, _RIGID].double(), source[:, _RIGID].double())
-    return Base((scale[:, None, None] * rotation).float(), shift.float())
+    return _Base((scale[:, None, None] * rotation).float(), shift.float())
