@@ -22,6 +22,7 @@ from consumer.console import (
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run:run", "Run the service: take requests from Kafka until SIGTERM."),
+    "gateway": ("gateway:gateway", "Serve the HTTP bridge and its page before the service."),
     "submit": ("submit:submit", "Upload speech and a reference, send a request, fetch the MP4."),
     "render": ("media:render", "Render one MP4 from local files, without Kafka and S3."),
     "inspect": ("media:inspect", "Draw a contact sheet of an MP4 and print its quality figures."),

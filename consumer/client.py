@@ -152,7 +152,7 @@ async def connect(settings: Settings) -> AsyncIterator[Client]:
         try:
             await producer.start()
             await listener.start()
-            await asyncio.wait_for(_listen_from_now(listener, names), LISTEN_TIMEOUT_S)
+            await asyncio.wait_for(listen_from_now(listener, names), LISTEN_TIMEOUT_S)
         except KafkaError as error:
             raise ClientFailed(
                 f"no broker can be used at {', '.join(settings.kafka_servers)}: {error}"
@@ -167,7 +167,7 @@ async def connect(settings: Settings) -> AsyncIterator[Client]:
         await producer.stop()
 
 
-async def _listen_from_now(listener: AIOKafkaConsumer, names: tuple[str, ...]) -> None:
+async def listen_from_now(listener: AIOKafkaConsumer, names: tuple[str, ...]) -> None:
     """Fix the end of every partition now: "latest" alone would be looked up at the first fetch."""
     while {partition.topic for partition in listener.assignment()} != set(names):
         await asyncio.sleep(0.05)

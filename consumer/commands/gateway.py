@@ -1,0 +1,40 @@
+"""`face2face gateway`: the HTTP bridge, until SIGTERM."""
+
+from __future__ import annotations
+
+import click
+
+from consumer.console import CommandError, emit, say
+from consumer.options import JSON_FLAG
+
+
+@click.command()
+@click.option("--host", default=None, help="address [F2F_GATEWAY_HOST]")
+@click.option("--port", type=click.IntRange(0, 65535), default=None, help="[F2F_GATEWAY_PORT]")
+@JSON_FLAG
+def gateway(host: str | None, port: int | None, as_json: bool) -> None:
+    """Serve the HTTP bridge: POST /api/generate_video, /v1/jobs, a page at / and /docs.
+
+    With --json: one object {"gateway": "http://host:port"} when it listens.
+    """
+    from consumer.http.gateway_server import Address, serve
+    from consumer.settings import load
+
+    settings = load()
+    given = {"gateway_host": host, "gateway_port": port}
+    settings = settings.model_copy(update={k: v for k, v in given.items() if v is not None})
+
+    def ready(address: Address) -> None:
+        say(f"gateway listens on {address.url} (page at /, documentation at /docs)")
+        if settings.allow_loopback:
+            say("inputs over http(s) from this machine are taken: F2F_ALLOW_LOOPBACK_INPUTS")
+        if as_json:
+            emit({"gateway": address.url})
+
+    try:
+        serve(settings, ready)
+    except OSError as error:
+        raise CommandError.usage(
+            f"cannot listen on {settings.gateway_host}:{settings.gateway_port}: {error.strerror}; "
+            "another process may use the port: set F2F_GATEWAY_PORT"
+        ) from error

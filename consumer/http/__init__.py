@@ -1,0 +1,1 @@
+"""HTTP sides of the service: health of the consumer, and the gateway."""

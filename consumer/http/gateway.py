@@ -1,0 +1,161 @@
+"""The HTTP bridge as an app: stateless, any number of replicas, nothing kept but what is in flight.
+
+call ─ guard ─ intake ─┬─ note and inputs → store
+                       └─ request → topic ─> service ─> events ─ hub ─ book ─> answer
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from consumer.addresses import HostRefused, check_host, is_loopback_host
+from consumer.faults import Fault
+from consumer.http.gateway_book import Book
+from consumer.http.gateway_guard import Guard
+from consumer.http.gateway_health import Health
+from consumer.http.gateway_hub import Hub
+from consumer.http.gateway_intake import Intake
+from consumer.http.gateway_jobs import Jobs
+from consumer.http.gateway_old import OldApi
+from consumer.http.gateway_page import routes
+from consumer.http.gateway_problems import Refused, answer
+from consumer.scratch import Scratch
+from consumer.settings import Settings, SettingsError
+from consumer.storage import Storage
+from schemas.codes import ErrorCode
+from schemas.http import HttpCode
+from schemas.request import RenderRequest
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse to serve beyond this machine without a key.
+
+    Raises:
+        SettingsError: names both settings.
+    """
+    if settings.api_key is not None:
+        return
+    try:
+        local = is_loopback_host(check_host(settings.gateway_host))
+    except HostRefused:
+        local = False
+    if not local:
+        raise SettingsError(
+            f"F2F_GATEWAY_HOST = {settings.gateway_host!r}: an address beyond loopback needs "
+            "F2F_API_KEY (or F2F_API_KEY_FILE); or bind to 127.0.0.1"
+        )
+
+
+def make_app(settings: Settings) -> FastAPI:
+    """The gateway's app; its parts start and end with it (ASGI lifespan).
+
+    Raises:
+        SettingsError: see `check_settings`.
+    """
+    check_settings(settings)
+    storage, hub, scratch = Storage(settings), Hub(settings), Scratch(settings)
+    intake = Intake(settings, storage, scratch, hub)
+    book = Book(settings, storage, hub)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        scratch.open()
+        tasks = [asyncio.create_task(hub.run()), asyncio.create_task(scratch.run_janitor())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await intake.close()
+            storage.close()
+            scratch.close()
+
+    app = FastAPI(
+        title="Face2Face",
+        version=version("face2face"),
+        summary="Speech and a reference video in, a lip-synced MP4 out.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    app.include_router(Jobs(settings, intake, book, scratch).router())
+    app.include_router(OldApi(settings, intake, book, storage, scratch).router())
+    app.include_router(Health(settings, storage, scratch, hub).router())
+    app.router.routes.extend(routes())
+    _add_errors(app)
+    _describe(app, keyed=settings.api_key is not None)
+    app.add_middleware(Guard, settings=settings, media_origin=_media_origin(settings))
+    return app
+
+
+def _media_origin(settings: Settings) -> str:
+    parts = urlsplit(settings.s3_public_endpoint or settings.s3_endpoint)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Every error as a problem, whoever raises it."""
+
+    @app.exception_handler(Refused)
+    async def refused(request: Request, error: Refused) -> Response:
+        return answer(error.problem, request.url.path)
+
+    @app.exception_handler(Fault)
+    async def fault(request: Request, error: Fault) -> Response:
+        return answer(Refused.by(error).problem, request.url.path)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        text = "; ".join(f"{line['loc'][-1]}: {line['msg']}" for line in error.errors())
+        refusal = Refused.of(ErrorCode.INVALID_REQUEST, text)
+        return answer(refusal.problem, request.url.path)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        known = {
+            HTTPStatus.NOT_FOUND: HttpCode.NOT_FOUND,
+            HTTPStatus.METHOD_NOT_ALLOWED: HttpCode.METHOD_NOT_ALLOWED,
+        }
+        code = known.get(HTTPStatus(error.status_code), ErrorCode.INVALID_REQUEST)
+        refusal = Refused.of(code, f"{request.method} {request.url.path[:80]}: {error.detail}")
+        return answer(refusal.problem, request.url.path)
+
+    @app.exception_handler(500)
+    async def defect(request: Request, error: Exception) -> Response:
+        text = f"a defect of the gateway: {type(error).__name__}"
+        return answer(Refused.of(ErrorCode.INTERNAL, text).problem, request.url.path)
+
+
+def _describe(app: FastAPI, *, keyed: bool) -> None:
+    """Complete the OpenAPI document: bodies that are read by hand, and the key."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = made()
+        parts = document.setdefault("components", {})
+        schema = RenderRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas = parts.setdefault("schemas", {})
+        schemas.update(schema.pop("$defs", {}))
+        schemas["RenderRequest"] = schema
+        parts["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+        if keyed:
+            document["security"] = [{"bearer": []}, {"key": []}]
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

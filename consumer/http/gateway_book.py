@@ -1,0 +1,145 @@
+"""What is known about a job: from events heard here, else from the store, so any replica answers.
+
+manifest   results/<job_id>/<render_id>.json      the outcome
+marker     attempts/<job_id>/<render_id>.json     somebody works or worked on it
+note       inputs/jobs/<job_id>.json              this gateway, or another, accepted it
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+from pydantic import ValidationError
+
+from consumer.http.gateway_hub import Heard, Hub, Said
+from consumer.http.gateway_intake import note_key
+from consumer.http.gateway_metrics import WATCHED
+from consumer.settings import Settings
+from consumer.storage import Storage
+from schemas.events import Completed, Failed, Progress
+from schemas.http import AcceptedRecord, JobState, JobView, job_links
+from schemas.manifest import Manifest
+
+LOOK_S = 5.0
+"""How often somebody who waits also asks the store: events may have been missed."""
+
+
+class Book:
+    """Looks jobs up."""
+
+    def __init__(self, settings: Settings, storage: Storage, hub: Hub) -> None:
+        self._settings = settings
+        self._storage = storage
+        self._hub = hub
+
+    async def find(self, job_id: str) -> JobView | None:
+        """The job, or None when nobody knows of it."""
+        heard = self._hub.last(job_id)
+        note = await self._note(job_id)
+        accepted = note.accepted_at if note is not None else None
+        if heard is not None and heard.final:
+            return self._view(job_id, await self.fresh(heard.said), accepted)
+        outcome = await self._outcome(job_id, note)
+        if outcome is not None:
+            return self._view(job_id, await self.fresh(outcome), accepted)
+        if heard is not None:
+            return self._view(job_id, heard.said, accepted)
+        running = await self._storage.list_objects(self._settings.s3_bucket, f"attempts/{job_id}/")
+        if note is None and not running:
+            return None
+        state = JobState.RUNNING if running else JobState.QUEUED
+        return JobView(job_id=job_id, state=state, accepted_at=accepted, links=job_links(job_id))
+
+    async def follow(self, job_id: str) -> AsyncIterator[Heard | None]:
+        """Everything about a job from now on, its outcome last; None every few seconds between.
+
+        Also ends with an outcome that was never heard, because the store is asked as well.
+        """
+        with self._hub.watch(job_id) as queue:
+            WATCHED.set(self._hub.watchers)
+            try:
+                known = self._hub.last(job_id)
+                if known is not None:
+                    yield await self._freshly(known)
+                    if known.final:
+                        return
+                while True:
+                    heard: Heard | None = None
+                    with contextlib.suppress(TimeoutError):
+                        heard = await asyncio.wait_for(queue.get(), LOOK_S)
+                    if heard is None:
+                        outcome = await self._outcome(job_id, await self._note(job_id))
+                        heard = Heard(outcome, "") if outcome is not None else None
+                    yield await self._freshly(heard) if heard is not None else None
+                    if heard is not None and heard.final:
+                        return
+            finally:
+                WATCHED.set(max(0, self._hub.watchers - 1))
+
+    async def _freshly(self, heard: Heard) -> Heard:
+        return Heard(await self.fresh(heard.said), heard.event_id)
+
+    async def fresh(self, said: Said) -> Said:
+        """The same, with a download URL that lives from now on."""
+        if not isinstance(said, Completed):
+            return said
+        life = self._settings.presign_s
+        url = await self._storage.presign_get(said.output.bucket, said.output.key, life)
+        end = datetime.now(UTC) + timedelta(seconds=life)
+        return said.model_copy(update={"download_url": url, "download_url_expires_at": end})
+
+    async def _note(self, job_id: str) -> AcceptedRecord | None:
+        found = await self._storage.get(self._settings.s3_bucket, note_key(job_id))
+        if found is None:
+            return None
+        try:
+            return AcceptedRecord.model_validate_json(found[0])
+        except ValidationError:
+            return None
+
+    async def _outcome(self, job_id: str, note: AcceptedRecord | None) -> Completed | Failed | None:
+        """The newest recorded outcome: where the request wanted it, else in the own bucket."""
+        own = self._settings.s3_bucket
+        places = [(own, "")]
+        if note is not None:
+            output = note.request.output
+            places.insert(0, (output.bucket or own, output.prefix))
+        for bucket, prefix in dict.fromkeys(places):
+            manifest = await self._newest(bucket, f"{prefix}results/{job_id}/")
+            if manifest is not None:
+                return manifest.completed or manifest.failed
+        return None
+
+    async def _newest(self, bucket: str, prefix: str) -> Manifest | None:
+        newest: Manifest | None = None
+        for key, _ in await self._storage.list_objects(bucket, prefix):
+            if not key.endswith(".json"):
+                continue
+            found = await self._storage.get(bucket, key)
+            with contextlib.suppress(ValidationError):
+                manifest = Manifest.model_validate_json(found[0]) if found else None
+                if manifest and (newest is None or manifest.created_at > newest.created_at):
+                    newest = manifest
+        return newest
+
+    def _view(self, job_id: str, said: Said, accepted: datetime | None) -> JobView:
+        links = job_links(job_id)
+        match said:
+            case Progress():
+                state = JobState.RUNNING
+            case Completed():
+                state = JobState.COMPLETED
+            case Failed():
+                state = JobState.FAILED
+        return JobView(
+            job_id=job_id,
+            state=state,
+            accepted_at=accepted,
+            progress=said if isinstance(said, Progress) else None,
+            completed=said if isinstance(said, Completed) else None,
+            failed=said if isinstance(said, Failed) else None,
+            links=links,
+        )

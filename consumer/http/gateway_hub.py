@@ -1,0 +1,175 @@
+"""One listener of the outcome and progress topics for the whole gateway, and who waits for what.
+
+It belongs to no group and reads from the end on: each replica hears everything. What is said while
+the brokers cannot be reached is not heard; whoever waits also asks the store from time to time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+
+from consumer.client import LISTEN_TIMEOUT_S, connection, listen_from_now
+from consumer.http.gateway_metrics import EVENTS_HEARD, HUB_CONNECTED
+from consumer.settings import Settings
+from schemas.envelope import read_headers
+from schemas.events import Completed, Failed, Progress
+
+Said = Progress | Completed | Failed
+REMEMBERED = 10_000
+"""Jobs whose last words are kept."""
+BACKLOG = 64
+"""Words that one listener may lag behind; older progress is dropped first."""
+PAUSE_S = 1.0
+POLL_MS = 500
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One event of a job."""
+
+    said: Said
+    event_id: str
+
+    @property
+    def final(self) -> bool:
+        """True for an outcome."""
+        return not isinstance(self.said, Progress)
+
+
+class Hub:
+    """Hears events and hands them to those who watch a job."""
+
+    def __init__(self, settings: Settings) -> None:
+        topics = settings.topics
+        self._settings = settings
+        self._kinds: Mapping[str, type[Said]] = {
+            topics.progress: Progress,
+            topics.completed: Completed,
+            topics.failed: Failed,
+        }
+        self._last: OrderedDict[str, Heard] = OrderedDict()
+        self._watchers: dict[str, set[asyncio.Queue[Heard]]] = {}
+        self._listener: AIOKafkaConsumer | None = None
+        self._connected = asyncio.Event()
+        self.last_poll = 0.0
+        """Monotonic second at which the loop last turned."""
+        self.trouble = "not connected yet"
+
+    @property
+    def connected(self) -> bool:
+        """True while it listens."""
+        return self._connected.is_set()
+
+    @property
+    def watchers(self) -> int:
+        """Jobs that somebody waits for."""
+        return len(self._watchers)
+
+    async def wait_connected(self, timeout_s: float) -> bool:
+        """Wait until it listens, so that nothing said about a later request can be missed."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._connected.wait(), timeout_s)
+        return self.connected
+
+    def last(self, job_id: str) -> Heard | None:
+        """The last that was said about a job, as far as it is remembered here."""
+        return self._last.get(job_id)
+
+    @contextmanager
+    def watch(self, job_id: str) -> Iterator[asyncio.Queue[Heard]]:
+        """Everything that is said about a job from now on."""
+        queue: asyncio.Queue[Heard] = asyncio.Queue(BACKLOG)
+        self._watchers.setdefault(job_id, set()).add(queue)
+        try:
+            yield queue
+        finally:
+            self._watchers[job_id].discard(queue)
+            if not self._watchers[job_id]:
+                del self._watchers[job_id]
+
+    async def brokers_answer(self) -> str | None:
+        """Ask the brokers for something; None when they answer, else why not."""
+        listener = self._listener
+        if listener is None or not self.connected:
+            return self.trouble
+        try:
+            await asyncio.wait_for(listener.end_offsets(list(listener.assignment())), 5.0)
+        except (KafkaError, TimeoutError) as error:
+            return f"the brokers do not answer: {type(error).__name__}"
+        return None
+
+    async def run(self) -> None:
+        """Listen for ever; connect again after whatever breaks."""
+        while True:
+            self.last_poll = time.monotonic()
+            try:
+                await self._listen()
+            except (KafkaError, TimeoutError, OSError) as error:
+                reason = str(error) or "topics are missing; run `face2face topics apply`"
+                if reason != self.trouble:
+                    log.warning("gateway does not hear the brokers", error=reason)
+                self.trouble = reason
+            finally:
+                self._connected.clear()
+                HUB_CONNECTED.set(0)
+            await asyncio.sleep(PAUSE_S)
+
+    async def _listen(self) -> None:
+        listener = AIOKafkaConsumer(
+            *self._kinds,
+            **connection(self._settings),
+            group_id=None,
+            auto_offset_reset="latest",
+            enable_auto_commit=False,
+        )
+        try:
+            await listener.start()
+            await asyncio.wait_for(listen_from_now(listener, tuple(self._kinds)), LISTEN_TIMEOUT_S)
+            self._listener, self.trouble = listener, "not connected"
+            self._connected.set()
+            HUB_CONNECTED.set(1)
+            while True:
+                self.last_poll = time.monotonic()
+                for records in (await listener.getmany(timeout_ms=POLL_MS)).values():
+                    for record in records:
+                        self._hear(record)
+        finally:
+            self._listener = None
+            await listener.stop()
+
+    def _hear(self, record: Any) -> None:
+        kind = self._kinds[record.topic]
+        try:
+            said = kind.model_validate(json.loads(record.value or b"null"))
+        except (ValueError, ValidationError):
+            return  # somebody else's record; nothing of ours
+        EVENTS_HEARD.labels(kind.__name__.lower()).inc()
+        heard = Heard(said, read_headers(record.headers).get("ce_id", ""))
+        self._remember(said.job_id, heard)
+        for queue in self._watchers.get(said.job_id, ()):
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(heard)
+
+    def _remember(self, job_id: str, heard: Heard) -> None:
+        before = self._last.get(job_id)
+        if before is not None and before.final and not heard.final:
+            return  # a late sign of life of what has ended
+        self._last[job_id] = heard
+        self._last.move_to_end(job_id)
+        while len(self._last) > REMEMBERED:
+            self._last.popitem(last=False)

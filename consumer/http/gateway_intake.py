@@ -1,0 +1,205 @@
+"""Takes requests in: brings files into the bucket, notes the request, sends it to the topic.
+
+Order matters: the note is written before the record is produced, so that every replica can answer
+for a job from the moment it may exist. A repeat with the same job id and request is sent again;
+the service recognises it and renders once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import mimetypes
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from pydantic import BaseModel, ValidationError
+
+from consumer.client import connection
+from consumer.faults import Fault
+from consumer.http.gateway_hub import Hub
+from consumer.http.gateway_metrics import FETCHED, SUBMITTED
+from consumer.http.gateway_problems import Refused
+from consumer.remote import RemotePolicy, fetch_remote
+from consumer.scratch import Scratch
+from consumer.settings import Settings
+from consumer.storage import Storage
+from schemas.codes import ErrorCode, Stage
+from schemas.envelope import Envelope, EventType
+from schemas.events import Control
+from schemas.http import AcceptedRecord, HttpCode
+from schemas.refs import ObjectRef, RemoteRef, file_suffix, parse_ref
+from schemas.request import RenderRequest
+
+INPUTS = "inputs/"
+NOTES = f"{INPUTS}jobs/"
+CONNECT_S = 10.0
+SEND_S = 30.0
+SOURCE = "face2face/gateway"
+log = structlog.get_logger(__name__)
+
+
+def note_key(job_id: str) -> str:
+    """Where the accepted request of a job is noted, in the service's bucket."""
+    return f"{NOTES}{job_id}.json"
+
+
+class Intake:
+    """The way from a call to the topic."""
+
+    def __init__(self, settings: Settings, storage: Storage, scratch: Scratch, hub: Hub) -> None:
+        self._settings = settings
+        self._storage = storage
+        self._scratch = scratch
+        self._hub = hub
+        self._policy = RemotePolicy.of(settings)
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Let go of the brokers."""
+        if self._producer is not None:
+            await self._producer.stop()
+            self._producer = None
+
+    # --- files
+
+    def check_room(self) -> None:
+        """Refuse uploads and fetches while the scratch disk is nearly full."""
+        reason = self._scratch.nearly_full()
+        if reason is not None:
+            raise Fault.of(ErrorCode.SCRATCH_FULL, Stage.FETCH, reason)
+
+    async def store(self, path: Path, sha256: str, suffix: str) -> str:
+        """Put a file under its digest; its location."""
+        ref = ObjectRef(self._settings.s3_bucket, f"{INPUTS}{sha256}{suffix}")
+        kind = mimetypes.guess_type(f"x{suffix}")[0] or "application/octet-stream"
+        await self._storage.put_file(ref.bucket, ref.key, path, kind, sha256=sha256)
+        return ref.url
+
+    async def localise(self, request: RenderRequest) -> RenderRequest:
+        """The request with remote inputs fetched into the bucket.
+
+        Raises:
+            Fault: what `consumer.remote` and the store raise.
+        """
+        names = ("audio_url", "video_url")
+        if not any(isinstance(parse_ref(getattr(request, name)), RemoteRef) for name in names):
+            return request
+        self.check_room()
+        async with self._scratch.job("gateway") as folder:
+            urls = [
+                await self._bring(getattr(request, name), folder / f"input-{n}")
+                for n, name in enumerate(names)
+            ]
+        return request.model_copy(update=dict(zip(names, urls, strict=True)))
+
+    async def _bring(self, url: str, path: Path) -> str:
+        ref = parse_ref(url)
+        if not isinstance(ref, RemoteRef):
+            return url
+        fetched = await fetch_remote(ref, path, self._policy)
+        FETCHED.inc(fetched.size)
+        try:
+            return await self.store(path, fetched.sha256, file_suffix(ref))
+        finally:
+            path.unlink(missing_ok=True)
+
+    # --- requests
+
+    async def submit(self, request: RenderRequest, traceparent: str | None) -> str:
+        """Note and send a request; its job id.
+
+        Raises:
+            Refused: JOB_CONFLICT, the id belongs to another request; BROKER_UNAVAILABLE.
+            Fault: what the store raises.
+        """
+        job_id = request.job_id or str(uuid.uuid4())
+        request = request.model_copy(update={"job_id": job_id})
+        if not await self._hub.wait_connected(CONNECT_S):
+            raise Refused.of(ErrorCode.BROKER_UNAVAILABLE, self._hub.trouble)
+        await self._note(job_id, request)
+        await self._send(
+            self._settings.topics.requests, EventType.REQUEST, job_id, request, traceparent
+        )
+        SUBMITTED.inc()
+        log.info("request sent", job_id=job_id)
+        return job_id
+
+    async def cancel(self, job_id: str) -> None:
+        """Ask the service to stop a job."""
+        control = Control(job_id=job_id, action="cancel")
+        await self._send(self._settings.topics.control, EventType.CONTROL, job_id, control, None)
+
+    async def _note(self, job_id: str, request: RenderRequest) -> None:
+        bucket, key = self._settings.s3_bucket, note_key(job_id)
+        note = AcceptedRecord(request=request, accepted_at=datetime.now(UTC))
+        data = note.model_dump_json(exclude_defaults=True).encode()
+        if await self._storage.put(bucket, key, data, if_absent=True) is not None:
+            return
+        found = await self._storage.get(bucket, key)
+        before: RenderRequest | None = None
+        if found is not None:
+            with contextlib.suppress(ValidationError):
+                before = AcceptedRecord.model_validate_json(found[0]).request
+        if before is not None and _same(before, request):
+            return
+        raise Refused.of(
+            HttpCode.JOB_CONFLICT, f"job id {job_id!r} was given to another request before"
+        )
+
+    async def _send(
+        self,
+        topic: str,
+        kind: EventType,
+        job_id: str,
+        message: BaseModel,
+        traceparent: str | None,
+    ) -> None:
+        envelope = Envelope(
+            id=job_id if kind is EventType.REQUEST else str(uuid.uuid4()),
+            source=SOURCE,
+            type=kind,
+            time=datetime.now(UTC),
+            subject=job_id,
+            traceparent=traceparent,
+        )
+        value = message.model_dump(mode="json", exclude_defaults=True)
+        try:
+            async with asyncio.timeout(SEND_S):
+                producer = await self._started()
+                await producer.send_and_wait(
+                    topic,
+                    json.dumps(value, ensure_ascii=False).encode(),
+                    key=job_id.encode(),
+                    headers=[(name, text.encode()) for name, text in envelope.headers().items()],
+                )
+        except (KafkaError, TimeoutError) as error:
+            raise Refused.of(
+                ErrorCode.BROKER_UNAVAILABLE, f"the brokers do not take it: {type(error).__name__}"
+            ) from error
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._starting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    **connection(self._settings), enable_idempotence=True, max_request_size=2**20
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+
+def _same(one: RenderRequest, other: RenderRequest) -> bool:
+    """True when both ask for the same; a deadline of its own makes no other request."""
+    forget = {"deadline": None}
+    return one.model_copy(update=forget) == other.model_copy(update=forget)

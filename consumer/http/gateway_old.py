@@ -1,0 +1,200 @@
+"""`POST /api/generate_video`: exactly what the HTTP service before this one took and answered.
+
+200 for every job that reached its end, with `success` true or false; only a call that never became
+a job has another status, and it has the same body.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import iterate_in_threadpool
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from consumer.faults import Fault
+from consumer.http.gateway_book import Book
+from consumer.http.gateway_intake import Intake
+from consumer.http.gateway_jobs import parse, traceparent
+from consumer.http.gateway_problems import CODE_HEADER, old_failure
+from consumer.scratch import Scratch
+from consumer.settings import Settings
+from consumer.storage import Storage
+from schemas.codes import ErrorCode, Stage
+from schemas.events import Completed, Failed
+from schemas.refs import ObjectRef
+from schemas.request import RenderRequest
+
+JOB_HEADER = "X-Face2Face-Job-Id"
+GRACE_S = 15.0
+"""Beyond the job's deadline: the time to hear of its end."""
+CHUNK = 3 * 256 * 1024
+"""A multiple of 3, so that the pieces' base64 joins to that of the whole."""
+
+_JOB_FAULTS = frozenset(
+    {
+        ErrorCode.INPUT_FORBIDDEN,
+        ErrorCode.INPUT_NOT_FOUND,
+        ErrorCode.INPUT_TOO_LARGE,
+        ErrorCode.INPUT_UNREADABLE,
+        ErrorCode.INPUT_UNREACHABLE,
+    }
+)
+_SCHEMA = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["audio_url", "video_url"],
+                    "properties": {
+                        "audio_url": {"type": "string", "description": "http(s):// or s3://"},
+                        "video_url": {"type": "string", "description": "http(s):// or s3://"},
+                    },
+                }
+            }
+        },
+    }
+}
+_ANSWERS = {
+    200: {
+        "description": "the job's end",
+        "content": {
+            "application/json": {
+                "examples": {
+                    "done": {
+                        "value": {
+                            "success": True,
+                            "video_data": "AAAAIGZ0eXBpc29t…",
+                            "size": 123456,
+                            "format": "mp4",
+                        }
+                    },
+                    "failed": {"value": {"success": False, "error": "…"}},
+                }
+            }
+        },
+    }
+}
+
+
+class OldApi:
+    """The handler and what it needs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        intake: Intake,
+        book: Book,
+        storage: Storage,
+        scratch: Scratch,
+    ) -> None:
+        self._timeout_s = settings.gateway_timeout_s
+        self._intake = intake
+        self._book = book
+        self._storage = storage
+        self._scratch = scratch
+
+    def router(self) -> APIRouter:
+        """The route."""
+        router = APIRouter(prefix="/api", tags=["compatibility"])
+        router.add_api_route(
+            "/generate_video",
+            self.generate,
+            methods=["POST"],
+            openapi_extra=_SCHEMA,
+            responses=_ANSWERS,  # type: ignore[arg-type]
+            summary="Render and wait; the answer holds the MP4 in base64",
+        )
+        return router
+
+    async def generate(self, request: Request) -> Response:
+        """Send a job, wait for its end, answer with the video."""
+        wanted = parse(await request.body())
+        end = datetime.now(UTC) + timedelta(seconds=self._timeout_s)
+        if wanted.deadline is None or wanted.deadline > end:
+            wanted = wanted.model_copy(update={"deadline": end})
+        try:
+            wanted = await self._intake.localise(wanted)
+        except Fault as fault:
+            if fault.code not in _JOB_FAULTS:
+                raise
+            return _failure(fault.error.message, fault.code, None)
+        job_id = await self._intake.submit(wanted, traceparent(request))
+        said = await self._wait(request, job_id, wanted)
+        if isinstance(said, Failed):
+            return _failure(said.error.message, said.error.code, job_id)
+        return await self._video(said, job_id)
+
+    async def _wait(
+        self, request: Request, job_id: str, wanted: RenderRequest
+    ) -> Completed | Failed:
+        assert wanted.deadline is not None, "given above"
+        latest = wanted.deadline + timedelta(seconds=GRACE_S)
+        async for heard in self._book.follow(job_id):
+            if heard is not None and isinstance(heard.said, Completed | Failed):
+                return heard.said
+            if datetime.now(UTC) > latest or await request.is_disconnected():
+                break
+        raise Fault.of(
+            ErrorCode.DEADLINE_EXCEEDED,
+            Stage.ANNOUNCE,
+            f"job {job_id!r} did not end within {self._timeout_s:g} s (F2F_GATEWAY_TIMEOUT_S)",
+        )
+
+    async def _video(self, completed: Completed, job_id: str) -> Response:
+        """Fetch the MP4 to disk first: once the answer has begun, it must not break off."""
+        output = completed.output
+        async with AsyncExitStack() as stack:
+            folder = await stack.enter_async_context(self._scratch.job("gateway"))
+            path = folder / "output.mp4"
+            ref = ObjectRef(output.bucket, output.key)
+            got = await self._storage.fetch(ref, path, output.size)
+            if got.sha256 != output.sha256:
+                raise Fault.of(
+                    ErrorCode.OUTPUT_INVALID,
+                    Stage.FETCH,
+                    f"{output.url} has sha256 {got.sha256}, its event says {output.sha256}",
+                )
+            return _VideoAnswer(path, output.size, job_id, stack.pop_all())
+
+
+class _VideoAnswer(StreamingResponse):
+    """`{"success": true, "video_data": …, "size": …, "format": "mp4"}`, piece by piece."""
+
+    def __init__(self, path: Path, size: int, job_id: str, stack: AsyncExitStack) -> None:
+        head = b'{"success":true,"video_data":"'
+        tail = b'","size":%d,"format":"mp4"}' % size
+        length = len(head) + (size + 2) // 3 * 4 + len(tail)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield head
+            with path.open("rb") as source:
+                async for piece in iterate_in_threadpool(iter(lambda: source.read(CHUNK), b"")):
+                    yield base64.b64encode(piece)
+            yield tail
+
+        headers = {"Content-Length": str(length), JOB_HEADER: job_id, "Cache-Control": "no-store"}
+        super().__init__(pieces(), HTTPStatus.OK, headers, "application/json")
+        self._stack = stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send, and let go of the file whatever happens."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._stack.aclose()
+
+
+def _failure(text: str, code: ErrorCode, job_id: str | None) -> Response:
+    headers = {CODE_HEADER: code.value, "Cache-Control": "no-store"}
+    if job_id is not None:
+        headers[JOB_HEADER] = job_id
+    return JSONResponse(old_failure(text), HTTPStatus.OK, headers)

@@ -1,0 +1,80 @@
+"""Runs the gateway's app in uvicorn, on a socket that is bound first, so that errors are clear."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import uvicorn
+
+from consumer.http.gateway import make_app
+from consumer.settings import Settings
+
+DRAIN_S = 10
+"""Grace of running answers at SIGTERM; jobs go on without the gateway."""
+CALLS = 1000
+"""Calls at a time; more are answered 503 at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where it listens."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """http://host:port"""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+class _Server(uvicorn.Server):
+    """Tells when it serves."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+
+def serve(settings: Settings, on_ready: Callable[[Address], None]) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: the settings would serve beyond this machine without a key.
+        OSError: the address cannot be bound.
+    """
+    app = make_app(settings)
+    with _bind(settings.gateway_host, settings.gateway_port) as listener:
+        host, port = listener.getsockname()[:2]
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=DRAIN_S,
+            limit_concurrency=CALLS,
+            lifespan="on",
+        )
+        server = _Server(config, lambda: on_ready(Address(host, port)))
+        asyncio.run(server.serve([listener]))
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
