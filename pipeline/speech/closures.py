@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from pipeline.speech.dips import HISS_DB, Dip
 from pipeline.speech.grid import STEP_RATE
-from pipeline.speech.phones import PhoneSpan
-from pipeline.speech.visemes import CLOSED_CAP, LIP_TO_TEETH, LIP_TO_TEETH_CAP, LIPS_CLOSED
+from pipeline.speech.phones import NEUTRAL, PhoneSpan
+from pipeline.speech.visemes import (
+    CLOSED_CAP,
+    LIP_TO_TEETH,
+    LIP_TO_TEETH_CAP,
+    LIPS_CLOSED,
+    VOWELS,
+)
 
 HELD_SHARE = 0.6
 """Half of the phone's duration times this, on either side of its centre, is fully closed."""
 RAMP_S = 0.07
 _LEAST_HELD_S = 0.012
+_NARROW_CAP = 0.40
+_NARROW_HELD_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +36,33 @@ class Closure:
     """Seconds; from here to `end` the opening is at most `cap`."""
     end: float
     cap: float
-    """Share of the range: 0 lips together, .10 lip on teeth."""
+    """Share of the range: 0 lips together, .10 lip on teeth, .40 some other consonant."""
     phone: str
 
 
-def from_phones(spans: Iterable[PhoneSpan]) -> list[Closure]:
-    """The closures that the phones ask for."""
+def find(spans: Iterable[PhoneSpan], dips: Sequence[Dip]) -> list[Closure]:
+    """The closures that phones and signal ask for, in order."""
+    times = [dip.time for dip in dips]
     found: list[Closure] = []
     for span in spans:
-        if span.name in LIPS_CLOSED:
-            cap = CLOSED_CAP
-        elif span.name in LIP_TO_TEETH:
-            cap = LIP_TO_TEETH_CAP
-        else:
-            continue
-        half = max(HELD_SHARE * span.duration / 2, _LEAST_HELD_S)
-        found.append(Closure(span.centre - half, span.centre + half, cap, span.name))
+        inside = dips[bisect_left(times, span.start) : bisect_left(times, span.end)]
+        found.extend(_of_phone(span, inside))
     return found
+
+
+def _of_phone(span: PhoneSpan, dips: Sequence[Dip]) -> Iterator[Closure]:
+    half = max(HELD_SHARE * span.duration / 2, _LEAST_HELD_S)
+    if span.name in LIPS_CLOSED:
+        yield Closure(span.centre - half, span.centre + half, CLOSED_CAP, span.name)
+    elif span.name in LIP_TO_TEETH:
+        shut = any(dip.hiss < HISS_DB for dip in dips)
+        cap = CLOSED_CAP if shut else LIP_TO_TEETH_CAP
+        yield Closure(span.centre - half, span.centre + half, cap, span.name)
+    elif span.name in VOWELS or span.name == NEUTRAL:
+        for dip in dips:
+            yield Closure(
+                dip.time - _NARROW_HELD_S, dip.time + _NARROW_HELD_S, _NARROW_CAP, span.name
+            )
 
 
 def caps(closures: Iterable[Closure], total: int) -> Tensor:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from pipeline.speech.activity import activity, loudness, rest
 from pipeline.speech.align import align
-from pipeline.speech.closures import Closure, caps, from_phones
+from pipeline.speech.closures import Closure, caps, find
+from pipeline.speech.dips import dips
 from pipeline.speech.grid import STEP_RATE, gaussian
 from pipeline.speech.mel import hear
 from pipeline.speech.phones import PhoneSpan, labels, recognise
@@ -112,7 +113,7 @@ def plan_heard(heard: Hearing) -> MouthCurve:
     loud = _QUIET_SHARE + (1 - _QUIET_SHARE) * gaussian(loudness(heard.level), 0.03)
     openness = gaussian(opening * loud * heard.active, _OPENNESS_SIGMA_S)
     openness = openness + _BAND_GAIN * timbre(heard.mel, heard.active) * active
-    closures = from_phones(heard.phones)
+    closures = find(heard.phones, dips(heard.mel, heard.level))
     return MouthCurve(
         openness=openness.clamp(0, 1),
         width=gaussian(width * heard.active, _WIDTH_SIGMA_S).clamp(-1, 1),
