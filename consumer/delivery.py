@@ -1,4 +1,4 @@
-"""Names of the `f2f-*` headers that requests, retries, replays and dead letters carry.
+"""Records off the wire, and the `f2f-*` headers of requests, retries, replays and dead letters.
 
 Spring Kafka's and Kafka Connect's dead letters speak of the same things; ours are documented in
 deploy/asyncapi.yaml.
@@ -6,9 +6,14 @@ deploy/asyncapi.yaml.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
+
+from aiokafka import ConsumerRecord
 
 from consumer.jobs import Record
+
+RawRecord: TypeAlias = ConsumerRecord
+"""A record as aiokafka hands it over, key and value as bytes."""
 
 JOB_ID: Final = "f2f-job-id"
 """The job of a copy: a retry or replay of a record that names no job keeps the first one's id."""
@@ -41,3 +46,16 @@ def sent_ms(record: Record, retry_topic: str) -> int:
         return record.timestamp_ms
     original = number(record, ORIGINAL + "timestamp")
     return record.timestamp_ms if original is None else original
+
+
+def to_record(raw: RawRecord) -> Record:
+    """A record in our own words."""
+    return Record(
+        topic=raw.topic,
+        partition=raw.partition,
+        offset=raw.offset,
+        key=raw.key,
+        value=raw.value,
+        headers=tuple((name, value or b"") for name, value in raw.headers),
+        timestamp_ms=raw.timestamp,
+    )

@@ -1,0 +1,195 @@
+"""The service, put together: what is started, in which order, and how it ends.
+
+    health ── publisher ── topics? ── processing (workers start in the background)
+                                       └── control ── intake ── "ready"
+    SIGTERM or SIGINT: drain (pause, finish, commit, leave), then everything else in reverse.
+
+A second signal ends the grace of running jobs at once. Missing brokers and topics are waited for,
+with one clear line in the log, so that nothing crash-loops while the platform comes up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from consumer import logs
+from consumer.control import Cancellations, ControlReader
+from consumer.handler import Handler
+from consumer.http import health
+from consumer.processing import Processing, open_processor
+from consumer.publisher import Publisher
+from consumer.settings import Settings
+from consumer.subscriber import Intake
+
+TOPICS_CHECK_S = 2.0
+T = TypeVar("T")
+
+log = structlog.get_logger("app")
+
+
+class _Stopped(Exception):
+    """A signal came while something was waited for."""
+
+
+class State:
+    """What health and readiness are answered from."""
+
+    def __init__(self) -> None:
+        self.phase = "starting"
+        self.processing: Processing | None = None
+        self.intake: Intake | None = None
+
+    def live(self) -> str | None:
+        """Nothing outside this process makes it worth a restart; an outage does not."""
+        if self.intake is not None and self.intake.ended:
+            return "the poll loop has ended"
+        return None
+
+    def ready(self) -> str | None:
+        """Why no request is taken now."""
+        if self.intake is None or self.processing is None or self.phase != "running":
+            return self.phase
+        if not self.intake.pump.member:
+            return "not a member of the consumer group"
+        if not self.processing.ready:
+            return "no worker is ready, or the object store does not answer"
+        return None
+
+    def facts(self) -> dict[str, Any]:
+        """Everything else."""
+        answer: dict[str, Any] = {"phase": self.phase}
+        if self.intake is not None:
+            answer["kafka"] = self.intake.pump.facts()
+        if self.processing is not None:
+            answer |= self.processing.health()
+        return answer
+
+
+class Signals:
+    """SIGTERM and SIGINT: the first asks for the drain, the second ends its grace."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.hurry = asyncio.Event()
+
+    def listen(self) -> None:
+        """Take both signals from now on."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._take, number)
+
+    def _take(self, number: signal.Signals) -> None:
+        log.info("signal", name=number.name, again=self.stop.is_set())
+        (self.hurry if self.stop.is_set() else self.stop).set()
+
+    async def unless_stopped(self, work: Awaitable[T]) -> T:
+        """Wait for work, or raise when a signal comes first."""
+        task = asyncio.ensure_future(work)
+        stop = asyncio.ensure_future(self.stop.wait())
+        try:
+            await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise _Stopped
+            return task.result()
+        finally:
+            stop.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait((task,))
+
+
+async def run(settings: Settings) -> None:
+    """Run the service until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: the health port cannot be bound.
+        Fault: the scratch folder cannot be used.
+    """
+    logs.configure(settings)
+    signals = Signals()
+    signals.listen()
+    state = State()
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(health.serve(settings, state))
+        log.info("health is served", host=settings.http_host, port=port)
+        try:
+            await _work(settings, state, signals)
+        except _Stopped:
+            log.info("stopped before it was ready", phase=state.phase)
+        state.phase = "stopped"
+    log.info("bye")
+
+
+async def _work(settings: Settings, state: State, signals: Signals) -> None:
+    async with AsyncExitStack() as stack:
+        publisher = Publisher(settings)
+        stack.push_async_callback(publisher.stop)
+        state.phase = "connecting to the brokers"
+        await signals.unless_stopped(publisher.start())
+        state.phase = "waiting for topics"
+        await signals.unless_stopped(wait_for_topics(settings, publisher))
+        state.phase = "opening"
+        processing = await stack.enter_async_context(open_processor(settings, publisher))
+        state.processing = processing
+        cancellations = Cancellations()
+        control = ControlReader(settings, cancellations)
+        stack.push_async_callback(control.stop)
+        await signals.unless_stopped(control.start())
+        state.phase = "joining the group"
+        handler = Handler(processing.processor, cancellations, settings.topics.retry)
+        async with _joined(settings, processing, handler, signals) as intake:
+            state.intake = intake
+            state.phase = "running"
+            log.info("ready", **intake.pump.facts())
+            await signals.stop.wait()
+            state.phase = "draining"
+            await _drain(intake, settings.drain_s, signals)
+
+
+@asynccontextmanager
+async def _joined(
+    settings: Settings, processing: Processing, handler: Handler, signals: Signals
+) -> AsyncIterator[Intake]:
+    intake = Intake(
+        settings, handler, processing.capacity + settings.backlog, processing.free_to_admit
+    )
+    try:
+        await signals.unless_stopped(intake.start())
+        yield intake
+    finally:
+        await intake.stop()
+
+
+async def _drain(intake: Intake, grace_s: float, signals: Signals) -> None:
+    draining = asyncio.create_task(intake.pump.drain(grace_s))
+    hurry = asyncio.create_task(signals.hurry.wait())
+    await asyncio.wait((draining, hurry), return_when=asyncio.FIRST_COMPLETED)
+    hurry.cancel()
+    if not draining.done():
+        intake.pump.hurry()
+    given_up = await draining
+    log.info("drained", given_up=given_up)
+
+
+async def wait_for_topics(settings: Settings, publisher: Publisher) -> None:
+    """Return when every topic of the service exists."""
+    said: list[str] = []
+    while True:
+        try:
+            missing = sorted(set(settings.topics.all()) - await publisher.topics())
+        except KafkaError as error:
+            log.warning("no broker answers", error=repr(error))
+        else:
+            if not missing:
+                return
+            if missing != said:
+                said = missing
+                log.error("topics are missing; run `face2face topics apply`", topics=missing)
+        await asyncio.sleep(TOPICS_CHECK_S)

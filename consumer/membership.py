@@ -1,0 +1,42 @@
+"""What aiokafka 0.14 knows about group membership and has no public name for. One place only.
+
+Held by the tests of tests/integration; `pyproject.toml` pins the minor version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from consumer.ledger import Commit
+
+
+async def read_commits(
+    consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, Commit]:
+    """Committed offsets with their metadata (`committed()` leaves the metadata out).
+
+    Waits until the coordinator answers; partitions without a commit are left out.
+    """
+    found = await _coordinator(consumer).fetch_committed_offsets(list(partitions))
+    return {p: Commit(known.offset, known.metadata or "", 0) for p, known in found.items()}
+
+
+def member_id(consumer: AIOKafkaConsumer) -> str:
+    """The id that the group gave to this consumer; "" while it is no member."""
+    coordinator = _coordinator(consumer)
+    if coordinator is None or coordinator.generation <= 0:
+        return ""
+    return str(coordinator.member_id)
+
+
+def coordination_ended(consumer: AIOKafkaConsumer) -> bool:
+    """True when the background task of the group has died: this consumer never rejoins."""
+    coordinator = _coordinator(consumer)
+    return coordinator is not None and bool(coordinator._coordination_task.done())
+
+
+def _coordinator(consumer: AIOKafkaConsumer) -> Any:
+    return consumer._coordinator
