@@ -110,12 +110,14 @@ class _Transfer:
         self._limit = limit
         self._what = what
         self._stop = stop
-        self._begin()
-
-    def _begin(self) -> None:
         self._digest = hashlib.sha256()
         self._done = 0
         self._etag: str | None = None
+
+    def _begin_again(self) -> None:
+        self._digest = hashlib.sha256()
+        self._done = 0
+        self._etag = None
         self._out.seek(0)
         self._out.truncate()
 
@@ -126,7 +128,7 @@ class _Transfer:
             try:
                 return self._once()
             except Changed:
-                self._begin()
+                self._begin_again()
                 failures += 1
                 reason = "it changes while it is read"
             except Cut as cut:

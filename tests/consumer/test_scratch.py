@@ -1,0 +1,180 @@
+"""Scratch goes on every path, dead replicas are swept, and nothing else is ever touched."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumer.faults import Fault
+from consumer.scratch import Scratch
+from schemas.codes import ErrorCode
+from tests.support.handles import S3Handle
+from tests.support.processes import die_with_parent
+from tests.support.work import settings_for, until
+
+
+def _scratch(folder: Path, **changes: Any) -> Scratch:
+    nowhere = S3Handle("none", "http://127.0.0.1:9", "a", "b", frozenset(), "bucket")
+    scratch = Scratch(settings_for(nowhere, folder, **changes))
+    scratch.open()
+    return scratch
+
+
+async def test_a_job_folder_goes_at_once_when_the_delay_is_zero(tmp_path: Path) -> None:
+    scratch = _scratch(tmp_path)
+
+    async def work() -> None:
+        async with scratch.job("r1") as folder:
+            (folder / "deep").mkdir()
+            (folder / "deep" / "file").write_bytes(b"x")
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        await work()
+    assert [path.name for path in scratch.folder.iterdir()] == [".lock"]
+    scratch.close()
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+async def test_two_jobs_of_one_render_have_folders_of_their_own(tmp_path: Path) -> None:
+    scratch = _scratch(tmp_path)
+    async with scratch.job("same") as one, scratch.job("same") as two:
+        assert one != two
+    scratch.close()
+
+
+async def test_finished_files_live_for_the_delay_and_then_go(tmp_path: Path) -> None:
+    scratch = _scratch(tmp_path, CLEANUP_DELAY=0.3)
+    async with scratch.job("r1") as folder:
+        pass
+    assert folder.exists()
+    janitor = asyncio.create_task(scratch.run_janitor())
+    await until(lambda: not folder.exists(), 10)
+    janitor.cancel()
+    scratch.close()
+
+
+async def test_the_janitor_leaves_running_jobs_alone_however_old(tmp_path: Path) -> None:
+    scratch = _scratch(tmp_path, MAX_FILE_AGE=0.001)
+    async with scratch.job("r1") as folder:
+        stray = scratch.folder / "stray"
+        stray.write_bytes(b"x")
+        _age(folder)
+        _age(stray)
+        scratch.sweep()
+        assert folder.exists()
+        assert not stray.exists()
+    scratch.close()
+
+
+def _age(path: Path) -> None:
+    past = time.time() - 10_000
+    os.utime(path, (past, past), follow_symlinks=False)
+
+
+def test_what_a_killed_replica_left_is_swept_and_a_living_one_is_not(tmp_path: Path) -> None:
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from tests.consumer.test_scratch import _scratch\n"
+        "scratch = _scratch(Path(sys.argv[1]))\n"
+        "(scratch.folder / '0-job').mkdir()\n"
+        "sys.stdout.write('open\\n'); sys.stdout.flush()\n"
+        "time.sleep(60)\n"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        preexec_fn=die_with_parent,
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"open\n"
+    mine = _scratch(tmp_path)
+    theirs = next(p for p in (tmp_path / "jobs").iterdir() if p != mine.folder)
+    _age(theirs)
+    mine.sweep()
+    assert (theirs / "0-job").exists(), "it lives, whatever its age"
+    other.kill()
+    other.wait(10)
+    other.stdout.close()
+    mine.sweep()
+    assert not theirs.exists()
+    assert mine.folder.exists()
+    mine.close()
+
+
+def test_nothing_that_is_not_ours_is_touched_and_links_are_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_bytes(b"x")
+    root = tmp_path / "data" / "jobs"
+    root.mkdir(parents=True)
+    (root / "notes.txt").write_bytes(b"x")
+    (root / "replica-notours").mkdir()
+    (root / "replica-0123456789abcdef").symlink_to(outside)
+    (tmp_path / "data" / "duix.mp4").write_bytes(b"x")
+    dead = root / "replica-00000000000000aa"
+    dead.mkdir()
+    (dead / ".lock").touch()
+    (dead / "link").symlink_to(outside)
+    trap = root / "replica-00000000000000bb"
+    trap.mkdir()
+    (trap / ".lock").symlink_to(outside / "precious")
+    for path in root.iterdir():
+        _age(path)
+    scratch = _scratch(tmp_path / "data")
+    scratch.sweep()
+    assert (outside / "precious").read_bytes() == b"x"
+    assert not dead.exists()
+    assert {path.name for path in root.iterdir()} == {
+        "notes.txt",
+        "replica-notours",
+        "replica-0123456789abcdef",
+        trap.name,
+        scratch.folder.name,
+    }
+    assert (tmp_path / "data" / "duix.mp4").exists()
+    scratch.close()
+
+
+def test_a_folder_without_a_lock_is_swept_only_when_old(tmp_path: Path) -> None:
+    scratch = _scratch(tmp_path, MAX_FILE_AGE=100)
+    young, old = (tmp_path / "jobs" / f"replica-{c * 16}" for c in "cd")
+    young.mkdir()
+    old.mkdir()
+    _age(old)
+    scratch.sweep()
+    assert young.exists()
+    assert not old.exists()
+    scratch.close()
+
+
+async def test_a_disk_nearly_full_pauses_intake_after_finished_files_were_given_up(
+    tmp_path: Path,
+) -> None:
+    scratch = _scratch(tmp_path, CLEANUP_DELAY=3600, F2F_MIN_FREE_BYTES=10**18)
+    async with scratch.job("r1") as folder:
+        pass
+    assert folder.exists()
+    reason = scratch.nearly_full()
+    assert reason is not None
+    assert "F2F_MIN_FREE_BYTES" in reason
+    assert not folder.exists()
+    scratch.close()
+    roomy = _scratch(tmp_path, F2F_MIN_FREE_BYTES=1)
+    assert roomy.nearly_full() is None
+    roomy.close()
+
+
+def test_a_folder_that_cannot_be_used_is_named_with_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(Fault, match="DUIX_DATA_DIR") as caught:
+        _scratch(tmp_path / "file")
+    assert caught.value.code is ErrorCode.SCRATCH_FULL
