@@ -1,0 +1,107 @@
+"""`face2face lifecycle`: the bucket's expiry rules of deploy/lifecycle.yaml."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from consumer.console import FAILED, CommandError, emit, say
+from consumer.lifecycle import LifecycleFileError, Report, default_path, read
+from consumer.options import JSON_FLAG
+from consumer.storage import Expiry
+
+FILE = click.option(
+    "--file",
+    "path",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="another lifecycle.yaml [the one of this installation]",
+)
+
+
+@click.group()
+def lifecycle() -> None:
+    """Apply, show or check the bucket's expiry rules. Bucket and store come from S3_*."""
+
+
+@lifecycle.command("apply")
+@click.option("--make-bucket", is_flag=True, help="make the bucket first where there is none")
+@FILE
+@JSON_FLAG
+def lifecycle_apply(make_bucket: bool, path: Path | None, as_json: bool) -> int:
+    """Set the rules, read them back and compare. Doing it twice changes nothing.
+
+    Exit code 1 when the server took the call and does not have the rules; a server that has no
+    lifecycle at all is said, and exit code 0: there the operator must expire objects otherwise.
+    """
+    report = asyncio.run(_apply(_wanted(path), make_bucket))
+    _show(report, as_json)
+    return 0 if report.ok or not report.supported else FAILED
+
+
+@lifecycle.command("show")
+@FILE
+@JSON_FLAG
+def lifecycle_show(path: Path | None, as_json: bool) -> None:
+    """Show what is wanted and what the server has; changes nothing."""
+    _show(asyncio.run(_check(_wanted(path))), as_json)
+
+
+@lifecycle.command("check")
+@FILE
+@JSON_FLAG
+def lifecycle_check(path: Path | None, as_json: bool) -> int:
+    """Compare; exit code 1 when a rule is missing or differs, or the server has no lifecycle."""
+    report = asyncio.run(_check(_wanted(path)))
+    _show(report, as_json)
+    return 0 if report.ok else FAILED
+
+
+def _wanted(path: Path | None) -> list[Expiry]:
+    try:
+        return read(path or default_path())
+    except LifecycleFileError as error:
+        raise CommandError.usage(str(error)) from error
+
+
+async def _apply(wanted: list[Expiry], make_bucket: bool) -> Report:
+    from consumer.lifecycle import apply
+    from consumer.settings import load
+    from consumer.storage import Storage
+
+    settings = load()
+    storage = Storage(settings)
+    try:
+        if make_bucket and await storage.ensure_bucket(settings.s3_bucket):
+            say(f"made bucket {settings.s3_bucket!r}")
+        return await apply(storage, settings.s3_bucket, wanted)
+    finally:
+        storage.close()
+
+
+async def _check(wanted: list[Expiry]) -> Report:
+    from consumer.lifecycle import check
+    from consumer.settings import load
+    from consumer.storage import Storage
+
+    settings = load()
+    storage = Storage(settings)
+    try:
+        return await check(storage, settings.s3_bucket, wanted)
+    finally:
+        storage.close()
+
+
+def _show(report: Report, as_json: bool) -> None:
+    if as_json:
+        emit(report.as_json())
+    else:
+        for rule in report.rules:
+            has = "none" if rule.found_days is None else f"{rule.found_days} d"
+            click.echo(f"{rule.state:<8} {rule.prefix:<12} wanted {rule.wanted_days} d, has {has}")
+        for other in report.others:
+            click.echo(f"{'other':<8} {other.prefix:<12} {other.days} d")
+    for warning in report.warnings:
+        say(f"warning: {warning}")
