@@ -62,9 +62,7 @@ class Lattice:
 
     def refine(self, coarse: Tensor) -> Tensor:
         """(B, NODES, NODES, C) at the nodes to (B, h, w, C) at the samples."""
-        batch, _, nodes, channels = coarse.shape
-        rows = self.down @ coarse.reshape(batch, nodes, nodes * channels)
-        return self.across @ rows.reshape(batch, -1, nodes, channels)
+        return self.refine_plane(coarse.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
     def refine_plane(self, coarse: Tensor) -> Tensor:
         """(B, C, NODES, NODES) to (B, C, h, w)."""
