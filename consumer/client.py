@@ -171,6 +171,7 @@ async def listen_from_now(listener: AIOKafkaConsumer, names: tuple[str, ...]) ->
     """Fix the end of every partition now: "latest" alone would be looked up at the first fetch."""
     while {partition.topic for partition in listener.assignment()} != set(names):
         await asyncio.sleep(0.05)
-    for partition in listener.assignment():
-        await listener.seek_to_end(partition)
+    partitions = listener.assignment()
+    await listener.seek_to_end(*partitions)  # together: one by one takes half a second each
+    for partition in partitions:
         await listener.position(partition)

@@ -38,7 +38,8 @@ class Handler:
             metrics.JOB_SECONDS.labels(verdict.kind).observe(seconds)
             metrics.OUTCOMES.labels(verdict.kind, verdict.code.value if verdict.code else "").inc()
             log.info(
-                verdict.kind,
+                "record done",
+                outcome=verdict.kind,
                 code=verdict.code,
                 attempt=verdict.attempt,
                 reused=verdict.reused,

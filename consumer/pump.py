@@ -72,7 +72,7 @@ class Pump(ConsumerRebalanceListener):  # type: ignore[misc]
         self._jobs: dict[asyncio.Task[None], Record] = {}
         self._restoring: asyncio.Task[None] | None = None
         self._member = ""
-        self._joined = False
+        self._joined = asyncio.Event()
         self._order: deque[TopicPartition] = deque()
         self._reason: str | None = None
         self._draining = False
@@ -243,7 +243,7 @@ class Pump(ConsumerRebalanceListener):  # type: ignore[misc]
             self._restored[partition] = book
             self._commits.restored(partition, found)
         self._order = deque(partitions)
-        self._joined = True
+        self._joined.set()
         log.info("partitions assigned", partitions=_names(partitions), running=len(self._jobs))
         self._apply()
 
@@ -269,7 +269,7 @@ class Pump(ConsumerRebalanceListener):  # type: ignore[misc]
         self._restored.clear()
         self._assigned = frozenset()
         self._order.clear()
-        self._joined = False
+        self._joined.clear()
 
     # The end
 
@@ -321,7 +321,13 @@ class Pump(ConsumerRebalanceListener):  # type: ignore[misc]
     @property
     def member(self) -> bool:
         """True while this replica is in its group and knows its partitions' commits."""
-        return self._joined and self._consumer is not None and member_id(self._consumer) != ""
+        return (
+            self._joined.is_set() and self._consumer is not None and member_id(self._consumer) != ""
+        )
+
+    async def joined(self) -> None:
+        """Wait until this replica is a member and its books are open."""
+        await self._joined.wait()
 
     def facts(self) -> dict[str, Any]:
         """For `/health`."""
@@ -349,5 +355,9 @@ class Pump(ConsumerRebalanceListener):  # type: ignore[misc]
         metrics.OLDEST_UNCOMMITTED.set(self._oldest_s())
 
 
-def _names(partitions: Iterable[TopicPartition]) -> list[str]:
-    return sorted(f"{p.topic}/{p.partition}" for p in partitions)
+def _names(partitions: Iterable[TopicPartition]) -> dict[str, list[int]]:
+    """Partition numbers by topic."""
+    named: dict[str, list[int]] = {}
+    for topic, partition in sorted(partitions):
+        named.setdefault(topic, []).append(partition)
+    return named

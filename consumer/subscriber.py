@@ -123,6 +123,7 @@ class Intake:
         """Join the group; waits until the brokers let it."""
         await self.broker.connect()
         await self._subscriber.reopen()
+        await self.pump.joined()
 
     async def stop(self) -> None:
         """Leave the group (a static member stays until it is back) and close everything."""
