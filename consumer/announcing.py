@@ -78,7 +78,6 @@ class Announcing:
             update={"download_url": url, "download_url_expires_at": expires, "reused": reused}
         )
         await self._announcer.completed(copy, manifest.event_id, case.job.traceparent)
-        log.info("completed", reused=reused, attempt=event.attempt)
         return Verdict("completed", reused=reused, attempt=event.attempt)
 
     async def _failed(
@@ -91,7 +90,7 @@ class Announcing:
             )
         copy = event.model_copy(update={"reused": reused})
         await self._announcer.failed(copy, manifest.event_id, case.job.traceparent)
-        log.warning("failed", code=error.code.value, reused=reused, attempt=event.attempt)
+        log.warning("job failed", code=error.code.value, error=error.message, reused=reused)
         return Verdict("failed", error.code, reused, event.attempt)
 
     async def _unfinished(self, case: Case) -> bool:
@@ -112,7 +111,7 @@ class Announcing:
     async def retry(self, case: Case, error: ErrorFacts, attempt: int, due: datetime) -> Verdict:
         """Put the record on the retry topic."""
         await self._announcer.retry(case.job.record, case.job.job_id, error, attempt, due)
-        log.warning("retried", code=error.code.value, attempt=attempt, due=due.isoformat())
+        log.warning("job put off", error=error.message, attempt=attempt, due=due.isoformat())
         return Verdict("retried", error.code, attempt=attempt)
 
     async def reject(self, record: Record, job_id: str, error: ErrorFacts) -> Verdict:
@@ -128,5 +127,5 @@ class Announcing:
         await self._announcer.failed(
             failed, event_id(job_id, "rejected", "failed"), record.header("traceparent")
         )
-        log.warning("rejected", job_id=job_id, code=error.code.value)
+        log.warning("record refused", error=error.message)
         return Verdict("rejected", error.code)

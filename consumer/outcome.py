@@ -37,7 +37,7 @@ from schemas.ids import render_id
 from schemas.manifest import Manifest
 from schemas.render import ErrorFacts
 
-LEAVE_S = 3.0
+LEAVE_S = 1.5
 """What giving back a lease may take while this replica leaves."""
 T = TypeVar("T")
 log = structlog.get_logger(__name__)

@@ -40,7 +40,7 @@ from consumer.protocol import (
 from schemas.codes import ErrorCode, Stage
 from schemas.render import ErrorFacts, RenderReport
 
-CANCEL_GRACE_S = 1.5
+CANCEL_GRACE_S = 1.2
 """What a render has to stop by itself before its process is killed."""
 DEADLINE_GRACE_S = 4.0
 START_LIMIT_S = 300.0

@@ -5,7 +5,7 @@ folder, no credentials, and it dies with its parent: by the kernel (PDEATHSIG) a
 its stdin. Each render runs in a thread of its own; a heartbeat thread shows that the process
 lives. A CUDA error ends the process at once, because the context cannot be used any more.
 
-    python -m consumer.worker_main --device cpu [--render MODULE:FUNCTION]
+    python -m consumer.worker_main --device cpu [--max-file-bytes N] [--render MODULE:FUNCTION]
 
 FUNCTION has the signature of `pipeline.render.render`; MODULE also has `engines()`.
 """
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 PIPELINE = "pipeline.render:render"
 BEAT_S = 1.0
+MAX_FILE_BYTES = 64 * 1024**3
+"""No file of a job comes near it; a writer gone wild meets it before the disk is full."""
 EXIT_STICKY, EXIT_UNREADY, EXIT_FRESH = 71, 72, 73
 _PR_SET_PDEATHSIG = 1
 _STICKY = ("CUDA error", "cuDNN error", "CUBLAS_STATUS", "device-side assert", "AcceleratorError")
@@ -58,11 +60,13 @@ def main() -> None:
     """Serve until stdin ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--max-file-bytes", type=int, default=MAX_FILE_BYTES)
     parser.add_argument("--render", default=PIPELINE, metavar="MODULE:FUNCTION")
     options = parser.parse_args()
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it drains first
     faulthandler.enable()
+    _limit(options.max_file_bytes)
     child = Child(_take_stdout(), options.device)
     child.serve(options.render)
 
@@ -73,6 +77,12 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(0)
+
+
+def _limit(max_file_bytes: int) -> None:
+    from pipeline.sandbox import limit_process
+
+    limit_process(max_file_bytes)
 
 
 def _take_stdout() -> BinaryIO:

@@ -118,6 +118,18 @@ async def test_the_child_sees_no_credential(
     assert "OMP_WAIT_POLICY=PASSIVE" in environ
 
 
+async def test_the_kernel_limits_the_child() -> None:
+    async with _worker() as worker:
+        await _ready(worker)
+        limits = Path(f"/proc/{worker.pid}/limits").read_text(encoding="utf-8")
+        status = Path(f"/proc/{worker.pid}/status").read_text(encoding="utf-8")
+    rows = {line[:25].strip(): line[25:].split()[0] for line in limits.splitlines()[1:]}
+    assert rows["Max core file size"] == "0"
+    assert int(rows["Max file size"]) < 2**40
+    assert int(rows["Max open files"]) <= 4096
+    assert "NoNewPrivs:\t1" in status
+
+
 async def test_a_crash_fails_its_render_and_the_next_child_works(tmp_path: Path) -> None:
     async with _worker() as worker:
         await _ready(worker)
