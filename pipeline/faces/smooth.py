@@ -17,6 +17,9 @@ SIGMA = 0.8
 """Frames."""
 REACH = 2
 """Frames on either side that take part; the next ones would weigh 0.1 %."""
+FAR = 0.03
+"""Distances of the eye corners by which a point that really moves differs from its neighbours in
+time; jitter is a tenth of it. Quick motion is not smoothed, or lips would lag behind themselves."""
 SIZE_JUMP = 0.06
 """Relative change of a face's size that no head makes in a frame."""
 PLACE_JUMP = 1.2
@@ -87,23 +90,26 @@ def _jumps(raw: PointStore, present: Tensor) -> Tensor:
 
 
 def _smoothed(raw: PointStore, run: Tensor, start: int, stop: int) -> Tensor:
-    """Gaussian over the frames of one run; runs do not mix."""
+    """Bilateral filter over the frames of one run: a Gaussian in time times one in place."""
     first, last = max(0, start - REACH), min(len(run), stop + REACH)
     points = raw.read(first, last)
     if len(points) < last - first:  # the face left before the clip's end
         missing = points.new_zeros(last - first - len(points), *points.shape[1:])
         points = torch.cat([points, missing])
-    total, weights = torch.zeros_like(points), torch.zeros(len(points), 1, 1)
+    eyes = points[:, EYE_CORNERS_OUTER, :2]
+    far = (eyes[:, 1] - eyes[:, 0]).norm(dim=1).clamp(min=1.0).view(-1, 1, 1) * FAR
+    total, weights = torch.zeros_like(points), points.new_zeros(*points.shape[:2], 1)
     runs = run[first:last]
     for shift in range(-REACH, REACH + 1):
-        weight = math.exp(-(shift**2) / (2 * SIGMA**2))
-        same = (runs == runs.roll(-shift)).float()
+        other = points.roll(-shift, 0)
+        same = runs == runs.roll(-shift)
         if shift > 0:
-            same[-shift:] = 0
+            same[-shift:] = False
         if shift < 0:
-            same[:-shift] = 0
-        share = (weight * same).view(-1, 1, 1)
-        total += share * points.roll(-shift, 0)
+            same[:-shift] = False
+        apart = ((other - points)[..., :2] / far).square().sum(2, keepdim=True)
+        share = (-apart - shift**2 / (2 * SIGMA**2)).exp() * same.view(-1, 1, 1)
+        total += share * other
         weights += share
     return (total / weights)[start - first : stop - first]
 

@@ -38,8 +38,8 @@ _REASONS: tuple[Reason | None, ...] = (None, "no_face", "profile", "small_face",
 class FaceTrack:
     """One person's face over a clip of N frames. Points lie on disk; the rest is small.
 
-    The points are smoothed over time once, with a Gaussian of 0.8 frames that never reaches across
-    a cut or a gap; all other values are taken from the smoothed points.
+    The points are smoothed over time once (`pipeline.faces.smooth`: 0.8 frames, less where they
+    move quickly, never across a cut or a gap); all other values are taken from the smoothed points.
     """
 
     def __init__(
