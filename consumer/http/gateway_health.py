@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -55,7 +54,7 @@ class Health:
             "status": "healthy" if not troubles else "degraded",
             "data_dir": str(folder),
             "data_dir_exists": folder.is_dir(),
-            "timestamp": datetime.now(UTC).isoformat(),
+            "timestamp": time.time(),
             "version": version("face2face"),
             "role": "gateway",
             "listening": self._hub.connected,

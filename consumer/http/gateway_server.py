@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import uvicorn
 
 from consumer.http.gateway import make_app
+from consumer.logs import configure
 from consumer.settings import Settings
 
 DRAIN_S = 10
@@ -52,6 +53,7 @@ def serve(settings: Settings, on_ready: Callable[[Address], None]) -> None:
         SettingsError: the settings would serve beyond this machine without a key.
         OSError: the address cannot be bound.
     """
+    configure(settings)
     app = make_app(settings)
     with _bind(settings.gateway_host, settings.gateway_port) as listener:
         host, port = listener.getsockname()[:2]
