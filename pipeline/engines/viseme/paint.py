@@ -189,6 +189,7 @@ def _on_face(canvas: Canvas, scene: Scene, own: Patch, laid: Patch) -> Patch:
     below = area.box.of(made)
     face = mask.lower_face(canvas, area, scene.wanted)
     skin = face * (1 - mask.lips(canvas, area, scene.wanted))
+    skin = skin * (1 - mask.lips(canvas, area, scene.own))  # the frame's own mouth is covered
     toned = tone.match(canvas, area, laid, below, skin)
     weight = face.unsqueeze(1)
     luma, chroma = area.luma.refine_plane(weight), area.chroma.refine_plane(weight)

@@ -46,11 +46,11 @@ class Score:
     """bool, the lips must touch."""
     strength: Tensor
     """0 … 1, how much of the painted mouth is shown."""
-    first: Tensor | None
+    first: Tensor | None = None
     """int64 row of the bank that lends the mouth, or its inside."""
-    second: Tensor | None
+    second: Tensor | None = None
     """int64 row that is mixed into the skin around a jump."""
-    share: Tensor | None
+    share: Tensor | None = None
     """0 … 0.5 share of `second`."""
     log: SpanLog = field(default_factory=SpanLog)
     tally: Tally = field(default_factory=Tally)
@@ -65,15 +65,22 @@ def compose(avatar: Avatar, speech: Speech, timeline: Timeline) -> Score:
     known = source.clamp(max=len(avatar.usable) - 1)
     usable = avatar.usable[known] & (source == known)
     shown = strength(usable, avatar.yaw[known])
-    first = second = share = None
-    if avatar.bank is not None and avatar.join is not None:
-        wanted = Wanted(
-            path.aperture.float(), path.width.float(), avatar.pose[known], (shown > 0).float()
-        )
-        units = avatar.bank.units
-        first = select(units, wanted, avatar.join)
-        second, share = crossfades(first, units.frame, units.run)
-    return Score(avatar, source, path, targets.closed, shown, first, second, share)
+    score = Score(avatar, source, path, targets.closed, shown)
+    cast(score)
+    return score
+
+
+def cast(score: Score) -> None:
+    """Choose the units for the planned path."""
+    avatar, path = score.avatar, score.path
+    if avatar.bank is None or avatar.join is None:
+        return
+    known = score.source.clamp(max=len(avatar.usable) - 1)
+    weight = (score.strength > 0).float()
+    wanted = Wanted(path.aperture.float(), path.width.float(), avatar.pose[known], weight)
+    units = avatar.bank.units
+    score.first = select(units, wanted, avatar.join)
+    score.second, score.share = crossfades(score.first, units.frame, units.run)
 
 
 def crossfades(first: Tensor, frame: Tensor, run: Tensor) -> tuple[Tensor, Tensor]:

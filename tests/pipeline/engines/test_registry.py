@@ -1,0 +1,47 @@
+"""Engines by name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.engines import registry
+from pipeline.errors import UnknownEngine, WeightsMissing
+
+
+def test_unknown_engine_is_refused_by_name_with_the_known_ones() -> None:
+    with pytest.raises(UnknownEngine, match=r"'nosuch'.*viseme.*musetalk.*wav2lip") as caught:
+        registry.create("nosuch", "cpu", 1)
+    assert caught.value.detail["known"] == list(registry.NAMES)
+
+
+def test_default_engine_comes_first_and_works_without_weights_of_its_own() -> None:
+    assert registry.NAMES[0] == "viseme"
+    assert registry.create("viseme", "cpu", 1).facts.name == "viseme"
+
+
+def test_engine_without_its_weights_says_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "weights_root", lambda: tmp_path)
+    with pytest.raises(WeightsMissing, match="wav2lip"):
+        registry.create("wav2lip", "cpu", 1)
+    with pytest.raises(WeightsMissing, match="musetalk"):
+        registry.create("musetalk", "cpu", 1)
+    names = [facts.name for facts in registry.available()]
+    assert not {"wav2lip", "musetalk", "musetalk-fast"} & set(names)
+
+
+def test_neural_engines_are_imported_only_when_asked_for() -> None:
+    code = (
+        "import sys; from pipeline.engines import registry;"
+        "registry.create('viseme', 'cpu', 1);"
+        "print([n for n in sys.modules if 'musetalk' in n or 'wav2lip' in n])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,81 @@
+"""Unit selection: costs, joins, and blocks."""
+
+from __future__ import annotations
+
+import torch
+
+from pipeline.engines.viseme import select as module
+from pipeline.engines.viseme.score import crossfades
+from pipeline.engines.viseme.select import Candidates, Wanted, fitness, joins, select
+
+
+def _units(apertures: list[float], run: list[int] | None = None) -> Candidates:
+    count = len(apertures)
+    generator = torch.Generator().manual_seed(1)
+    return Candidates(
+        frame=torch.arange(count),
+        run=torch.tensor(run or [0] * count),
+        aperture=torch.tensor(apertures),
+        width=torch.full((count,), 0.55),
+        pose=torch.zeros(count, 3),
+        penalty=torch.zeros(count),
+        look=torch.rand(count, 16, generator=generator),
+    )
+
+
+def _wanted(apertures: list[float]) -> Wanted:
+    count = len(apertures)
+    return Wanted(
+        torch.tensor(apertures),
+        torch.full((count,), 0.55),
+        torch.zeros(count, 3),
+        torch.ones(count),
+    )
+
+
+def test_reference_is_replayed_when_it_does_what_is_wanted() -> None:
+    apertures = [0.0, 0.03, 0.08, 0.12, 0.08, 0.03, 0.0, 0.05, 0.1]
+    units = _units(apertures)
+    assert select(units, _wanted(apertures), joins(units)).tolist() == list(range(9))
+
+
+def test_closure_is_taken_from_a_closed_mouth() -> None:
+    units = _units([0.1] * 10 + [0.0])
+    found = select(units, _wanted([0.1, 0.1, 0.0, 0.0, 0.1, 0.1]), joins(units)).tolist()
+    assert found[2] == found[3] == 10
+
+
+def test_turned_and_blurred_frames_cost_more() -> None:
+    units = _units([0.05, 0.05, 0.05])
+    units.pose[1, 0] = 20.0
+    units.penalty[2] = 3.0
+    cost = fitness(units, _wanted([0.05]))[0]
+    assert cost[0] < cost[2] < cost[1]
+
+
+def test_neighbours_across_a_cut_are_no_neighbours() -> None:
+    join = joins(_units([0.05] * 4, run=[0, 0, 1, 1]))
+    assert join[0, 1] == join[2, 3] == 0
+    assert join[1, 2] > 1
+
+
+def test_blocks_find_what_one_piece_finds() -> None:
+    generator = torch.Generator().manual_seed(2)
+    units = _units((0.15 * torch.rand(40, generator=generator)).tolist())
+    wanted = _wanted((0.15 * torch.rand(300, generator=generator)).tolist())
+    join = joins(units)
+    whole = module._viterbi(fitness(units, wanted), join, None)
+    old = module.BLOCK, module.OVERLAP
+    try:
+        module.BLOCK, module.OVERLAP = 64, 32
+        pieces = select(units, wanted, join)
+    finally:
+        module.BLOCK, module.OVERLAP = old
+    assert (whole != pieces).float().mean() < 0.02
+
+
+def test_units_are_crossfaded_around_jumps_only() -> None:
+    first = torch.tensor([3, 4, 5, 20, 21, 22])
+    second, share = crossfades(first, torch.arange(30), torch.zeros(30, dtype=torch.int64))
+    assert share.tolist() == [0, 0, 0.25, 0.25, 0, 0]
+    assert second[2:4].tolist() == [19, 6]
