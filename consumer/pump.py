@@ -314,6 +314,11 @@ class Pump(ConsumerRebalanceListener):  # type: ignore[misc]
     # Facts
 
     @property
+    def consumer(self) -> AIOKafkaConsumer | None:
+        """The consumer that is polled now."""
+        return self._consumer
+
+    @property
     def running(self) -> int:
         """Records in work."""
         return len(self._jobs)

@@ -1,0 +1,288 @@
+"""The long-job subscriber on a real broker: what it starts, commits and outlives."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, ClassVar
+
+import pytest
+from faststream import BaseMiddleware
+
+from consumer.membership import member_id
+from tests.integration.lab import Lab, Work, job, until
+from tests.support.capabilities import Can
+from tests.support.handles import KafkaHandle
+
+
+@pytest.fixture
+def lab(kafka: KafkaHandle) -> Lab:
+    kafka.create_topics()
+    return Lab(kafka)
+
+
+async def test_a_job_of_three_poll_intervals_leaves_no_group_and_runs_once(lab: Lab) -> None:
+    settings = lab.settings(KAFKA_MAX_POLL_INTERVAL_S="1")
+    work = Work()
+    await lab.send([{"value": job(seconds="3.5")}])
+    async with lab.intake(work, limit=1, settings=settings) as intake:
+        consumer: Any = intake.pump.consumer
+        before = consumer._coordinator.generation, member_id(consumer)
+        await work.until(lambda: len(work.finished) == 1)
+        assert (consumer._coordinator.generation, member_id(consumer)) == before
+        await lab.until_committed(1)
+    assert len(work.started) == 1
+
+
+async def test_no_more_jobs_run_than_the_limit_and_all_run(lab: Lab) -> None:
+    work = Work()
+    places = await lab.send([{"value": job(seconds="0.02")} for _ in range(40)])
+    async with lab.intake(work, limit=3):
+        await work.until(lambda: len(work.finished) == 40)
+        await lab.until_committed(40)
+    assert work.most_running == 3
+    assert sorted(work.started) == places
+
+
+async def test_finished_jobs_above_an_unfinished_one_are_committed_in_the_metadata(
+    lab: Lab,
+) -> None:
+    work = Work()
+    await lab.send([{"value": job(gate="first")}, {"value": job()}, {"value": job()}])
+    async with lab.intake(work) as intake:
+        await work.until(lambda: len(work.finished) == 2)
+
+        async def packed() -> bool:
+            return list((await lab.committed())[1]) == [(1, 3)]
+
+        await until(packed)
+        assert (await lab.committed())[0] == 0
+        assert intake.pump.running == 1
+    again = Work()
+    again.open("first")
+    async with lab.intake(again):
+        await lab.until_committed(3)
+    assert [offset for _, _, offset in again.started] == [0]
+
+
+async def test_a_job_given_up_at_the_end_of_the_grace_comes_again(lab: Lab) -> None:
+    work = Work()
+    await lab.send([{"value": job(gate="never")}, {"value": job()}])
+    async with lab.intake(work, drain_s=0.2):
+        await work.until(lambda: len(work.finished) == 1)
+    assert [offset for _, _, offset in work.finished] == [1]
+    again = Work()
+    again.open("never")
+    async with lab.intake(again):
+        await lab.until_committed(2)
+    assert [offset for _, _, offset in again.started] == [0]
+
+
+async def test_a_drain_lets_jobs_end_and_commits_them_before_it_leaves(lab: Lab) -> None:
+    work = Work()
+    await lab.send([{"value": job(seconds="0.5")}, {"value": job(seconds="0.3")}])
+    async with lab.intake(work, drain_s=20.0):
+        await work.until(lambda: len(work.started) == 2)
+    assert len(work.finished) == 2
+    assert (await lab.committed())[0] == 2
+
+
+POISON: list[bytes | None] = [
+    None,
+    b"",
+    b"\x00\xff not json",
+    b"[" * 100_000,
+    b'{"audio_url": "s3://bucket/a", "audio_url": "s3://bucket/a"}',
+    b'{"audio_url": 9' + b"9" * 5000 + b"}",
+    b'{"audio_url": "nowhere", "video_url": "s3://bucket/v"}',
+]
+
+
+async def test_poison_never_stalls_a_partition_and_never_vanishes(lab: Lab) -> None:
+    work = Work()
+    await lab.send([{"value": value, "key": b"k"} for value in POISON] + [{"value": job()}])
+    async with lab.intake(work, limit=1):
+        await lab.until_committed(len(POISON) + 1)
+    assert [place[2] for place, _ in work.rejected] == list(range(len(POISON)))
+    assert [offset for _, _, offset in work.finished] == [len(POISON)]
+
+
+async def test_a_record_of_10_mb_passes_the_small_fetches(kafka: KafkaHandle) -> None:
+    kafka.require(Can.ADMIN)
+    kafka.create_topics()
+    _allow_large_records(kafka)
+    lab = Lab(kafka)
+    work = Work()
+    await lab.send([{"value": b"x" * (10 * 1024 * 1024)}, {"value": job()}])
+    async with lab.intake(work):
+        await lab.until_committed(2)
+    assert len(work.rejected) == 1
+    assert len(work.finished) == 1
+
+
+def _allow_large_records(kafka: KafkaHandle) -> None:
+    import confluent_kafka.admin
+
+    ck: Any = confluent_kafka.admin
+
+    entry = ck.ConfigEntry(
+        "max.message.bytes", str(32 * 1024 * 1024), incremental_operation=ck.AlterConfigOpType.SET
+    )
+    resource = ck.ConfigResource(
+        ck.ResourceType.TOPIC, kafka.topics.requests, incremental_configs=[entry]
+    )
+    admin = ck.AdminClient({"bootstrap.servers": kafka.servers})
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(timeout=20)
+
+
+async def test_headers_that_no_parser_likes_do_no_harm(lab: Lab) -> None:
+    work = Work()
+    headers = [("ce_id", b"\xff\xfe"), ("x", b""), ("reply_to", lab.topics.completed.encode())]
+    await lab.send([{"value": job(), "headers": headers}])
+    async with lab.intake(work):
+        await lab.until_committed(1)
+    assert len(work.finished) == 1
+
+
+class Telemetry(BaseMiddleware[Any, Any]):
+    """Counts what FastStream shows to middlewares."""
+
+    log: ClassVar[list[str]]
+
+    async def consume_scope(self, call_next: Any, msg: Any) -> Any:
+        self.log.append(f"begin {msg.raw_message.offset}")
+        try:
+            return await call_next(msg)
+        finally:
+            self.log.append(f"end {msg.raw_message.offset}")
+
+
+async def test_faststreams_middlewares_run_inside_each_job(lab: Lab) -> None:
+    class Counting(Telemetry):
+        log: ClassVar[list[str]] = []
+
+    work = Work()
+    await lab.send([{"value": job(gate="g")}, {"value": job()}])
+    async with lab.intake(work, middlewares=[Counting]):
+        await work.until(lambda: len(work.finished) == 1)
+        assert Counting.log == ["begin 0", "begin 1", "end 1"]
+        work.open("g")
+        await lab.until_committed(2)
+    assert Counting.log[-1] == "end 0"
+
+
+async def test_a_middleware_that_fails_loses_no_job(lab: Lab) -> None:
+    class Broken(BaseMiddleware[Any, Any]):
+        async def consume_scope(self, call_next: Any, msg: Any) -> Any:
+            raise RuntimeError("telemetry is down")
+
+    work = Work()
+    await lab.send([{"value": job()}, {"value": b"poison"}])
+    async with lab.intake(work, middlewares=[Broken]):
+        await lab.until_committed(2)
+    assert len(work.finished) == 1
+    assert len(work.rejected) == 1
+
+
+async def test_intake_pauses_for_a_reason_and_goes_on_after_it(lab: Lab) -> None:
+    reason: list[str | None] = ["the disk is nearly full"]
+    work = Work()
+    await lab.send([{"value": job()}])
+    async with lab.intake(work, blocked=lambda: reason[0]) as intake:
+        await asyncio.sleep(1.2)
+        assert work.started == []
+        assert intake.pump.facts()["intake"] == "the disk is nearly full"
+        reason[0] = None
+        await lab.until_committed(1)
+
+
+async def test_replicas_that_come_and_go_start_no_running_job_twice_and_lose_none(
+    kafka: KafkaHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka.require(Can.GROUPS, Can.ADMIN)
+    kafka.create_topics({**dict.fromkeys(kafka.topics.all(), 1), kafka.topics.requests: 4})
+    lab = Lab(kafka)
+    first, second = Work(), Work()
+    _check_every_commit(monkeypatch, [first, second])
+    count = 40
+    await lab.send(
+        [{"value": job(seconds=str(0.2 + (n % 5) * 0.4)), "partition": n % 4} for n in range(count)]
+    )
+
+    def done() -> set[Any]:
+        return set(first.finished) | set(second.finished)
+
+    async with lab.intake(first, limit=4):
+        for _ in range(3):
+            async with lab.intake(second, limit=4, drain_s=10.0):
+                seen = len(second.started)
+                await asyncio.wait_for(_grown(second, seen, done, count), 60)
+        await first.until(lambda: len(done()) == count)
+        for partition in range(4):
+            await lab.until_committed(count // 4, partition)
+    assert len(done()) == count
+    assert len(first.started) == len(set(first.started)), "started twice in one replica"
+
+
+async def _grown(work: Work, seen: int, done: Any, count: int) -> None:
+    while len(work.started) < seen + 2 and len(done()) < count:
+        await asyncio.sleep(0.02)
+
+
+def _check_every_commit(monkeypatch: pytest.MonkeyPatch, works: list[Work]) -> None:
+    """Fail a commit that passes a record which no replica has finished."""
+    from consumer.commits import Committer
+
+    send = Committer._send
+
+    async def checked(self: Committer, consumer: Any, offsets: Any) -> bool:
+        finished = {place for work in works for place in work.finished}
+        for partition, (offset, _) in offsets.items():
+            for earlier in range(offset):
+                assert (partition.topic, partition.partition, earlier) in finished
+        return await send(self, consumer, offsets)
+
+    monkeypatch.setattr(Committer, "_send", checked)
+
+
+async def test_a_broker_that_restarts_loses_nothing_and_jobs_run_on(own_kafka: Any) -> None:
+    kafka = KafkaHandle.fresh(own_kafka)
+    kafka.create_topics()
+    lab = Lab(kafka)
+    work = Work()
+    await lab.send([{"value": job(gate="g")}, {"value": job()}])
+    async with lab.intake(work):
+        await work.until(lambda: len(work.finished) == 1)
+        own_kafka.kill()
+        work.open("g")  # ends while no broker is there to take its commit
+        await work.until(lambda: len(work.finished) == 2)
+        own_kafka.start()
+        await lab.until_committed(2)
+        await lab.send([{"value": job()}])
+        await lab.until_committed(3)
+    assert [offset for _, _, offset in work.started] == [0, 1, 2]
+
+
+async def test_an_operators_reset_gives_all_records_again(lab: Lab) -> None:
+    lab.kafka.require(Can.GROUPS)
+    work = Work()
+    await lab.send([{"value": job()} for _ in range(3)])
+    async with lab.intake(work):
+        await lab.until_committed(3)
+    await _reset(lab, 1)
+    again = Work()
+    async with lab.intake(again):
+        await again.until(lambda: len(again.finished) == 2)
+        await lab.until_committed(3)
+    assert [offset for _, _, offset in again.started] == [1, 2]
+
+
+async def _reset(lab: Lab, offset: int) -> None:
+    from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    admin = AdminClient({"bootstrap.servers": lab.kafka.servers})
+    place = TopicPartition(lab.topics.requests, 0, offset)
+    wanted = [ConsumerGroupTopicPartitions(lab.kafka.group, [place])]
+    for future in admin.alter_consumer_group_offsets(wanted).values():
+        future.result(timeout=20)
