@@ -32,13 +32,13 @@ class Announcing:
         self._storage = storage
         self._announcer = announcer
 
-    async def find(self, case: Case) -> Manifest | None:
-        """The recorded outcome of a render; None when there is none.
+    async def find(self, case: Case, bucket: str) -> Manifest | None:
+        """The recorded outcome of a render in one bucket; None when there is none.
 
         Raises:
             Fault: the store does not answer, or the manifest cannot be read.
         """
-        found = await self._storage.get(case.keys.bucket, case.keys.manifest)
+        found = await self._storage.get(bucket, case.keys.manifest)
         if found is None:
             return None
         try:

@@ -18,7 +18,7 @@ from consumer.inputs import Inputs, fetch_inputs
 from consumer.jobs import Job
 from consumer.lease import Held
 from consumer.metrics import FRAMES, STAGE_SECONDS
-from consumer.patience import patient
+from consumer.patience import OUTAGE, OWN_BUCKET, patient
 from consumer.progress import ProgressTeller
 from consumer.protocol import Render, RenderLimits
 from consumer.records import Keys
@@ -48,7 +48,9 @@ class Case:
         self.fault = self.engine.fault
 
     def fall_back(self, bucket: str, fault: Fault) -> None:
-        """Record the failure in another bucket, because the request's own cannot be used."""
+        """Record the failure in the service's bucket, because the request's own cannot be used."""
+        if self.keys.bucket == bucket:
+            return
         output = f"output bucket {self.keys.bucket!r} cannot be used: {fault.error.message}"
         self.fault = Fault.of(ErrorCode.STORE_DENIED, Stage.STORE, output)
         self.keys = Keys(
@@ -104,9 +106,8 @@ class Attempt:
             draft = Completed.model_validate_json(found[0])
         except ValidationError:
             return None
-        there = await patient(
-            partial(self._storage.stat, case.keys.bucket, case.keys.mp4), "look for the MP4"
-        )
+        stat = partial(self._storage.stat, case.keys.bucket, case.keys.mp4)
+        there = await patient(stat, "look for the MP4", OUTAGE)
         if there is None or (there.size, there.sha256) != (draft.output.size, draft.output.sha256):
             return None
         log.info("finished render of a dead replica adopted", attempt=draft.attempt)
@@ -184,6 +185,8 @@ class Attempt:
         So an upload of a replica that lost its lease without knowing can replace nothing.
         """
         keys, replace = case.keys, None
+        own = keys.bucket == self._settings.s3_bucket
+        codes = OWN_BUCKET if own else OUTAGE  # another's bucket may refuse us: that is final
         while True:
             put = partial(
                 self._storage.put_file,
@@ -195,11 +198,11 @@ class Attempt:
                 if_absent=replace is None,
                 if_match=replace,
             )
-            stored = await patient(put, "put the MP4")
+            stored = await patient(put, "put the MP4", codes)
             if stored is not None:
                 return stored
             stat = partial(self._storage.stat, keys.bucket, keys.mp4)
-            there = await patient(stat, "look at the MP4")
+            there = await patient(stat, "look at the MP4", codes)
             if there is not None and there.sha256 == sha256:
                 return Stored(there.size, sha256, there.etag)
             await patient(held.confirm, "confirm the lease")

@@ -90,29 +90,41 @@ class Watch:
         Raises:
             Fault: the store does not answer.
         """
-        found = await self._leases.storage.get(self._leases.bucket, self._key)
+        storage, bucket = self._leases.storage, self._leases.bucket
         old: AttemptMarker | None = None
-        etag: str | None = None
-        if found is not None:
-            etag = found[1]
-            old = _parse(found[0])
-            if old is not None and old.lease is not None and not self._stale(old.lease, etag):
-                return None
-        marker = self._marker(old)
-        written = await self._leases.storage.put(
-            self._leases.bucket,
-            self._key,
-            _dump(marker),
-            if_absent=etag is None,
-            if_match=etag,
-        )
+        marker = self._marker(None)
+        written: str | None = None
+        if self._seen is None and conditions:  # most often nobody was here before
+            written = await storage.put(bucket, self._key, _dump(marker), if_absent=True)
+        if written is None:
+            found = await storage.get(bucket, self._key)
+            etag = found[1] if found is not None else None
+            old = _parse(found[0]) if found is not None else None
+            if old is not None and old.lease is not None:
+                if _same_token(old, marker):
+                    return self._held(marker, etag, None, conditions)
+                if not self._stale(old.lease, etag or ""):
+                    return None
+            marker = self._marker(old)
+            written = await storage.put(
+                bucket, self._key, _dump(marker), if_absent=etag is None, if_match=etag
+            )
         if written is not None and not conditions:
             await asyncio.sleep(SETTLE_S)
         if written is None or not conditions:
             written = await self._read_own(marker)  # a lost answer's write may be ours all the same
-        if written is None:
+        return self._held(marker, written, old, conditions)
+
+    def _held(
+        self,
+        marker: AttemptMarker,
+        etag: str | None,
+        before: AttemptMarker | None,
+        conditions: bool,
+    ) -> Held | None:
+        if etag is None:
             return None
-        return Held(self._leases, self._key, marker, written, old, conditions=conditions)
+        return Held(self._leases, self._key, marker, etag, before, conditions=conditions)
 
     def _marker(self, old: AttemptMarker | None) -> AttemptMarker:
         now = datetime.now(UTC)

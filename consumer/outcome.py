@@ -26,7 +26,7 @@ from consumer.faults import Fault
 from consumer.jobs import Announcer, Job, Record, Verdict
 from consumer.lease import Held, LeaseLost, Leases
 from consumer.metrics import LEASES_LOST, QUEUE_SECONDS
-from consumer.patience import patient
+from consumer.patience import OUTAGE, patient
 from consumer.scratch import Scratch
 from consumer.settings import Settings
 from consumer.slots import Fleet
@@ -116,20 +116,21 @@ class Outcome:
         return self._conditions
 
     async def _find(self, case: Case) -> Manifest | None:
-        """The recorded outcome. A bucket of the request's that cannot be used is the job's fault.
+        """The recorded outcome of a render; None when there is none.
 
-        Its failure is then recorded in the service's own bucket, where it is found again.
+        Where the request's own bucket cannot be used, the failure is recorded in the service's.
         """
-        own = self._settings.s3_bucket
-        read = partial(self._announcing.find, case)
-        if case.keys.bucket == own:
-            return await patient(read, "look for the manifest")
-        codes = frozenset({ErrorCode.STORE_UNAVAILABLE})
-        try:
-            return await patient(read, "look for the manifest", codes)
-        except Fault as fault:
-            case.fall_back(own, fault)
-        return await patient(read, "look for the manifest")
+        own, look = self._settings.s3_bucket, "look for the manifest"
+        bucket = case.keys.bucket
+        if bucket != own:
+            try:
+                found = await patient(partial(self._announcing.find, case, bucket), look, OUTAGE)
+            except Fault as fault:
+                case.fall_back(own, fault)
+            else:
+                if found is not None:
+                    return found
+        return await patient(partial(self._announcing.find, case, own), look)
 
     # --- the work
 
@@ -137,7 +138,7 @@ class Outcome:
         error: ErrorFacts
         try:
             # Once more under the lease: its last holder may have finished in between.
-            found = await self._find(case)
+            found = await self._find(case) if held.before is not None else None
             if found is not None:
                 return await self._announce(case, held, found, reused=True)
             done = await self._attempt.adopt(case, held)
@@ -214,9 +215,12 @@ class Outcome:
     async def _announce(
         self, case: Case, held: Held, manifest: Manifest, *, reused: bool
     ) -> Verdict:
-        verdict = await self._announcing.announce(case, manifest, reused=reused, first=not reused)
-        with contextlib.suppress(Fault, LeaseLost):  # it would only go stale
-            await held.release()
+        tell = self._announcing.announce(case, manifest, reused=reused, first=not reused)
+        if manifest.completed is not None:
+            verdict, _ = await asyncio.gather(tell, _give_back(held))
+            return verdict
+        verdict = await tell  # the lease tells a successor that the dead letter may be missing
+        await _give_back(held)
         return verdict
 
     async def _end_badly(self, case: Case, held: Held, error: ErrorFacts) -> Verdict:
@@ -228,6 +232,8 @@ class Outcome:
             delay = delays[min(started, len(delays)) - 1]
             due = datetime.now(UTC) + timedelta(seconds=delay)
             return await self._announcing.retry(case, error, started, due)
+        if error.code is ErrorCode.STORE_DENIED:
+            case.fall_back(self._settings.s3_bucket, Fault(error))
         outcome = records.failed(
             case.job, case.render_id, error, started, self._settings.max_attempts
         )
@@ -245,3 +251,8 @@ def _exhausted(held: Held, limit: int) -> Fault:
         f"{'by ' + last if last else 'with the death of its replica'}",
         attempts=held.attempt,
     )
+
+
+async def _give_back(held: Held) -> None:
+    with contextlib.suppress(Fault, LeaseLost):  # it would only go stale
+        await held.release()

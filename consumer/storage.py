@@ -15,7 +15,6 @@ import asyncio
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, partial
@@ -28,11 +27,14 @@ from consumer.download import BLOCK, Changed, Cut, Fetched, Opened, Stopped, dow
 from consumer.faults import Fault
 from consumer.metrics import STORE_ERRORS
 from consumer.settings import Settings
+from consumer.threads import DaemonPool
 from schemas.codes import ErrorCode, Stage
 from schemas.refs import ObjectRef
 
 CONNECT_S, READ_S = 5.0, 30.0
 FILE_THREADS, SMALL_THREADS = 8, 8
+STOP_S = 1.0
+"""How long a cancelled transfer is waited for, so that its file can be removed for good."""
 RETRY_PAUSES_S = (0.1, 0.4)
 """Pauses before a call is made again after a cut connection or a 5xx; then it is a Fault."""
 JSON = "application/json"
@@ -82,14 +84,15 @@ class Storage:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._files = ThreadPoolExecutor(FILE_THREADS, "store-files")
-        self._small = ThreadPoolExecutor(SMALL_THREADS, "store-small")
-        self._lock = threading.Lock()
+        self._files = DaemonPool(FILE_THREADS, "store-files")
+        self._small = DaemonPool(SMALL_THREADS, "store-small")
+        self._closing = threading.Event()
 
     def close(self) -> None:
         """Let the threads end; transfers that nobody awaits stop at their next block."""
-        self._files.shutdown(wait=False, cancel_futures=True)
-        self._small.shutdown(wait=False, cancel_futures=True)
+        self._closing.set()
+        self._files.close()
+        self._small.close()
         if "_http" in self.__dict__:
             self._http.clear()
 
@@ -231,13 +234,19 @@ class Storage:
     # --- below here everything blocks
 
     async def _in_thread(
-        self, pool: ThreadPoolExecutor, call: Callable[[], T], stop: threading.Event | None = None
+        self, pool: DaemonPool, call: Callable[[], T], stop: threading.Event | None = None
     ) -> T:
+        future = pool.submit(call)
+        if stop is None:
+            return await future
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, call)
-        finally:
-            if stop is not None:
-                stop.set()  # a cancelled transfer ends at its next block
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            stop.set()  # a transfer ends at its next block; a hanging one is left behind
+            await asyncio.wait([future], timeout=STOP_S)
+            if future.done() and not future.cancelled():
+                future.exception()
+            raise
 
     @cached_property
     def _http(self) -> Any:
@@ -288,7 +297,8 @@ class Storage:
                 fault = _explain(error, what)
                 if pause is None or fault.code is not ErrorCode.STORE_UNAVAILABLE:
                     raise fault from error
-                threading.Event().wait(pause)
+                if self._closing.wait(pause):
+                    raise fault from error
         raise AssertionError("unreachable")
 
     def _put(

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
-from schemas.codes import ErrorCode
+from consumer.faults import Fault
+from consumer.jobs import Record
+from schemas.codes import ErrorCode, Stage
 from schemas.ids import event_id
 from schemas.manifest import AttemptMarker, Manifest
 from tests.support.handles import S3Handle
@@ -263,6 +265,41 @@ async def test_an_output_bucket_that_does_not_exist_fails_the_job_and_is_found_a
         assert len(set(one.memory.event_ids)) == 1
 
 
+async def test_an_output_bucket_that_refuses_the_mp4_fails_the_job_for_good(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    log, theirs = tmp_path / "log", f"{s3.bucket}-theirs"
+    s3.client().make_bucket(theirs)
+    put_inputs(s3, {"log": str(log)})
+    async with replica(s3, tmp_path) as one:
+        storage = one.processing.processor._storage  # type: ignore[attr-defined]
+        put_file = storage.put_file
+
+        async def refuse(bucket: str, *args: Any, **more: Any) -> Any:
+            if bucket == theirs:  # as a policy would that lets us read and not write
+                raise Fault.of(ErrorCode.STORE_DENIED, Stage.STORE, "AccessDenied")
+            return await put_file(bucket, *args, **more)
+
+        storage.put_file = refuse
+        job = make_job(s3, output={"bucket": theirs})
+        first, second = await one.process(job), await one.process(job)
+        assert (first.kind, first.code) == ("failed", ErrorCode.STORE_DENIED)
+        assert (second.reused, starts(log)) == (True, 1)
+        assert len(set(one.memory.event_ids)) == 1
+
+
+async def test_results_may_go_to_another_bucket(s3: S3Handle, tmp_path: Path) -> None:
+    theirs = f"{s3.bucket}-theirs"
+    s3.client().make_bucket(theirs)
+    put_inputs(s3, {})
+    async with replica(s3, tmp_path) as one:
+        job = make_job(s3, output={"bucket": theirs})
+        assert [(await one.process(job)).reused for _ in range(2)] == [False, True]
+        assert s3.keys("results/") == []
+        found = s3.client().list_objects(theirs, prefix="results/", recursive=True)
+        assert len(list(found)) == 2
+
+
 async def test_output_goes_where_the_request_says(s3: S3Handle, tmp_path: Path) -> None:
     put_inputs(s3, {})
     async with replica(s3, tmp_path) as one:
@@ -443,10 +480,6 @@ async def test_a_manifest_that_somebody_else_wrote_first_is_adopted(
 async def test_a_record_that_never_was_a_job_is_announced_and_kept(
     s3: S3Handle, tmp_path: Path
 ) -> None:
-    from consumer.faults import Fault
-    from consumer.jobs import Record
-    from schemas.codes import Stage
-
     record = Record("t", 0, 7, None, b"{", (), 0)
     error = Fault.of(ErrorCode.INVALID_REQUEST, Stage.ADMIT, "not JSON").error
     async with replica(s3, tmp_path) as one:
