@@ -1,0 +1,204 @@
+"""Sound is complete, never late, and of one length everywhere."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from pipeline.audio import SPEECH_RATE, load_speech, sound
+from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoAudio
+from pipeline.probe import probe_audio
+from pipeline.types import Limits
+from tests.support.media import Clip, Tone, write_clip, write_sound
+
+KINDS = {
+    "cd.wav": Tone(3.2, clicks=True, codec="pcm_s16le"),
+    "u8.wav": Tone(3.2, clicks=True, codec="pcm_u8", rate=22_050, layout="mono"),
+    "s24.wav": Tone(3.2, clicks=True, codec="pcm_s24le", rate=48_000),
+    "f32.wav": Tone(3.2, clicks=True, codec="pcm_f32le", rate=96_000),
+    "f64.wav": Tone(3.2, clicks=True, codec="pcm_f64le", rate=32_000),
+    "alaw.wav": Tone(3.2, clicks=True, codec="pcm_alaw", rate=8_000, layout="mono"),
+    "s16.aiff": Tone(3.2, clicks=True, codec="pcm_s16be"),
+    "a.mp3": Tone(3.2, clicks=True, codec="libmp3lame"),
+    "low.mp3": Tone(3.2, clicks=True, codec="libmp3lame", rate=16_000, layout="mono"),
+    "a.m4a": Tone(3.2, clicks=True),
+    "low.m4a": Tone(3.2, clicks=True, rate=8_000, layout="mono"),
+    "5.1.m4a": Tone(3.2, clicks=True, rate=48_000, layout="5.1"),
+    "alac.m4a": Tone(3.2, clicks=True, codec="alac"),
+    "a.flac": Tone(3.2, clicks=True, codec="flac"),
+    "s32.flac": Tone(3.2, clicks=True, codec="flac", format="s32", rate=48_000),
+    "a.ogg": Tone(3.2, clicks=True, codec="libopus", rate=48_000),
+    "a.webm": Tone(3.2, clicks=True, codec="libopus", rate=48_000),
+    "a.mka": Tone(3.2, clicks=True),
+}
+
+
+def _clicks(samples: torch.Tensor) -> Iterator[float]:
+    """Seconds at which the clicks of whole seconds begin, but for the first."""
+    for second in (1, 2, 3):
+        start = round((second - 0.4) * SPEECH_RATE)
+        near = samples[start : start + round(0.8 * SPEECH_RATE)].abs() > 0.3
+        yield (start + int(near.nonzero()[0])) / SPEECH_RATE
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_every_kind_of_sound_is_in_its_place_to_two_milliseconds(tmp_path: Path, name: str) -> None:
+    tone = KINDS[name]
+    path = write_sound(tmp_path / name, tone)
+    speech = load_speech(path, Limits())
+    assert list(_clicks(speech.samples)) == pytest.approx([1, 2, 3], abs=0.002)
+    assert speech.rate == SPEECH_RATE
+    assert speech.samples.dtype == torch.float32
+    assert float(speech.samples.abs().max()) <= 1
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_probe_and_speech_agree_to_a_sample(tmp_path: Path, name: str) -> None:
+    path = write_sound(tmp_path / name, KINDS[name])
+    speech = load_speech(path, Limits())
+    assert speech.duration == probe_audio(path, Limits()).duration
+    assert len(speech.samples) == round(speech.duration * SPEECH_RATE)
+    lossless = KINDS[name].codec not in ("aac",)
+    assert not lossless or speech.duration == Fraction(16, 5)
+
+
+def test_sixteen_kilohertz_mono_passes_bit_by_bit(tmp_path: Path) -> None:
+    path = tmp_path / "noise.wav"
+    values = np.random.default_rng(1).integers(-32768, 32768, (1, 5000)).astype(np.int16)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16_000)
+        assert isinstance(stream, av.AudioStream)
+        stream.codec_context.layout = "mono"
+        frame = av.AudioFrame.from_ndarray(values, "s16", "mono")
+        frame.sample_rate = 16_000
+        container.mux(stream.encode(frame))
+    assert np.array_equal(
+        load_speech(path, Limits()).samples.numpy(), values[0] / np.float32(32768)
+    )
+
+
+def test_two_equal_channels_do_not_get_louder(tmp_path: Path) -> None:
+    one = write_sound(tmp_path / "1.wav", Tone(0.5, codec="pcm_s16le", layout="mono", rate=16_000))
+    with av.open(str(tmp_path / "2.wav"), "w") as container, av.open(str(one)) as source:
+        stream = container.add_stream("pcm_s16le", rate=16_000)
+        assert isinstance(stream, av.AudioStream)
+        stream.codec_context.layout = "stereo"
+        for frame in source.decode(audio=0):
+            both: NDArray[np.int16] = np.repeat(frame.to_ndarray(), 2, axis=1).astype(np.int16)
+            double = av.AudioFrame.from_ndarray(both, "s16", "stereo")
+            double.sample_rate = 16_000
+            container.mux(stream.encode(double))
+        container.mux(stream.encode(None))
+    mono, stereo = load_speech(one, Limits()), load_speech(tmp_path / "2.wav", Limits())
+    assert torch.allclose(mono.samples, stereo.samples, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.mp3", "a.m4a"])
+def test_a_fifth_of_a_second_is_enough(tmp_path: Path, name: str) -> None:
+    codec = {"wav": "pcm_s16le", "mp3": "libmp3lame", "m4a": "aac"}[name[2:]]
+    speech = load_speech(write_sound(tmp_path / name, Tone(0.2, codec=codec)), Limits())
+    assert abs(speech.duration - Fraction(1, 5)) < Fraction(1, 40)
+
+
+@pytest.mark.parametrize("late", [Fraction(1, 2), Fraction(-1, 4)])
+def test_time_zero_is_the_first_picture_where_there_is_one(tmp_path: Path, late: Fraction) -> None:
+    """A reference's own sound lies under its picture, whichever of both starts first."""
+    start = max(Fraction(0), -late)
+    tone = Tone(3.2, clicks=True, codec="pcm_s16le", delay=max(Fraction(0), late))
+    times = [start + Fraction(n, 25) for n in range(80)]
+    path = write_clip(tmp_path / "clip.mov", Clip(frames=80, times=times, sound=tone))
+    samples = load_speech(path, Limits()).samples
+    shift = float(late)
+    for second in (1, 2, 3):
+        begin = round((second + shift - 0.2) * SPEECH_RATE)
+        near = samples[begin : begin + round(0.4 * SPEECH_RATE)].abs() > 0.3
+        at = (begin + int(near.nonzero()[0])) / SPEECH_RATE
+        assert at == pytest.approx(second + shift, abs=0.005)
+
+
+def _break_packets(path: Path, first: int, last: int) -> None:
+    with av.open(str(path)) as container:
+        spots = [(p.pos, p.size) for p in container.demux(audio=0) if p.size]
+    data = bytearray(path.read_bytes())
+    for position, size in spots[first:last]:
+        assert position is not None
+        # Matroska counts from its block's own header, which stays whole.
+        data[position + 16 : position + size] = b"\xff" * (size - 16)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["a.m4a", "a.mka", "a.webm"])
+def test_a_broken_stretch_is_silent_and_shifts_nothing(tmp_path: Path, name: str) -> None:
+    tone = KINDS[name]
+    path = write_sound(tmp_path / name, tone)
+    whole = load_speech(path, Limits())
+    _break_packets(path, 60, 75)
+    broken = load_speech(path, Limits())
+    slack = Fraction(1, 1000) if name != "a.m4a" else 0  # Matroska counts milliseconds
+    assert abs(broken.duration - whole.duration) <= slack
+    third = round(2.9 * SPEECH_RATE)
+    at = (third + int((broken.samples[third:].abs() > 0.3).nonzero()[0])) / SPEECH_RATE
+    assert at == pytest.approx(3, abs=0.002)
+    if slack == 0:
+        assert torch.allclose(broken.samples[third:], whole.samples[third:], atol=0.05)
+
+
+def test_a_cut_file_gives_what_is_there(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.wav", Tone(2.0, codec="pcm_s16le", rate=16_000))
+    path.write_bytes(path.read_bytes()[:-32_000])
+    assert load_speech(path, Limits()).duration == Fraction(3, 2)
+
+
+def test_too_long_is_refused_while_decoding(tmp_path: Path) -> None:
+    """Without an honest header only the samples tell."""
+    path = write_sound(tmp_path / "a.aac", Tone(3.0))
+    with pytest.raises(MediaLimitExceeded) as caught:
+        load_speech(path, Limits(max_audio_s=2.0))
+    assert caught.value.detail["max"] == 2.0
+
+
+def test_a_silent_video_has_no_speech(tmp_path: Path) -> None:
+    with pytest.raises(NoAudio):
+        load_speech(write_clip(tmp_path / "v.mp4", Clip(frames=2)), Limits())
+
+
+@pytest.mark.parametrize(("field", "offset", "value"), [("rate", 24, 1), ("rate", 24, 2**31 - 1)])
+def test_impossible_rates_are_refused_by_name(
+    tmp_path: Path, field: str, offset: int, value: int
+) -> None:
+    path = write_sound(tmp_path / "a.wav", Tone(0.2, codec="pcm_s16le"))
+    data = bytearray(path.read_bytes())
+    data[offset : offset + 4] = value.to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(InputUnreadable) as caught:
+        load_speech(path, Limits())
+    assert field in caught.value.detail
+
+
+def test_sound_comes_in_pieces_without_holes(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.mka", KINDS["a.mka"])
+    with sound(path, Limits()) as track:
+        end = 0
+        for frame in track.frames():
+            assert frame.pts == end
+            assert frame.samples <= track.rate
+            end += frame.samples
+
+
+def test_loading_holds_the_samples_once(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.flac", Tone(60.0, codec="flac", rate=16_000, layout="mono"))
+    load_speech(path, Limits())  # libraries settle
+    tracemalloc.start()
+    speech = load_speech(path, Limits())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # numpy reports to tracemalloc, torch does not: the blocks alone, never a second copy.
+    assert peak < speech.samples.numel() * 4 * 1.2
