@@ -172,3 +172,11 @@ def labels(spans: list[PhoneSpan], total: int) -> np.ndarray[Any, np.dtype[np.in
     ends = np.array([span.end for span in spans])
     at = np.arange(total) / STEP_RATE
     return np.minimum(np.searchsorted(ends, at, side="right"), len(spans) - 1)
+
+
+def agree(ours: list[PhoneSpan], theirs: list[PhoneSpan], total: int) -> float:
+    """Share of the time, silence by `theirs` left out, at which both name the same phone."""
+    a = np.array([span.name for span in ours])[labels(ours, total)]
+    b = np.array([span.name for span in theirs])[labels(theirs, total)]
+    spoken = b != SILENCE
+    return float((a == b)[spoken].mean()) if spoken.any() else 0.0

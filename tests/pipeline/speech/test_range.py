@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import torch
+
+from pipeline.speech.range import MouthRange
+from pipeline.speech.targets import MouthTargets
+
+
+def talking(frames: int = 200) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    at = torch.linspace(0, 40, frames)
+    return 0.08 + 0.08 * torch.sin(at), 0.58 + 0.05 * torch.cos(at), torch.ones(frames).bool()
+
+
+def targets(openness: list[float], rest: list[float], closed: list[bool]) -> MouthTargets:
+    n = len(openness)
+    return MouthTargets(
+        openness=torch.tensor(openness),
+        width=torch.linspace(-1, 1, n),
+        jaw=torch.tensor(openness),
+        closed=torch.tensor(closed),
+        activity=torch.ones(n),
+        rest=torch.tensor(rest),
+    )
+
+
+def test_a_talking_face_gives_its_own_range() -> None:
+    mouth = MouthRange.from_track(*talking())
+    assert mouth.talks
+    assert 0.15 < mouth.top < 0.17
+    assert mouth.narrow < mouth.middle < mouth.wide
+
+
+def test_a_silent_face_gets_a_range_around_its_resting_mouth() -> None:
+    mouth = MouthRange.from_track(
+        torch.full((100,), 0.01), torch.full((100,), 0.6), torch.ones(100).bool()
+    )
+    assert not mouth.talks
+    assert abs(mouth.top - 0.12) < 1e-6
+    assert abs(mouth.rest - 0.01) < 1e-6
+    assert mouth.narrow < 0.6 < mouth.wide
+
+
+def test_frames_without_a_usable_face_do_not_count() -> None:
+    ap, w, usable = talking()
+    ap[:50], w[50:60], usable[:50] = 9.0, float("nan"), False
+    assert MouthRange.from_track(ap, w, usable).top < 0.2
+    nothing = MouthRange.from_track(ap, w, torch.zeros(200).bool())
+    assert not nothing.talks
+    assert nothing.top > 0
+
+
+def test_targets_become_distances_of_this_face() -> None:
+    mouth = MouthRange.from_track(*talking())
+    path = targets([1.0, 0.5, 0.0], [0, 0, 0], [False, False, True]).to_range(mouth)
+    assert abs(float(path.aperture[0]) - mouth.top) < 1e-6
+    assert float(path.aperture[2]) == 0
+    assert abs(float(path.width[0]) - mouth.narrow) < 1e-6
+    assert abs(float(path.width[1]) - mouth.middle) < 1e-6
+    assert abs(float(path.width[2]) - mouth.wide) < 1e-6
+
+
+def test_silence_is_the_resting_mouth_and_a_closure_wins_over_it() -> None:
+    mouth = MouthRange.silent(0.03, 0.6)
+    path = targets([0.0, 0.0, 0.4], [1, 1, 1], [False, True, False]).to_range(mouth)
+    assert abs(float(path.aperture[0]) - 0.03) < 1e-6
+    assert float(path.aperture[1]) == 0
+    assert abs(float(path.aperture[2]) - 0.03) < 1e-6
+    assert torch.allclose(path.width, torch.full((3,), 0.6))
