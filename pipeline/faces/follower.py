@@ -55,6 +55,9 @@ class Follower:
         """Where it was seen last."""
         self.area_sum = 0.0
         """Pixels of its boxes, summed over the frames that it was in."""
+        self.doubtful: list[int] = []
+        """Frames in which the detector saw no face where the mesh was."""
+        self.doubts_in_a_row = 0
         self._region = torch.zeros(4)
         self._recent: list[Tensor] = []
 
@@ -71,6 +74,13 @@ class Follower:
     def start(self, region: Tensor) -> None:
         """Be at (4,) `region` from the next frame followed on."""
         self._region, self._recent, self.active = region, [], True
+        self.doubts_in_a_row = 0
+
+    def doubt(self, index: int, doubtful: bool) -> None:
+        """What the detector thinks of a frame."""
+        self.doubts_in_a_row = self.doubts_in_a_row + 1 if doubtful else 0
+        if doubtful:
+            self.doubtful.append(index)
 
     def follow(self, frames: Sequence[Frame]) -> int:
         """Follow through frames of one shot.
@@ -83,7 +93,7 @@ class Follower:
         good = (scores >= FACE) & plausible(points)
         count = len(frames) if bool(good.all()) else int(good.long().argmin())
         if count:
-            self._record(frames, points[:count], scores[:count])
+            self._record(frames[:count], points[:count], scores[:count])
             self._region = regions[count - 1]
             self._recent = [*self._recent, *region_of_points(points[:count])][-4:]
         self.active = count == len(frames)

@@ -18,7 +18,7 @@ from pipeline.faces.follower import COLUMNS, Follower
 from pipeline.faces.mesh import MeshNetwork
 from pipeline.faces.smooth import Geometry
 from pipeline.faces.store import PointStore
-from pipeline.faces.tracker import Tracker
+from pipeline.faces.tracker import EVERY, Tracker
 from pipeline.types import Frame, Limits, OnTick, Tick, VideoFacts
 from pipeline.weights import load_faces, weights_root
 from schemas.codes import Stage
@@ -146,7 +146,7 @@ def _finished(tracker: Tracker, wanted: Tensor | None, limits: Limits, scratch: 
     score = _padded(chosen, tracker.frames)[:, 0]
     geometry = smooth.finish(chosen.store, score > 0, tracker.cuts, PointStore(scratch))
     chosen.store.close()
-    reasons = _reasons(geometry, limits)
+    reasons = _reasons(geometry, chosen.doubtful, limits)
     usable = reasons == 0
     if not bool(usable.any()):
         counts: dict[str, int] = {
@@ -177,9 +177,11 @@ def _chosen(followers: list[Follower], wanted: Tensor | None) -> Follower:
     return min(followers, key=distance)
 
 
-def _reasons(geometry: Geometry, limits: Limits) -> Tensor:
+def _reasons(geometry: Geometry, doubtful: list[int], limits: Limits) -> Tensor:
     """(N,) uint8 places in `_REASONS`."""
     reasons = torch.zeros(len(geometry.present), dtype=torch.uint8)
+    for index in doubtful:  # a look stands for the frames around it up to the neighbouring looks
+        reasons[max(0, index - EVERY + 1) : index + EVERY] = _REASONS.index("occluded")
     side = (geometry.box[:, 2:] - geometry.box[:, :2]).amax(1)
     reasons[geometry.yaw.abs() > MAX_YAW] = _REASONS.index("profile")
     reasons[side < limits.min_face_px] = _REASONS.index("small_face")

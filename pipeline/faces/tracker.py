@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pipeline.faces.cuts import CutFinder
-from pipeline.faces.detector import Detections, Detector, overlap
+from pipeline.faces.detector import MIN_SCORE, Detections, Detector, is_one, overlap
 from pipeline.faces.follower import FACE, Follower, plausible
 from pipeline.faces.mesh import Meshes, MeshNetwork
 from pipeline.faces.roi import region_of_box, region_of_points
@@ -22,14 +22,20 @@ from pipeline.faces.store import PointStore
 from pipeline.types import Color, Frame
 
 EVERY = 5
-"""Frames between two looks of the detector."""
+"""Frames between two looks of the detector at the faces that are followed."""
+WIDELY = 10
+"""Frames between two looks for other faces, while somebody is followed."""
+CONFIRMED = 0.6
+"""Detector's score at a new face below which it is none; faces have .8, patterns in clouds 0."""
+DOUBTS = 3
+"""Looks in a row at which the detector saw no face before a follower gives up."""
 MAX_FACES = 4
 """Faces that are followed at once."""
 MIN_SHARE = 0.2
 """A new face below this share of the largest one's area is not followed."""
 SAME = 0.3
 """Boxes that overlap more than this are one face."""
-SMALLEST = 24.0
+SMALLEST = 40.0
 """Side of the smallest face that is looked for, so that a too small one can be named as such."""
 SEARCH_EVERY = 25
 """Frames between two searches through tiles; doubles while nothing is found."""
@@ -91,9 +97,10 @@ class Tracker:
             self._shot_began, self._rejected = frames[0].index, []
             for follower in self.followers:
                 follower.active = False
-        due = {n for n, frame in enumerate(frames) if frame.index % EVERY == 0}
-        if not any(follower.active for follower in self.followers):
-            due |= {0} if fresh or self.frames == 0 else set()
+        alone = not any(follower.active for follower in self.followers)
+        due = {n for n, f in enumerate(frames) if f.index % (EVERY if alone else WIDELY) == 0}
+        if alone and (fresh or self.frames == 0):
+            due.add(0)
         seen = dict(zip(sorted(due), self._whole(frames, sorted(due)), strict=True))
         events = sorted(due)
         for follower in [f for f in self.followers if f.active]:
@@ -107,7 +114,21 @@ class Tracker:
             for end in self._acquire(frames, at, seen[at]):
                 if end < len(frames):
                     heapq.heappush(events, end)
+        self._confirm([frame for frame in frames if frame.index % EVERY == 0])
         self._drop_doubles(frames[-1].index)
+
+    def _confirm(self, frames: Sequence[Frame]) -> None:
+        """Ask the detector about the faces that are followed."""
+        for follower in self.followers:
+            placed = [(f, b) for f in frames if (b := follower.box_at(f.index)) is not None]
+            if not placed:
+                continue
+            boxes = torch.stack([box for _, box in placed])
+            scores = self._detector.confirm([f for f, _ in placed], boxes, self._color)
+            for (frame, _), score in zip(placed, scores.tolist(), strict=True):
+                follower.doubt(frame.index, score < MIN_SCORE)
+            if follower.doubts_in_a_row >= DOUBTS:
+                follower.active = False
 
     def _whole(self, frames: Sequence[Frame], at: list[int]) -> list[Detections]:
         return self._detector.whole([frames[n] for n in at], self._color) if at else []
@@ -167,11 +188,13 @@ class Tracker:
             last, region = region, region_of_points(meshes.points)
             if float((region - last)[0, :3].abs().max()) < 0.05 * float(region[0, 2]):
                 break
-        return region[0]
+        box = _box_of(region[0])[None]
+        seen = self._detector.confirm([frame], box, self._color, reaches=(2.0, 3.3))
+        return region[0] if float(seen[0]) >= CONFIRMED else None
 
     def _is_followed(self, frame: Frame, box: Tensor) -> bool:
         others = [b for f in self.followers if (b := f.box_at(frame.index)) is not None]
-        return any(_is_one(box, other) for other in others)
+        return any(is_one(box, other) for other in others)
 
     def _is_rejected(self, frame: Frame, box: Tensor) -> bool:
         """A lamp that was looked at a moment ago needs no second look."""
@@ -215,18 +238,6 @@ class Tracker:
 def _box_of(region: Tensor) -> Tensor:
     half = region[2] / 3  # a region is one and a half boxes wide
     return torch.cat([region[:2] - half, region[:2] + half])
-
-
-def _is_one(box: Tensor, other: Tensor) -> bool:
-    """Boxes of one face, though one may be loose: much overlap, or each has the other's middle."""
-    if float(overlap(box, other[None])[0]) > SAME:
-        return True
-    middle, its = (box[:2] + box[2:]) / 2, (other[:2] + other[2:]) / 2
-    return _inside(middle, other) and _inside(its, box)
-
-
-def _inside(place: Tensor, box: Tensor) -> bool:
-    return bool(((place > box[:2]) & (place < box[2:])).all())
 
 
 def _area(box: Tensor) -> float:
