@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+from av import FFmpegError
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
@@ -56,6 +57,7 @@ def _facts(
     _equal("frames", frames, timeline.frames)
     assert table is not None
     _check_clock(table, timeline)
+    _check_keyframes(output, table)
     first, last, rate = _sound_span(output)
     _equal("audio_rate", rate, output_rate(audio.rate))
     slack = 1 / timeline.fps
@@ -99,6 +101,28 @@ def _check_clock(table: PictureTable, timeline: Timeline) -> None:
             f"the picture lasts {float(table.duration):.3f} s instead of"
             f" {float(timeline.duration):.3f} s",
             stage=Stage.VERIFY,
+        )
+
+
+def _check_keyframes(output: Path, table: PictureTable) -> None:
+    """Every keyframe decodes: one in two seconds, which costs next to nothing."""
+    with open_media(output, _LIMITS, Stage.VERIFY) as container:
+        stream = video_stream(container)
+        assert stream is not None
+        only(container, stream)
+        stream.codec_context.skip_frame = "NONKEY"
+        stream.codec_context.thread_count = 1
+        decoded = 0
+        for packet in packets(container, stream, None):
+            try:
+                decoded += len(packet.decode())
+            except (FFmpegError, OSError) as error:
+                raise OutputInvalid(
+                    f"a picture of the output does not decode: {error}", stage=Stage.VERIFY
+                ) from error
+    if decoded != len(table.keys):
+        raise OutputInvalid(
+            f"{decoded} of {len(table.keys)} keyframes of the output decode", stage=Stage.VERIFY
         )
 
 
