@@ -69,7 +69,7 @@ async def _until_ready(http: httpx2.AsyncClient) -> None:
 
 
 @asynccontextmanager
-async def service(settings: Settings) -> AsyncIterator[None]:
+async def service(settings: Settings, renderer: str = RENDERER) -> AsyncIterator[None]:
     """The work behind the topics, in this process; renders are made by a real worker child."""
     publisher = Publisher(settings)
     topics = settings.topics
@@ -80,7 +80,7 @@ async def service(settings: Settings) -> AsyncIterator[None]:
     await publisher.start()
     try:
         await listen_from_now(listener, (topics.requests, topics.control))
-        async with open_processor(settings, publisher, renderer=RENDERER) as work:
+        async with open_processor(settings, publisher, renderer=renderer) as work:
             running: dict[str, Job] = {}
             tasks: set[asyncio.Task[object]] = set()
 
