@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ Maker = Callable[[Path, str, int], Engine[Any, Any]]
 class _Entry:
     name: str
     make: Maker
+    tell: Callable[[Path, str], EngineFacts] | None = None
+    """Its facts without loading it; raises `WeightsMissing`."""
 
 
 def _viseme(root: Path, device: str, threads: int) -> Engine[Any, Any]:
@@ -52,10 +54,19 @@ def _wav2lip(root: Path, device: str, threads: int) -> Engine[Any, Any]:
     return engine
 
 
+def _musetalk_facts(root: Path, device: str, fast: bool) -> EngineFacts:
+    weights = importlib.import_module("pipeline.engines.musetalk.weights")
+    engine = importlib.import_module("pipeline.engines.musetalk.engine")
+    hub = importlib.import_module("pipeline.weights_hub")
+    hub.installed(weights.manifest(), root, weights.FAST_NETWORKS if fast else weights.NETWORKS)
+    told: EngineFacts = engine.MuseTalkEngine(None, device, fast, weights.facts(fast)).facts
+    return told
+
+
 _ENTRIES = (
     _Entry("viseme", _viseme),
-    _Entry("musetalk", _musetalk),
-    _Entry("musetalk-fast", _musetalk_fast),
+    _Entry("musetalk", _musetalk, partial(_musetalk_facts, fast=False)),
+    _Entry("musetalk-fast", _musetalk_fast, partial(_musetalk_facts, fast=True)),
     _Entry("wav2lip", _wav2lip),
 )
 NAMES = tuple(entry.name for entry in _ENTRIES)
@@ -92,11 +103,19 @@ def _loaded(name: str, device: str, threads: int, root: Path) -> Engine[Any, Any
 
 
 def available(device: str = "cpu") -> list[EngineFacts]:
-    """The engines whose weights are on this machine, in the order of `NAMES`."""
+    """The engines whose weights are on this machine, in the order of `NAMES`.
+
+    No network is loaded for those whose facts are known without it.
+    """
+    root = weights_root()
     found: list[EngineFacts] = []
-    for name in NAMES:
+    for entry in _ENTRIES:
         try:
-            found.append(create(name, device, 1).facts)
+            found.append(
+                entry.tell(root, device)
+                if entry.tell
+                else _loaded(entry.name, device, 1, root).facts
+            )
         except WeightsMissing:
             continue
     return found

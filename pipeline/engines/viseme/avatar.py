@@ -38,6 +38,8 @@ BOX_WIDTH, BOX_HEIGHT = 1.05, 0.72
 """Of the box around the lips, io."""
 REST_MOST = 0.015
 """Aperture of a silent mouth of somebody who is seen speaking, io."""
+MISFIT = 2.2
+"""A mesh that fits the skull this many times worse than usual lends nothing."""
 OPEN_LEAST = 0.05
 """Aperture from which a frame can lend the inside of its mouth, io."""
 OPEN_FRAMES, OPEN_MOST = 6, 48
@@ -94,7 +96,8 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
     pose = torch.zeros(len(usable), 3)
     pose[seen.frames] = seen.heads.angles()
     yaw = track.yaw.float()
-    good = yaw[seen.frames].abs() <= YAW_FULL
+    misfit = seen.heads.misfit
+    good = (yaw[seen.frames].abs() <= YAW_FULL) & (misfit <= MISFIT * misfit.median() + 0.002)
     mouth, rest_jaw = _range(seen, good, len(usable))
     mode, chosen = _mode(seen, good, mouth, canvas)
     bank = join = None
@@ -122,12 +125,7 @@ def _measure(reference: Reference, skull: Skull) -> _Seen:
     for part, found in tracked.all_heads(reference.track, skull):
         frames.append(part)
         heads.append(found)
-    whole = Heads(
-        torch.cat([h.scale for h in heads]),
-        torch.cat([h.rotation for h in heads]),
-        torch.cat([h.origin for h in heads]),
-        torch.cat([h.shape for h in heads]),
-    )
+    whole = Heads.join(heads)
     return _Seen(torch.cat(frames), whole, measure(whole.shape))
 
 

@@ -8,6 +8,7 @@ base of the nose at the same place in every frame.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +34,8 @@ class Heads:
     """(B, 3) pixels."""
     shape: Tensor
     """(B, K, 3) io, in the order of `points.FACE`."""
+    misfit: Tensor
+    """(B,) io by which the skull's points miss the mean head: large where the mesh is wrong."""
 
     def angles(self) -> Tensor:
         """(B, 3) yaw, pitch and roll against the clip's mean head, degrees."""
@@ -48,7 +51,24 @@ class Heads:
         return (turned * self.scale[:, None, None] + self.origin[:, None])[..., :2]
 
     def __getitem__(self, rows: Tensor) -> Heads:
-        return Heads(self.scale[rows], self.rotation[rows], self.origin[rows], self.shape[rows])
+        return Heads(
+            self.scale[rows],
+            self.rotation[rows],
+            self.origin[rows],
+            self.shape[rows],
+            self.misfit[rows],
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[Heads]) -> Heads:
+        """Several batches as one."""
+        return cls(
+            torch.cat([part.scale for part in parts]),
+            torch.cat([part.rotation for part in parts]),
+            torch.cat([part.origin for part in parts]),
+            torch.cat([part.shape for part in parts]),
+            torch.cat([part.misfit for part in parts]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +141,8 @@ def fit_heads(points: Tensor, skull: Skull) -> Heads:
     scale, rotation, origin = similarity(target, stable)
     face = points[:, list(FACE)].double()
     shape = (face - origin[:, None]) @ rotation / scale[:, None, None]
+    skulls = (stable - origin[:, None]) @ rotation / scale[:, None, None]
+    misfit = (skulls - target).square().sum(2).mean(1).sqrt()
     slip = shape[:, places(NOSE_BASE)].mean(1) - skull.nose.double()
     slip = slip * NOSE_SHARE
     turned = (rotation @ slip.unsqueeze(2))[..., 0] * scale.unsqueeze(1)
@@ -129,6 +151,7 @@ def fit_heads(points: Tensor, skull: Skull) -> Heads:
         rotation.float(),
         (origin + turned).float(),
         (shape - slip[:, None]).float(),
+        misfit.float(),
     )
 
 

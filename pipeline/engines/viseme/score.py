@@ -91,21 +91,20 @@ def crossfades(first: Tensor, frame: Tensor, run: Tensor) -> tuple[Tensor, Tenso
         frame: (C,) grid index of each row.
         run: (C,) its shot.
     """
-    second, share = first.clone(), torch.zeros(len(first))
-    count = len(frame)
+    second, share = first.tolist(), [0.0] * len(first)
+    grid, shot, rows = frame.tolist(), run.tolist(), first.tolist()
 
     def neighbour(row: int, step: int) -> int:
         to = row + step
-        near = 0 <= to < count and int(frame[to] - frame[row]) == step and run[to] == run[row]
+        inside = 0 <= to < len(grid)
+        near = inside and grid[to] - grid[row] == step and shot[to] == shot[row]
         return to if near else row
 
-    rows = first.tolist()
     for n in range(1, len(rows)):
         before, here = rows[n - 1], rows[n]
-        step = int(frame[here] - frame[before])
-        if abs(step) <= 2 and run[here] == run[before]:
+        if abs(grid[here] - grid[before]) <= 2 and shot[here] == shot[before]:
             continue
         second[n], share[n] = neighbour(before, 1), 1 - FADE[0]
         if share[n - 1] == 0:
             second[n - 1], share[n - 1] = neighbour(here, -1), FADE[1]
-    return second, share
+    return torch.tensor(second, dtype=torch.int64), torch.tensor(share)

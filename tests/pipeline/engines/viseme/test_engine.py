@@ -224,6 +224,7 @@ def test_small_face_is_warned_about(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert any("small" in warning for warning in job.finish.warnings)
 
 
+@pytest.mark.slow
 def test_bank_and_points_stay_bounded_on_a_long_reference(tmp_path: Path) -> None:
     job = run(puppet.talking(900), tmp_path, 0.2)
     bank = job.plan.avatar.bank
