@@ -22,9 +22,9 @@ def run(as_json: bool) -> None:  # noqa: ARG001 - read by `main`
 
     settings = load()  # first: a setting that cannot work is said before anything is imported
     _import_structlog_alone()
-    from consumer import app
+    from consumer.app import run as serve
 
-    asyncio.run(app.run(settings))
+    asyncio.run(serve(settings))
 
 
 def _import_structlog_alone() -> None:
