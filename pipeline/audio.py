@@ -50,6 +50,8 @@ class Speech:
     duration: Fraction
     """Seconds by decoded samples of the source, exactly."""
     rate: int = SPEECH_RATE
+    transcript: str | None = None
+    """What is said, if the caller knows."""
 
 
 def measure(path: Path, limits: Limits) -> AudioFacts:

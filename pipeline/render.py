@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from typing import Any
@@ -94,7 +94,7 @@ def _open(spec: RenderSpec, watch: Stopwatch, on_tick: OnTick) -> _Job:
         audio = probe_audio(spec.audio, spec.limits)
         video = probe_video(spec.video, spec.limits, options)
     with watch.stage("audio"):
-        speech = load_speech(spec.audio, spec.limits)
+        speech = replace(load_speech(spec.audio, spec.limits), transcript=options.transcript)
     fps: Fraction | None = exact_fps(options.fps) if options.fps is not None else None
     timeline = Timeline.fit(speech.duration, video.fps, video.frames, options.loop, fps)
     reader = FrameReader(video, max(1, spec.threads // 2), spec.scratch)

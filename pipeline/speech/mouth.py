@@ -88,11 +88,13 @@ def listen(speech: Speech, transcript: str | None = None) -> Hearing:
 
     Args:
         speech: 16 kHz mono.
-        transcript: what is said, if known; helps English, and is dropped where it does not fit.
+        transcript: what is said, if known; else what the speech itself knows. Helps English, and
+            is dropped where it does not fit.
     """
+    text = transcript or speech.transcript
     mel, level = hear(speech.samples)
     spans = recognise(speech.samples, level)
-    aligned = align(speech.samples, level, transcript) if transcript else None
+    aligned = align(speech.samples, level, text) if text else None
     if aligned is not None and agree(aligned, spans, level.numel()) > _SAME_WORDS:
         spans = aligned
     return Hearing(mel, level, activity(level), spans)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -126,3 +127,9 @@ def test_a_longer_speech_is_the_sum_of_its_parts() -> None:
     third = curve.capped[2 * step : 2 * step + step]
     both = torch.stack([third, alone.capped[:step]])
     assert float(torch.corrcoef(both)[0, 1]) > 0.8
+
+
+def test_a_speech_that_knows_its_words_is_aligned_to_them() -> None:
+    told = listen(replace(demo(), transcript=DEMO_TEXT))
+    assert told.phones == listen(demo(), DEMO_TEXT).phones
+    assert told.phones != listen(demo()).phones
