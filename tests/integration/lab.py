@@ -173,30 +173,31 @@ class Lab:
             return found.offset, OffsetRuns(unpack(found.offset, found.metadata))
 
     async def until_committed(
-        self, offset: int, partition: int = 0, timeout_s: float = PATIENCE_S
+        self,
+        offset: int,
+        partition: int = 0,
+        timeout_s: float = PATIENCE_S,
+        topic: str | None = None,
     ) -> None:
         """Wait until all records below `offset` count as finished."""
 
         async def reached() -> bool:
-            return (await self.committed(partition))[0] >= offset
+            return (await self.committed(partition, topic))[0] >= offset
 
         await until(reached, timeout_s)
 
     async def read(self, topic: str, count: int) -> list[Any]:
         """The first `count` records of a topic."""
-        async with self._reader(group_id=None, auto_offset_reset="earliest") as reader:
-            parts: set[int] = reader.partitions_for_topic(topic) or set()
-            if not parts:
-                await reader.topics()
-                parts = reader.partitions_for_topic(topic) or set()
-            reader.assign([TopicPartition(topic, p) for p in parts])
-            async with asyncio.timeout(PATIENCE_S):
-                return [await reader.getone() for _ in range(count)]
+        async with (
+            self._reader(topic, group_id=None, auto_offset_reset="earliest") as reader,
+            asyncio.timeout(PATIENCE_S),
+        ):
+            return [await reader.getone() for _ in range(count)]
 
     @asynccontextmanager
-    async def _reader(self, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    async def _reader(self, *topics: str, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.kafka.servers, enable_auto_commit=False, **options
+            *topics, bootstrap_servers=self.kafka.servers, enable_auto_commit=False, **options
         )
         await consumer.start()
         try:
