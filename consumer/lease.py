@@ -263,15 +263,17 @@ class Held:
                 await task
 
     async def _beat(self) -> None:
-        pause = self._leases.ttl_s / 3
+        pause, failing = self._leases.ttl_s / 3, False
         while not self.lost.is_set():
             await asyncio.sleep(pause)
             try:
                 await self._write()
-                pause = self._leases.ttl_s / 3
+                pause, failing = self._leases.ttl_s / 3, False
             except Fault as fault:
                 pause = min(1.0, self._leases.ttl_s / 6)
-                log.warning("lease not renewed", error=str(fault))
+                if not failing:
+                    log.warning("lease not renewed; trying on", error=str(fault))
+                failing = True
             except LeaseLost:
                 return
 

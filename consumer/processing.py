@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,7 +25,7 @@ from consumer.slots import Fleet
 from consumer.storage import Storage
 from consumer.worker import PIPELINE
 
-CHECK_EVERY_S = 10.0
+CHECK_EVERY_S = 5.0
 log = structlog.get_logger(__name__)
 
 
@@ -41,7 +40,6 @@ class Processing:
         self._scratch = scratch
         self._storage = storage
         self._store_error: str | None = "not asked yet"
-        self._store_asked = 0.0
 
     @property
     def capacity(self) -> int:
@@ -85,7 +83,6 @@ class Processing:
                     log.warning("store not usable", error=str(fault))
                 self._store_error = fault.error.message
                 made = False
-            self._store_asked = time.monotonic()
             await asyncio.sleep(CHECK_EVERY_S if self._store_error is None else 1.0)
 
 

@@ -31,7 +31,9 @@ from consumer.threads import DaemonPool
 from schemas.codes import ErrorCode, Stage
 from schemas.refs import ObjectRef
 
-CONNECT_S, READ_S = 5.0, 30.0
+CONNECT_S, READ_S, SMALL_READ_S = 5.0, 30.0, 10.0
+"""A server that starts may take a connection and never answer it: small calls give up sooner."""
+SMALL_BYTES = 1024 * 1024
 FILE_THREADS, SMALL_THREADS = 8, 8
 STOP_S = 1.0
 """How long a cancelled transfer is waited for, so that its file can be removed for good."""
@@ -93,8 +95,9 @@ class Storage:
         self._closing.set()
         self._files.close()
         self._small.close()
-        if "_http" in self.__dict__:
-            self._http.clear()
+        for name in ("_http", "_file_http"):
+            if name in self.__dict__:
+                self.__dict__[name].clear()
 
     # --- files
 
@@ -248,20 +251,27 @@ class Storage:
                 future.exception()
             raise
 
-    @cached_property
-    def _http(self) -> Any:
+    def _make_pool(self, read_s: float) -> Any:
         import urllib3
 
         ca = self._settings.s3_ca
         return urllib3.PoolManager(
             maxsize=FILE_THREADS + SMALL_THREADS,
-            timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S),
+            timeout=urllib3.Timeout(connect=CONNECT_S, read=read_s),
             retries=False,
             cert_reqs="CERT_REQUIRED",
             ca_certs=str(ca) if ca else None,
         )
 
-    def _make(self, endpoint: str) -> Any:
+    @cached_property
+    def _http(self) -> Any:
+        return self._make_pool(SMALL_READ_S)
+
+    @cached_property
+    def _file_http(self) -> Any:
+        return self._make_pool(READ_S)
+
+    def _make(self, endpoint: str, http: Any) -> Any:
         from minio import Minio
 
         parts = urlsplit(endpoint)
@@ -272,17 +282,21 @@ class Storage:
             secret_key=settings.s3_secret_key.get_secret_value(),
             secure=parts.scheme == "https",
             region=settings.s3_region,
-            http_client=self._http,
+            http_client=http,
         )
 
     @cached_property
     def _client(self) -> Any:
-        return self._make(self._settings.s3_endpoint)
+        return self._make(self._settings.s3_endpoint, self._http)
+
+    @cached_property
+    def _file_client(self) -> Any:
+        return self._make(self._settings.s3_endpoint, self._file_http)
 
     @cached_property
     def _public(self) -> Any:
         public = self._settings.s3_public_endpoint
-        return self._make(public) if public else self._client
+        return self._make(public, self._http) if public else self._client
 
     def _call(self, operation: str, what: str, function: Callable[..., T], *arguments: Any) -> T:
         """Call with retries; whatever the SDK raises becomes a Fault."""
@@ -354,7 +368,8 @@ class Storage:
             content_sha256=sha256,
             date=now,
         )
-        answer = self._http.urlopen(
+        http = self._http if size <= SMALL_BYTES else self._file_http
+        answer = http.urlopen(
             "PUT",
             urlunsplit(url),
             body=body() if size else b"",
@@ -403,7 +418,7 @@ class Storage:
 
         headers = {"If-Match": f'"{etag}"'} if etag else None
         try:
-            answer = self._client.get_object(
+            answer = self._file_client.get_object(
                 ref.bucket, ref.key, offset=offset, request_headers=headers
             )
         except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
