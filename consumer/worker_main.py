@@ -26,6 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from consumer.caches import weights_root
 from consumer.protocol import (
     Beat,
     Broken,
@@ -67,8 +68,15 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it drains first
     faulthandler.enable()
     _limit(options.max_file_bytes)
+    _use_weights_root()
     child = Child(_take_stdout(), options.device)
     child.serve(options.render)
+
+
+def _use_weights_root() -> None:
+    from pipeline.weights import use_weights_root
+
+    use_weights_root(weights_root())
 
 
 def _die_with_parent() -> None:

@@ -21,15 +21,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from pipeline.errors import WeightsMissing
-from pipeline.faces import graph
 from pipeline.hub_fetch import sha256_of
 from schemas.codes import Stage
 from schemas.render import WeightFacts
 from schemas.request import Contract
+
+if TYPE_CHECKING:
+    from pipeline.faces.graph import Model
 
 PACKAGE = "mediapipe"
 VERSION = "0.10.21"
@@ -75,8 +78,8 @@ MEMBERS = (
 class FaceModels:
     """Both models, as loaded from disk."""
 
-    detector: graph.Model
-    mesh: graph.Model
+    detector: Model
+    mesh: Model
 
 
 class _Installed(Contract):
@@ -164,6 +167,8 @@ def load_faces(root: Path | None = None) -> FaceModels:
     Raises:
         WeightsMissing: they are not here; names the command that brings them.
     """
+    from pipeline.faces import graph  # brings torch, which checking and pulling do not need
+
     folder = _folder(root)
     try:
         return FaceModels(graph.load("detector", folder), graph.load("mesh", folder))
@@ -235,7 +240,7 @@ def _download(scratch: Path, index_url: str | None) -> Path:
 
 def _convert(wheel: Path, made: Path) -> Path:
     """Unpack two files and write our form of them."""
-    from pipeline.faces import tflite_file  # only a pull needs the library behind it
+    from pipeline.faces import graph, tflite_file
 
     made.mkdir()
     files: dict[str, str] = {}

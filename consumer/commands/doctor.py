@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import click
 
+from consumer.caches import weights_root
 from consumer.console import FAILED, emit
 from consumer.doctor import Finding, State, examine
 from consumer.options import JSON_FLAG
@@ -69,8 +70,9 @@ def _torch(torch_version: str, gpus: list[str]) -> Finding:
 def _weights() -> list[Finding]:
     from pipeline.errors import PipelineError
     from pipeline.render import engines
-    from pipeline.weights import verify_faces
+    from pipeline.weights import use_weights_root, verify_faces
 
+    use_weights_root(weights_root())
     try:
         faces = Finding("weights", "ok", f"face models in {verify_faces()}")
     except PipelineError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from consumer.caches import weights_root
 from consumer.console import CommandError, emit, say, stoppable
 from consumer.options import JSON_FLAG, build_options, render_options
 from schemas.codes import ErrorCode, Stage
@@ -28,7 +29,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 def typed_errors() -> Iterator[None]:
     """Turn the pipeline's errors into the command line's, and SIGTERM into an interrupt."""
     from pipeline.errors import PipelineError
+    from pipeline.weights import use_weights_root
 
+    use_weights_root(weights_root())
     try:
         with stoppable():
             yield

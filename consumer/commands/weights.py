@@ -9,6 +9,7 @@ from types import ModuleType
 
 import click
 
+from consumer.caches import package_index
 from consumer.commands.media import typed_errors
 from consumer.console import CommandError, emit, say
 from consumer.options import JSON_FLAG
@@ -48,7 +49,7 @@ def weights_verify(name: str, as_json: bool) -> None:
 def _pull_faces() -> Path:
     from pipeline.weights import pull_faces
 
-    return pull_faces(announce=say)
+    return pull_faces(announce=say, index_url=package_index())
 
 
 def _verify_faces() -> Path:

@@ -1,0 +1,31 @@
+"""Where this user's caches are (XDG Base Directory Specification), which the pipeline is told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def weights_root(environ: Mapping[str, str] | None = None) -> Path:
+    """Folder of all weights: `F2F_WEIGHTS_DIR`, else `face2face/weights` in the user's cache."""
+    environ = os.environ if environ is None else environ
+    chosen = environ.get("F2F_WEIGHTS_DIR")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    cache = environ.get("XDG_CACHE_HOME", "")
+    # The specification: a relative path is invalid and to be ignored.
+    base = Path(cache) if cache.startswith("/") else Path.home() / ".cache"
+    return base / "face2face" / "weights"
+
+
+def package_index(environ: Mapping[str, str] | None = None) -> str | None:
+    """The package index of somebody who told only uv about it; None leaves it to pip."""
+    environ = os.environ if environ is None else environ
+    if environ.get("PIP_INDEX_URL"):
+        return None
+    value = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL")
+    if not value:
+        return None
+    name, separator, url = value.partition("=")
+    return url if separator and "://" not in name else value
