@@ -1,0 +1,85 @@
+"""Pictures inside regions: right places, right colours, straight from the planes."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.faces.roi import cut_out, region_of_points, to_frame
+from pipeline.types import Color, Frame
+
+BT601 = Color(matrix=6, full_range=False, primaries=6, transfer=6)
+GREY = Color(matrix=1, full_range=True, primaries=1, transfer=1)
+
+
+def ramp(high: int, wide: int, axis: str) -> Frame:
+    """Luma equal to the column's or row's number, divided to fit, without colour."""
+    y, x = torch.meshgrid(torch.arange(high), torch.arange(wide), indexing="ij")
+    luma = (x if axis == "x" else y) // 4
+    chroma = torch.full((high // 2, wide // 2), 128, dtype=torch.uint8)
+    return Frame(luma.to(torch.uint8), chroma, chroma, 0)
+
+
+def places(region: Tensor, side: int) -> Tensor:
+    """(side, side, 2) where in the frame a region's pixels are."""
+    steps = torch.arange(side) / side
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    return to_frame(torch.stack([x, y], 2).view(1, -1, 2), region[None])[0].view(side, side, 2)
+
+
+@pytest.mark.parametrize("size", [40.0, 150.0, 333.0, 600.0])
+@pytest.mark.parametrize("angle", [0.0, 0.3])
+def test_pixels_come_from_where_the_region_says(size: float, angle: float) -> None:
+    region = torch.tensor([500.0, 410.0, size, angle])
+    expected = places(region, 64)
+    for axis, part in (("x", 0), ("y", 1)):
+        picture = cut_out([ramp(840, 1000, axis)], region[None], 64, GREY)[0]
+        # The ramp has steps of four pixels; its mean is 1.5 pixels behind the column's number.
+        found = picture[0] * 255 * 4 + 1.5
+        assert float((found - expected[..., part]).abs().max()) < 3.5
+
+
+def test_outside_is_the_edge_or_black() -> None:
+    region = torch.tensor([[0.0, 100.0, 100.0, 0.0]])
+    frame = ramp(200, 400, "y")
+    edge = cut_out([frame], region, 50, GREY)[0]
+    torch.testing.assert_close(edge[:, :, 0], edge[:, :, 26], atol=0.005, rtol=0)
+    black = cut_out([frame], region, 50, GREY, outside="black")[0]
+    assert float(black[:, :, :25].abs().max()) == 0
+    assert float(black[:, :, 26:].min()) > 0
+
+
+@pytest.mark.parametrize(
+    ("color", "rgb"),
+    [
+        # ITU-R BT.601 and BT.709 give these samples to pure red, and to pure blue.
+        (BT601, {(81, 90, 240): (1, 0, 0), (41, 240, 110): (0, 0, 1)}),
+        (Color(1, False, 1, 1), {(63, 102, 240): (1, 0, 0), (32, 240, 118): (0, 0, 1)}),
+    ],
+)
+def test_colours_follow_the_streams_matrix(
+    color: Color, rgb: dict[tuple[int, int, int], tuple[int, int, int]]
+) -> None:
+    for (y, u, v), expected in rgb.items():
+        frame = Frame(
+            torch.full((64, 64), y, dtype=torch.uint8),
+            torch.full((32, 32), u, dtype=torch.uint8),
+            torch.full((32, 32), v, dtype=torch.uint8),
+            0,
+        )
+        found = cut_out([frame], torch.tensor([[32.0, 32.0, 30.0, 0.2]]), 16, color)[0]
+        assert torch.allclose(found.mean((1, 2)), torch.tensor(expected).float(), atol=0.02)
+
+
+def test_a_region_follows_its_points() -> None:
+    torch.manual_seed(0)
+    points = torch.rand(1, 478, 3) * 100
+    points[0, 33, :2], points[0, 263, :2] = torch.tensor([20.0, 40]), torch.tensor([80.0, 60])
+    region = region_of_points(points)[0]
+    moved = region_of_points(points * 2 + torch.tensor([7.0, -3.0, 0.0]))[0]
+    assert float(region[3]) == pytest.approx(math.atan2(20, 60), abs=1e-5)
+    torch.testing.assert_close(moved[:2], region[:2] * 2 + torch.tensor([7.0, -3.0]))
+    assert float(moved[2] / region[2]) == pytest.approx(2, abs=1e-4)
