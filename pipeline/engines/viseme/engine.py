@@ -10,6 +10,7 @@ import torch
 
 from pipeline.engines.base import Finish, Reference
 from pipeline.engines.viseme.avatar import Avatar, prepare
+from pipeline.engines.viseme.blink import blink, closure
 from pipeline.engines.viseme.paint import paint
 from pipeline.engines.viseme.report import report
 from pipeline.engines.viseme.score import Score, compose
@@ -76,7 +77,17 @@ class VisemeEngine:
             for n, frame in zip(chosen, painted, strict=True):
                 made[n] = frame
             plan.tally.painted += len(chosen)
+        if plan.avatar.reference.video.still:
+            made = [self._alive(plan, *pair) for pair in zip(made, outputs, strict=True)]
         return made
+
+    def _alive(self, plan: Score, frame: Frame, output: int) -> Frame:
+        """A still picture blinks."""
+        shut = closure(output / float(plan.fps)) * float(plan.strength[output] > 0)
+        if shut <= 0:
+            return frame
+        points = plan.avatar.reference.track.points(frame.index, frame.index + 1)[0]
+        return blink(frame, points, shut, self._device)
 
     def finish(self, plan: Score) -> Finish:
         """Mode, units used, what was asked of the mouth, and warnings about the reference."""

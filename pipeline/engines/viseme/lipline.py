@@ -42,8 +42,8 @@ class LipLine:
         middle, span = (left + right) / 2, right - left
         length = span.norm(dim=1).clamp_min(1e-3)
         axis = span / length[:, None]
-        up = _curve(points[:, _UP], middle, axis, length / 2)
-        low = _curve(points[:, _LOW], middle, axis, length / 2)
+        up = curve(points[:, _UP], middle, axis, length / 2)
+        low = curve(points[:, _LOW], middle, axis, length / 2)
         low = torch.maximum(up, low)
         return cls(middle, axis, length / 2, up, low)
 
@@ -77,7 +77,7 @@ class LipLine:
         return torch.stack([x, y], dim=-1)
 
 
-def _curve(points: Tensor, middle: Tensor, axis: Tensor, half: Tensor) -> Tensor:
+def curve(points: Tensor, middle: Tensor, axis: Tensor, half: Tensor) -> Tensor:
     """(B, STEPS + 1) heights over the axis of a contour (B, n, 2)."""
     dx, dy = (points - middle[:, None]).unbind(2)
     ax, ay = axis[:, :1], axis[:, 1:]

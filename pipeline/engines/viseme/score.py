@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import torch
@@ -46,6 +47,8 @@ class Score:
     """bool, the lips must touch."""
     strength: Tensor
     """0 … 1, how much of the painted mouth is shown."""
+    fps: Fraction
+    """Of the output."""
     first: Tensor | None = None
     """int64 row of the bank that lends the mouth, or its inside."""
     second: Tensor | None = None
@@ -65,7 +68,7 @@ def compose(avatar: Avatar, speech: Speech, timeline: Timeline) -> Score:
     known = source.clamp(max=len(avatar.usable) - 1)
     usable = avatar.usable[known] & (source == known)
     shown = strength(usable, avatar.yaw[known])
-    score = Score(avatar, source, path, targets.closed, shown)
+    score = Score(avatar, source, path, targets.closed, shown, timeline.fps)
     cast(score)
     return score
 

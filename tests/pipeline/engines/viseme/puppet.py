@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pipeline.engines.base import Reference
 from pipeline.engines.viseme import points as mesh
+from pipeline.engines.viseme.blink import EYES
 from pipeline.types import Color, Frame, VideoFacts
 
 COLOR = Color(matrix=1, full_range=False, primaries=1, transfer=1)
@@ -29,6 +30,7 @@ SKIN, LIP, TEETH, CAVITY, BACKGROUND = (
     (30, 126, 132),
     (90, 140, 118),
 )
+EYE = (225, 128, 128)
 _MOUTH_Y, _NOSE_Y, _CHIN_Y, _HALF = 0.42, 0.15, 0.95, 0.28
 
 
@@ -52,7 +54,8 @@ def head(pose: Pose) -> Tensor:
     for n in range(478):  # every point that is not placed below lies on the forehead
         flat[n, 0] = 0.35 * math.sin(2.4 * n)
         flat[n, 1] = -0.45 + 0.12 * math.cos(1.7 * n)
-    flat[33, :], flat[263, :] = torch.tensor([-0.5, 0.0]), torch.tensor([0.5, 0.0])
+    for left, eye in zip((-0.5, 0.2), EYES, strict=True):
+        _place_eye(flat, left, eye)
     for n, point in enumerate(mesh.NOSE_BASE):
         flat[point] = torch.tensor([(-0.08, -0.04, 0.0, 0.04, 0.08)[(2, 1, 3, 0, 4)[n]], _NOSE_Y])
     for n, point in enumerate((*mesh.PHILTRUM, *mesh.CHEEKS)):
@@ -85,6 +88,16 @@ def head(pose: Pose) -> Tensor:
     return torch.stack([x * IO + pose.x, flat[:, 1] * IO + pose.y, z * IO], dim=1)
 
 
+def _place_eye(flat: Tensor, left: float, eye: tuple[tuple[int, ...], ...]) -> None:
+    upper, lower, crease, still = eye
+    for group, lift in ((upper, -0.06), (lower, 0.04), (crease, -0.12)):
+        for n, point in enumerate(group):
+            share = n / (len(group) - 1)
+            flat[point] = torch.tensor([left + 0.3 * share, lift * math.sin(math.pi * share)])
+    for n, point in enumerate(still):
+        flat[point] = torch.tensor([left + 0.07 * (n % 5), -0.25 if n < 5 else 0.15])
+
+
 def draw(pose: Pose, index: int, height: int, width: int) -> Frame:
     """The picture of a head."""
     ys, xs = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -94,6 +107,8 @@ def draw(pose: Pose, index: int, height: int, width: int) -> Frame:
         points = head(pose)[:, :2]
         oval = ((xs - pose.x) / (0.62 * IO)) ** 2 + ((ys - pose.y - 0.2 * IO) / (0.8 * IO)) ** 2 < 1
         _fill(planes, oval, SKIN)
+        for upper, lower, _, _ in EYES:
+            _fill(planes, _between(points, upper, lower, xs, ys), EYE)
         inner = _between(points, mesh.INNER_UPPER, mesh.INNER_LOWER, xs, ys)
         _fill(planes, _between(points, mesh.OUTER_UPPER, mesh.OUTER_LOWER, xs, ys), LIP)
         _fill(planes, inner, CAVITY)

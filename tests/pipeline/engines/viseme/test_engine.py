@@ -205,6 +205,15 @@ def test_still_picture_speaks(tmp_path: Path) -> None:
     assert not same(job.after[6], job.after[7])
 
 
+def test_still_picture_blinks_and_a_video_does_not(tmp_path: Path) -> None:
+    def eyes(poses: list[Pose], n: int) -> torch.Tensor:
+        job = run(poses, tmp_path, 2.0, apertures=[0.0])
+        return (job.after[n].y.int() - job.before[n].y.int())[100:180, 120:280].abs()
+
+    assert eyes([Pose()], 40).max() > 40
+    assert eyes(puppet.silent(60), 40).max() <= 2
+
+
 @pytest.mark.parametrize("seconds", [0.03, 0.1])
 def test_shortest_speech(seconds: float, tmp_path: Path) -> None:
     job = run(puppet.talking(), tmp_path, seconds)
