@@ -1,0 +1,145 @@
+"""A mouth over time, re-measured from a tracked face, free of the head's motion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+GAPS = ((81, 178), (82, 87), (13, 14), (312, 317), (311, 402))
+"""Pairs of inner-lip points, upper and lower, whose mean distance is the aperture."""
+CORNERS = (61, 291)
+EYES = (33, 263)
+CHIN, NOSE = 152, 2
+LIPS = (
+    *(61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 146, 91, 181, 84, 17, 314, 405, 321, 375),
+    *(78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324),
+)
+"""Outer and inner contour."""
+STABLE = (
+    *(10, 109, 338, 67, 297, 151, 9, 8, 168, 6, 197, 195, 33, 133, 263, 362, 127, 356, 234, 454),
+)
+"""Skull points that speech leaves in place: forehead, nose bridge, eye corners, temples."""
+_CHUNK = 512
+
+
+class Track(Protocol):
+    """A tracked face; `pipeline.faces.track.FaceTrack` is one."""
+
+    usable: Tensor
+    io: Tensor
+
+    def points(self, start: int, stop: int) -> Tensor:
+        """(n, 478, 2 or 3) pixels of frames `start` to `stop`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mouths:
+    """One mouth over N frames. Lengths are in io, the distance of the outer eye corners."""
+
+    aperture: Tensor
+    """(N,) float32, NaN where no usable face is."""
+    width: Tensor
+    """(N,) float32, NaN likewise."""
+    chin: Tensor
+    """(N,) float32, chin below the base of the nose along the face, NaN likewise."""
+    io: Tensor
+    """(N,) pixels."""
+    usable: Tensor
+    """(N,) bool."""
+    box: Tensor
+    """(N, 4) float32 pixels x0 y0 x1 y1 around the lips."""
+    lips: Tensor
+    """(N, 40, 2) float32 in io, aligned by the skull."""
+    skull: Tensor
+    """(N, 20, 2) likewise: what is left of the skull's motion, which is jitter."""
+
+
+def read_mouths(track: Track) -> Mouths:
+    """Measure every frame of a track, in chunks.
+
+    A gap counts along the face's own downward axis: lips that the mesh crosses are closed.
+    """
+    total = int(track.usable.shape[0])
+    columns: list[tuple[Tensor, ...]] = []
+    template: Tensor | None = None
+    for start in range(0, total, _CHUNK):
+        stop = min(start + _CHUNK, total)
+        points = track.points(start, stop)[..., :2].float()
+        usable = track.usable[start:stop].bool() & torch.isfinite(points).flatten(1).all(1)
+        if template is None and bool(usable.any()):
+            template = _template(points[usable])
+        columns.append(_chunk(points, usable, template))
+    aperture, width, chin, io, seen, box, lips, skull = (
+        torch.cat(column) for column in zip(*columns, strict=True)
+    )
+    return Mouths(aperture, width, chin, io, seen, box, lips, skull)
+
+
+def _chunk(points: Tensor, usable: Tensor, template: Tensor | None) -> tuple[Tensor, ...]:
+    count = len(points)
+    across = points[:, EYES[1]] - points[:, EYES[0]]
+    io = across.norm(dim=1)
+    size = io.clamp(min=1e-3)
+    down = torch.stack([-across[:, 1], across[:, 0]], 1) / size[:, None]
+    upper, lower = ([pair[side] for pair in GAPS] for side in (0, 1))
+    gap = ((points[:, lower] - points[:, upper]) * down[:, None]).sum(-1).clamp(min=0)
+    width = (points[:, CORNERS[1]] - points[:, CORNERS[0]]).norm(dim=1)
+    chin = ((points[:, CHIN] - points[:, NOSE]) * down).sum(1)
+    missing = torch.full((count,), float("nan"))
+    lips = points[:, LIPS]
+    box = torch.cat([lips.amin(1), lips.amax(1)], 1)
+    if template is None:
+        still = torch.full((count, len(LIPS), 2), float("nan"))
+        skull = torch.full((count, len(STABLE), 2), float("nan"))
+    else:
+        still, skull = _aligned(points, template)
+    return (
+        torch.where(usable, gap.mean(1) / size, missing),
+        torch.where(usable, width / size, missing),
+        torch.where(usable, chin / size, missing),
+        io,
+        usable,
+        box,
+        still,
+        skull,
+    )
+
+
+def _template(points: Tensor) -> Tensor:
+    """The skull points of the first usable frame in io, complex (20,)."""
+    first = torch.view_as_complex(points[0].contiguous())
+    size = (first[EYES[1]] - first[EYES[0]]).abs()
+    skull = first[list(STABLE)] / size
+    return skull - skull.mean()
+
+
+def _aligned(points: Tensor, template: Tensor) -> tuple[Tensor, Tensor]:
+    """Lips and skull after the least-squares similarity of the skull to the template."""
+    flat = torch.view_as_complex(points.contiguous())
+    skull = flat[:, STABLE]
+    middle = skull.mean(1, keepdim=True)
+    away = skull - middle
+    turn = (away.conj() * template).sum(1) / away.abs().square().sum(1).clamp(min=1e-6)
+    lips = (flat[:, LIPS] - middle) * turn[:, None]
+    return torch.view_as_real(lips), torch.view_as_real(away * turn[:, None])
+
+
+def acceleration(places: Tensor, usable: Tensor) -> float | None:
+    """Mean length of the second difference over time: how much points shake.
+
+    Args:
+        places: (N, K, 2).
+        usable: (N,) bool.
+
+    Returns:
+        io per frame squared, or None where no three usable frames follow each other.
+    """
+    three = usable[2:] & usable[1:-1] & usable[:-2]
+    if not bool(three.any()):
+        return None
+    bend = places[2:] - 2 * places[1:-1] + places[:-2]
+    return float(bend[three].norm(dim=-1).mean())
