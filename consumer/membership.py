@@ -38,5 +38,11 @@ def coordination_ended(consumer: AIOKafkaConsumer) -> bool:
     return coordinator is not None and bool(coordinator._coordination_task.done())
 
 
+async def know_topic(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
+    """Partitions of an existing topic that the consumer is not subscribed to."""
+    partitions: set[int] = await consumer._client._wait_on_metadata(topic)
+    return partitions
+
+
 def _coordinator(consumer: AIOKafkaConsumer) -> Any:
     return consumer._coordinator

@@ -148,6 +148,14 @@ class Publisher:
             await self._send_shorter(record.value or b"", key, headers)
         metrics.DEAD_LETTERS.labels(error.code.value).inc()
 
+    async def request(self, value: bytes, key: bytes, headers: copies.Headers) -> None:
+        """Produce a request: for replays.
+
+        Raises:
+            MessageSizeTooLargeError: the request topic takes no record of this size.
+        """
+        await self._send(self._topics.requests, value, key, headers)
+
     def progress(self, event: Progress) -> None:
         """Produce a sign of life some time soon, at most every 2 s or 5 % of a job."""
         if len(self._pending) >= MAX_PROGRESS_PENDING or not self._throttle.lets_pass(event):

@@ -1,0 +1,334 @@
+"""Sends requests of the past once more: what `face2face replay` does.
+
+A replayed record is a new event that says which one it repeats (`f2f-replay-of`) and keeps the job
+it had, also where that job's id came from the record's place. A finished job is announced again,
+with the same event id, and renders nothing; with `rerender` it gets a new generation, which is part
+of the render id. Setting the group's offsets back means the same as a replay without `rerender`.
+
+Which outcome a job has is read from the store. A render is found again only while the engine's
+revision is the same: after an upgrade that changes pixels, "announce" may turn out a render.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+
+from consumer import delivery
+from consumer.admission import Rejection, admit
+from consumer.client import connection
+from consumer.delivery import to_record
+from consumer.jobs import Job, Record
+from consumer.membership import know_topic
+from consumer.publisher import Publisher
+from consumer.records import Keys
+from consumer.settings import Settings
+from consumer.storage import Storage
+from schemas.envelope import Envelope, EventType
+from schemas.ids import render_id
+from schemas.manifest import Manifest
+from schemas.request import RenderRequest
+
+SOURCE = "face2face/replay"
+TIMES_TIMEOUT_S = 10.0
+SMALL_LOG = 10_000
+WINDOW = 16
+"""Records whose outcomes are looked up at a time."""
+LINK = "f2f-replay-traceparent"
+"""The trace of the first request: linked to, not continued."""
+
+Action = Literal["announce", "render", "render again", "skip"]
+Outcome = Literal["completed", "failed", "none", "unknown"]
+
+
+class ReplayError(ValueError):
+    """A selection that cannot work; the text names the value and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which records, and what is wanted of them."""
+
+    partition: int | None = None
+    from_offset: int | None = None
+    to_offset: int | None = None
+    """Exclusive."""
+    from_time: datetime | None = None
+    to_time: datetime | None = None
+    """Aware, exclusive; compared with the time stamps of the records."""
+    key: bytes | None = None
+    job_id: str | None = None
+    dead_letters: bool = False
+    """Take the records of the dead-letter topic instead of the request topic."""
+    only_failed: bool = False
+    rerender: bool = False
+
+    def check(self) -> None:
+        """Raise ReplayError for what selects nothing by mistake."""
+        offsets = (self.from_offset, self.to_offset)
+        if any(offset is not None for offset in offsets) and self.partition is None:
+            raise ReplayError("offsets are per partition: name the partition too")
+        if any(offset is not None and offset < 0 for offset in offsets):
+            raise ReplayError(f"offsets must be 0 or more, not {offsets[0]} to {offsets[1]}")
+        for time in (self.from_time, self.to_time):
+            if time is not None and time.tzinfo is None:
+                raise ReplayError(f"time {time.isoformat()} has no zone; add Z or +hh:mm")
+        ranges = ((self.from_offset, self.to_offset), (self.from_time, self.to_time))
+        for start, end in ranges:
+            if start is not None and end is not None and _not_before(start, end):
+                raise ReplayError(f"the range from {start} to {end} (exclusive) is empty")
+
+    def takes(self, record: Record) -> bool:
+        """True for a record in the range, of the key."""
+        at, offset = record.sent_at, record.offset
+        return not (
+            (self.from_offset is not None and offset < self.from_offset)
+            or (self.to_offset is not None and offset >= self.to_offset)
+            or (self.from_time is not None and at < self.from_time)
+            or (self.to_time is not None and at >= self.to_time)
+            or (self.key is not None and record.key != self.key)
+        )
+
+
+def _not_before(start: Any, end: Any) -> bool:
+    return bool(start >= end)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What happens to one record."""
+
+    topic: str
+    partition: int
+    offset: int
+    sent_at: datetime
+    job_id: str
+    outcome: Outcome
+    action: Action
+    reason: str = ""
+    generation: int = 0
+    event_id: str | None = None
+    """Of the request that was sent; None in a dry run or when skipped."""
+
+
+FindOutcomes = Callable[[Job], Awaitable[list[Manifest]]]
+"""All recorded outcomes of a job's request, of any generation."""
+
+
+async def replay(
+    settings: Settings,
+    selection: Selection,
+    find: FindOutcomes,
+    publisher: Publisher | None,
+) -> AsyncIterator[Row]:
+    """Go through the selected records and send them once more.
+
+    Args:
+        find: looks outcomes up, `StoredOutcomes` in the service.
+        publisher: a started one; None for a dry run, which only says what would happen.
+
+    Raises:
+        ReplayError: the selection cannot work, or the topic or partition does not exist.
+        KafkaError: no broker answers.
+        Fault: the store does not answer.
+    """
+    selection.check()
+    seen: dict[tuple[str, str], str] = {}
+    async for batch in _windows(_records(settings, selection)):
+        plans = await asyncio.gather(*(_plan(record, selection, find) for record in batch))
+        for record, (row, job) in zip(batch, plans, strict=True):
+            if selection.job_id is not None and row.job_id != selection.job_id:
+                continue
+            done = row
+            if job is not None and row.action != "skip":
+                done = _once(row, job, seen)
+                if publisher is not None and done.action != "skip":
+                    done = await _send(publisher, record, done)
+            yield done
+
+
+def _once(row: Row, job: Job, seen: dict[tuple[str, str], str]) -> Row:
+    """The row, or a skip when the same request of the same job came before it."""
+    what = (row.job_id, _picture(job.request))
+    place = f"{row.topic}/{row.partition}/{row.offset}"
+    first = seen.setdefault(what, place)
+    if first == place:
+        return row
+    return replace(row, action="skip", reason=f"the same request as {first}")
+
+
+async def _plan(record: Record, selection: Selection, find: FindOutcomes) -> tuple[Row, Job | None]:
+    found = admit(record)
+    row = Row(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        sent_at=record.sent_at,
+        job_id=found.job_id,
+        outcome="unknown",
+        action="skip",
+    )
+    if isinstance(found, Rejection):
+        return replace(row, reason=f"can never become a job: {found.error.message[:200]}"), None
+    if record.header(delivery.TRUNCATED) is not None:
+        return replace(row, reason="its value was cut short for the dead-letter topic"), None
+    manifests = await find(found)
+    same = [m for m in manifests if _picture(m.request) == _picture(found.request)]
+    last = max(same, key=lambda m: (m.generation, m.created_at), default=None)
+    row = replace(row, outcome=last.outcome if last else "none")
+    if selection.only_failed and row.outcome != "failed":
+        return replace(row, reason=f"not failed: {row.outcome}"), found
+    highest = max((m.generation for m in manifests), default=found.generation)
+    if last is None:
+        return replace(row, action="render", generation=found.generation), found
+    if selection.rerender:
+        return replace(row, action="render again", generation=highest + 1), found
+    return replace(row, action="announce", generation=last.generation), found
+
+
+def _picture(request: RenderRequest) -> str:
+    """Digest of all in a request that decides the picture: what render ids are made of."""
+    return render_id(request, request.engine or "", "")
+
+
+async def _send(publisher: Publisher, record: Record, row: Row) -> Row:
+    event = str(uuid.uuid4())
+    await publisher.request(
+        record.value or b"", record.key or row.job_id.encode(), _headers(record, row, event)
+    )
+    return replace(row, event_id=event)
+
+
+def _headers(record: Record, row: Row, event: str) -> list[tuple[str, bytes]]:
+    envelope = Envelope(event, SOURCE, EventType.REQUEST, datetime.now(UTC), subject=row.job_id)
+    fresh = envelope.headers()
+    place = f"{record.topic}/{record.partition}/{record.offset}"
+    fresh[delivery.REPLAY_OF] = record.header("ce_id") or place
+    fresh[delivery.JOB_ID] = row.job_id
+    if row.generation:
+        fresh[delivery.GENERATION] = str(row.generation)
+    trace = record.header("traceparent")
+    if trace is not None:
+        fresh[LINK] = trace
+    kept = [
+        (name, value)
+        for name, value in record.headers
+        if name not in fresh and name != "traceparent" and not name.startswith("f2f-")
+    ]
+    return kept + [(name, text.encode("utf-8", "replace")) for name, text in fresh.items()]
+
+
+async def _windows(records: AsyncIterator[Record]) -> AsyncIterator[list[Record]]:
+    batch: list[Record] = []
+    async for record in records:
+        batch.append(record)
+        if len(batch) == WINDOW:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+async def _records(settings: Settings, selection: Selection) -> AsyncIterator[Record]:
+    """The selected records, partition by partition, up to what was there at the start."""
+    topic = settings.topics.dlq if selection.dead_letters else settings.topics.requests
+    async with _reader(settings, topic) as reader:
+        partitions = sorted(await know_topic(reader, topic))
+        if selection.partition is not None:
+            if selection.partition not in partitions:
+                raise ReplayError(f"topic {topic} has no partition {selection.partition}")
+            partitions = [selection.partition]
+        places = [TopicPartition(topic, number) for number in partitions]
+        reader.assign(places)
+        ends = await reader.end_offsets(places)
+        starts = await reader.beginning_offsets(places)
+        for place in places:
+            start = await _start(reader, place, selection, starts[place], ends[place])
+            stop = ends[place]
+            if selection.to_offset is not None:
+                stop = min(stop, selection.to_offset)
+            async for record in _range(reader, place, start, stop):
+                if selection.takes(record):
+                    yield record
+
+
+async def _range(
+    reader: AIOKafkaConsumer, place: TopicPartition, start: int, stop: int
+) -> AsyncIterator[Record]:
+    others = [other for other in reader.assignment() if other != place]
+    if others:
+        reader.pause(*others)
+    reader.resume(place)
+    reader.seek(place, start)
+    while await reader.position(place) < stop:
+        found = await reader.getmany(place, timeout_ms=500)
+        for raw in found.get(place, ()):
+            if raw.offset >= stop:
+                return
+            yield to_record(raw)
+
+
+async def _start(
+    reader: AIOKafkaConsumer, place: TopicPartition, selection: Selection, begin: int, end: int
+) -> int:
+    if selection.from_offset is not None:
+        return max(begin, selection.from_offset)
+    if selection.from_time is None:
+        return begin
+    try:
+        wanted = {place: round(selection.from_time.timestamp() * 1000)}
+        found = (await asyncio.wait_for(reader.offsets_for_times(wanted), TIMES_TIMEOUT_S))[place]
+    except (KafkaError, TimeoutError):
+        return begin  # a broker without look-up by time: read all, compare time stamps
+    if found is not None:
+        return max(begin, int(found.offset))
+    return begin if end - begin <= SMALL_LOG else end
+
+
+@asynccontextmanager
+async def _reader(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+    options: dict[str, Any] = connection(settings)
+    reader = AIOKafkaConsumer(**options, group_id=None, enable_auto_commit=False)
+    try:
+        await reader.start()
+        if topic not in await reader.topics():
+            raise ReplayError(f"topic {topic} does not exist; run `face2face topics apply`")
+        yield reader
+    finally:
+        await reader.stop()
+
+
+class StoredOutcomes:
+    """Finds outcomes in the store."""
+
+    def __init__(self, storage: Storage, default_bucket: str) -> None:
+        self._storage = storage
+        self._default_bucket = default_bucket
+
+    async def __call__(self, job: Job) -> list[Manifest]:
+        """All manifests of the job that can be read.
+
+        Raises:
+            Fault: the store does not answer.
+        """
+        keys = Keys.of(job, "x", self._default_bucket)
+        folder = keys.manifest.rpartition("/")[0] + "/"
+        found: list[Manifest] = []
+        for key, _ in await self._storage.list_objects(keys.bucket, folder):
+            data = await self._storage.get(keys.bucket, key) if key.endswith(".json") else None
+            if data is None:
+                continue
+            try:
+                found.append(Manifest.model_validate_json(data[0]))
+            except ValidationError:
+                continue  # somebody else's object
+        return found
