@@ -1,0 +1,103 @@
+"""`face2face replay` shows before it sends, sends what it showed, and guards against everything."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from tests.support.handles import KafkaHandle, S3Handle
+from tests.support.processes import free_port
+
+GOOD = b'{"audio_url": "s3://bucket/a.wav", "video_url": "s3://bucket/v.mp4", "job_id": "j%d"}'
+
+
+def _replay(env: dict[str, str], *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "consumer.cli", "replay", "--json", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+async def env(kafka: KafkaHandle, s3: S3Handle) -> dict[str, str]:
+    """Two requests and a record that never was one."""
+    kafka.create_topics()
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.servers)
+    await producer.start()
+    try:
+        for value in (GOOD % 1, b"not json", GOOD % 2):
+            await producer.send_and_wait(kafka.topics.requests, value)
+    finally:
+        await producer.stop()
+    return {**kafka.env, **s3.env}
+
+
+async def _requests(kafka: KafkaHandle, count: int) -> list[Any]:
+    consumer = AIOKafkaConsumer(
+        kafka.topics.requests, bootstrap_servers=kafka.servers, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        return [await consumer.getone() for _ in range(count)]
+    finally:
+        await consumer.stop()
+
+
+async def test_a_dry_run_says_what_the_real_one_then_does(
+    kafka: KafkaHandle, env: dict[str, str]
+) -> None:
+    code, planned = _replay(env, "--dry-run")
+    assert code == 0
+    assert planned[-1] == {"dry_run": True, "counts": {"render": 2, "skip": 1}}
+    code, done = _replay(env, "--all")
+    assert code == 0
+    assert done[-1] == {"dry_run": False, "counts": {"render": 2, "skip": 1}}
+    same = ("topic", "partition", "offset", "job_id", "outcome", "action", "reason")
+    assert [[row[name] for name in same] for row in planned[:-1]] == [
+        [row[name] for name in same] for row in done[:-1]
+    ]
+    records = await _requests(kafka, 5)
+    sent = [record for record in records if "f2f-replay-of" in dict(record.headers)]
+    assert sorted(json.loads(record.value)["job_id"] for record in sent) == ["j1", "j2"]
+
+
+def test_one_job_alone_is_found(env: dict[str, str]) -> None:
+    code, rows = _replay(env, "--job-id", "j2", "--dry-run")
+    assert code == 0
+    assert [row.get("job_id") for row in rows[:-1]] == ["j2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "--all"),
+        (("--from", "yesterday"), "--from 'yesterday' is neither"),
+        (("--from", "5"), "name the partition"),
+        (("--from", "2026-12-01T10:00:00"), "has no zone"),
+        (("--partition", "999", "--dry-run"), "no partition 999"),
+    ],
+)
+def test_a_selection_that_cannot_work_is_exit_code_2(
+    env: dict[str, str], arguments: tuple[str, ...], said: str
+) -> None:
+    code, (answer,) = _replay(env, *arguments)
+    assert code == 2
+    assert said in answer["error"]["message"]
+
+
+@pytest.mark.slow
+def test_no_broker_ends_instead_of_waiting(env: dict[str, str]) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    code, (answer,) = _replay(env | {"KAFKA_BOOTSTRAP_SERVERS": address}, "--all")
+    assert (code, answer["error"]["code"]) == (1, "BROKER_UNAVAILABLE")
