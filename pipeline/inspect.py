@@ -1,0 +1,141 @@
+"""One picture that tells whether a video speaks: mouths over time, what was asked, what came."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipeline.quality.crops import crops
+from pipeline.quality.measure import Quality, measure
+from pipeline.quality.sheet import ACROSS, BAD, GOOD, PLAIN, SIDE, Strip, Tile, draw
+
+STRIP_S = 10.0
+MAX_STRIPS = 6
+"""Longer videos show six stretches, evenly spread."""
+
+
+def inspect(
+    path: Path,
+    png: Path,
+    *,
+    audio: Path | None = None,
+    reference: Path | None = None,
+    transcript: str | None = None,
+    device: str = "cpu",
+    threads: int = 2,
+) -> dict[str, Any]:
+    """Measure a video and draw a contact sheet.
+
+    Args:
+        path: the video.
+        png: the picture to write.
+        audio: the speech that it was made from; else its own sound track.
+        reference: the video that it was made from, for ratios and the person's own way to speak.
+        transcript: what is said, if known.
+        device: where the face is tracked.
+        threads: for decoding.
+
+    Returns:
+        The figures of `pipeline.quality.measure`, JSON types only.
+
+    Raises:
+        InputError: the file is no video, or shows no face.
+        WeightsMissing: the face models are not on this machine.
+    """
+    quality = measure(
+        path,
+        audio=audio,
+        reference=reference,
+        transcript=transcript,
+        device=device,
+        threads=threads,
+    )
+    sheet = draw(_title(path, quality), _rows(quality), _strips(quality))
+    sheet.save(png, format="PNG", optimize=True)
+    return quality.figures
+
+
+def _title(path: Path, quality: Quality) -> list[str]:
+    f = quality.figures
+    video = quality.watched.video
+    lines = [
+        f"{path.name}   {video.width} x {video.height}   {f['frames']} frames at {f['fps']}   "
+        f"{f['video_s']} s   face in {f['face_frames']} frames, {f['io_px']} px between the eyes",
+        f"sharpness {f['sharpness']}   flicker {f['flicker_mean']} (p95 {f['flicker_p95']})   "
+        f"acceleration of lips {f['lip_acceleration']}, of the skull {f['skull_acceleration']}",
+    ]
+    if quality.curve is not None:
+        lines.append(
+            f"asked and seen: r {f['aperture_r']}, best {f['aperture_best_r']} at "
+            f"{f['aperture_lag_ms']} ms   lips shut on {f['closures_closed']} of {f['closures']} "
+            f"p b m   open vowels {f['open_vowels_io']} io   "
+            f"sound and picture differ by {f['length_error_frames']} frames"
+        )
+        lines.append("blue: aperture asked for   red: aperture seen   (distance of the eyes = 1)")
+    return lines
+
+
+def _rows(quality: Quality) -> list[tuple[str, list[Tile]]]:
+    total = quality.watched.video.frames
+    evenly = _spread(list(range(total)))
+    shuts, vowels = _spread(quality.shuts), _spread(quality.vowels)
+    wanted = [*evenly, *(shut.frame for shut in shuts), *(frame for _, frame in vowels)]
+    pictures = crops(quality.watched, wanted, SIDE)
+    fps = float(quality.watched.video.fps)
+    seen = quality.watched.mouths.aperture
+
+    def tile(frame: int, name: str, color: tuple[int, int, int]) -> Tile:
+        text = f"{frame / fps:.2f} s {name} {float(seen[frame]):.3f}"
+        return Tile(pictures[frame], text, color)
+
+    return [
+        ("evenly spread", [tile(n, "", PLAIN) for n in evenly]),
+        (
+            "p b m: green where the lips touch",
+            [tile(s.frame, s.phone.name, GOOD if s.closed else BAD) for s in shuts],
+        ),
+        ("open vowels", [tile(frame, span.name, PLAIN) for span, frame in vowels]),
+    ]
+
+
+def _spread(items: list[Any]) -> list[Any]:
+    """At most one row of them, evenly picked."""
+    if len(items) <= ACROSS:
+        return items
+    return [items[round(n * (len(items) - 1) / (ACROSS - 1))] for n in range(ACROSS)]
+
+
+def _strips(quality: Quality) -> list[Strip]:
+    if quality.speech is None or quality.curve is None:
+        return []
+    measured = quality.watched.mouths.aperture
+    total = max(0.5, float(quality.watched.video.duration))
+    count = min(MAX_STRIPS, max(1, -(-int(total * 1000) // int(STRIP_S * 1000))))
+    length = min(STRIP_S, total)
+    starts = [n * (total - length) / max(1, count - 1) for n in range(count)]
+    if total <= MAX_STRIPS * STRIP_S:
+        starts = [n * STRIP_S for n in range(count)]
+    return [
+        Strip(
+            start=start,
+            end=start + length,
+            samples=quality.speech.samples,
+            phones=quality.curve.phones,
+            requested=quality.requested,
+            measured=measured,
+            fps=float(quality.watched.video.fps),
+            top=_top(measured, quality.requested),
+        )
+        for start in starts
+    ]
+
+
+def _top(measured: Tensor, requested: Tensor | None) -> float:
+    curves = [measured[torch.isfinite(measured)]]
+    if requested is not None:
+        curves.append(requested.float())
+    highest = [float(curve.max()) for curve in curves if curve.numel()]
+    return max(0.05, 1.05 * max(highest, default=0.0))
