@@ -23,6 +23,8 @@ LAYERS = ((16, 2), (8, 6))
 MIN_SCORE = 0.5
 OVERLAP = 0.3
 """Boxes that share more than this of their union are one face."""
+CLEAR = 0.75
+"""A face that scores less may be better seen through smaller tiles."""
 FILLS = 7
 """A face whose side goes so often into the picture's is still found."""
 _AT_ONCE = 16
@@ -66,7 +68,7 @@ class Detector:
     def closely(
         self, frame: Frame, color: Color, smallest: float, near: Tensor | None = None
     ) -> Detections:
-        """Look at one frame through tiles of falling size, until a size shows a face.
+        """Look at one frame through tiles of falling size, until a face is clearly seen.
 
         Args:
             frame: where to look.
@@ -75,11 +77,14 @@ class Detector:
             near: (4,) box; looks only around it.
         """
         side = float(min(frame.width, frame.height))
+        best = NOTHING
         while True:
             tiles = [(0, tile) for tile in _tiles(frame, side, near)]
             found = self._look([frame], tiles, color)[0]
-            if len(found) or side <= FILLS * smallest:
-                return found
+            if len(found) and (not len(best) or found.scores[0] > best.scores[0]):
+                best = found
+            if (len(best) and float(best.scores[0]) > CLEAR) or side <= FILLS * smallest:
+                return best
             side = max(side / 2, FILLS * smallest)
 
     def confirm(

@@ -12,6 +12,8 @@ Signs, for a picture with x to the right and y down:
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -42,8 +44,9 @@ def angles(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     y = points[:, LOWER].mean(1) - points[:, UPPER].mean(1)
     y = y - (y * x).sum(1, keepdim=True) * x
     y = y / y.norm(dim=1, keepdim=True)
-    ahead = -torch.linalg.cross(x, y)
+    slope = math.radians(UPRIGHT_PITCH)
+    ahead = -torch.linalg.cross(x, y) * math.cos(slope) - y * math.sin(slope)
     yaw = torch.atan2(ahead[:, 0], -ahead[:, 2])
     pitch = torch.atan2(ahead[:, 1], ahead[:, [0, 2]].norm(dim=1))
     roll = torch.atan2(x[:, 1], x[:, [0, 2]].norm(dim=1))
-    return yaw.rad2deg(), pitch.rad2deg() - UPRIGHT_PITCH, roll.rad2deg()
+    return yaw.rad2deg(), pitch.rad2deg(), roll.rad2deg()
