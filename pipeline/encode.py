@@ -147,13 +147,14 @@ class Encoder:
 
 @cache
 def _x264_params() -> str:
-    """What keeps x264 from depending on the machine.
+    """What makes x264 cheap, and keeps it from depending on the machine.
 
+    On top of `veryfast`, coarser motion saves a third of the time for 5 % more bytes and 0.2 dB.
     The number of processors would choose the lookahead's threads, and with them frame types. On
     processors with AVX-512 libx264 165 weighs macroblocks by memory that it never wrote: pictures
     some macroblocks wide came out differently from run to run. AVX2 is as fast.
     """
-    params = "lookahead-threads=1"
+    params = "subme=1:me=dia:lookahead-threads=1"
     try:
         wide = "avx512" in Path("/proc/cpuinfo").read_text()
     except OSError:
