@@ -69,6 +69,7 @@ def main() -> None:
     faulthandler.enable()
     _limit(options.max_file_bytes)
     _use_weights_root()
+    _use_duix()
     child = Child(_take_stdout(), options.device)
     child.serve(options.render)
 
@@ -77,6 +78,15 @@ def _use_weights_root() -> None:
     from pipeline.weights import use_weights_root
 
     use_weights_root(weights_root())
+
+
+def _use_duix() -> None:
+    """The one service that a render may call; of the settings only `DUIX_*` are passed down."""
+    from consumer.settings import load
+    from pipeline.engines.duix.engine import configure
+
+    settings = load()
+    configure(settings.duix_url, str(settings.data_dir))
 
 
 def _die_with_parent() -> None:

@@ -8,6 +8,7 @@ PipelineError
 │   ├── NoFace                 no frame shows a usable face
 │   └── UnknownEngine          no engine of that name
 ├── WeightsMissing             files are not on this machine; names the command that brings them
+├── EngineUnavailable          the engine is a service, and it does not answer
 ├── EngineFailed               the engine broke
 ├── OutputInvalid              the result did not pass verification
 ├── OutOfMemory · ScratchFull  this machine ran out of something
@@ -97,6 +98,12 @@ class WeightsMissing(PipelineError):
     """Weights are not on this machine."""
 
     code = ErrorCode.WEIGHTS_MISSING
+
+
+class EngineUnavailable(PipelineError):
+    """The engine is a service, and it does not answer."""
+
+    code = ErrorCode.ENGINE_UNAVAILABLE
 
 
 class EngineFailed(PipelineError):

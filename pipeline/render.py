@@ -23,10 +23,12 @@ from pipeline.decode import FrameReader
 from pipeline.encode import Encoder
 from pipeline.engines import registry
 from pipeline.engines.base import Engine, Finish, Reference
+from pipeline.engines.whole import WholeEngine
 from pipeline.errors import EngineFailed, OutOfMemory, PipelineError, ScratchFull
 from pipeline.faces.track import FaceTrack, track_faces
 from pipeline.mark import VisibleLabel, container_metadata
 from pipeline.probe import probe_audio, probe_video
+from pipeline.render_whole import render_whole
 from pipeline.stream import Sink, Stopwatch, prefetch
 from pipeline.timeline import Timeline
 from pipeline.types import AudioFacts, Frame, OnTick, RenderSpec, Tick, VideoFacts
@@ -71,6 +73,8 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
     watch = Stopwatch()
     with _machine_limits():
         engine = registry.create(spec.engine, spec.device, spec.threads)
+        if isinstance(engine, WholeEngine):
+            return render_whole(spec, engine, watch, on_tick)
         job = _open(spec, watch, on_tick)
         track = _track(job)
         finish, label = _picture(job, engine, track)

@@ -10,6 +10,8 @@ import uuid
 from schemas.request import JOB_ID_PATTERN, RenderRequest
 
 _NAMESPACE = uuid.UUID("6f1d2c0e-7a39-5b3e-9a41-f2f0f2f0f2f0")
+_YOUNGER = frozenset({"enhance", "watermark"})
+"""Options that came later: left at their default, they must not change the digest of a request."""
 
 
 def record_job_id(topic: str, partition: int, offset: int) -> str:
@@ -32,10 +34,11 @@ def render_id(
     request: RenderRequest, engine: str, engine_revision: str, generation: int = 0
 ) -> str:
     """Digest (32 hex digits of SHA-256) of all that decides the picture, and of the generation."""
+    options = request.options.model_dump(mode="json")
     facts = {
         "audio_url": request.audio_url,
         "video_url": request.video_url,
-        "options": request.options.model_dump(mode="json"),
+        "options": {k: v for k, v in options.items() if v or k not in _YOUNGER},
         "output": request.output.model_dump(mode="json"),
         "engine": engine,
         "revision": engine_revision,

@@ -102,6 +102,10 @@ class RenderOptions(Contract):
         None, ge=64, le=4320, description="scale down to this height, px"
     )
     label: LabelOptions | None = None
+    enhance: bool = Field(False, description="super-resolution, where the engine has it (duix)")
+    watermark: bool = Field(
+        False, description="the engine's own watermark, where it has one (duix)"
+    )
     transcript: str | None = Field(None, max_length=MAX_TRANSCRIPT_CHARS)
 
 

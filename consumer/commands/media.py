@@ -73,6 +73,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
     with typed_errors(), _scratch(output) as scratch:
         from pipeline.types import RenderSpec
 
+        _use_duix()
         spec = RenderSpec(
             audio=audio,
             video=video,
@@ -88,6 +89,14 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
     if as_json:
         emit(result(report, output))
     _summarise(report, output)
+
+
+def _use_duix() -> None:
+    from consumer.settings import load
+    from pipeline.engines.duix.engine import configure
+
+    settings = load()
+    configure(settings.duix_url, str(settings.data_dir))
 
 
 @contextmanager
@@ -198,6 +207,7 @@ def engines(as_json: bool) -> None:
     with typed_errors():
         from pipeline.render import engines as available
 
+        _use_duix()
         found = available()
     if as_json:
         emit({"engines": [engine.model_dump(mode="json") for engine in found]})

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.engines.base import Engine
+from pipeline.engines.whole import WholeEngine
 from pipeline.errors import UnknownEngine, WeightsMissing
 from pipeline.weights import weights_root
 from schemas.codes import Stage
 from schemas.render import EngineFacts
 
-Maker = Callable[[Path, str, int], Engine[Any, Any]]
+Made = Engine[Any, Any] | WholeEngine
+Maker = Callable[[Path, str, int], Made]
 """(weights root, device, threads) to an engine; raises `WeightsMissing`."""
 
 
@@ -54,6 +56,12 @@ def _wav2lip(root: Path, device: str, threads: int) -> Engine[Any, Any]:
     return engine
 
 
+def _duix(root: Path, device: str, threads: int) -> WholeEngine:
+    module = importlib.import_module("pipeline.engines.duix.engine")
+    engine: WholeEngine = module.load_engine(root, device, threads)
+    return engine
+
+
 def _musetalk_facts(root: Path, device: str, fast: bool) -> EngineFacts:
     weights = importlib.import_module("pipeline.engines.musetalk.weights")
     engine = importlib.import_module("pipeline.engines.musetalk.engine")
@@ -68,12 +76,13 @@ _ENTRIES = (
     _Entry("musetalk", _musetalk, partial(_musetalk_facts, fast=False)),
     _Entry("musetalk-fast", _musetalk_fast, partial(_musetalk_facts, fast=True)),
     _Entry("wav2lip", _wav2lip),
+    _Entry("duix", _duix),
 )
 NAMES = tuple(entry.name for entry in _ENTRIES)
 """Every engine that a job may name; the first is the default."""
 
 
-def create(name: str, device: str, threads: int) -> Engine[Any, Any]:
+def create(name: str, device: str, threads: int) -> Made:
     """The engine of a name, ready to work. Networks are loaded once per device and shared.
 
     Args:
@@ -97,7 +106,7 @@ def create(name: str, device: str, threads: int) -> Engine[Any, Any]:
 
 
 @lru_cache(maxsize=4)
-def _loaded(name: str, device: str, threads: int, root: Path) -> Engine[Any, Any]:
+def _loaded(name: str, device: str, threads: int, root: Path) -> Made:
     entry = next(entry for entry in _ENTRIES if entry.name == name)
     return entry.make(root, device, threads)
 

@@ -1,0 +1,125 @@
+"""The story of a job on an engine that renders whole files: theirs the picture, ours the rest.
+
+    probe ─ engine ─ probe ─ [decode → label → encode] ─ verify
+
+The result is encoded once more, so that clock, sound, labels and words in the container are those
+of every other engine.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from pipeline.decode import FrameReader
+from pipeline.encode import Encoder
+from pipeline.engines.whole import WholeEngine, WholeJob
+from pipeline.errors import InputError, OutputInvalid
+from pipeline.mark import VisibleLabel, container_metadata
+from pipeline.probe import probe_audio, probe_video
+from pipeline.stream import Stopwatch, prefetch
+from pipeline.timeline import Timeline
+from pipeline.types import AudioFacts, Frame, OnTick, RenderSpec, Tick, VideoFacts
+from pipeline.verify import verify
+from schemas.codes import Stage
+from schemas.render import EngineFacts, RenderReport
+from schemas.request import Loop, RenderOptions, exact_fps
+
+AHEAD = 16
+"""Frames that decoding may be ahead."""
+SHORT_S = Fraction(1)
+"""Seconds by which an engine's picture may miss the speech."""
+
+
+def render_whole(
+    spec: RenderSpec, engine: WholeEngine, watch: Stopwatch, on_tick: OnTick
+) -> RenderReport:
+    """Render one job; raises as `pipeline.render.render` does."""
+    with watch.stage("probe"):
+        audio = probe_audio(spec.audio, spec.limits)
+        video = probe_video(spec.video, spec.limits, spec.options)
+    job = WholeJob(audio, video, spec.options, spec.limits, spec.scratch, spec.threads)
+    with watch.stage("generate"):
+        made = engine.render_whole(job, on_tick)
+    with watch.stage("probe"):
+        result = _probe_result(spec, job, made)
+    options = spec.options
+    fps = exact_fps(options.fps) if options.fps is not None else video.fps
+    if video.still and options.fps is None:
+        fps = result.fps
+    timeline = Timeline.fit(audio.duration, result.fps, result.frames, Loop.HOLD, fps)
+    label = _encode(spec, engine.facts, watch, result, audio, timeline, on_tick)
+    with watch.stage("verify"):
+        media = verify(spec.output, timeline, audio)
+    return RenderReport(
+        media=media,
+        engine=engine.facts,
+        timings_ms=watch.report(),
+        labels={"visible": label, "container": sorted(_words(spec, engine.facts))},
+    )
+
+
+def _probe_result(spec: RenderSpec, job: WholeJob, made: Path) -> VideoFacts:
+    try:
+        result = probe_video(made, spec.limits, RenderOptions(max_height=spec.options.max_height))
+    except InputError as error:
+        raise OutputInvalid(
+            f"the engine's result cannot be read: {error.message}", stage=Stage.VERIFY
+        ) from error
+    missing = job.audio.duration - result.duration
+    if missing > SHORT_S:
+        raise OutputInvalid(
+            f"the engine's result lasts {float(result.duration):.2f} s, the speech "
+            f"{float(job.audio.duration):.2f} s",
+            stage=Stage.VERIFY,
+        )
+    return result
+
+
+def _words(spec: RenderSpec, facts: EngineFacts) -> dict[str, str]:
+    return container_metadata(spec.job_id, facts.name, facts.revision)
+
+
+def _encode(
+    spec: RenderSpec,
+    facts: EngineFacts,
+    watch: Stopwatch,
+    result: VideoFacts,
+    audio: AudioFacts,
+    timeline: Timeline,
+    on_tick: OnTick,
+) -> bool:
+    """Write the output; True when a label was drawn."""
+    wanted = spec.options.label
+    label = None
+    if wanted is not None and wanted.visible:
+        label = VisibleLabel.draw(wanted, result.width, result.height)
+    reader = FrameReader(result, max(1, spec.threads // 2), spec.scratch)
+    sources = (timeline.source(n) for n in range(timeline.frames))
+    frames = prefetch(watch.timed("decode", reader.read(sources)), AHEAD, "decode")
+    try:
+        with Encoder(
+            spec.output,
+            width=result.width,
+            height=result.height,
+            fps=timeline.fps,
+            color=result.color,
+            crf=spec.options.crf,
+            threads=max(1, spec.threads // 2),
+            audio=audio,
+            frames=timeline.frames,
+            metadata=_words(spec, facts),
+        ) as encoder:
+            for n, frame in enumerate(frames):
+                _write(encoder, watch, label.apply(frame) if label else frame)
+                on_tick(Tick("encode", n + 1, timeline.frames))
+            with watch.stage("encode"):
+                encoder.close()
+    finally:
+        frames.close()  # type: ignore[attr-defined]
+    return label is not None
+
+
+def _write(encoder: Encoder, watch: Stopwatch, frame: Frame) -> None:
+    with watch.stage("encode"):
+        encoder.write(frame)
