@@ -138,3 +138,47 @@ def test_a_foreseen_error_carries_the_advice_of_its_code() -> None:
     error = CommandError.of(ErrorCode.NO_FACE, Stage.TRACK, "no face in 'v.mp4'.", frames=3).error
     assert error.message.startswith("no face in 'v.mp4'. Send a reference")
     assert error.detail == {"frames": 3}
+
+
+def test_the_contact_sheet_of_a_missing_file_can_never_be_drawn(tmp_path: Path) -> None:
+    done = face2face("inspect", str(tmp_path / "none.mp4"), "--json")
+    assert done.returncode == 2
+    assert "none.mp4" in str(only_object(done.stdout)["error"])
+
+
+@pytest.mark.slow
+def test_render_prints_the_promised_object_and_inspect_measures_the_same_file(
+    tmp_path: Path,
+) -> None:
+    assets = Path(cli.__file__).parent / "demo_assets"
+    mp4 = tmp_path / "out.mp4"
+    inputs = ("--audio", str(assets / "speech.flac"), "--video", str(assets / "reference.mp4"))
+    done = face2face("render", *inputs, "-o", str(mp4), "--json", timeout_s=280)
+    assert done.returncode == 0, done.stderr
+    report = only_object(done.stdout)
+    promised = "frames fps duration_s width height engine timings_ms quality spans"
+    assert set(promised.split()) <= set(report)
+    assert mp4.stat().st_size > 10_000
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"], "no scratch is left"
+
+    done = face2face("inspect", str(mp4), *inputs[:2], "--json", timeout_s=280)
+    assert done.returncode == 0, done.stderr
+    figures = only_object(done.stdout)
+    assert figures["frames"] == report["frames"]
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_an_input_that_is_no_media_can_never_work(tmp_path: Path) -> None:
+    text = tmp_path / "face.mp4"
+    text.write_text("this is not a video " * 100, encoding="utf-8")
+    assets = Path(cli.__file__).parent / "demo_assets"
+    done = face2face(
+        *("render", "--audio", str(assets / "speech.flac"), "--video", str(text)),
+        *("-o", str(tmp_path / "out.mp4"), "--json"),
+    )
+    assert done.returncode == 2, done.stderr
+    error = only_object(done.stdout)["error"]
+    assert isinstance(error, dict)
+    assert error["code"] == "INPUT_UNREADABLE"
+    assert [path.name for path in tmp_path.iterdir()] == ["face.mp4"]

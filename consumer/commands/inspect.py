@@ -1,0 +1,55 @@
+"""`face2face inspect`: a contact sheet of an MP4, and its quality figures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from consumer.commands.media import typed_errors
+from consumer.console import CommandError, emit, say
+from consumer.options import JSON_FLAG
+from schemas.codes import ErrorCode, Stage
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("mp4", type=FILE)
+@click.option("-o", "--output", type=FILE, default=None, help="PNG to write [beside the MP4]")
+@click.option("--audio", type=FILE, default=None, help="the speech it was made from [its own]")
+@click.option("--reference", type=FILE, default=None, help="the video that it was made from")
+@click.option("--transcript", default=None, help="what is said; helps English a little")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N")
+@click.option("--threads", type=click.IntRange(1, 256), default=None, help="processor budget")
+@JSON_FLAG
+def inspect(mp4: Path, output: Path | None, as_json: bool, **given: Any) -> None:
+    """Draw a contact sheet of an MP4 and print its quality figures.
+
+    The sheet shows mouths over time, closures and vowels, and under them the waveform, the phones,
+    and the opening of the lips as requested and as measured in the finished file. --reference adds
+    figures relative to it. With --json: one object of figures, with "sheet": PATH.
+    """
+    for name, path in (("MP4", mp4), *((f"--{n}", given[n]) for n in ("audio", "reference"))):
+        if path is not None and not path.is_file():
+            raise CommandError.of(
+                ErrorCode.INPUT_NOT_FOUND,
+                Stage.PROBE,
+                f"{name} {str(path)!r} is not a file",
+                path=str(path),
+            )
+    png = output or mp4.with_suffix(".png")
+    threads = given.pop("threads") or os.cpu_count() or 1
+    with typed_errors():
+        from pipeline.inspect import inspect as draw
+
+        png.parent.mkdir(parents=True, exist_ok=True)
+        figures = draw(mp4, png, threads=threads, **given)
+    if as_json:
+        emit({**figures, "sheet": str(png)})
+        return
+    for name, value in figures.items():
+        click.echo(f"{name:<24} {value}")
+    say(f"contact sheet: {png}")
