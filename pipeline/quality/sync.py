@@ -51,7 +51,7 @@ def agreement(requested: Tensor, measured: Tensor, fps: float) -> Agreement | No
         return None
     most = round(MAX_LAG_S / _LAG_STEP_S)
     lags = [n * _LAG_STEP_S for n in range(-most, most + 1)]
-    found = [float(correlation(_delayed(asked, lag * fps)[good], seen[good])) for lag in lags]
+    found = [_at_lag(asked, seen, good, lag * fps) for lag in lags]
     best = max(range(len(lags)), key=lambda n: (found[n], -abs(lags[n])))
     return Agreement(found[len(lags) // 2], found[best], lags[best])
 
@@ -60,13 +60,17 @@ def _moves(curve: Tensor) -> bool:
     return float(curve.std()) > _STILL
 
 
-def _delayed(curve: Tensor, frames: float) -> Tensor:
-    """The curve moved later by a number of frames; its ends hold."""
-    at = (torch.arange(len(curve), dtype=torch.float64) - frames).clamp(0, len(curve) - 1)
-    left = at.floor().long()
-    right = (left + 1).clamp(max=len(curve) - 1)
-    share = at - left
-    return curve[left] * (1 - share) + curve[right] * share
+def _at_lag(asked: Tensor, seen: Tensor, good: Tensor, frames: float) -> float:
+    """Correlation with `asked` moved later by a number of frames, over the frames both cover."""
+    at = torch.arange(len(asked), dtype=torch.float64) - frames
+    inside = good & (at >= 0) & (at <= len(asked) - 1)
+    if int(inside.sum()) < _LEAST_FRAMES:
+        return 0.0
+    place = at[inside]
+    left = place.floor().long()
+    right = (left + 1).clamp(max=len(asked) - 1)
+    share = place - left
+    return float(correlation(asked[left] * (1 - share) + asked[right] * share, seen[inside]))
 
 
 @dataclass(frozen=True, slots=True)
