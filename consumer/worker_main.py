@@ -83,10 +83,10 @@ def _use_weights_root() -> None:
 def _use_duix() -> None:
     """The one service that a render may call; of the settings only `DUIX_*` are passed down."""
     from consumer.settings import load
-    from pipeline.engines.duix.engine import configure
+    from pipeline.engines.duix.place import configure
 
     settings = load()
-    configure(settings.duix_url, str(settings.data_dir))
+    configure(settings.duix_url, settings.data_dir)
 
 
 def _die_with_parent() -> None:

@@ -93,10 +93,10 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
 
 def _use_duix() -> None:
     from consumer.settings import load
-    from pipeline.engines.duix.engine import configure
+    from pipeline.engines.duix.place import configure
 
     settings = load()
-    configure(settings.duix_url, str(settings.data_dir))
+    configure(settings.duix_url, settings.data_dir)
 
 
 @contextmanager

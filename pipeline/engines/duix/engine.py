@@ -7,7 +7,6 @@ import shutil
 import time
 import uuid
 import wave
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from pipeline.decode import FrameReader
 from pipeline.encode import Encoder
 from pipeline.engines.duix.client import DuixClient, Patience
 from pipeline.engines.duix.contract import TEMP
+from pipeline.engines.duix.place import Place, place
 from pipeline.engines.whole import WholeJob
 from pipeline.errors import EngineUnavailable
 from pipeline.timeline import Timeline
@@ -32,24 +32,6 @@ CRF = 12
 OLD_S = 6 * 3600.0
 """Age at which files of ours in the shared folder belong to nobody: a task cannot be cancelled."""
 RATE = 16_000
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the container is."""
-
-    url: str = "http://localhost:8383"
-    data: Path = Path("/tmp/face2face")
-
-
-_place = Place()
-
-
-def configure(url: str | None, data: str | None) -> None:
-    """Say where the container is; the caller read it from its settings. None keeps the default."""
-    global _place  # one process, one container
-    known = Place()
-    _place = Place(url or known.url, Path(data) if data else known.data)
 
 
 class DuixEngine:
@@ -106,7 +88,7 @@ class DuixEngine:
 def load_engine(root: Path, device: str, threads: int) -> DuixEngine:
     """The engine of the configured place; none of the arguments concerns it."""
     del root, device, threads
-    return DuixEngine(_place)
+    return DuixEngine(place())
 
 
 def _write_speech(job: WholeJob, path: Path) -> None:

@@ -14,7 +14,8 @@ from pipeline import render as story
 from pipeline.engines import registry
 from pipeline.engines.duix.client import Patience
 from pipeline.engines.duix.contract import Unintelligible, read_answer, read_task, submission
-from pipeline.engines.duix.engine import DuixEngine, Place
+from pipeline.engines.duix.engine import DuixEngine
+from pipeline.engines.duix.place import Place
 from pipeline.errors import Cancelled, EngineFailed, EngineUnavailable
 from pipeline.types import RenderSpec, Tick
 from schemas.codes import Stage
