@@ -1,1 +1,1 @@
-"""Files and tensors: the lip-sync pipeline. Knows no Kafka, no object store, no environment variables."""
+"""Files and tensors: the lip-sync pipeline. Knows no Kafka, no store, no environment variables."""

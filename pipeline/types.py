@@ -59,7 +59,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """The reference's picture stream after probing, as it will be delivered by `pipeline.decode`."""
+    """The reference's picture stream after probing, as `pipeline.decode` will deliver it."""
 
     path: Path
     width: int
@@ -128,7 +128,7 @@ class RenderSpec:
     limits: Limits = field(default_factory=Limits)
     device: str = "cpu"
     threads: int = 2
-    """Processor budget of this job: torch threads, x264 threads and stage overlap follow from it."""
+    """Processor budget of this job; torch and x264 threads follow from it."""
     job_id: str | None = None
 
 

@@ -77,9 +77,12 @@ def test_sink_passes_the_consumers_error_to_the_writer_and_never_blocks_it() -> 
         raise OSError(28, "no space")
 
     sink: Sink[int] = Sink(consume, 1, "test")
-    with pytest.raises(OSError, match="no space"):
+    def write() -> None:
         for n in range(100):
             sink.put(n)
+
+    with pytest.raises(OSError, match="no space"):
+        write()
     sink.abort()
 
 
