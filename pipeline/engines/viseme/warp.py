@@ -40,9 +40,9 @@ BORDER = 5
 TUCK = 0.8
 """How far a closing mouth's inner contour is read from inside the lip: towards the next contour."""
 
-TUCK_LEAST = 0.018
+TUCK_LEAST = 0.022
 """At least so far, io: the mesh may be that much off."""
-TUCK_MOST = 0.7
+TUCK_MOST = 0.85
 """At most so far towards the contour after that."""
 
 _UPPER = places(*UPPER_RINGS, NOSE_BASE, PHILTRUM, CHEEKS, BESIDE)
