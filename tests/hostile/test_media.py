@@ -272,14 +272,15 @@ def test_ten_hours_in_a_kilobyte_are_refused_by_the_header(tmp_path: Path) -> No
 
 
 _MEASURE = """
-import resource, sys
+import sys
 from pathlib import Path
 from tests.hostile.test_media import use
+from tests.support.media import peak_mb
 use(Path(sys.argv[1]))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_mb()
 for name in sys.argv[2:]:
     print(name, sorted(use(Path(name))), file=sys.stderr)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+print(peak_mb() - before)
 """
 
 

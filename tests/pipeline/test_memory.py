@@ -13,7 +13,7 @@ from tests.support.media import Clip, Tone, write_clip, write_sound
 ROOT = Path(__file__).parents[2]
 
 _COPY = """
-import resource, sys
+import sys
 from fractions import Fraction
 from pathlib import Path
 import torch
@@ -24,6 +24,7 @@ from pipeline.timeline import Timeline
 from pipeline.types import Limits
 from pipeline.verify import verify
 from schemas.request import RenderOptions
+from tests.support.media import peak_mb
 torch.set_num_threads(1)
 clip, sound, scratch = map(Path, sys.argv[1:])
 video = probe_video(clip, Limits(), RenderOptions())
@@ -36,7 +37,7 @@ with Encoder(out, width=video.width, height=video.height, fps=timeline.fps, colo
     for frame in reader.read(timeline.source(n) for n in range(timeline.frames)):
         encoder.write(frame)
 verify(out, timeline, audio)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(peak_mb())
 """
 
 

@@ -106,6 +106,15 @@ class Clip:
     muxer: dict[str, str] = field(default_factory=dict)
 
 
+def peak_mb() -> int:
+    """Most memory that this process ever held, in MB (VmHWM).
+
+    Not `ru_maxrss`: a child inherits that from the process that started it.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+
+
 def write_clip(path: Path, clip: Clip) -> Path:
     """Make a video; the first picture has the number 0."""
     with av.open(
