@@ -1,0 +1,23 @@
+"""Caches lie where the user wants them, and the index is the one that was configured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from consumer.caches import package_index, weights_root
+
+
+def test_weights_follow_the_setting_then_the_cache_then_home(tmp_path: Path) -> None:
+    assert weights_root({"F2F_WEIGHTS_DIR": str(tmp_path), "XDG_CACHE_HOME": "/c"}) == tmp_path
+    assert weights_root({"XDG_CACHE_HOME": "/c"}) == Path("/c/face2face/weights")
+    here = Path.home() / ".cache" / "face2face" / "weights"
+    assert weights_root({}) == here
+    assert weights_root({"XDG_CACHE_HOME": "relative"}) == here
+
+
+def test_an_index_that_only_uv_knows_is_used_and_pips_own_wins() -> None:
+    url = "https://user:secret@index.test/simple?a=b"
+    assert package_index({}) is None
+    assert package_index({"UV_DEFAULT_INDEX": url}) == url
+    assert package_index({"UV_DEFAULT_INDEX": f"ours={url}"}) == url
+    assert package_index({"UV_INDEX_URL": url, "PIP_INDEX_URL": "https://pip.test"}) is None

@@ -1,0 +1,262 @@
+"""A face is followed through a clip, and frames without one say why."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.errors import Cancelled, NoFace
+from pipeline.faces.topology import LIPS
+from pipeline.faces.track import BATCH, FaceTrack, track_faces
+from pipeline.types import Color, Frame, Limits, Tick
+from pipeline.weights import FaceModels
+from schemas.codes import Stage
+from schemas.request import FaceBox
+from tests.pipeline.faces.pictures import (
+    blank,
+    covered,
+    demo_facts,
+    demo_frames,
+    facts,
+    mirrored,
+    paste,
+    renumbered,
+    resized,
+)
+
+pytestmark = pytest.mark.usefixtures("models")
+COLOR = demo_facts().color
+
+
+def track(
+    frames: list[Frame], folder: Path, choice: Any = "largest", limits: Limits | None = None
+) -> FaceTrack:
+    return track_faces(
+        iter(frames),
+        facts(frames, COLOR),
+        choice=choice,
+        limits=limits or Limits(),
+        scratch=folder,
+        device="cpu",
+        threads=1,
+        on_tick=lambda _tick: None,
+        total=len(frames),
+    )
+
+
+def moving(portrait: Frame, count: int, step: int) -> list[Frame]:
+    """The portrait slides to the right over a grey wall."""
+    return [
+        paste(blank(n, 600, 1000), resized(portrait, 512, 512), 40 + step * n, 60)
+        for n in range(count)
+    ]
+
+
+def test_points_follow_a_face_that_slides(tmp_path: Path, portrait: Frame) -> None:
+    found = track(moving(portrait, 32, 6), tmp_path)
+    assert bool(found.usable.all())
+    points = found.points(0, 32)
+    expected = points[0, :, 0] + 6 * torch.arange(32).unsqueeze(1)
+    off = (points[..., 0] - expected).abs()[:, list(LIPS)].mean(1) / found.io
+    assert float(off.max()) < 0.03
+    assert float((points[..., 1] - points[0, :, 1]).abs().mean() / found.io[0]) < 0.02
+    assert not bool(found.cut.any())
+
+
+def test_a_still_face_does_not_jitter(tmp_path: Path, portrait: Frame) -> None:
+    torch.manual_seed(0)
+    frames = []
+    for n in range(40):
+        noise = torch.randn(portrait.y.shape) * 2
+        y = (portrait.y.float() + noise).round().clamp(0, 255).to(torch.uint8)
+        frames.append(Frame(y, portrait.u, portrait.v, n))
+    found = track(frames, tmp_path)
+    points = found.points(0, 40)[..., :2]
+    shake = (points[2:] - 2 * points[1:-1] + points[:-2]).norm(dim=2).mean() / found.io[0]
+    assert float(shake) < 0.0015
+
+
+def test_the_largest_of_two_faces_is_taken_unless_a_box_names_the_other(
+    tmp_path: Path, portrait: Frame
+) -> None:
+    other = mirrored(portrait)
+    frames = [
+        paste(
+            paste(blank(n, 520, 960), resized(portrait, 512, 512), 0, 4),
+            resized(other, 440, 440),
+            516,
+            60,
+        )
+        for n in range(12)
+    ]
+    largest = track(frames, tmp_path)
+    assert largest.faces_seen == 2
+    assert float(largest.box[:, 2].max()) < 500
+    named = track(frames, tmp_path, FaceBox(box=(680, 150, 800, 300)))
+    assert named.faces_seen == 2
+    assert float(named.box[:, 0].min()) > 540
+    assert named.summary()["choice"] == "box"
+
+
+def test_a_small_face_that_a_box_names_is_found_beside_a_large_one(
+    tmp_path: Path, portrait: Frame
+) -> None:
+    small = resized(portrait, 240, 240)
+    frames = [
+        paste(paste(blank(n, 720, 1280), resized(portrait, 700, 700), 0, 0), small, 980, 40)
+        for n in range(12)
+    ]
+    named = track(frames, tmp_path, FaceBox(box=(1070, 80, 1130, 150)))
+    assert float(named.box[:, 0].min()) > 1000
+    assert named.summary()["face_px"] < 90
+
+
+def test_a_shot_without_a_face_passes_and_the_next_one_is_found_at_once(
+    tmp_path: Path, portrait: Frame
+) -> None:
+    scene = [paste(blank(0, 512, 900), portrait, 40, 0)] * 11
+    empty = [blank(0, 512, 900, luma=200)] * 9
+    again = [paste(blank(0, 512, 900, luma=60), portrait, 380, 0)] * 13
+    found = track(renumbered(scene + empty + again), tmp_path)
+    expected = [True] * 11 + [False] * 9 + [True] * 13
+    assert found.usable.tolist() == expected
+    assert found.cut.nonzero()[:, 0].tolist() == [11, 20]
+    assert {found.reason(n) for n in range(11, 20)} == {"no_face"}
+    assert found.reason(5) is None
+    assert bool(found.points(11, 20).isnan().all())
+    assert not bool(found.points(20, 33).isnan().any())
+    assert found.faces_seen == 1
+    assert found.summary()["usable_frames"] == 24
+
+
+def test_a_covered_face_is_not_usable_while_it_is_covered(tmp_path: Path, portrait: Frame) -> None:
+    hidden = covered(portrait, 150, 60, 360, 280)
+    found = track(renumbered([portrait] * 20 + [hidden] * 12 + [portrait] * 18), tmp_path)
+    assert bool(found.usable[:15].all())
+    assert bool(found.usable[40:].all())
+    assert not bool(found.usable[20:32].any())
+    assert {found.reason(n) for n in range(20, 32)} <= {"occluded", "no_face"}
+
+
+def test_no_face_at_all_is_an_error_that_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NoFace, match="none of the 12 frames") as caught:
+        track([blank(n) for n in range(12)], tmp_path)
+    assert caught.value.stage is Stage.TRACK
+    assert caught.value.detail["no_face"] == 12
+
+
+def test_a_face_below_the_limit_is_named_as_too_small(tmp_path: Path, portrait: Frame) -> None:
+    with pytest.raises(NoFace, match="smaller than 400 px") as caught:
+        track([portrait], tmp_path, limits=Limits(min_face_px=400))
+    assert 130 < caught.value.detail["largest_face_px"] < 165
+
+
+def test_one_picture_is_enough(tmp_path: Path, portrait: Frame) -> None:
+    found = track([portrait], tmp_path)
+    assert len(found) == 1
+    assert found.points(0, 1).shape == (1, 478, 3)
+    assert float(found.score[0]) > 0.9
+    assert found.reason(7) == "no_face"
+
+
+def test_a_rotated_matrix_of_colours_changes_little(tmp_path: Path, portrait: Frame) -> None:
+    """The same planes read by another matrix are the same face to a pixel."""
+    here = track([portrait], tmp_path).points(0, 1)
+    found = track_faces(
+        iter([portrait]),
+        facts([portrait], Color(9, True, 9, 14)),
+        choice="largest",
+        limits=Limits(),
+        scratch=tmp_path,
+        device="cpu",
+        threads=1,
+        on_tick=lambda _tick: None,
+        total=1,
+    )
+    assert float((found.points(0, 1) - here)[..., :2].norm(dim=2).mean()) < 2
+
+
+def test_frames_are_let_go_while_the_track_goes_on(tmp_path: Path, portrait: Frame) -> None:
+    alive: weakref.WeakSet[Tensor] = weakref.WeakSet()
+    most = 0
+
+    def frames() -> Iterator[Frame]:
+        nonlocal most
+        for n in range(80):
+            luma = portrait.y.clone()
+            alive.add(luma)
+            most = max(most, len(alive))
+            yield Frame(luma, portrait.u, portrait.v, n)
+            del luma
+
+    found = track_faces(
+        frames(),
+        facts([portrait], COLOR),
+        choice="largest",
+        limits=Limits(),
+        scratch=tmp_path,
+        device="cpu",
+        threads=1,
+        on_tick=lambda _tick: None,
+        total=80,
+    )
+    assert len(found) == 80
+    assert most <= 2 * BATCH + 1
+
+
+def test_a_tick_may_stop_the_track(tmp_path: Path, portrait: Frame) -> None:
+    seen: list[Tick] = []
+
+    def on_tick(tick: Tick) -> None:
+        seen.append(tick)
+        if len(seen) == 2:
+            raise Cancelled("stop", stage=Stage.TRACK)
+
+    with pytest.raises(Cancelled):
+        track_faces(
+            iter(renumbered([portrait] * 60)),
+            facts([portrait], COLOR),
+            choice="largest",
+            limits=Limits(),
+            scratch=tmp_path,
+            device="cpu",
+            threads=1,
+            on_tick=on_tick,
+            total=60,
+        )
+    assert [tick.done for tick in seen] == [BATCH, 2 * BATCH]
+    assert seen[0].total == 60
+
+
+def test_the_demo_clip_is_usable_throughout(tmp_path: Path) -> None:
+    frames = demo_frames(24)
+    found = track(frames, tmp_path)
+    assert bool(found.usable.all())
+    assert float(found.yaw.abs().max()) < 10
+    assert found.faces_seen == 1
+    summary = found.summary()
+    assert summary["frames"] == 24
+    assert 120 < summary["face_px"] < 180
+
+
+@pytest.mark.gpu
+def test_cuda_sees_what_the_cpu_sees(tmp_path: Path, portrait: Frame, models: FaceModels) -> None:
+    here = track([portrait], tmp_path).points(0, 1)
+    there = track_faces(
+        iter([portrait]),
+        facts([portrait], COLOR),
+        choice="largest",
+        limits=Limits(),
+        scratch=tmp_path,
+        device="cuda",
+        threads=1,
+        on_tick=lambda _tick: None,
+        total=1,
+    ).points(0, 1)
+    assert float((here - there)[..., :2].norm(dim=2).mean()) < 0.3
