@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -89,5 +91,12 @@ def _farewell(output: Path, job_id: str, took_s: float, as_json: bool) -> None:
         emit({"demo": "ok", "mp4": str(path), "job_id": job_id})
     say(f"\nthe MP4: {path}  ({took_s:.0f} s in all)")
     say("look at it with any player, or as a contact sheet with measured lip movements:")
-    say(f"  face2face inspect {output} --audio {AUDIO}")
-    say("the same on a broker and a store that stay, for any client: face2face dev")
+    say(f"  {_program()} inspect {output} --audio {AUDIO}")
+    say(f"the same on a broker and a store that stay, for any client: {_program()} dev")
+
+
+def _program() -> str:
+    """This command as the reader's shell finds it."""
+    return (
+        "face2face" if shutil.which("face2face") else str(Path(sys.executable).parent / "face2face")
+    )
