@@ -58,6 +58,13 @@ def test_every_command_is_explained() -> None:
     assert named == set(cli._COMMANDS)
 
 
+def test_every_engine_is_explained() -> None:
+    from pipeline.engines.registry import NAMES
+
+    section = README.partition("## Engines")[2].partition("## Limits")[0]
+    assert re.findall(r"^\| `([a-z0-9-]+)` \|", section, re.MULTILINE) == list(NAMES)
+
+
 def test_the_exit_codes_are_the_code_s() -> None:
     section = README.partition("Exit\ncodes:")[2].partition("For scripts")[0]
     assert re.findall(r"^\| (\d+) \|", section, re.MULTILINE) == [
