@@ -1,255 +1,57 @@
-"""The object store: any S3-compatible server, through the `minio` SDK, behind coroutines.
+"""The object store: any S3-compatible server, through the `minio` SDK. Coroutines: `AsyncStore`.
 
 The only module that imports `minio`, and it does so late: the SDK takes half a second to import,
-and the service joins its group before that. Calls block in threads of two small pools, one for
-files and one for the small objects, so that no lease waits behind an upload.
+and the service joins its group before that.
 
-Conditional writes (`If-None-Match: *`, `If-Match`) are not in the SDK's public calls. `_put` is the
-one place that signs a PUT itself, with the SDK's Signature V4 and the payload's SHA-256, which the
-server checks. Every write here is one PUT: an object is there whole or not at all.
+Conditional writes (`If-None-Match: *`, `If-Match`) are not in the SDK's public calls. `_put_once`
+is the one place that signs a PUT itself, with the SDK's Signature V4 and the payload's SHA-256,
+which the server checks. Every write here is one PUT: an object is there whole or not at all.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property, partial
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from consumer.download import BLOCK, Changed, Cut, Fetched, Opened, Stopped, download
-from consumer.faults import Fault
+from consumer.download import Changed, Cut, Opened
 from consumer.metrics import STORE_ERRORS
-from consumer.settings import Settings
-from consumer.threads import DaemonPool
-from schemas.codes import ErrorCode, Stage
+from consumer.store_base import FILE_THREADS, SMALL_THREADS, AsyncStore, file_sha256
+from consumer.store_facts import (
+    Expiry,
+    Missing,
+    NoLifecycle,
+    Stat,
+    Stored,
+    explain,
+    lifecycle_missing,
+)
+from schemas.codes import ErrorCode
 from schemas.refs import ObjectRef
 
 CONNECT_S, READ_S, SMALL_READ_S = 5.0, 30.0, 10.0
 """A server that starts may take a connection and never answer it: small calls give up sooner."""
 SMALL_BYTES = 1024 * 1024
-FILE_THREADS, SMALL_THREADS = 8, 8
-STOP_S = 1.0
-"""How long a cancelled transfer is waited for, so that its file can be removed for good."""
 RETRY_PAUSES_S = (0.1, 0.4)
 """Pauses before a call is made again after a cut connection or a 5xx; then it is a Fault."""
-JSON = "application/json"
 SHA256_META = "x-amz-meta-sha256"
 
+__all__ = ["Expiry", "NoLifecycle", "Stat", "Storage", "Stored", "file_sha256"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An object as the store took it."""
-
-    size: int
-    sha256: str
-    etag: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stat:
-    """An object's facts without its content."""
-
-    size: int
-    etag: str
-    sha256: str | None
-    """As the writer stated it; None on objects that this service did not write."""
-    modified: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Expiry:
-    """One rule: objects under a prefix go after so many days."""
-
-    prefix: str
-    days: int
-
-
-class NoLifecycle(Exception):
-    """This server has no lifecycle rules."""
-
-
-class Missing(Exception):
-    """No such object."""
-
-
-class Storage:
-    """The store of the settings. Every coroutine raises Fault and nothing of the SDK's."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._files = DaemonPool(FILE_THREADS, "store-files")
-        self._small = DaemonPool(SMALL_THREADS, "store-small")
-        self._closing = threading.Event()
+class Storage(AsyncStore):
+    """The store of the settings."""
 
     def close(self) -> None:
-        """Let the threads end; transfers that nobody awaits stop at their next block."""
-        self._closing.set()
-        self._files.close()
-        self._small.close()
+        """Close connections, too."""
+        super().close()
         for name in ("_http", "_file_http"):
             if name in self.__dict__:
                 self.__dict__[name].clear()
-
-    # --- files
-
-    async def fetch(self, ref: ObjectRef, path: Path, limit: int) -> Fetched:
-        """Stream an object to a file, with its SHA-256; see `consumer.download`.
-
-        Raises:
-            Fault: INPUT_NOT_FOUND, INPUT_TOO_LARGE, STORE_DENIED, STORE_UNAVAILABLE, SCRATCH_FULL.
-        """
-        stop = threading.Event()
-        what = f"object {ref.url}"
-        call = partial(download, partial(self._open_at, ref), path, limit, what, stop)
-        return await self._in_thread(self._files, call, stop)
-
-    async def put_file(
-        self,
-        bucket: str,
-        key: str,
-        path: Path,
-        content_type: str,
-        *,
-        sha256: str | None = None,
-        if_absent: bool = False,
-        if_match: str | None = None,
-    ) -> Stored | None:
-        """Upload a file in one PUT; None when the condition did not hold.
-
-        Args:
-            sha256: of the file, where it is known already.
-            if_absent: only where nothing is under the key.
-            if_match: only over the object with this ETag.
-        """
-        stop = threading.Event()
-
-        def work() -> Stored | None:
-            digest = sha256 or file_sha256(path)
-            size = path.stat().st_size
-
-            def body() -> Iterator[bytes]:
-                with path.open("rb") as source:
-                    while block := source.read(BLOCK):
-                        if stop.is_set():
-                            raise Stopped
-                        yield block
-
-            etag = self._put(bucket, key, body, size, digest, content_type, if_absent, if_match)
-            return None if etag is None else Stored(size, digest, etag)
-
-        return await self._in_thread(self._files, work, stop)
-
-    # --- small objects
-
-    async def put(
-        self,
-        bucket: str,
-        key: str,
-        data: bytes,
-        *,
-        content_type: str = JSON,
-        if_absent: bool = False,
-        if_match: str | None = None,
-    ) -> str | None:
-        """Write bytes; the new ETag, or None when the condition did not hold."""
-
-        def body() -> Iterator[bytes]:
-            yield data
-
-        digest = hashlib.sha256(data).hexdigest()
-        call = partial(
-            self._put, bucket, key, body, len(data), digest, content_type, if_absent, if_match
-        )
-        return await self._in_thread(self._small, call)
-
-    async def put_if_absent(self, bucket: str, key: str, data: bytes) -> bool:
-        """Write bytes where nothing is; False when something is there already that differs.
-
-        A repeat after a cut connection finds its own bytes: that counts as written.
-        """
-        if await self.put(bucket, key, data, if_absent=True) is not None:
-            return True
-        found = await self.get(bucket, key)
-        return found is not None and found[0] == data
-
-    async def get(self, bucket: str, key: str) -> tuple[bytes, str] | None:
-        """An object's bytes and ETag; None when there is none."""
-        return await self._in_thread(self._small, partial(self._get, bucket, key))
-
-    async def stat(self, bucket: str, key: str) -> Stat | None:
-        """An object's facts; None when there is none."""
-        return await self._in_thread(self._small, partial(self._stat, bucket, key))
-
-    async def remove(self, bucket: str, key: str) -> None:
-        """Remove an object; nothing happens when there is none."""
-        call = partial(self._call, "remove", f"object {key!r}", self._remove, bucket, key)
-        await self._in_thread(self._small, call)
-
-    async def list_objects(self, bucket: str, prefix: str) -> list[tuple[str, Stat]]:
-        """Keys and facts of all objects under a prefix, in key order."""
-        call = partial(self._call, "list", f"prefix {prefix!r}", self._list, bucket, prefix)
-        return await self._in_thread(self._small, call)
-
-    async def presign_get(self, bucket: str, key: str, life_s: int) -> str:
-        """A URL that serves the object to anybody for `life_s` seconds; no call to the server."""
-        expires = timedelta(seconds=life_s)
-        return await self._in_thread(
-            self._small, lambda: str(self._public.presigned_get_object(bucket, key, expires))
-        )
-
-    # --- buckets
-
-    async def ensure_bucket(self, bucket: str) -> bool:
-        """Make the bucket when there is none; True when it was made."""
-        call = partial(self._call, "ensure", f"bucket {bucket!r}", self._ensure, bucket)
-        return await self._in_thread(self._small, call)
-
-    async def check(self) -> None:
-        """Raise Fault unless the service's bucket can be reached."""
-        bucket = self._settings.s3_bucket
-        there = await self._in_thread(
-            self._small,
-            partial(self._call, "check", f"bucket {bucket!r}", self._bucket_exists, bucket),
-        )
-        if not there:
-            raise _denied(f"bucket {bucket!r} does not exist")
-
-    async def get_lifecycle(self, bucket: str) -> list[Expiry]:
-        """The expiry rules that the server gives back; NoLifecycle where it has none at all."""
-        call = partial(self._call, "lifecycle", f"bucket {bucket!r}", self._get_lifecycle, bucket)
-        return await self._in_thread(self._small, call)
-
-    async def set_lifecycle(self, bucket: str, rules: list[Expiry]) -> None:
-        """Set these rules; others of the bucket stay. NoLifecycle where the server has none."""
-        what = f"bucket {bucket!r}"
-        call = partial(self._call, "lifecycle", what, self._set_lifecycle, bucket, rules)
-        await self._in_thread(self._small, call)
-
-    # --- below here everything blocks
-
-    async def _in_thread(
-        self, pool: DaemonPool, call: Callable[[], T], stop: threading.Event | None = None
-    ) -> T:
-        future = pool.submit(call)
-        if stop is None:
-            return await future
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            stop.set()  # a transfer ends at its next block; a hanging one is left behind
-            await asyncio.wait([future], timeout=STOP_S)
-            if future.done() and not future.cancelled():
-                future.exception()
-            raise
 
     def _make_pool(self, read_s: float) -> Any:
         import urllib3
@@ -308,7 +110,7 @@ class Storage:
                 return function(*arguments)
             except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
                 STORE_ERRORS.labels(operation).inc()
-                fault = _explain(error, what)
+                fault = explain(error, what)
                 if pause is None or fault.code is not ErrorCode.STORE_UNAVAILABLE:
                     raise fault from error
                 if self._closing.wait(pause):
@@ -425,12 +227,15 @@ class Storage:
             STORE_ERRORS.labels("fetch").inc()
             if isinstance(error, S3Error) and error.code == "PreconditionFailed":
                 raise Changed from error
-            fault = _explain(error, f"object {ref.url}", reading=True)
+            fault = explain(error, f"object {ref.url}", reading=True)
             if fault.code is ErrorCode.STORE_UNAVAILABLE:
                 raise Cut(str(error)) from error
             raise fault from error
         total = offset + int(answer.headers.get("content-length", 0))
         return Opened(_Body(answer), total, str(answer.headers.get("etag", "")).strip('"'))
+
+    def _presign(self, bucket: str, key: str, expires: timedelta) -> str:
+        return str(self._public.presigned_get_object(bucket, key, expires))
 
     def _remove(self, bucket: str, key: str) -> None:
         self._client.remove_object(bucket, key)
@@ -463,7 +268,7 @@ class Storage:
         try:
             config = self._client.get_bucket_lifecycle(bucket)
         except S3Error as error:
-            _lifecycle_missing(error)
+            lifecycle_missing(error)
             raise
         return list(config.rules) if config is not None else []
 
@@ -500,7 +305,7 @@ class Storage:
         try:
             self._client.set_bucket_lifecycle(bucket, LifecycleConfig([*others, *ours]))
         except S3Error as error:
-            _lifecycle_missing(error)
+            lifecycle_missing(error)
             raise
 
 
@@ -525,12 +330,6 @@ class _Body:
         self._answer.release_conn()
 
 
-def file_sha256(path: Path) -> str:
-    """Hex digest of a file; blocks."""
-    with path.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
-
-
 def _missing(function: Callable[[], T]) -> Callable[[], T]:
     """Turn NoSuchKey into Missing, which is an answer and no failure."""
 
@@ -545,45 +344,3 @@ def _missing(function: Callable[[], T]) -> Callable[[], T]:
             raise
 
     return call
-
-
-def _lifecycle_missing(error: Any) -> None:
-    if error.code in ("NotImplemented", "MethodNotAllowed"):
-        raise NoLifecycle from error
-
-
-_DENIED = frozenset(
-    {
-        "AccessDenied",
-        "InvalidAccessKeyId",
-        "SignatureDoesNotMatch",
-        "InvalidTokenId",
-        "ExpiredToken",
-    }
-)
-_AGAIN = frozenset(
-    {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "InternalError", "ServiceUnavailable"}
-)
-
-
-def _denied(text: str) -> Fault:
-    return Fault.of(ErrorCode.STORE_DENIED, Stage.STORE, text)
-
-
-def _explain(error: Exception, what: str, *, reading: bool = False) -> Fault:
-    """The Fault of an error of the SDK or of the connection. No URL of a request is shown."""
-    from minio.error import S3Error
-
-    stage = Stage.FETCH if reading else Stage.STORE
-    code = error.code if isinstance(error, S3Error) else None
-    status = error.response.status if isinstance(error, S3Error) else None
-    if code in _AGAIN or (status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR):
-        return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: the store answers {code}")
-    if code in _DENIED or status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return Fault.of(ErrorCode.STORE_DENIED, stage, f"{what}: the store answers {code}")
-    if code is not None or isinstance(error, ValueError):
-        wrong = ErrorCode.INPUT_NOT_FOUND if reading else ErrorCode.STORE_DENIED
-        reason = f"the store answers {code}" if code else str(error)
-        return Fault.of(wrong, stage, f"{what}: {reason}")
-    kind = type(error).__name__
-    return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: no answer ({kind})")

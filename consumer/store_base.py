@@ -1,0 +1,250 @@
+"""The coroutines of the object store, over calls that block: what `consumer.storage` builds on.
+
+Blocking calls run in threads of two small pools, one for files and one for the small objects, so
+that no lease waits behind an upload.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from consumer.download import BLOCK, Fetched, Opened, Stopped, download
+from consumer.settings import Settings
+from consumer.store_facts import Expiry, Stat, Stored, denied
+from consumer.threads import DaemonPool
+from schemas.refs import ObjectRef
+
+FILE_THREADS, SMALL_THREADS = 8, 8
+STOP_S = 1.0
+"""How long a cancelled transfer is waited for, so that its file can be removed for good."""
+JSON = "application/json"
+T = TypeVar("T")
+
+
+class AsyncStore(ABC):
+    """Every coroutine raises Fault, and nothing of the SDK's."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._files = DaemonPool(FILE_THREADS, "store-files")
+        self._small = DaemonPool(SMALL_THREADS, "store-small")
+        self._closing = threading.Event()
+
+    def close(self) -> None:
+        """Let the threads end; transfers that nobody awaits stop at their next block."""
+        self._closing.set()
+        self._files.close()
+        self._small.close()
+
+    # --- files
+
+    async def fetch(self, ref: ObjectRef, path: Path, limit: int) -> Fetched:
+        """Stream an object to a file, with its SHA-256; see `consumer.download`.
+
+        Raises:
+            Fault: INPUT_NOT_FOUND, INPUT_TOO_LARGE, STORE_DENIED, STORE_UNAVAILABLE, SCRATCH_FULL.
+        """
+        stop = threading.Event()
+        what = f"object {ref.url}"
+        call = partial(download, partial(self._open_at, ref), path, limit, what, stop)
+        return await self._in_thread(self._files, call, stop)
+
+    async def put_file(
+        self,
+        bucket: str,
+        key: str,
+        path: Path,
+        content_type: str,
+        *,
+        sha256: str | None = None,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> Stored | None:
+        """Upload a file in one PUT; None when the condition did not hold.
+
+        Args:
+            sha256: of the file, where it is known already.
+            if_absent: only where nothing is under the key.
+            if_match: only over the object with this ETag.
+        """
+        stop = threading.Event()
+
+        def work() -> Stored | None:
+            digest = sha256 or file_sha256(path)
+            size = path.stat().st_size
+
+            def body() -> Iterator[bytes]:
+                with path.open("rb") as source:
+                    while block := source.read(BLOCK):
+                        if stop.is_set():
+                            raise Stopped
+                        yield block
+
+            etag = self._put(bucket, key, body, size, digest, content_type, if_absent, if_match)
+            return None if etag is None else Stored(size, digest, etag)
+
+        return await self._in_thread(self._files, work, stop)
+
+    # --- small objects
+
+    async def put(
+        self,
+        bucket: str,
+        key: str,
+        data: bytes,
+        *,
+        content_type: str = JSON,
+        if_absent: bool = False,
+        if_match: str | None = None,
+    ) -> str | None:
+        """Write bytes; the new ETag, or None when the condition did not hold."""
+
+        def body() -> Iterator[bytes]:
+            yield data
+
+        digest = hashlib.sha256(data).hexdigest()
+        call = partial(
+            self._put, bucket, key, body, len(data), digest, content_type, if_absent, if_match
+        )
+        return await self._in_thread(self._small, call)
+
+    async def put_if_absent(self, bucket: str, key: str, data: bytes) -> bool:
+        """Write bytes where nothing is; False when something is there already that differs.
+
+        A repeat after a cut connection finds its own bytes: that counts as written.
+        """
+        if await self.put(bucket, key, data, if_absent=True) is not None:
+            return True
+        found = await self.get(bucket, key)
+        return found is not None and found[0] == data
+
+    async def get(self, bucket: str, key: str) -> tuple[bytes, str] | None:
+        """An object's bytes and ETag; None when there is none."""
+        return await self._in_thread(self._small, partial(self._get, bucket, key))
+
+    async def stat(self, bucket: str, key: str) -> Stat | None:
+        """An object's facts; None when there is none."""
+        return await self._in_thread(self._small, partial(self._stat, bucket, key))
+
+    async def remove(self, bucket: str, key: str) -> None:
+        """Remove an object; nothing happens when there is none."""
+        call = partial(self._call, "remove", f"object {key!r}", self._remove, bucket, key)
+        await self._in_thread(self._small, call)
+
+    async def list_objects(self, bucket: str, prefix: str) -> list[tuple[str, Stat]]:
+        """Keys and facts of all objects under a prefix, in key order."""
+        call = partial(self._call, "list", f"prefix {prefix!r}", self._list, bucket, prefix)
+        return await self._in_thread(self._small, call)
+
+    async def presign_get(self, bucket: str, key: str, life_s: int) -> str:
+        """A URL that serves the object to anybody for `life_s` seconds; no call to the server."""
+        expires = timedelta(seconds=life_s)
+        return await self._in_thread(self._small, partial(self._presign, bucket, key, expires))
+
+    # --- buckets
+
+    async def ensure_bucket(self, bucket: str) -> bool:
+        """Make the bucket when there is none; True when it was made."""
+        call = partial(self._call, "ensure", f"bucket {bucket!r}", self._ensure, bucket)
+        return await self._in_thread(self._small, call)
+
+    async def check(self) -> None:
+        """Raise Fault unless the service's bucket can be reached."""
+        bucket = self._settings.s3_bucket
+        there = await self._in_thread(
+            self._small,
+            partial(self._call, "check", f"bucket {bucket!r}", self._bucket_exists, bucket),
+        )
+        if not there:
+            raise denied(f"bucket {bucket!r} does not exist")
+
+    async def get_lifecycle(self, bucket: str) -> list[Expiry]:
+        """The expiry rules that the server gives back; NoLifecycle where it has none at all."""
+        call = partial(self._call, "lifecycle", f"bucket {bucket!r}", self._get_lifecycle, bucket)
+        return await self._in_thread(self._small, call)
+
+    async def set_lifecycle(self, bucket: str, rules: list[Expiry]) -> None:
+        """Set these rules; others of the bucket stay. NoLifecycle where the server has none."""
+        what = f"bucket {bucket!r}"
+        call = partial(self._call, "lifecycle", what, self._set_lifecycle, bucket, rules)
+        await self._in_thread(self._small, call)
+
+    # --- threads
+
+    async def _in_thread(
+        self, pool: DaemonPool, call: Callable[[], T], stop: threading.Event | None = None
+    ) -> T:
+        future = pool.submit(call)
+        if stop is None:
+            return await future
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            stop.set()  # a transfer ends at its next block; a hanging one is left behind
+            await asyncio.wait([future], timeout=STOP_S)
+            if future.done() and not future.cancelled():
+                future.exception()
+            raise
+
+    # --- what blocks, and is the SDK's business
+
+    @abstractmethod
+    def _call(self, operation: str, what: str, function: Callable[..., T], *arguments: object) -> T:
+        """Call with retries; whatever the SDK raises becomes a Fault."""
+
+    @abstractmethod
+    def _put(
+        self,
+        bucket: str,
+        key: str,
+        body: Callable[[], Iterator[bytes]],
+        size: int,
+        sha256: str,
+        content_type: str,
+        if_absent: bool,
+        if_match: str | None,
+    ) -> str | None: ...
+
+    @abstractmethod
+    def _get(self, bucket: str, key: str) -> tuple[bytes, str] | None: ...
+
+    @abstractmethod
+    def _stat(self, bucket: str, key: str) -> Stat | None: ...
+
+    @abstractmethod
+    def _open_at(self, ref: ObjectRef, offset: int, etag: str | None) -> Opened: ...
+
+    @abstractmethod
+    def _presign(self, bucket: str, key: str, expires: timedelta) -> str: ...
+
+    @abstractmethod
+    def _remove(self, bucket: str, key: str) -> None: ...
+
+    @abstractmethod
+    def _list(self, bucket: str, prefix: str) -> list[tuple[str, Stat]]: ...
+
+    @abstractmethod
+    def _bucket_exists(self, bucket: str) -> bool: ...
+
+    @abstractmethod
+    def _ensure(self, bucket: str) -> bool: ...
+
+    @abstractmethod
+    def _get_lifecycle(self, bucket: str) -> list[Expiry]: ...
+
+    @abstractmethod
+    def _set_lifecycle(self, bucket: str, rules: list[Expiry]) -> None: ...
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file; blocks."""
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()

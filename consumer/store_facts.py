@@ -1,0 +1,91 @@
+"""What the store's answers are called here: facts of objects, and errors in our own words.
+
+Knows the S3 error codes and the shape of the SDK's errors, not the SDK.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+
+from consumer.faults import Fault
+from schemas.codes import ErrorCode, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as the store took it."""
+
+    size: int
+    sha256: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """An object's facts without its content."""
+
+    size: int
+    etag: str
+    sha256: str | None
+    """As the writer stated it; None on objects that this service did not write."""
+    modified: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """One rule: objects under a prefix go after so many days."""
+
+    prefix: str
+    days: int
+
+
+class NoLifecycle(Exception):
+    """This server has no lifecycle rules."""
+
+
+class Missing(Exception):
+    """No such object."""
+
+
+_DENIED = frozenset(
+    {
+        "AccessDenied",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "InvalidTokenId",
+        "ExpiredToken",
+    }
+)
+_AGAIN = frozenset(
+    {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "InternalError", "ServiceUnavailable"}
+)
+
+
+def denied(text: str) -> Fault:
+    """STORE_DENIED with a text."""
+    return Fault.of(ErrorCode.STORE_DENIED, Stage.STORE, text)
+
+
+def explain(error: Exception, what: str, *, reading: bool = False) -> Fault:
+    """The Fault of an error of the SDK or of the connection. No URL of a request is shown."""
+    stage = Stage.FETCH if reading else Stage.STORE
+    code: str | None = getattr(error, "code", None)
+    status: int | None = getattr(getattr(error, "response", None), "status", None)
+    if code in _AGAIN or (status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR):
+        return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: the store answers {code}")
+    if code in _DENIED or status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return Fault.of(ErrorCode.STORE_DENIED, stage, f"{what}: the store answers {code}")
+    if code is not None or isinstance(error, ValueError):
+        wrong = ErrorCode.INPUT_NOT_FOUND if reading else ErrorCode.STORE_DENIED
+        reason = f"the store answers {code}" if code else str(error)
+        return Fault.of(wrong, stage, f"{what}: {reason}")
+    kind = type(error).__name__
+    return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: no answer ({kind})")
+
+
+def lifecycle_missing(error: Exception) -> None:
+    """Raise NoLifecycle when the server says that it has no such thing."""
+    if getattr(error, "code", None) in ("NotImplemented", "MethodNotAllowed"):
+        raise NoLifecycle from error
