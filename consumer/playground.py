@@ -2,12 +2,13 @@
 
     this process      embedded broker (librdkafka's threads), the command's own work
     ├── store         consumer.embedded_s3, ends when this process ends
-    └── service       face2face run, exactly as in production, told where broker and store are
-        └── worker    renders
+    ├── service       face2face run, exactly as in production, told where broker and store are
+    │   └── worker    renders
+    └── gateway       face2face gateway, where one is wanted
 
-Whatever happens, nothing stays behind: the service is asked to stop first, while broker and store
-still answer, and then everything that is left is killed. Should this process itself be killed, the
-kernel ends the service (PR_SET_PDEATHSIG) and the store sees its pipe end.
+Whatever happens, nothing stays behind: gateway and service are asked to stop first, while broker
+and store still answer, and then everything that is left is killed. Should this process itself be
+killed, the kernel ends both (PR_SET_PDEATHSIG) and the store sees its pipe end.
 """
 
 from __future__ import annotations
@@ -51,19 +52,28 @@ class Playground:
     Args:
         folder: an existing folder for the service's scratch and log; the caller removes it.
         http_port: port of health and metrics; 0 picks one.
+        gateway_port: port of a gateway beside the service; None starts none. With a gateway,
+            inputs over http(s) from this machine are taken.
         on_step: told what is being started, for people.
     """
 
     def __init__(
-        self, folder: Path, *, http_port: int = 0, on_step: Callable[[str], None] = lambda _: None
+        self,
+        folder: Path,
+        *,
+        http_port: int = 0,
+        gateway_port: int | None = None,
+        on_step: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.log = folder / "service.log"
         self.kafka = EmbeddedKafka()
         self.s3 = EmbeddedS3()
         self._folder = folder
         self._port = http_port or free_port()
+        self._gateway_port = gateway_port
         self._on_step = on_step
         self._service: subprocess.Popen[bytes] | None = None
+        self._gateway: subprocess.Popen[bytes] | None = None
 
     @property
     def env(self) -> dict[str, str]:
@@ -86,6 +96,11 @@ class Playground:
         """Address of the service's HTTP side."""
         return f"http://127.0.0.1:{self._port}"
 
+    @property
+    def gateway(self) -> str | None:
+        """Address of the gateway; None without one."""
+        return None if self._gateway_port is None else f"http://127.0.0.1:{self._gateway_port}"
+
     def start(self) -> None:
         """Start everything; returns when the service has joined its group and its worker is ready.
 
@@ -99,8 +114,12 @@ class Playground:
             self._on_step("store")
             self.s3.start()
             self._on_step("service")
-            self._service = self._spawn()
-            self._wait_ready(self._service)
+            self._service = self._spawn("run")
+            if self.gateway is not None:
+                self._on_step("gateway")
+                self._gateway = self._spawn("gateway")
+                self._wait_ready(self._gateway, self.gateway, "gateway")
+            self._wait_ready(self._service, self.health, "service")
         except BaseException:
             self.stop()
             raise
@@ -108,19 +127,25 @@ class Playground:
     def service_env(self) -> dict[str, str]:
         """The service's whole environment: the user's, but surroundings of its own."""
         kept = {name: value for name, value in os.environ.items() if not _is_own(name)}
+        beside = {
+            "F2F_GATEWAY_HOST": "127.0.0.1",
+            "F2F_GATEWAY_PORT": str(self._gateway_port),
+            "F2F_ALLOW_LOOPBACK_INPUTS": "1",
+        }
         return {
             **kept,
             **self.env,
+            **(beside if self._gateway_port is not None else {}),
             "F2F_HTTP_HOST": "127.0.0.1",
             "F2F_HTTP_PORT": str(self._port),
             "F2F_DRAIN_S": str(DRAIN_S),
             "DUIX_DATA_DIR": str(self._folder / "data"),
         }
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self, command: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "consumer.cli", "run"],
+                [sys.executable, "-m", "consumer.cli", command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -129,34 +154,40 @@ class Playground:
                 preexec_fn=_die_with_parent,
             )
 
-    def _wait_ready(self, service: subprocess.Popen[bytes]) -> None:
+    def _wait_ready(self, process: subprocess.Popen[bytes], url: str, what: str) -> None:
         end = time.monotonic() + START_TIMEOUT_S
-        while not _answers_ok(f"{self.health}/readyz"):
-            if service.poll() is not None:
+        while not _answers_ok(f"{url}/readyz"):
+            if process.poll() is not None:
                 raise EmbeddedFailed(
-                    f"the service ended with code {service.returncode}:\n{self.log_tail()}"
+                    f"the {what} ended with code {process.returncode}:\n{self.log_tail()}"
                 )
             if time.monotonic() > end:
                 raise EmbeddedFailed(
-                    f"the service is not ready after {START_TIMEOUT_S:g} s:\n{self.log_tail()}"
+                    f"the {what} is not ready after {START_TIMEOUT_S:g} s:\n{self.log_tail()}"
                 )
             time.sleep(0.1)
 
     def wait(self) -> int:
-        """Wait until the service ends by itself; returns its exit code."""
+        """Wait until the service or the gateway ends by itself; returns its exit code."""
         assert self._service is not None, "started before"
-        return self._service.wait()
+        while True:
+            for process in (self._service, self._gateway):
+                if process is not None and process.poll() is not None:
+                    return process.returncode
+            time.sleep(0.2)
 
     def ended(self) -> bool:
         """True when the service is gone."""
         return self._service is None or self._service.poll() is not None
 
     def stop(self) -> None:
-        """Stop service, store and broker, in this order, and leave no process behind."""
+        """Stop gateway, service, store and broker, in this order, and leave no process behind."""
+        gateway, self._gateway = self._gateway, None
         service, self._service = self._service, None
         try:
-            if service is not None:
-                _end(service)
+            for process in (gateway, service):
+                if process is not None:
+                    _end(process)
         finally:
             self.s3.stop()
             self.kafka.stop()

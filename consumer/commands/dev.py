@@ -1,4 +1,4 @@
-"""`face2face dev`: embedded broker, store and the real service, until Ctrl-C."""
+"""`face2face dev`: embedded broker, store, the real service and its gateway, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ HTTP_PORT = 8385
 @click.command()
 @JSON_FLAG
 def dev(as_json: bool) -> None:
-    """Start embedded broker, store and service as a playground, until Ctrl-C or SIGTERM.
+    """Start broker, store, service and gateway as a playground, until Ctrl-C or SIGTERM.
 
-    When the service has joined its group, says how any Kafka or S3 client reaches them; with
+    When the service has joined its group, says how any Kafka, S3 or HTTP client reaches them; with
     --json as one object: {"kafka": "host:port", "s3": {"endpoint", "access_key", "secret_key",
-    "bucket"}, "gateway": null}. Everything is in memory and gone at the end.
+    "bucket"}, "gateway": "http://host:port"}. Everything is in memory and gone at the end.
+    Here, and only here, inputs over http(s) from this machine are taken.
     """
     with (
         stoppable(),
@@ -31,7 +32,7 @@ def dev(as_json: bool) -> None:
     ):
         place = Playground(
             Path(folder),
-            http_port=free_port(HTTP_PORT),
+            gateway_port=free_port(HTTP_PORT),
             on_step=lambda part: say(f"starting {part} …"),
         )
         with place:
@@ -40,7 +41,7 @@ def dev(as_json: bool) -> None:
             raise CommandError.of(
                 ErrorCode.INTERNAL,
                 Stage.ADMIT,
-                f"the service ended with code {code}:\n{place.log_tail()}",
+                f"the service or its gateway ended with code {code}:\n{place.log_tail()}",
             )
 
 
@@ -56,16 +57,19 @@ def _ready(place: Playground, as_json: bool) -> None:
                     "secret_key": s3.secret_key,
                     "bucket": s3.bucket,
                 },
-                "gateway": None,
+                "gateway": place.gateway,
             }
         )
     topics = place.settings.topics
-    say(f"\nready. Health: {place.health}/health   log: {place.log}\n")
+    say(f"\nready. Page: {place.gateway}   HTTP: {place.gateway}/docs")
+    say(f"Health: {place.health}/health   log: {place.log}\n")
     say("in another shell:\n")
     for name, value in place.env.items():
         say(f"  export {name}={value}")
     say("  face2face submit --audio speech.wav --video face.mp4 -o out.mp4\n")
     say(f"or, from any Kafka client, to {topics.requests}:")
     say('  {"audio_url": "s3://face2face/…", "video_url": "s3://face2face/…"}')
-    say(f"and listen to {topics.progress}, {topics.completed} and {topics.failed}.\n")
+    say(f"or over HTTP to {place.gateway}/api/generate_video, with the same JSON; here alone")
+    say("http://127.0.0.1:… and http://localhost:… are inputs, too.")
+    say(f"Listen to {topics.progress}, {topics.completed} and {topics.failed}.\n")
     say("Ctrl-C ends everything.")

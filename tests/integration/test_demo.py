@@ -103,7 +103,7 @@ async def test_any_client_sends_two_locations_and_the_completed_event_tells_ever
     process, ready = playground
     assert set(ready) == {"kafka", "s3", "gateway"}
     assert set(ready["s3"]) == {"endpoint", "access_key", "secret_key", "bucket"}
-    assert ready["gateway"] is None
+    assert ready["gateway"].startswith("http://127.0.0.1:")
     s3 = ready["s3"]
     store = Minio(
         s3["endpoint"].partition("://")[2],
