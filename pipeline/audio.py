@@ -70,10 +70,14 @@ def measure(path: Path, limits: Limits) -> AudioFacts:
         )
 
 
-def load_speech(path: Path, limits: Limits) -> Speech:
-    """Decode a file's sound to 16 kHz mono.
+def load_speech(path: Path, limits: Limits, *, under_picture: bool = False) -> Speech:
+    """Decode a file's sound to 16 kHz mono, from its first sample on.
 
-    Where the file also has a video, time 0 is its first picture; else the first sample.
+    Args:
+        path: of the file.
+        limits: of the job.
+        under_picture: time 0 is the first picture of the same file instead: sound before it is
+            dropped, and silence put where sound starts later. For a reference's own sound.
 
     Raises:
         InputUnreadable: not media, or nothing in it decodes.
@@ -89,7 +93,7 @@ def load_speech(path: Path, limits: Limits) -> Speech:
     blocks: list[Tensor] = []
     samples = 0
     with sound(path, limits) as track:
-        for frame in track.frames():
+        for frame in track.frames(under_picture=under_picture):
             samples += frame.samples
             blocks.extend(_tensors(resampled(resampler, frame)))
         blocks.extend(_tensors(resampled(resampler, None)))
@@ -198,14 +202,17 @@ class SoundTrack:
         self.channels = stream.codec_context.channels
         self._done = 0
 
-    def frames(self) -> Iterator[AudioFrame]:
+    def frames(self, *, under_picture: bool = False) -> Iterator[AudioFrame]:
         """Decode from begin to end; damaged stretches become silence of the same length.
+
+        Args:
+            under_picture: count from the file's first picture instead of the first sample.
 
         Raises:
             InputUnreadable: packets, but none decodes.
             MediaLimitExceeded: longer than `max_audio_s`, or the clock ran out.
         """
-        origin = self._picture_start()
+        origin = self._picture_start() if under_picture else None
         only(self._container, self._stream)
         self._stream.codec_context.thread_count = 1
         start: Fraction | None = None

@@ -78,6 +78,7 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
     frame, aspect, codec = _first_picture(path, limits, clock)
     orientation = orientation_of(frame)
     width, height = _delivered_size(frame, aspect, orientation, options.max_height)
+    check_pixels(path, width, height, limits)
     grid = Grid(STILL_FPS, 1, False) if still else fit_grid(table, rates)
     return VideoFacts(
         path=path,

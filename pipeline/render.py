@@ -141,7 +141,7 @@ def _reference(job: _Job, track: FaceTrack) -> Reference:
 
 def _own_speech(job: _Job) -> Speech | None:
     try:
-        return load_speech(job.spec.video, job.spec.limits)
+        return load_speech(job.spec.video, job.spec.limits, under_picture=True)
     except PipelineError:
         return None  # a broken sound track of the reference is no reason to fail: it is not used
 

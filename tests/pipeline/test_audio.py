@@ -109,19 +109,34 @@ def test_a_fifth_of_a_second_is_enough(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("late", [Fraction(1, 2), Fraction(-1, 4)])
-def test_time_zero_is_the_first_picture_where_there_is_one(tmp_path: Path, late: Fraction) -> None:
-    """A reference's own sound lies under its picture, whichever of both starts first."""
+def test_a_reference_s_own_sound_counts_from_its_first_picture(
+    tmp_path: Path, late: Fraction
+) -> None:
+    """It lies under the picture, whichever of both starts first."""
     start = max(Fraction(0), -late)
     tone = Tone(3.2, clicks=True, codec="pcm_s16le", delay=max(Fraction(0), late))
     times = [start + Fraction(n, 25) for n in range(80)]
     path = write_clip(tmp_path / "clip.mov", Clip(frames=80, times=times, sound=tone))
-    samples = load_speech(path, Limits()).samples
+    samples = load_speech(path, Limits(), under_picture=True).samples
     shift = float(late)
     for second in (1, 2, 3):
         begin = round((second + shift - 0.2) * SPEECH_RATE)
         near = samples[begin : begin + round(0.4 * SPEECH_RATE)].abs() > 0.3
         at = (begin + int(near.nonzero()[0])) / SPEECH_RATE
         assert at == pytest.approx(second + shift, abs=0.005)
+
+
+@pytest.mark.parametrize("late", [Fraction(1, 2), Fraction(-1, 4)])
+def test_speech_from_a_video_is_whole_wherever_the_picture_starts(
+    tmp_path: Path, late: Fraction
+) -> None:
+    start = max(Fraction(0), -late)
+    tone = Tone(3.2, clicks=True, codec="pcm_s16le", delay=max(Fraction(0), late))
+    times = [start + Fraction(n, 25) for n in range(80)]
+    path = write_clip(tmp_path / "clip.mov", Clip(frames=80, times=times, sound=tone))
+    speech = load_speech(path, Limits())
+    assert speech.duration == Fraction(16, 5) == probe_audio(path, Limits()).duration
+    assert list(_clicks(speech.samples)) == pytest.approx([1, 2, 3], abs=0.002)
 
 
 def _break_packets(path: Path, first: int, last: int) -> None:

@@ -56,7 +56,7 @@ def _peak(clip: Path, sound: Path, scratch: Path) -> int:
 @pytest.mark.slow
 def test_ten_times_the_speech_takes_no_more_memory(tmp_path: Path) -> None:
     """Ping-pong over a clip of one group of pictures: seeks, blocks, encoder, muxer."""
-    clip = write_clip(tmp_path / "clip.mp4", Clip(width=320, height=240, frames=100, gop=1000))
+    clip = write_clip(tmp_path / "clip.mp4", Clip(frames=100, gop=1000))
     tone = Tone(10.0, codec="pcm_s16le", rate=48_000)
     short = _peak(clip, write_sound(tmp_path / "short.wav", tone), tmp_path)
     tone = Tone(100.0, codec="pcm_s16le", rate=48_000)
