@@ -36,7 +36,7 @@ class Timeline:
         loop: Loop = Loop.PINGPONG,
         fps: Fraction | None = None,
     ) -> Timeline:
-        """The timeline that lasts as long as `audio` seconds, ± half a frame; at least one frame."""
+        """The timeline as long as `audio` seconds, ± half a frame; it has at least one frame."""
         rate = fps if fps is not None else source_fps
         return cls(rate, max(1, round(audio * rate)), source_fps, source_frames, loop)
 
