@@ -10,6 +10,9 @@ with one clear line in the log, so that nothing crash-loops while the platform c
 
 from __future__ import annotations
 
+import consumer.lean  # noqa: F401 - first of all
+
+# isort: split
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable

@@ -18,6 +18,7 @@ from schemas.codes import ErrorCode, Stage
 from schemas.events import Failed, Progress
 from schemas.render import ErrorFacts
 from tests.integration.lab import Lab, Work, job
+from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle
 
 ERROR = ErrorFacts(
@@ -27,6 +28,7 @@ ERROR = ErrorFacts(
 
 @pytest.fixture
 def lab(kafka: KafkaHandle) -> Lab:
+    kafka.require(Can.ADMIN)  # topics of one partition, so that order is known
     kafka.create_topics()
     return Lab(kafka)
 
@@ -95,8 +97,6 @@ async def test_records_that_wait_hold_up_neither_requests_nor_a_drain(
 
 
 async def test_a_waiting_retry_survives_a_rebalance(lab: Lab, publisher: Publisher) -> None:
-    from tests.support.capabilities import Can
-
     lab.kafka.require(Can.GROUPS)
     await lab.send([{"value": job()}])
     record = await _first_record(lab)

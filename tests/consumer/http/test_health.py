@@ -1,0 +1,103 @@
+"""Health, readiness and metrics over a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumer.http.health import serve
+from consumer.settings import SettingsError, load
+
+
+class Answers:
+    """A source whose answers the test chooses."""
+
+    def __init__(self) -> None:
+        self.dead: str | None = None
+        self.busy: str | None = None
+
+    def live(self) -> str | None:
+        return self.dead
+
+    def ready(self) -> str | None:
+        return self.busy
+
+    def facts(self) -> dict[str, Any]:
+        return {"kafka": {"member": True}}
+
+
+def _get(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+async def _ask(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
+    return await asyncio.to_thread(_get, port, path, method)
+
+
+async def test_health_keeps_the_old_shape_and_adds_to_it(tmp_path: Path) -> None:
+    source = Answers()
+    settings = load({"DUIX_DATA_DIR": str(tmp_path / "no"), "F2F_HTTP_PORT": "0"})
+    async with serve(settings, source) as port:
+        status, body = await _ask(port, "/health")
+        answer = json.loads(body)
+        assert status == 200
+        assert answer["status"] == "healthy"
+        assert answer["data_dir"] == str(tmp_path / "no")
+        assert answer["data_dir_exists"] is False
+        assert isinstance(answer["timestamp"], float)
+        assert answer["kafka"] == {"member": True}
+        (tmp_path / "no").mkdir()
+        source.busy = "draining"
+        answer = json.loads((await _ask(port, "/health"))[1])
+        assert (answer["status"], answer["reason"]) == ("unhealthy", "draining")
+        assert answer["data_dir_exists"] is True
+
+
+async def test_liveness_and_readiness_say_why(tmp_path: Path) -> None:
+    source = Answers()
+    async with serve(load({"F2F_HTTP_PORT": "0"}), source) as port:
+        assert (await _ask(port, "/livez"))[0] == (await _ask(port, "/readyz"))[0] == 200
+        source.busy = "no worker"
+        assert (await _ask(port, "/livez"))[0] == 200
+        status, body = await _ask(port, "/readyz")
+        assert (status, json.loads(body)["reason"]) == (503, "no worker")
+        source.dead = "the loop has ended"
+        assert (await _ask(port, "/livez"))[0] == 503
+
+
+async def test_metrics_are_prometheus_text_and_other_paths_are_named(tmp_path: Path) -> None:
+    async with serve(load({"F2F_HTTP_PORT": "0"}), Answers()) as port:
+        status, body = await _ask(port, "/metrics")
+        assert status == 200
+        assert b"# TYPE face2face_job_duration_seconds histogram" in body
+        assert (await _ask(port, "/nowhere"))[0] == 404
+        assert (await _ask(port, "/health", "POST"))[0] == 405
+        assert (await _ask(port, "/health", "HEAD")) == (200, b"")
+
+
+async def test_signals_stay_the_applications_own() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    async with serve(load({"F2F_HTTP_PORT": "0"}), Answers()):
+        assert {number: signal.getsignal(number) for number in before} == before
+
+
+async def test_a_port_in_use_is_a_setting_that_cannot_work() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"F2F_HTTP_PORT = 127.0.0.1:{port}"):
+            async with serve(load({"F2F_HTTP_PORT": str(port)}), Answers()):
+                pass

@@ -1,0 +1,63 @@
+"""Log lines are JSON on stderr, and hold neither a secret nor a signature."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from consumer.logs import Redactor
+from consumer.settings import load
+
+ENV = {"S3_SECRET_KEY": "hunter2hunter2", "KAFKA_SASL_PASSWORD": "swordfish"}
+SIGNED = "http://s3/b/k.mp4?X-Amz-Credential=AK%2F2026&X-Amz-Signature=0123abcd&x=1"
+
+
+def _clean(**event: object) -> str:
+    return json.dumps(Redactor(load(ENV))(None, "info", event), default=str)
+
+
+def test_secrets_of_the_settings_are_hidden_at_any_depth() -> None:
+    said = _clean(a="key hunter2hunter2!", b={"c": ["swordfish", 7]}, d=ValueError("swordfish"))
+    assert "hunter2" not in said
+    assert "swordfish" not in said
+    assert "7" in said
+
+
+def test_signatures_of_urls_are_hidden_and_the_rest_stays() -> None:
+    said = _clean(event=f"fetch {SIGNED} failed", urls=(SIGNED,))
+    assert "0123abcd" not in said
+    assert "AK%2F2026" not in said
+    assert said.count("http://s3/b/k.mp4?") == 2
+    assert "x=1" in said
+
+
+def test_lines_of_ours_and_of_libraries_are_json_on_stderr() -> None:
+    code = (
+        "import consumer.lean, logging, structlog\n"
+        "from consumer import logs; from consumer.settings import load\n"
+        f"logs.configure(load({ENV!r}))\n"
+        "structlog.get_logger('x').info('hello', secret='swordfish')\n"
+        "logging.getLogger('library').error('bad %s', 'swordfish')\n"
+        "logging.getLogger('aiokafka').warning('chatter')\n"
+        "try: 1 / 0\n"
+        "except ZeroDivisionError: structlog.get_logger().exception('boom')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == ""
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["event"] for line in lines] == ["hello", "bad ***", "boom"]
+    assert lines[0]["secret"] == "***"
+    assert lines[0]["level"] == "info"
+    assert "ZeroDivisionError" in lines[2]["exception"]
+
+
+def test_the_service_imports_nothing_heavy() -> None:
+    heavy = {"rich", "torch", "numpy", "av"}
+    code = f"import sys, consumer.app; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,98 @@
+"""What the design rests on, of aiokafka and of Kafka. Should one of these change, look here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from consumer.membership import member_id, read_commits
+from tests.integration.lab import Lab, job, until
+from tests.support.capabilities import Can
+from tests.support.handles import KafkaHandle
+
+
+@pytest.fixture
+def lab(kafka: KafkaHandle) -> Lab:
+    kafka.require(Can.GROUPS, Can.ADMIN)
+    kafka.create_topics({kafka.topics.requests: 2})
+    return Lab(kafka)
+
+
+@asynccontextmanager
+async def _member(lab: Lab, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(
+        lab.topics.requests,
+        bootstrap_servers=lab.kafka.servers,
+        group_id=lab.kafka.group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=6000,
+        heartbeat_interval_ms=300,
+        **options,
+    )
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def _poll(consumer: AIOKafkaConsumer) -> None:
+    while True:
+        await consumer.getmany(timeout_ms=100)
+
+
+async def test_a_rebalance_forgets_pauses_and_rewinds_to_the_commit(lab: Lab) -> None:
+    await lab.send([{"value": job(), "partition": p} for p in (0, 1)])
+    async with _member(lab) as first:
+        got = [await first.getone(), await first.getone()]
+        assert [record.offset for record in got] == [0, 0]
+        first.pause(*first.assignment())
+        polling = asyncio.create_task(_poll(first))
+        async with _member(lab):
+
+            async def shared() -> bool:
+                return len(first.assignment()) == 1
+
+            await until(shared)
+            assert first.paused() == set()
+        polling.cancel()
+        await asyncio.wait((polling,))
+
+
+async def test_no_poll_for_too_long_leaves_the_group_and_polling_paused_partitions_stays(
+    lab: Lab,
+) -> None:
+    async with _member(lab, max_poll_interval_ms=1000) as consumer:
+        before = member_id(consumer)
+        consumer.pause(*consumer.assignment())
+        for _ in range(30):
+            await consumer.getmany(timeout_ms=100)
+        assert member_id(consumer) == before, "3 s of polling what is paused"
+
+        async def out() -> bool:
+            return member_id(consumer) == ""
+
+        await until(out)  # no poll
+
+
+async def test_commits_carry_4096_bytes_of_metadata_and_a_zombies_commit_is_refused(
+    lab: Lab,
+) -> None:
+    from aiokafka.errors import CommitFailedError
+
+    place = TopicPartition(lab.topics.requests, 0)
+    text = "x" * 4096
+    async with _member(lab) as consumer:
+        await consumer.commit({place: (3, text)})
+        assert (await read_commits(consumer, [place]))[place][:2] == (3, text)
+        coordinator: Any = consumer._coordinator
+        coordinator.generation += 7
+        with pytest.raises(CommitFailedError):
+            await consumer.commit({place: (77, "")})
+    assert (await lab.committed())[0] == 3
