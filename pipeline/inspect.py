@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -112,16 +113,10 @@ def _strips(quality: Quality) -> list[Strip]:
     if quality.speech is None or quality.curve is None:
         return []
     measured = quality.watched.mouths.aperture
-    total = max(0.5, float(quality.watched.video.duration))
-    count = min(MAX_STRIPS, max(1, -(-int(total * 1000) // int(STRIP_S * 1000))))
-    length = min(STRIP_S, total)
-    starts = [n * (total - length) / max(1, count - 1) for n in range(count)]
-    if total <= MAX_STRIPS * STRIP_S:
-        starts = [n * STRIP_S for n in range(count)]
     return [
         Strip(
             start=start,
-            end=start + length,
+            end=end,
             samples=quality.speech.samples,
             phones=quality.curve.phones,
             requested=quality.requested,
@@ -129,8 +124,17 @@ def _strips(quality: Quality) -> list[Strip]:
             fps=float(quality.watched.video.fps),
             top=_top(measured, quality.requested),
         )
-        for start in starts
+        for start, end in stretches(float(quality.watched.video.duration))
     ]
+
+
+def stretches(seconds: float) -> list[tuple[float, float]]:
+    """Which parts of a video are plotted: all of it, or six times 10 s of a long one."""
+    total = max(0.5, seconds)
+    count = min(MAX_STRIPS, max(1, math.ceil(total / STRIP_S - 0.05)))
+    length = STRIP_S if total > MAX_STRIPS * STRIP_S else total / count
+    starts = [n * (total - length) / max(1, count - 1) for n in range(count)]
+    return [(start, start + length) for start in starts]
 
 
 def _top(measured: Tensor, requested: Tensor | None) -> float:

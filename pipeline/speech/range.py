@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _TALKING_SPAN = 0.045
 _TALKING_FRAMES = 40
 _TOP = (0.10, 0.20)
+_REST_SHARE = 0.25
 _SILENT_TOP, _SILENT_OPENING = 0.12, 0.055
 _SILENT_WIDTHS = (0.86, 1.06)
 _USUAL_WIDTH = 0.55
@@ -61,12 +62,12 @@ class MouthRange:
         if not bool(good.any()):
             return cls.silent(0.0, _USUAL_WIDTH)
         a, v = ap[good].double(), w[good].double()
-        low, quiet, median, high, top = _quantiles(a, (0.03, 0.20, 0.50, 0.90, 0.97))
+        low, quiet, median, high, top = _quantiles(a, (0.03, 0.05, 0.50, 0.90, 0.97))
         if a.numel() < _TALKING_FRAMES or high - low <= _TALKING_SPAN:
             return cls.silent(median, float(v.median()))
         narrow, middle, wide = _quantiles(v, (0.05, 0.50, 0.95))
         top = min(max(top, _TOP[0]), _TOP[1])
-        rest = min(quiet, 0.25 * top)
+        rest = min(quiet, _REST_SHARE * top)  # who talks shuts the mouth between the words
         return cls(top, rest, narrow, middle, wide, talks=True)
 
     @classmethod

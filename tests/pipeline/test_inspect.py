@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 
 from pipeline.errors import WeightsMissing
-from pipeline.inspect import inspect
+from pipeline.inspect import MAX_STRIPS, STRIP_S, inspect, stretches
 from pipeline.quality.sheet import ACROSS, SIDE, WIDTH, Strip, Tile, draw
 from pipeline.speech.phones import PhoneSpan
 from pipeline.weights import load_faces
@@ -73,3 +74,15 @@ def test_a_sheet_is_drawn_with_and_without_speech(tmp_path: Path) -> None:
     with Image.open(spoken) as a, Image.open(mute) as b:
         assert a.format == b.format == "PNG"
         assert a.height > b.height + 100
+
+
+def test_strips_cover_a_video_and_a_long_one_is_shown_in_parts() -> None:
+    for total in (0.04, 0.6, 9.9, 10.03, 20.03, 47.0, 60.0):
+        spans = stretches(total)
+        assert spans[0][0] == 0
+        assert abs(spans[-1][1] - max(0.5, total)) < 1e-6
+        assert all(abs(a[1] - b[0]) < 1e-6 for a, b in itertools.pairwise(spans))
+        assert all(end - start <= 1.1 * STRIP_S for start, end in spans)
+    spread = stretches(1800.0)
+    assert len(spread) == MAX_STRIPS
+    assert spread[-1] == (1790.0, 1800.0)
