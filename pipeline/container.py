@@ -43,6 +43,8 @@ DECODERS = (
     ",pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,pcm_bluray,pcm_dvd,wavpack,tta"
 )
 """libavcodec's names of what is decoded; everything else stays shut."""
+STATES_SECONDS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flac", "wav", "ogg")
+"""Containers whose header states a duration; elsewhere libavformat guesses it from the bit rate."""
 PICTURES = frozenset({"png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe"})
 
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (

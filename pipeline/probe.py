@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from pipeline.audio import measure
 from pipeline.container import (
     PICTURES,
+    STATES_SECONDS,
     Clock,
     check_decoder,
     check_file,
@@ -32,8 +33,6 @@ from pipeline.upright import Orientation, is_rgb, orientation_of
 from schemas.codes import Stage
 from schemas.request import RenderOptions
 
-_HONEST = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flac", "wav", "ogg")
-"""Containers whose header states a duration; elsewhere libavformat guesses it from the bit rate."""
 _BT709, _BT601 = 1, 6
 _UNKNOWN = (0, 2, 3)
 """H.273: RGB or reserved, unspecified, reserved."""
@@ -106,7 +105,7 @@ def _wanted(path: Path, container: InputContainer, limits: Limits) -> VideoStrea
     check_decoder(path, stream, Stage.PROBE)
     codec = stream.codec_context
     check_pixels(path, codec.width, codec.height, limits)
-    if container.format.name in _HONEST:
+    if container.format.name in STATES_SECONDS:
         check_seconds(path, _header_seconds(container, stream), limits)
     return stream
 

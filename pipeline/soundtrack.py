@@ -18,7 +18,7 @@ from av.codec.context import Flags
 from av.container import OutputContainer
 from av.packet import Packet
 
-from pipeline.audio import SoundTrack, resampled, sound
+from pipeline.sound import Sound, open_sound, resampled
 from pipeline.types import AudioFacts, Limits
 
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -59,7 +59,7 @@ class Soundtrack:
         self._resampler = AudioResampler(
             "fltp", layout, self._rate, options={"rematrix_maxval": "1.0"}
         )
-        self._source: AbstractContextManager[SoundTrack] = sound(audio.path, _UNLIMITED)
+        self._source: AbstractContextManager[Sound] = open_sound(audio.path, _UNLIMITED)
         self._frames: Iterator[AudioFrame] = self._source.__enter__().frames()
         self._written = 0
         self._over = False

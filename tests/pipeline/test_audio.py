@@ -13,9 +13,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from pipeline.audio import SPEECH_RATE, load_speech, sound
+from pipeline.audio import SPEECH_RATE, load_speech
 from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoAudio
 from pipeline.probe import probe_audio
+from pipeline.sound import open_sound
 from pipeline.types import Limits
 from tests.support.media import Clip, Tone, write_clip, write_sound
 
@@ -200,7 +201,7 @@ def test_impossible_rates_are_refused_by_name(
 
 def test_sound_comes_in_pieces_without_holes(tmp_path: Path) -> None:
     path = write_sound(tmp_path / "a.mka", KINDS["a.mka"])
-    with sound(path, Limits()) as track:
+    with open_sound(path, Limits()) as track:
         end = 0
         for frame in track.frames():
             assert frame.pts == end
