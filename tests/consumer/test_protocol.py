@@ -24,6 +24,7 @@ from schemas.request import RenderOptions
 
 ENGINE = EngineFacts(name="viseme", version="1", revision="r1")
 ERROR = ErrorFacts(code=ErrorCode.NO_FACE, stage=Stage.TRACK, message="no face", retryable=False)
+OPTIONS = RenderOptions(fps="25")
 REPORT = RenderReport(
     media=MediaFacts(width=2, height=4, fps="25/1", frames=3, duration_s=0.12, audio_rate=16000),
     engine=ENGINE,
@@ -41,15 +42,14 @@ FROM_PARENT: list[tuple[Message, str]] = [
             output="/s/o.mp4",
             scratch="/s",
             engine="viseme",
-            options=RenderOptions(fps="25"),
+            options=OPTIONS,
             limits=RenderLimits(max_pixels=1, max_video_s=2, max_audio_s=3, max_bytes=4),
             threads=2,
             budget_s=60,
         ),
         '{"kind":"render","run":"cpu-0","job_id":"j","audio":"/s/a.wav","video":"/s/v.mp4",'
         '"output":"/s/o.mp4","scratch":"/s","engine":"viseme",'
-        '"options":{"loop":"pingpong","face":"largest","fps":"25","crf":18,"max_height":null,'
-        '"label":null,"transcript":null},'
+        f'"options":{OPTIONS.model_dump_json()},'  # a contract with golden messages of its own
         '"limits":{"max_pixels":1,"max_video_s":2.0,"max_audio_s":3.0,"max_bytes":4},'
         '"threads":2,"budget_s":60.0}\n',
     ),
