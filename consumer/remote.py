@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import logging
 import socket
 import ssl
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -35,17 +33,16 @@ from consumer.addresses import (
     why_refused,
 )
 from consumer.download import Fetched
-from consumer.faults import Fault
-from consumer.settings import Settings
-from consumer.sniff import HEAD, looks_like_text, media_kind
-from schemas.codes import ErrorCode, Stage
+from consumer.remote_body import Body, RemotePolicy, check_size, fault, unreachable
+from schemas.codes import ErrorCode
 from schemas.refs import RefError, RemoteRef, parse_ref
 
 if TYPE_CHECKING:
     import httpcore2
 
+__all__ = ["RemotePolicy", "Resolve", "fetch_remote", "system_resolve"]
+
 REDIRECTS = 5
-BLOCK = 1024 * 1024
 _REDIRECT = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _AGAIN = frozenset({408, 425, 429})
@@ -58,35 +55,6 @@ _HEADERS = [
 
 Resolve = Callable[[str, int], Awaitable[list[Address]]]
 """(host, port) to all of the host's addresses; raises OSError."""
-
-
-@dataclass(frozen=True, slots=True)
-class RemotePolicy:
-    """What may be fetched, and how much of it."""
-
-    hosts: tuple[str, ...] = ()
-    """Patterns of `consumer.addresses.allowed`; none allow nothing."""
-    loopback: bool = False
-    """Also http(s) on this machine's loopback, any port."""
-    max_bytes: int = 2 * 1024**3
-    total_s: float = 600.0
-    """Wall seconds for all hops and the body."""
-    connect_s: float = 10.0
-    idle_s: float = 20.0
-    """Longest silence within the transfer."""
-    drip_window_s: float = 30.0
-    drip_bytes: int = 64 * 1024
-    """A server that sends less than this in a window is left."""
-
-    @classmethod
-    def of(cls, settings: Settings) -> RemotePolicy:
-        """The policy that the settings ask for."""
-        return cls(
-            hosts=settings.allowed_hosts,
-            loopback=settings.allow_loopback,
-            max_bytes=settings.max_input_bytes,
-            total_s=settings.remote_timeout_s,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +112,13 @@ async def fetch_remote(
                 return await fetch.run(ref.url, out)
     except TimeoutError as error:
         path.unlink(missing_ok=True)
-        raise _unreachable(
+        raise unreachable(
             f"{ref!r} was not complete after {policy.total_s:g} s (F2F_REMOTE_TIMEOUT_S)"
         ) from error
     except OSError as error:
         path.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _fault(ErrorCode.SCRATCH_FULL, f"no room on scratch for {ref!r}") from error
+            raise fault(ErrorCode.SCRATCH_FULL, f"no room on scratch for {ref!r}") from error
         raise
     except BaseException:
         path.unlink(missing_ok=True)
@@ -180,7 +148,7 @@ class _Fetch:
             if isinstance(answer, Fetched):
                 return answer
             before, url = hop, answer
-        raise _fault(ErrorCode.INPUT_FORBIDDEN, f"{before!r} redirects more than {REDIRECTS} times")
+        raise fault(ErrorCode.INPUT_FORBIDDEN, f"{before!r} redirects more than {REDIRECTS} times")
 
     # --- before anything is connected
 
@@ -193,7 +161,7 @@ class _Fetch:
             parts = urlsplit(url)
             host = check_host(ref.host)
         except (RefError, HostRefused) as error:
-            raise _fault(ErrorCode.INPUT_FORBIDDEN, str(error)) from error
+            raise fault(ErrorCode.INPUT_FORBIDDEN, str(error)) from error
         secure = parts.scheme == "https"
         port = parts.port or (443 if secure else 80)
         self._check_listed(host, port, secure, before)
@@ -204,14 +172,14 @@ class _Fetch:
         if is_loopback_host(host):
             if self._policy.loopback and (before is None or before.loopback):
                 return
-            raise _fault(ErrorCode.INPUT_FORBIDDEN, f"host {host!r} is the service's own machine")
+            raise fault(ErrorCode.INPUT_FORBIDDEN, f"host {host!r} is the service's own machine")
         if not secure:
-            raise _fault(
+            raise fault(
                 ErrorCode.INPUT_FORBIDDEN, f"host {host!r} is asked over http; only https is taken"
             )
         if not allowed(host, port, self._policy.hosts):
             where = host if port == 443 else f"{host}:{port}"
-            raise _fault(
+            raise fault(
                 ErrorCode.INPUT_FORBIDDEN, f"host {where!r} is not in F2F_ALLOWED_HOSTS", host=where
             )
 
@@ -221,16 +189,16 @@ class _Fetch:
             found = [address] if address is not None else await self._resolve(host, port)
         except (OSError, UnicodeError) as error:
             if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
-                raise _fault(ErrorCode.INPUT_NOT_FOUND, f"host {host!r} has no address") from error
-            raise _unreachable(f"host {host!r} cannot be looked up: {error}") from error
+                raise fault(ErrorCode.INPUT_NOT_FOUND, f"host {host!r} has no address") from error
+            raise unreachable(f"host {host!r} cannot be looked up: {error}") from error
         if not found:
-            raise _fault(ErrorCode.INPUT_NOT_FOUND, f"host {host!r} has no address")
+            raise fault(ErrorCode.INPUT_NOT_FOUND, f"host {host!r} has no address")
         for one in found:  # one bad address among good ones is how a rebinding begins
             reason = why_refused(one)
             if is_loopback_host(host):
                 reason = None if one.is_loopback else "not an address of loopback"
             if reason:
-                raise _fault(ErrorCode.INPUT_FORBIDDEN, f"host {host!r} has {reason}", host=host)
+                raise fault(ErrorCode.INPUT_FORBIDDEN, f"host {host!r} has {reason}", host=host)
         return tuple(found)
 
     # --- one request
@@ -269,9 +237,9 @@ class _Fetch:
                 finally:
                     await answer.aclose()
         except httpcore2.TimeoutException as error:
-            raise _unreachable(f"{hop!r} fell silent") from error
+            raise unreachable(f"{hop!r} fell silent") from error
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
-            raise _unreachable(f"{hop!r}: {_reason(error)}") from error
+            raise unreachable(f"{hop!r}: {_reason(error)}") from error
 
     def _timeouts(self) -> dict[str, float]:
         policy = self._policy
@@ -285,88 +253,17 @@ class _Fetch:
         if answer.status in _REDIRECT:
             location = headers.get(b"location")
             if not location:
-                raise _fault(ErrorCode.INPUT_UNREADABLE, f"{hop!r} redirects to nowhere")
+                raise fault(ErrorCode.INPUT_UNREADABLE, f"{hop!r} redirects to nowhere")
             return urljoin(hop.url, location).split("#", 1)[0]
         _check_status(hop, answer.status)
         if headers.get(b"content-encoding", "identity").lower() not in ("identity", ""):
-            raise _fault(
+            raise fault(
                 ErrorCode.INPUT_UNREADABLE, f"{hop!r} sends a content encoding nobody asked for"
             )
         total = headers.get(b"content-length", "")
         if total.isdigit():
-            self._check_size(hop, int(total))
-        return await _Body(self._policy, hop, out, self._check_size).pump(answer.stream)
-
-    def _check_size(self, hop: _Hop, size: int) -> None:
-        limit = self._policy.max_bytes
-        if size > limit:
-            raise _fault(
-                ErrorCode.INPUT_TOO_LARGE,
-                f"the file of {hop!r} has {size} bytes or more; the limit is {limit}",
-                size=size,
-                limit=limit,
-            )
-
-
-class _Body:
-    """Takes a body to disk, watching its beginning, size and speed."""
-
-    def __init__(
-        self,
-        policy: RemotePolicy,
-        hop: _Hop,
-        out: BinaryIO,
-        check_size: Callable[[_Hop, int], None],
-    ) -> None:
-        self._policy = policy
-        self._hop = hop
-        self._out = out
-        self._check_size = check_size
-        self._digest = hashlib.sha256()
-        self._block = bytearray()
-        self._done = 0
-        self._known = False
-
-    async def pump(self, stream: Any) -> Fetched:
-        window, bytes_then = time.monotonic(), 0
-        async for data in stream:
-            self._block += data
-            self._done += len(data)
-            self._check_size(self._hop, self._done)
-            if not self._known and self._done >= HEAD:
-                self._sniff()
-            if len(self._block) >= BLOCK:
-                await self._write()
-            now = time.monotonic()
-            if now - window >= self._policy.drip_window_s:
-                if self._done - bytes_then < self._policy.drip_bytes:
-                    raise _unreachable(f"{self._hop!r} sends too slowly")
-                window, bytes_then = now, self._done
-        if not self._known:
-            self._sniff()
-        await self._write()
-        self._out.flush()
-        return Fetched(self._done, self._digest.hexdigest(), "")
-
-    async def _write(self) -> None:
-        block, self._block = self._block, bytearray()
-
-        def work() -> None:
-            self._digest.update(block)
-            self._out.write(block)
-
-        await asyncio.to_thread(work)
-
-    def _sniff(self) -> None:
-        head = bytes(self._block[:HEAD])
-        self._known = True
-        if media_kind(head) is not None:
-            return
-        kind = looks_like_text(head) or ("empty" if not head else "no audio, video or picture file")
-        raise _fault(
-            ErrorCode.INPUT_UNREADABLE,
-            f"what {self._hop!r} sends is {kind}; give the direct link to the media file",
-        )
+            check_size(repr(hop), int(total), self._policy.max_bytes)
+        return await Body(self._policy, repr(hop), out).pump(answer.stream)
 
 
 def _check_status(hop: _Hop, status: int) -> None:
@@ -374,12 +271,12 @@ def _check_status(hop: _Hop, status: int) -> None:
         return
     text = f"{hop!r} answers {status}"
     if status in _GONE:
-        raise _fault(ErrorCode.INPUT_NOT_FOUND, text)
+        raise fault(ErrorCode.INPUT_NOT_FOUND, text)
     if status in _AGAIN or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise _unreachable(text)
+        raise unreachable(text)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        raise _fault(ErrorCode.INPUT_FORBIDDEN, f"{text}: it wants credentials, and none are sent")
-    raise _fault(ErrorCode.INPUT_UNREADABLE, text)
+        raise fault(ErrorCode.INPUT_FORBIDDEN, f"{text}: it wants credentials, and none are sent")
+    raise fault(ErrorCode.INPUT_UNREADABLE, text)
 
 
 def _pinned(hop: _Hop, dial: httpcore2.AsyncNetworkBackend | None) -> httpcore2.AsyncNetworkBackend:
@@ -412,11 +309,3 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, ssl.SSLError):
         return f"TLS failed ({getattr(cause, 'verify_message', '') or cause.reason})"
     return f"the connection failed ({type(error).__name__})"
-
-
-def _fault(code: ErrorCode, message: str, **detail: Any) -> Fault:
-    return Fault.of(code, Stage.FETCH, message, **detail)
-
-
-def _unreachable(message: str) -> Fault:
-    return _fault(ErrorCode.INPUT_UNREACHABLE, message)

@@ -181,7 +181,10 @@ class Intake:
                 )
         except (KafkaError, TimeoutError) as error:
             raise Refused.of(
-                ErrorCode.BROKER_UNAVAILABLE, f"the brokers do not take it: {type(error).__name__}"
+                ErrorCode.BROKER_UNAVAILABLE,
+                f"the brokers did not confirm job {job_id!r} in time ({type(error).__name__}); "
+                "they may still take it, and to send it again with this id is safe",
+                job_id=job_id,
             ) from error
 
     async def _started(self) -> AIOKafkaProducer:

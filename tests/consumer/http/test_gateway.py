@@ -13,11 +13,13 @@ from typing import Any
 import httpx2
 import pytest
 
+from consumer.http import gateway_book, gateway_intake
 from consumer.settings import Settings, load
 from schemas.http import JobView
 from tests.consumer.http.stand import Gateway, gateway, service
 from tests.consumer.web import MP4, WAV, reply, web
 from tests.support.handles import KafkaHandle, S3Handle
+from tests.support.kafka import ApacheKafka
 from tests.support.null_render import output_bytes
 from tests.support.work import put_inputs
 
@@ -72,6 +74,13 @@ async def events(made: Gateway, job_id: str) -> list[tuple[str, dict[str, Any]]]
             elif line.startswith("data: "):
                 found.append((kind, json.loads(line[6:])))
     return found
+
+
+async def until_running(made: Gateway, job_id: str) -> None:
+    """Wait until a replica works on a job."""
+    async with asyncio.timeout(40):
+        while (await made.http.get(f"/v1/jobs/{job_id}")).json()["state"] != "running":
+            await asyncio.sleep(0.05)
 
 
 def scratch_is_empty(settings: Settings) -> bool:
@@ -238,9 +247,7 @@ async def test_a_failed_job_has_no_result(bridge: Gateway, s3: S3Handle) -> None
 async def test_a_job_is_cancelled(bridge: Gateway, s3: S3Handle) -> None:
     body = {**locations(s3, {"sleep": 600}), "job_id": "stop-me"}
     await bridge.http.post("/v1/jobs", json=body)
-    async with asyncio.timeout(40):
-        while (await bridge.http.get("/v1/jobs/stop-me")).json()["state"] != "running":
-            await asyncio.sleep(0.05)
+    await until_running(bridge, "stop-me")
     following = asyncio.create_task(events(bridge, "stop-me"))
     assert (await bridge.http.delete("/v1/jobs/stop-me")).status_code == 202
     kind, data = (await following)[-1]
@@ -442,6 +449,38 @@ async def test_it_is_not_ready_without_its_store(settings: Settings) -> None:
         body = {"audio_url": "s3://bucket/a", "video_url": "s3://bucket/v"}
         sent = await made.http.post("/v1/jobs", json=body)
         assert (sent.status_code, sent.json()["code"]) == (503, "STORE_UNAVAILABLE")
+
+
+@pytest.mark.chaos
+async def test_while_the_brokers_are_gone_it_says_so_and_afterwards_nothing_is_lost(
+    own_kafka: ApacheKafka, s3: S3Handle, service_env: dict[str, str], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(gateway_intake, "SEND_S", 2.0)
+    monkeypatch.setattr(gateway_book, "LOOK_S", 0.5)
+    env = {**service_env, "KAFKA_BOOTSTRAP_SERVERS": own_kafka.servers, "F2F_TOPIC_PREFIX": "own"}
+    KafkaHandle("own", own_kafka.servers, own_kafka.capabilities, "own").create_topics()
+    settings = load({**env, "F2F_MIN_FREE_BYTES": "0"})
+    body = {**locations(s3, {"sleep": 6}), "job_id": "through-an-outage"}
+    async with service(settings), gateway(settings) as made:
+        waiting = asyncio.create_task(made.http.post("/api/generate_video", json=body))
+        async with asyncio.timeout(40):
+            while (await made.http.get("/v1/jobs/through-an-outage")).status_code != 200:
+                await asyncio.sleep(0.05)
+        await until_running(made, "through-an-outage")
+        own_kafka.kill()
+        refused = await made.http.post("/v1/jobs", json={**locations(s3), "job_id": "in-between"})
+        assert (refused.status_code, refused.json()["code"]) == (503, "BROKER_UNAVAILABLE")
+        assert refused.json()["extra"] == {"job_id": "in-between"}
+        assert (await made.http.get("/livez")).status_code == 200
+        # The outcome cannot be heard, and is found in the store.
+        answer = await waiting
+        assert answer.json()["success"] is True
+        own_kafka.start()
+        async with asyncio.timeout(60):
+            while (await made.http.get("/readyz")).status_code != 200:
+                await asyncio.sleep(0.2)
+        again = await made.http.post("/v1/jobs", json={**locations(s3), "job_id": "in-between"})
+        assert again.status_code == 202
 
 
 async def test_metrics_count_calls_by_route_and_never_by_path(alone: Gateway) -> None:
