@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from consumer.client import connection
 from consumer.faults import Fault
 from consumer.jobs import Record
 from consumer.settings import Settings
+from consumer.throttle import PROGRESS_EVERY_S, Throttle
 from schemas.codes import ErrorCode, Stage
 from schemas.envelope import Envelope, EventType
 from schemas.events import Completed, Failed, Progress
@@ -42,8 +42,6 @@ LONGEST_PAUSE_S = 5.0
 STOP_TIMEOUT_S = 2.0
 SHORTER_VALUES = (900_000, 100_000, 0)
 """Bytes of a dead letter's value that are tried in turn where the topic takes no more."""
-PROGRESS_EVERY_S = 2.0
-PROGRESS_EVERY_PERCENT = 5.0
 MAX_PROGRESS_PENDING = 64
 
 log = structlog.get_logger("publisher")
@@ -265,27 +263,6 @@ class Publisher:
             await _close(producer)
             raise
         return producer
-
-
-class Throttle:
-    """Lets a job's progress pass when 2 s or 5 % have gone by."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, tuple[float, float]] = {}
-
-    def lets_pass(self, event: Progress) -> bool:
-        """True when this event is to be sent; it then counts as the last one."""
-        now = time.monotonic()
-        last_at, last_percent = self._last.get(event.job_id, (-PROGRESS_EVERY_S, 0.0))
-        moved = event.percent - last_percent
-        if now - last_at < PROGRESS_EVERY_S and 0 <= moved < PROGRESS_EVERY_PERCENT:
-            return False
-        self._last[event.job_id] = (now, event.percent)
-        return True
-
-    def forget(self, job_id: str) -> None:
-        """The job is over."""
-        self._last.pop(job_id, None)
 
 
 def _envelope(

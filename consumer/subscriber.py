@@ -69,7 +69,7 @@ class JobSubscriber(DefaultSubscriber):
 
         def build_known(**options: Any) -> AIOKafkaConsumer:
             consumer = build(**options)
-            self.pump.adopt(consumer)
+            self.pump.assignment.adopt(consumer)
             return consumer
 
         return build_known
@@ -123,7 +123,7 @@ class Intake:
         """Join the group; waits until the brokers let it."""
         await self.broker.connect()
         await self._subscriber.reopen()
-        await self.pump.joined()
+        await self.pump.assignment.joined.wait()
 
     async def stop(self) -> None:
         """Leave the group (a static member stays until it is back) and close everything."""
@@ -214,7 +214,7 @@ def _subscribe(broker: KafkaBroker, settings: Settings, pump: Pump) -> JobSubscr
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.MANUAL,
         no_reply=True,  # a header `reply_to` of upstream must not make us produce there
-        listener=pump,
+        listener=pump.assignment,
         parser=_parse,
         decoder=_decode,
         partition_assignment_strategy=(StickyPartitionAssignor,),

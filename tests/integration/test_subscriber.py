@@ -25,7 +25,7 @@ async def test_a_job_of_three_poll_intervals_leaves_no_group_and_runs_once(lab: 
     work = Work()
     await lab.send([{"value": job(seconds="3.5")}])
     async with lab.intake(work, limit=1, settings=settings) as intake:
-        consumer: Any = intake.pump.consumer
+        consumer: Any = intake.pump.assignment.consumer
         before = consumer._coordinator.generation, member_id(consumer)
         await work.until(lambda: len(work.finished) == 1)
         assert (consumer._coordinator.generation, member_id(consumer)) == before

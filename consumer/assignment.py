@@ -1,0 +1,129 @@
+"""The partitions that this replica has now, and their books, through every rebalance.
+
+A rebalance never waits for a job. It forgets pauses and rewinds positions to what the group has
+committed (aiokafka 0.14), so at an assignment partitions are paused before anything is awaited,
+and are read only when their ledgers know what the group has committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+
+from consumer.commits import Committer
+from consumer.ledger import Commit, Ledger
+from consumer.membership import member_id, read_commits
+
+REVOKE_TIMEOUT_S = 3.0
+ERROR_PAUSE_S = 1.0
+
+log = structlog.get_logger("assignment")
+
+
+class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Follows the group's rebalances.
+
+    Args:
+        changed: called, without an await in between, whenever partitions come, open or go; it has
+            to pause those that are not open.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._books: dict[TopicPartition, Ledger] = {}
+        self._restoring: asyncio.Task[None] | None = None
+        self.consumer: AIOKafkaConsumer | None = None
+        self.member_id = ""
+        """As of the last assignment."""
+        self.partitions: frozenset[TopicPartition] = frozenset()
+        self.open: dict[TopicPartition, Ledger] = {}
+        """Books of the partitions that may be read."""
+        self.order: deque[TopicPartition] = deque()
+        """The partition whose turn it is comes first."""
+        self.joined = asyncio.Event()
+        """Set while the books of all partitions are open."""
+        self.commits = Committer(self.open)
+
+    def adopt(self, consumer: AIOKafkaConsumer) -> None:
+        """Take a consumer before it is started, so that its first assignment finds us."""
+        self._let_go()
+        self.consumer = consumer
+        self.commits.start(consumer)
+
+    def book(self, partition: TopicPartition) -> Ledger:
+        """The book of a partition that was once ours."""
+        return self._books[partition]
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Commit for at most 3 s, then let the partitions go; jobs run on."""
+        await self._stop_restoring()
+        if self.open and not await self.commits.once(REVOKE_TIMEOUT_S):
+            log.info("revoked before all was committed", partitions=by_topic(revoked))
+        self._let_go()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Pause at once; what the group has committed is read while the join goes on."""
+        self._let_go()
+        self.partitions = frozenset(assigned)
+        self._changed()
+        await self._stop_restoring()
+        assert self.consumer is not None, "adopted before it was started"
+        self._restoring = asyncio.create_task(self._restore(self.consumer), name="restore")
+
+    async def stop(self) -> None:
+        """Restore and commit no more."""
+        await self._stop_restoring()
+        await self.commits.stop()
+
+    async def _restore(self, consumer: AIOKafkaConsumer) -> None:
+        committed = await self._read_commits(consumer)
+        member = member_id(consumer)
+        rejoined = self.member_id not in ("", member)
+        self.member_id = member
+        for partition in self.partitions:
+            book = self._books.setdefault(partition, Ledger())
+            if rejoined:
+                book.rejoined()
+            found = committed.get(partition)
+            book.restore(found.offset if found else None, found.metadata if found else "")
+            self.open[partition] = book
+            self.commits.restored(partition, found)
+        self.order.extend(self.partitions)
+        self.joined.set()
+        log.info("partitions assigned", partitions=by_topic(self.partitions), rejoined=rejoined)
+        self._changed()
+
+    async def _read_commits(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, Commit]:
+        while True:
+            try:
+                return await read_commits(consumer, self.partitions)
+            except KafkaError as error:
+                log.warning("cannot read the group's offsets yet", error=repr(error))
+            await asyncio.sleep(ERROR_PAUSE_S)
+
+    async def _stop_restoring(self) -> None:
+        task, self._restoring = self._restoring, None
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait((task,))
+
+    def _let_go(self) -> None:
+        self.commits.abort()
+        self.open.clear()
+        self.order.clear()
+        self.partitions = frozenset()
+        self.joined.clear()
+        self._changed()
+
+
+def by_topic(partitions: Iterable[TopicPartition]) -> dict[str, list[int]]:
+    """Partition numbers by topic, for people."""
+    named: dict[str, list[int]] = {}
+    for topic, partition in sorted(partitions):
+        named.setdefault(topic, []).append(partition)
+    return named
