@@ -10,8 +10,6 @@ import uuid
 from schemas.request import JOB_ID_PATTERN, RenderRequest
 
 _NAMESPACE = uuid.UUID("6f1d2c0e-7a39-5b3e-9a41-f2f0f2f0f2f0")
-_YOUNGER = frozenset({"enhance", "watermark"})
-"""Options that came later: left at their default, they must not change the digest of a request."""
 
 
 def record_job_id(topic: str, partition: int, offset: int) -> str:
@@ -33,13 +31,16 @@ def choose_job_id(
 def render_id(
     request: RenderRequest, engine: str, engine_revision: str, generation: int = 0
 ) -> str:
-    """Digest (32 hex digits of SHA-256) of all that decides the picture, and of the generation."""
-    options = request.options.model_dump(mode="json")
+    """Digest (32 hex digits of SHA-256) of all that decides the picture, and of the generation.
+
+    What stands at its default is left out, so that an option which comes later changes no digest.
+    A default itself may change only together with the engine's revision.
+    """
     facts = {
         "audio_url": request.audio_url,
         "video_url": request.video_url,
-        "options": {k: v for k, v in options.items() if v or k not in _YOUNGER},
-        "output": request.output.model_dump(mode="json"),
+        "options": request.options.model_dump(mode="json", exclude_defaults=True),
+        "output": request.output.model_dump(mode="json", exclude_defaults=True),
         "engine": engine,
         "revision": engine_revision,
         "generation": generation,
