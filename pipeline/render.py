@@ -41,7 +41,7 @@ BATCH = 8
 """Frames that travel together through generate."""
 QUEUE = 2
 """Batches that a stage may be ahead."""
-BANK_S = 30
+BANK_S = 10
 """Seconds of the reference that are tracked even when the output needs fewer."""
 
 
