@@ -22,6 +22,9 @@ KAFKA_VERSION = "4.3.1"
 LOG4J_VERSION = "2.25.1"
 MINIO_VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"
 VERSITYGW_VERSION = "v1.8.0"
+PROMTOOL_VERSION = "v0.316.0"
+HELM_VERSION = "v3.22.0"
+KUBECONFORM_VERSION = "v0.8.0"
 
 BUILD_TIMEOUT_S = 1500.0
 
@@ -186,3 +189,27 @@ VERSITYGW = Package(
     _go_install(f"github.com/versity/versitygw/cmd/versitygw@{VERSITYGW_VERSION}"),
 )
 ALL = (KAFKA, MINIO, VERSITYGW)
+
+PROMTOOL = Package(
+    "promtool",
+    PROMTOOL_VERSION,
+    ("go",),
+    "a Go build, some minutes on 2 cores",
+    _go_install(f"github.com/prometheus/prometheus/cmd/promtool@{PROMTOOL_VERSION}"),
+)
+HELM = Package(
+    "helm",
+    HELM_VERSION,
+    ("go",),
+    "a Go build, some minutes on 2 cores",
+    _go_install(f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"),
+)
+KUBECONFORM = Package(
+    "kubeconform",
+    KUBECONFORM_VERSION,
+    ("go",),
+    "a Go build, some seconds",
+    _go_install(f"github.com/yannh/kubeconform/cmd/kubeconform@{KUBECONFORM_VERSION}"),
+)
+CHECKERS = (PROMTOOL, HELM, KUBECONFORM)
+"""Programs that check what lies in deploy/; built by `make test-deploy`."""
