@@ -17,21 +17,26 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 import structlog
 from aiokafka.errors import KafkaError
 
-from consumer import logs
+from consumer import logs, metrics
 from consumer.control import Cancellations, ControlReader
 from consumer.handler import Handler
 from consumer.http import health
+from consumer.lag import watch_lag
 from consumer.processing import Processing, open_processor
 from consumer.publisher import Publisher
 from consumer.settings import Settings
 from consumer.subscriber import Intake
 
 TOPICS_CHECK_S = 2.0
+POLL_AGE_S = 120.0
+"""A loop that turns every half second, and has not for this long, will not turn again."""
+VERSION = version("face2face")
 T = TypeVar("T")
 
 log = structlog.get_logger("app")
@@ -44,7 +49,8 @@ class _Stopped(Exception):
 class State:
     """What health and readiness are answered from."""
 
-    def __init__(self) -> None:
+    def __init__(self, group: str) -> None:
+        self.group = group
         self.phase = "starting"
         self.processing: Processing | None = None
         self.intake: Intake | None = None
@@ -53,6 +59,10 @@ class State:
         """Nothing outside this process makes it worth a restart; an outage does not."""
         if self.intake is not None and self.intake.ended:
             return "the poll loop has ended"
+        if self.intake is not None and self.phase in ("running", "draining"):
+            pump = self.intake.pump
+            if pump.member and pump.polled_s > POLL_AGE_S:
+                return f"the poll loop has not turned for {pump.polled_s:.0f} s"
         return None
 
     def ready(self) -> str | None:
@@ -61,15 +71,14 @@ class State:
             return self.phase
         if not self.intake.pump.member:
             return "not a member of the consumer group"
-        if not self.processing.ready:
-            return "no worker is ready, or the object store does not answer"
-        return None
+        return self.processing.why_not_ready()
 
     def facts(self) -> dict[str, Any]:
         """Everything else."""
-        answer: dict[str, Any] = {"phase": self.phase}
+        answer: dict[str, Any] = {"version": VERSION, "phase": self.phase, "draining": False}
         if self.intake is not None:
-            answer["kafka"] = self.intake.pump.facts()
+            answer["kafka"] = {"group": self.group} | self.intake.pump.facts()
+            answer["draining"] = self.phase == "draining"
         if self.processing is not None:
             answer |= self.processing.health()
         return answer
@@ -118,7 +127,8 @@ async def run(settings: Settings) -> None:
     logs.configure(settings)
     signals = Signals()
     signals.listen()
-    state = State()
+    metrics.BUILD.labels(VERSION).set(1)
+    state = State(settings.kafka_group)
     async with AsyncExitStack() as stack:
         port = await stack.enter_async_context(health.serve(settings, state))
         log.info("health is served", host=settings.http_host, port=port)
@@ -151,7 +161,9 @@ async def _work(settings: Settings, state: State, signals: Signals) -> None:
             state.intake = intake
             state.phase = "running"
             log.info("ready", **intake.pump.facts())
+            lag = asyncio.create_task(watch_lag(intake.pump.assignment), name="lag")
             await signals.stop.wait()
+            lag.cancel()
             state.phase = "draining"
             await _drain(intake, settings.drain_s, signals)
 

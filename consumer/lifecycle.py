@@ -79,12 +79,13 @@ class Report:
         if not self.supported:
             return [
                 f"the server of bucket {self.bucket!r} has no lifecycle rules: nothing expires "
-                "there by itself"
+                "there by itself; the service sweeps there (F2F_SWEEP=auto), and so does "
+                "`face2face lifecycle sweep --apply`"
             ]
         return [
             f"prefix {rule.prefix!r} shall expire after {rule.wanted_days} days, and the server "
             f"{'has no such rule' if rule.found_days is None else f'says {rule.found_days}'}; "
-            "run `face2face lifecycle apply`"
+            "run `face2face lifecycle apply`, and where that does not last, set F2F_SWEEP=always"
             for rule in self.rules
             if rule.state != "ok"
         ]

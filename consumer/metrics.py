@@ -40,7 +40,20 @@ OLDEST_UNCOMMITTED = Gauge(
 LAST_POLL = Gauge("face2face_last_poll_timestamp_seconds", "When the poll loop last turned")
 GROUP_MEMBER = Gauge("face2face_group_member", "1 while this replica is in its group")
 PARTITIONS = Gauge("face2face_assigned_partitions", "Partitions of this replica")
+LAG = Gauge(
+    "face2face_lag_records", "Records of this replica's partitions behind what it has committed"
+)
+INTAKE_PAUSED = Gauge("face2face_intake_paused", "1 while no record is taken, for a reason")
 DRAINING = Gauge("face2face_draining", "1 from SIGTERM on")
 STORE_ERRORS = Counter("face2face_store_errors", "Failed calls to the object store", ["operation"])
 SCRATCH_BYTES = Gauge("face2face_scratch_bytes", "Bytes under the scratch folder")
 FREE_BYTES = Gauge("face2face_disk_free_bytes", "Free bytes of the scratch disk")
+MIN_FREE_BYTES = Gauge(
+    "face2face_disk_min_free_bytes", "Free bytes of the scratch disk below which intake pauses"
+)
+SWEPT = Counter(
+    "face2face_swept_objects", "Expired objects that our own sweeper removed", ["prefix"]
+)
+SWEEPS = Counter("face2face_sweeps", "Passes of our own sweeper", ["result"])
+STORE_UP = Gauge("face2face_store_up", "1 while the object store answers")
+BUILD = Gauge("face2face_build_info", "1, with the version", ["version"])

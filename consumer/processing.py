@@ -18,11 +18,13 @@ import structlog
 from consumer.faults import Fault
 from consumer.jobs import Announcer, JobProcessor
 from consumer.lease import Leases
+from consumer.metrics import MIN_FREE_BYTES, STORE_UP
 from consumer.outcome import Outcome
 from consumer.scratch import Scratch
 from consumer.settings import Settings
 from consumer.slots import Fleet
 from consumer.storage import Storage
+from consumer.sweeper import Sweeper
 from consumer.worker import PIPELINE
 
 CHECK_EVERY_S = 5.0
@@ -33,9 +35,17 @@ class Processing:
     """What the subscriber and the health page need to know of the work."""
 
     def __init__(
-        self, processor: JobProcessor, fleet: Fleet, scratch: Scratch, storage: Storage
+        self,
+        settings: Settings,
+        processor: JobProcessor,
+        fleet: Fleet,
+        scratch: Scratch,
+        storage: Storage,
+        sweeper: Sweeper,
     ) -> None:
         self.processor = processor
+        self._settings = settings
+        self._sweeper = sweeper
         self._fleet = fleet
         self._scratch = scratch
         self._storage = storage
@@ -53,15 +63,32 @@ class Processing:
 
     def health(self) -> dict[str, Any]:
         """Facts for `/health`, JSON types only."""
+        free = self._scratch.free_bytes()
         return {
             "workers": self._fleet.health(),
+            "engines": self._fleet.engines(),
             "capacity": self.capacity,
-            "store": {"ok": self._store_error is None, "error": self._store_error},
-            "scratch": {
-                "free_bytes": self._scratch.free_bytes(),
+            "store": {
+                "ok": self._store_error is None,
+                "error": self._store_error,
+                "bucket": self._settings.s3_bucket,
+                "expiry": self._sweeper.state,
+            },
+            "disk": {
+                "ok": free >= self._settings.min_free_bytes,
+                "free_bytes": free,
+                "min_free_bytes": self._settings.min_free_bytes,
                 "folder": str(self._scratch.folder),
             },
         }
+
+    def why_not_ready(self) -> str | None:
+        """What is missing before a job can be worked on here; None when nothing is."""
+        if not self._fleet.ready:
+            return self._fleet.why_not_ready() or "no worker is ready"
+        if self._store_error is not None:
+            return f"the object store cannot be used: {self._store_error}"
+        return self._scratch.nearly_full()
 
     def free_to_admit(self) -> str | None:
         """Why intake must pause now; None when it may go on."""
@@ -78,10 +105,12 @@ class Processing:
                         log.info("bucket made", bucket=bucket)
                 await self._storage.check()
                 self._store_error = None
+                STORE_UP.set(1)
             except Fault as fault:
                 if self._store_error != fault.error.message:
                     log.warning("store not usable", error=str(fault))
                 self._store_error = fault.error.message
+                STORE_UP.set(0)
                 made = False
             await asyncio.sleep(CHECK_EVERY_S if self._store_error is None else 1.0)
 
@@ -109,12 +138,15 @@ async def open_processor(
         ttl_s=settings.lease_s,
         static=settings.kafka_instance is not None,
     )
+    sweeper = Sweeper(settings, storage, leases)
     outcome = Outcome(settings, storage, fleet, scratch, leases, announcer)
-    processing = Processing(outcome, fleet, scratch, storage)
+    processing = Processing(settings, outcome, fleet, scratch, storage, sweeper)
+    MIN_FREE_BYTES.set(settings.min_free_bytes)
     fleet.start()
     tasks = [
         asyncio.create_task(scratch.run_janitor(), name="janitor"),
         asyncio.create_task(processing.watch_store(settings.s3_bucket), name="store"),
+        asyncio.create_task(sweeper.run(), name="sweeper"),
     ]
     try:
         yield processing

@@ -241,6 +241,11 @@ class Pump:
         return len(self._jobs)
 
     @property
+    def polled_s(self) -> float:
+        """Seconds since the poll loop last turned."""
+        return time.monotonic() - self._polled_at
+
+    @property
     def member(self) -> bool:
         """True while this replica is in its group and knows its partitions' commits."""
         consumer = self.assignment.consumer
@@ -257,7 +262,7 @@ class Pump:
             "running": len(self._jobs),
             "limit": self._limit,
             "intake": "draining" if self._draining else self._reason or "open",
-            "last_poll_s": round(time.monotonic() - self._polled_at, 3),
+            "last_poll_s": round(self.polled_s, 3),
             "oldest_uncommitted_s": round(self._oldest_s(), 3),
         }
 
@@ -267,6 +272,7 @@ class Pump:
 
     def _measure(self) -> None:
         metrics.LAST_POLL.set(time.time())
+        metrics.INTAKE_PAUSED.set(self._reason is not None)
         metrics.IN_PROGRESS.set(len(self._jobs))
         metrics.PARTITIONS.set(len(self.assignment.partitions))
         metrics.GROUP_MEMBER.set(self.member)

@@ -143,6 +143,15 @@ class Settings(BaseSettings):
     min_free_bytes: int = _env(
         "F2F_MIN_FREE_BYTES", 512 * 1024**2, "free disk below which intake pauses", ge=0
     )
+    sweep: Literal["auto", "always", "off"] = _env(
+        "F2F_SWEEP",
+        "auto",
+        "expiry of old objects by the service itself: auto, where the store has no lifecycle "
+        "rules; always, beside them too; off",
+    )
+    sweep_interval_s: float = _env(
+        "F2F_SWEEP_INTERVAL_S", 3600.0, "pause between two passes of that expiry", ge=1
+    )
     duix_url: str = _env("DUIX_INTERNAL_URL", "http://localhost:8383", "the Duix container")
 
     # HTTP and logs

@@ -102,6 +102,11 @@ class Fleet:
 
     # --- engines
 
+    def engines(self) -> dict[str, str]:
+        """Engines that can run here by their versions; empty until a worker has said it."""
+        said = next((w.facts for w in self.workers if w.facts is not None), None)
+        return {engine.name: engine.version for engine in said.engines} if said else {}
+
     async def engine(self, name: str) -> EngineChoice:
         """The engine of that name; waits until a worker has said what it can run."""
         while True:

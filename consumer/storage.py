@@ -11,9 +11,11 @@ which the server checks. Every write here is one PUT: an object is there whole o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -242,9 +244,25 @@ class Storage(AsyncStore):
 
     def _list(self, bucket: str, prefix: str) -> list[tuple[str, Stat]]:
         return [
-            (entry.object_name, Stat(entry.size or 0, entry.etag or "", None, entry.last_modified))
-            for entry in self._client.list_objects(bucket, prefix=prefix, recursive=True)
+            _entry(found)
+            for found in self._client.list_objects(bucket, prefix=prefix, recursive=True)
         ]
+
+    def _page(self, bucket: str, prefix: str, after: str, limit: int) -> list[tuple[str, Stat]]:
+        found = self._client.list_objects(
+            bucket, prefix=prefix, recursive=True, start_after=after or None
+        )
+        return [_entry(entry) for entry in islice(found, limit)]
+
+    def _remove_all(self, bucket: str, keys: list[str]) -> list[str]:
+        from minio.deleteobjects import DeleteObject
+
+        wanted = [DeleteObject(key) for key in keys]
+        return [str(kept.name) for kept in self._client.remove_objects(bucket, wanted)]
+
+    def _server_time(self) -> datetime:
+        answer = self._http.request("HEAD", self._settings.s3_endpoint, redirect=False)
+        return parsedate_to_datetime(answer.headers["date"]).astimezone(UTC)
 
     def _bucket_exists(self, bucket: str) -> bool:
         return bool(self._client.bucket_exists(bucket))
@@ -328,6 +346,10 @@ class _Body:
     def close(self) -> None:
         self._answer.close()
         self._answer.release_conn()
+
+
+def _entry(found: Any) -> tuple[str, Stat]:
+    return found.object_name, Stat(found.size or 0, found.etag or "", None, found.last_modified)
 
 
 def _missing(function: Callable[[], T]) -> Callable[[], T]:

@@ -10,8 +10,8 @@ import asyncio
 import hashlib
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -144,6 +144,27 @@ class AsyncStore(ABC):
         call = partial(self._call, "list", f"prefix {prefix!r}", self._list, bucket, prefix)
         return await self._in_thread(self._small, call)
 
+    async def list_page(
+        self, bucket: str, prefix: str, after: str, limit: int
+    ) -> list[tuple[str, Stat]]:
+        """At most `limit` keys and facts under a prefix, in key order, behind the key `after`."""
+        call = partial(
+            self._call, "list", f"prefix {prefix!r}", self._page, bucket, prefix, after, limit
+        )
+        return await self._in_thread(self._small, call)
+
+    async def remove_all(self, bucket: str, keys: Sequence[str]) -> list[str]:
+        """Remove at most 1000 objects in one call; the keys that the server kept."""
+        call = partial(
+            self._call, "remove", f"{len(keys)} objects", self._remove_all, bucket, list(keys)
+        )
+        return await self._in_thread(self._small, call)
+
+    async def server_time(self) -> datetime:
+        """What the store's clock says, by the `Date` of an answer (RFC 9110, to the second)."""
+        call = partial(self._call, "clock", "the store's clock", self._server_time)
+        return await self._in_thread(self._small, call)
+
     async def presign_get(self, bucket: str, key: str, life_s: int) -> str:
         """A URL that serves the object to anybody for `life_s` seconds; no call to the server."""
         expires = timedelta(seconds=life_s)
@@ -230,6 +251,15 @@ class AsyncStore(ABC):
 
     @abstractmethod
     def _list(self, bucket: str, prefix: str) -> list[tuple[str, Stat]]: ...
+
+    @abstractmethod
+    def _page(self, bucket: str, prefix: str, after: str, limit: int) -> list[tuple[str, Stat]]: ...
+
+    @abstractmethod
+    def _remove_all(self, bucket: str, keys: list[str]) -> list[str]: ...
+
+    @abstractmethod
+    def _server_time(self) -> datetime: ...
 
     @abstractmethod
     def _bucket_exists(self, bucket: str) -> bool: ...

@@ -11,6 +11,7 @@ from consumer.console import FAILED, CommandError, emit, say
 from consumer.lifecycle import LifecycleFileError, Report, default_path, read
 from consumer.options import JSON_FLAG
 from consumer.storage import Expiry
+from consumer.sweeper import Pass, sweep
 
 FILE = click.option(
     "--file",
@@ -23,7 +24,7 @@ FILE = click.option(
 
 @click.group()
 def lifecycle() -> None:
-    """Apply, show or check the bucket's expiry rules. Bucket and store come from S3_*."""
+    """Apply, show or check the bucket's expiry rules, or expire by hand. Store: S3_*."""
 
 
 @lifecycle.command("apply")
@@ -59,6 +60,38 @@ def lifecycle_check(path: Path | None, as_json: bool) -> int:
     return 0 if report.ok else FAILED
 
 
+@lifecycle.command("sweep")
+@click.option(
+    "--dry-run/--apply",
+    default=True,
+    help="only say what is overdue [the default], or remove it",
+)
+@FILE
+@JSON_FLAG
+def lifecycle_sweep(dry_run: bool, path: Path | None, as_json: bool) -> int:
+    """Remove what is older than the rules allow, for stores that expire nothing themselves.
+
+    Only under the prefixes of the file, and none but inputs/, results/, avatars/ and attempts/.
+    Age is counted by the store's clock. Exit code 1 when the store kept something.
+    """
+    done = asyncio.run(_sweep(_wanted(path), dry_run))
+    if as_json:
+        emit(done.as_json())
+    else:
+        verb = "would remove" if dry_run else "removed"
+        for rule in done.rules:
+            gone = rule.overdue if dry_run else rule.removed
+            size = f"{rule.bytes / 1e6:.1f} MB"
+            click.echo(f"{rule.prefix:<12} {verb} {gone} of {rule.seen} objects, {size}")
+            for key in rule.examples:
+                click.echo(f"{'':<12} {key}")
+    if done.cut_short:
+        say("warning: more is overdue than one pass takes; run it again")
+    if dry_run and done.overdue:
+        say("nothing was removed; do it with --apply")
+    return FAILED if any(rule.kept for rule in done.rules) else 0
+
+
 def _wanted(path: Path | None) -> list[Expiry]:
     try:
         return read(path or default_path())
@@ -90,6 +123,20 @@ async def _check(wanted: list[Expiry]) -> Report:
     storage = Storage(settings)
     try:
         return await check(storage, settings.s3_bucket, wanted)
+    finally:
+        storage.close()
+
+
+async def _sweep(wanted: list[Expiry], dry_run: bool) -> Pass:
+    from consumer.settings import load
+    from consumer.storage import Storage
+
+    settings = load()
+    storage = Storage(settings)
+    try:
+        return await sweep(storage, settings.s3_bucket, wanted, dry_run=dry_run)
+    except LifecycleFileError as error:
+        raise CommandError.usage(str(error)) from error
     finally:
         storage.close()
 
