@@ -73,6 +73,7 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
     watch = Stopwatch()
     with _machine_limits():
         engine = registry.create(spec.engine, spec.device, spec.threads)
+        torch.set_num_threads(registry.operator_threads(spec.engine, spec.device, spec.threads))
         if isinstance(engine, WholeEngine):
             return render_whole(spec, engine, watch, on_tick)
         job = _open(spec, watch, on_tick)

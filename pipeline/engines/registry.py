@@ -27,6 +27,8 @@ class _Entry:
     make: Maker
     tell: Callable[[Path, str], EngineFacts] | None = None
     """Its facts without loading it; raises `WeightsMissing`."""
+    wide: bool = False
+    """Has networks whose single operators are worth several processors."""
 
 
 def _viseme(root: Path, device: str, threads: int) -> Engine[Any, Any]:
@@ -73,9 +75,9 @@ def _musetalk_facts(root: Path, device: str, fast: bool) -> EngineFacts:
 
 _ENTRIES = (
     _Entry("viseme", _viseme),
-    _Entry("musetalk", _musetalk, partial(_musetalk_facts, fast=False)),
-    _Entry("musetalk-fast", _musetalk_fast, partial(_musetalk_facts, fast=True)),
-    _Entry("wav2lip", _wav2lip),
+    _Entry("musetalk", _musetalk, partial(_musetalk_facts, fast=False), wide=True),
+    _Entry("musetalk-fast", _musetalk_fast, partial(_musetalk_facts, fast=True), wide=True),
+    _Entry("wav2lip", _wav2lip, wide=True),
     _Entry("duix", _duix),
 )
 NAMES = tuple(entry.name for entry in _ENTRIES)
@@ -103,6 +105,17 @@ def create(name: str, device: str, threads: int) -> Made:
             known=list(NAMES),
         )
     return _loaded(name, device, threads, weights_root())
+
+
+def operator_threads(name: str, device: str, threads: int) -> int:
+    """Threads that one operator of torch is to use on the host, for `torch.set_num_threads`.
+
+    One for engines of small operators and on other devices: stages already overlap in threads of
+    their own, and helpers that wait for the next operator take processors from libavcodec and x264
+    (twice the processor time on two cores). It also makes results free of the number of cores.
+    """
+    wide = any(entry.wide for entry in _ENTRIES if entry.name == name)
+    return max(1, threads) if wide and device == "cpu" else 1
 
 
 @lru_cache(maxsize=4)

@@ -45,3 +45,10 @@ def test_neural_engines_are_imported_only_when_asked_for() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_only_large_networks_on_the_host_spread_an_operator_over_threads() -> None:
+    assert registry.operator_threads("viseme", "cpu", 8) == 1
+    assert registry.operator_threads("wav2lip", "cuda", 8) == 1
+    assert registry.operator_threads("wav2lip", "cpu", 8) == 8
+    assert registry.operator_threads("wav2lip", "cpu", 0) == 1
