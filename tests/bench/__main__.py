@@ -42,5 +42,16 @@ def memory(short_s: float, long_s: float, long_video: bool) -> None:
         click.echo(line)
 
 
+@bench.command()
+@click.argument("clip", nargs=-1)
+@click.option("--seconds", default=8.0, show_default=True)
+def quality(clip: tuple[str, ...], seconds: float) -> None:
+    """Render each clip with English and Chinese speech and measure the outputs."""
+    from tests.bench.quality import quality as run
+
+    for line in run(seconds, clip):
+        click.echo(line)
+
+
 if __name__ == "__main__":
     bench()
