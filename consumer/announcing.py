@@ -8,6 +8,7 @@ from functools import partial
 import structlog
 from pydantic import ValidationError
 
+from consumer import telemetry
 from consumer.attempt import Case
 from consumer.faults import Fault
 from consumer.jobs import Announcer, Record, Verdict
@@ -77,7 +78,8 @@ class Announcing:
         copy = event.model_copy(
             update={"download_url": url, "download_url_expires_at": expires, "reused": reused}
         )
-        await self._announcer.completed(copy, manifest.event_id, case.job.traceparent)
+        with telemetry.span("announce", "producer", event="completed"):
+            await self._announcer.completed(copy, manifest.event_id, case.job.traceparent)
         return Verdict("completed", reused=reused, attempt=event.attempt)
 
     async def _failed(
@@ -89,7 +91,8 @@ class Announcing:
                 case.job.record, case.job.job_id, error, event.attempt
             )
         copy = event.model_copy(update={"reused": reused})
-        await self._announcer.failed(copy, manifest.event_id, case.job.traceparent)
+        with telemetry.span("announce", "producer", event="failed"):
+            await self._announcer.failed(copy, manifest.event_id, case.job.traceparent)
         log.warning("job failed", code=error.code.value, error=error.message, reused=reused)
         return Verdict("failed", error.code, reused, event.attempt)
 

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import structlog
 from aiokafka.errors import KafkaError
 
-from consumer import logs, metrics
+from consumer import logs, metrics, telemetry
 from consumer.control import Cancellations, ControlReader
 from consumer.handler import Handler
 from consumer.http import health
@@ -125,6 +125,7 @@ async def run(settings: Settings) -> None:
         Fault: the scratch folder cannot be used.
     """
     logs.configure(settings)
+    telemetry.start(settings, "face2face")
     signals = Signals()
     signals.listen()
     metrics.BUILD.labels(VERSION).set(1)
@@ -137,6 +138,7 @@ async def run(settings: Settings) -> None:
         except _Stopped:
             log.info("stopped before it was ready", phase=state.phase)
         state.phase = "stopped"
+    await asyncio.to_thread(telemetry.stop)
     log.info("bye")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 from pydantic import ValidationError
 
-from consumer import records
+from consumer import records, telemetry
 from consumer.faults import Fault
 from consumer.inputs import Inputs, fetch_inputs
 from consumer.jobs import Job
@@ -85,12 +85,16 @@ class Attempt:
         loop = asyncio.get_running_loop()
         async with self._scratch.job(case.render_id) as folder:
             begun = loop.time()
-            inputs = await fetch_inputs(self._storage, self._settings, case.job.request, folder)
+            with telemetry.span("fetch"):
+                inputs = await fetch_inputs(self._storage, self._settings, case.job.request, folder)
             STAGE_SECONDS.labels("fetch").observe(loop.time() - begun)
             output = folder / "output.mp4"
-            report = await self._render(case, held, inputs, folder, output)
+            with telemetry.span("render", engine=case.engine.name) as span:
+                report = await self._render(case, held, inputs, folder, output)
+                span.set(frames=report.media.frames, device=report.engine.device)
             begun = loop.time()
-            done = await self._upload(case, held, inputs, report, output)
+            with telemetry.span("store"):
+                done = await self._upload(case, held, inputs, report, output)
             STAGE_SECONDS.labels("store").observe(loop.time() - begun)
         return done
 
@@ -144,7 +148,9 @@ class Attempt:
                 budget_s=budget,
             )
             teller = ProgressTeller(case.job, case.render_id, attempt, self._tell)
+            started_ns = telemetry.now_ns()
             report = await worker.render(order, teller)
+            telemetry.stages(report.timings_ms, started_ns)
         for stage, milliseconds in report.timings_ms.items():
             if stage != "total":
                 STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)

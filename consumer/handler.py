@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from consumer import metrics
+from consumer import delivery, metrics, telemetry
 from consumer.admission import Rejection, admit
 from consumer.control import Cancellations
 from consumer.delivery import sent_ms
@@ -31,9 +32,17 @@ class Handler:
         started = time.monotonic()
         found = admit(record)
         place = f"{record.topic}/{record.partition}/{record.offset}"
-        with bound_contextvars(job_id=found.job_id, record=place):
+        with (
+            bound_contextvars(job_id=found.job_id, record=place),
+            _span(record, found.job_id, place) as span,
+        ):
             log.info("admitted" if isinstance(found, Job) else "refused")
+            if isinstance(found, Job):
+                found.traceparent = span.traceparent or found.traceparent
             verdict = await self._settle(record, found)
+            span.set(outcome=verdict.kind, attempt=verdict.attempt, reused=verdict.reused)
+            if verdict.code is not None:
+                span.fail(verdict.code.value)
             seconds = time.monotonic() - started
             metrics.JOB_SECONDS.labels(verdict.kind).observe(seconds)
             metrics.OUTCOMES.labels(verdict.kind, verdict.code.value if verdict.code else "").inc()
@@ -52,3 +61,14 @@ class Handler:
             return await self._processor.reject(record, found.job_id, found.error)
         with self._cancellations.watch(found, sent_ms(record, self._retry_topic)):
             return await self._processor.process(found)
+
+
+def _span(record: Record, job_id: str, place: str) -> AbstractContextManager[telemetry.Span]:
+    """The span of a record: it continues upstream's trace, or links to the one it replays."""
+    upstream = record.header("traceparent")
+    link = None
+    if record.header(delivery.REPLAY_OF) is not None:
+        upstream, link = None, record.header(delivery.REPLAY_TRACE)
+    return telemetry.span(
+        "process", "consumer", parent=upstream, link=link, job_id=job_id, record=place
+    )

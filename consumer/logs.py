@@ -18,7 +18,12 @@ _SIGNED = re.compile(
 )
 _MIN_SECRET_CHARS = 4
 _HIDDEN = "***"
-_NOISY = {"aiokafka": logging.ERROR, "uvicorn": logging.WARNING, "urllib3": logging.ERROR}
+_NOISY = {
+    "aiokafka": logging.ERROR,
+    "uvicorn": logging.WARNING,
+    "urllib3": logging.ERROR,
+    "opentelemetry": logging.ERROR,
+}
 
 
 def configure(settings: Settings) -> None:

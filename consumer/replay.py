@@ -36,8 +36,7 @@ from schemas.request import RenderRequest
 SOURCE = "face2face/replay"
 WINDOW = 16
 """Records whose outcomes are looked up at a time."""
-LINK = "f2f-replay-traceparent"
-"""The trace of the first request: linked to, not continued."""
+LINK = delivery.REPLAY_TRACE
 
 __all__ = ["ReplayError", "Row", "Selection", "StoredOutcomes", "replay"]
 

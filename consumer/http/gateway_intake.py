@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from pydantic import BaseModel, ValidationError
 
+from consumer import telemetry
 from consumer.client import connection
 from consumer.faults import Fault
 from consumer.http.gateway_hub import Hub
@@ -124,9 +125,14 @@ class Intake:
         if not await self._hub.wait_connected(CONNECT_S):
             raise Refused.of(ErrorCode.BROKER_UNAVAILABLE, self._hub.trouble)
         await self._note(job_id, request)
-        await self._send(
-            self._settings.topics.requests, EventType.REQUEST, job_id, request, traceparent
-        )
+        with telemetry.span("request", "producer", parent=traceparent, job_id=job_id) as span:
+            await self._send(
+                self._settings.topics.requests,
+                EventType.REQUEST,
+                job_id,
+                request,
+                span.traceparent or traceparent,
+            )
         SUBMITTED.inc()
         log.info("request sent", job_id=job_id)
         return job_id

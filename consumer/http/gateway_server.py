@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import uvicorn
 
+from consumer import telemetry
 from consumer.http.gateway import make_app
 from consumer.logs import configure
 from consumer.settings import Settings
@@ -54,6 +55,7 @@ def serve(settings: Settings, on_ready: Callable[[Address], None]) -> None:
         OSError: the address cannot be bound.
     """
     configure(settings)
+    telemetry.start(settings, "face2face-gateway")
     app = make_app(settings)
     with _bind(settings.gateway_host, settings.gateway_port) as listener:
         host, port = listener.getsockname()[:2]
@@ -67,7 +69,10 @@ def serve(settings: Settings, on_ready: Callable[[Address], None]) -> None:
             lifespan="on",
         )
         server = _Server(config, lambda: on_ready(Address(host, port)))
-        asyncio.run(server.serve([listener]))
+        try:
+            asyncio.run(server.serve([listener]))
+        finally:
+            telemetry.stop()
 
 
 def _bind(host: str, port: int) -> socket.socket:
