@@ -46,21 +46,21 @@ def read_starts(path: Path | None) -> dict[str, int]:
 
 def read_topic(servers: str, topic: str) -> list[Rec]:
     """Every record up to the end as it is now, partition by partition."""
-    client = _consumer(servers)
+    client = plain_consumer(servers)
     try:
-        return [_rec(message) for message in _messages(client, topic)]
+        return [to_rec(message) for message in _messages(client, topic)]
     finally:
         client.close()
 
 
-def _consumer(servers: str) -> Consumer:
+def plain_consumer(servers: str) -> Consumer:
+    """A client that reads what it is assigned, and never commits."""
     return Consumer(
         {
             "bootstrap.servers": servers,
             "group.id": "history-checker-that-never-commits",
             "enable.auto.commit": False,
             "enable.partition.eof": False,
-            "exclude.internal.topics": False,
             "fetch.message.max.bytes": 32 * 1024 * 1024,
             "log_level": 0,
         }
@@ -90,7 +90,8 @@ def _position(client: Consumer, topic: str, number: int) -> int:
     return int(client.position([TopicPartition(topic, number)])[0].offset)
 
 
-def _rec(message: Any) -> Rec:
+def to_rec(message: Any) -> Rec:
+    """A message of librdkafka as a fact."""
     headers = {n: (v or b"").decode("utf-8", "replace") for n, v in message.headers() or []}
     place = Place(message.topic(), message.partition(), message.offset())
     return Rec(place, message.timestamp()[1], message.key(), message.value(), headers)
@@ -104,7 +105,7 @@ def read_commits(servers: str, group: str) -> list[GroupCommit]:
 
     Source: Kafka, group-coordinator/src/main/resources/common/message/OffsetCommit*.json.
     """
-    client = _consumer(servers)
+    client = plain_consumer(servers)
     try:
         raw = _messages(client, OFFSETS_TOPIC)
     finally:
@@ -123,9 +124,10 @@ def _commit(key: bytes, value: bytes, group: str) -> GroupCommit | None:
     if name != group:
         return None
     version, offset = struct.unpack_from(">hq", value)
-    if version not in (1, 2, 3):
+    if version not in (1, 2, 3, 4):
         raise ValueError(f"OffsetCommitValue version {version} is not known here")
-    metadata, at = _text(value, 14 if version == 3 else 10)
+    epoch = 4 if version >= 3 else 0
+    metadata, at = (_compact_text if version >= 4 else _text)(value, 10 + epoch)
     (at_ms,) = struct.unpack_from(">q", value, at)
     return GroupCommit(topic, partition, offset, finished_runs(offset, metadata), at_ms)
 
@@ -133,6 +135,18 @@ def _commit(key: bytes, value: bytes, group: str) -> GroupCommit | None:
 def _text(data: bytes, at: int) -> tuple[str, int]:
     (size,) = struct.unpack_from(">h", data, at)
     return data[at + 2 : at + 2 + size].decode(), at + 2 + size
+
+
+def _compact_text(data: bytes, at: int) -> tuple[str, int]:
+    """A string behind its length plus one as an unsigned varint (flexible versions, KIP-482)."""
+    size = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        size |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return data[at : at + size - 1].decode(), at + size - 1
 
 
 def finished_runs(offset: int, metadata: str) -> tuple[tuple[int, int], ...]:

@@ -1,0 +1,41 @@
+"""How long the chaos lasts: `F2F_CHAOS` is short (in `make test`), full or long.
+
+One code for all three, so that what `make test` runs is what `make chaos` runs for longer.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Sizes of the scenarios."""
+
+    name: str
+    kills: int
+    jobs: int
+    replays: int
+    churn_s: float
+    stages: int
+    """Instants of a job at which a replica is asked to go."""
+    good: int
+    """Jobs around one that kills its worker."""
+    outage_s: float
+    cuts: int
+    soak: int
+
+
+SHORT = Scale("short", 12, 40, 60, 12.0, 2, 20, 5.0, 20, 150)
+FULL = Scale("full", 200, 400, 1000, 120.0, 8, 200, 60.0, 200, 2000)
+LONG = Scale("long", 1000, 2000, 1000, 120.0, 8, 200, 60.0, 200, 2000)
+
+
+def chosen() -> Scale:
+    """The scale of this run."""
+    name = os.environ.get("F2F_CHAOS", "short")
+    for scale in (SHORT, FULL, LONG):
+        if scale.name == name:
+            return scale
+    raise ValueError(f"F2F_CHAOS={name!r}: must be short, full or long")
