@@ -1,6 +1,6 @@
 """The whole story of one job: two files in, one verified MP4 and a report out.
 
-    probe ─ audio ─ track ─ prepare ─ plan ─ [decode → generate → label → encode] ─ verify
+    probe ─ audio ─ track ─ prepare ─ plan ─ [decode → generate → label → encode] ─ sign ─ verify
 
 The stages in brackets overlap in threads and stream, so that memory does not grow with length.
 The caller owns the scratch folder. `on_tick` is called between batches and may raise to stop.
@@ -26,7 +26,8 @@ from pipeline.engines.base import Engine, Finish, Reference
 from pipeline.engines.whole import WholeEngine
 from pipeline.errors import EngineFailed, OutOfMemory, PipelineError, ScratchFull
 from pipeline.faces.track import FaceTrack, track_faces
-from pipeline.mark import VisibleLabel, container_metadata
+from pipeline.kept import KeptPictures
+from pipeline.mark.applying import draw_visible, seal, words
 from pipeline.probe import probe_audio, probe_video
 from pipeline.render_whole import render_whole
 from pipeline.stream import Sink, Stopwatch, prefetch
@@ -71,14 +72,16 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
         PipelineError: every failure that was foreseen, with code, stage and detail.
     """
     watch = Stopwatch()
-    with _machine_limits():
+    with _machine_limits(), ExitStack() as stack:
         engine = registry.create(spec.engine, spec.device, spec.threads)
         torch.set_num_threads(registry.operator_threads(spec.engine, spec.device, spec.threads))
         if isinstance(engine, WholeEngine):
             return render_whole(spec, engine, watch, on_tick)
-        job = _open(spec, watch, on_tick)
+        job = _open(spec, watch, on_tick, stack)
         track = _track(job)
-        finish, label = _picture(job, engine, track)
+        finish = _picture(job, engine, track)
+        with watch.stage("mark"):
+            labels = seal(spec, engine.facts)
         with watch.stage("verify"):
             media = verify(spec.output, job.timeline, job.audio)
     return RenderReport(
@@ -89,11 +92,11 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
         spans=finish.spans,
         face=track.summary(),
         warnings=finish.warnings,
-        labels=label,
+        labels=labels,
     )
 
 
-def _open(spec: RenderSpec, watch: Stopwatch, on_tick: OnTick) -> _Job:
+def _open(spec: RenderSpec, watch: Stopwatch, on_tick: OnTick, stack: ExitStack) -> _Job:
     options = spec.options
     with watch.stage("probe"):
         audio = probe_audio(spec.audio, spec.limits)
@@ -102,7 +105,8 @@ def _open(spec: RenderSpec, watch: Stopwatch, on_tick: OnTick) -> _Job:
         speech = replace(load_speech(spec.audio, spec.limits), transcript=options.transcript)
     fps: Fraction | None = exact_fps(options.fps) if options.fps is not None else None
     timeline = Timeline.fit(speech.duration, video.fps, video.frames, options.loop, fps)
-    reader = FrameReader(video, max(1, spec.threads // 2), spec.scratch)
+    kept = stack.enter_context(KeptPictures(video.width, video.height, spec.scratch))
+    reader = FrameReader(video, max(1, spec.threads // 2), spec.scratch, kept)
     return _Job(spec, watch, on_tick, video, audio, speech, timeline, reader)
 
 
@@ -147,26 +151,20 @@ def _own_speech(job: _Job) -> Speech | None:
         return None  # a broken sound track of the reference is no reason to fail: it is not used
 
 
-def _picture(
-    job: _Job, engine: Engine[Any, Any], track: FaceTrack
-) -> tuple[Finish, dict[str, Any]]:
+def _picture(job: _Job, engine: Engine[Any, Any], track: FaceTrack) -> Finish:
     with job.watch.stage("prepare"):
         avatar = engine.prepare(_reference(job, track), job.on_tick)
     with job.watch.stage("plan"):
         plan = engine.plan(avatar, job.speech, job.timeline)
     try:
-        label = _encode(job, engine, plan)
+        _encode(job, engine, plan)
     finally:
         finish = engine.finish(plan)
-    return finish, label
+    return finish
 
 
-def _encode(job: _Job, engine: Engine[Any, Any], plan: Any) -> dict[str, Any]:
-    options, facts = job.spec.options, engine.facts
-    visible = None
-    if options.label is not None and options.label.visible:
-        visible = VisibleLabel.draw(options.label, job.video.width, job.video.height)
-    metadata = container_metadata(job.spec.job_id, facts.name, facts.revision)
+def _encode(job: _Job, engine: Engine[Any, Any], plan: Any) -> None:
+    visible = draw_visible(job.spec, job.video.width, job.video.height)
     with ExitStack() as stack:
         encoder = stack.enter_context(
             Encoder(
@@ -175,11 +173,11 @@ def _encode(job: _Job, engine: Engine[Any, Any], plan: Any) -> dict[str, Any]:
                 height=job.video.height,
                 fps=job.timeline.fps,
                 color=job.video.color,
-                crf=options.crf,
+                crf=job.spec.options.crf,
                 threads=max(1, job.spec.threads // 2),
                 audio=job.audio,
                 frames=job.timeline.frames,
-                metadata=metadata,
+                metadata=words(job.spec, engine.facts),
             )
         )
 
@@ -197,7 +195,6 @@ def _encode(job: _Job, engine: Engine[Any, Any], plan: Any) -> dict[str, Any]:
         sink.close()
         with job.watch.stage("encode"):
             encoder.close()
-    return {"visible": visible is not None, "container": sorted(metadata)}
 
 
 def _generate(job: _Job, engine: Engine[Any, Any], plan: Any, sink: Sink[list[Frame]]) -> None:

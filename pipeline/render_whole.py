@@ -1,6 +1,6 @@
 """The story of a job on an engine that renders whole files: theirs the picture, ours the rest.
 
-    probe ─ engine ─ probe ─ [decode → label → encode] ─ verify
+    probe ─ engine ─ probe ─ [decode → label → encode] ─ sign ─ verify
 
 The result is encoded once more, so that clock, sound, labels and words in the container are those
 of every other engine.
@@ -15,7 +15,7 @@ from pipeline.decode import FrameReader
 from pipeline.encode import Encoder
 from pipeline.engines.whole import WholeEngine, WholeJob
 from pipeline.errors import InputError, OutputInvalid
-from pipeline.mark import VisibleLabel, container_metadata
+from pipeline.mark.applying import draw_visible, seal, words
 from pipeline.probe import probe_audio, probe_video
 from pipeline.stream import Stopwatch, prefetch
 from pipeline.timeline import Timeline
@@ -48,14 +48,16 @@ def render_whole(
     if video.still and options.fps is None:
         fps = result.fps
     timeline = Timeline.fit(audio.duration, result.fps, result.frames, Loop.HOLD, fps)
-    label = _encode(spec, engine.facts, watch, result, audio, timeline, on_tick)
+    _encode(spec, engine.facts, watch, result, audio, timeline, on_tick)
+    with watch.stage("mark"):
+        labels = seal(spec, engine.facts)
     with watch.stage("verify"):
         media = verify(spec.output, timeline, audio)
     return RenderReport(
         media=media,
         engine=engine.facts,
         timings_ms=watch.report(),
-        labels={"visible": label, "container": sorted(_words(spec, engine.facts))},
+        labels=labels,
     )
 
 
@@ -76,10 +78,6 @@ def _probe_result(spec: RenderSpec, job: WholeJob, made: Path) -> VideoFacts:
     return result
 
 
-def _words(spec: RenderSpec, facts: EngineFacts) -> dict[str, str]:
-    return container_metadata(spec.job_id, facts.name, facts.revision)
-
-
 def _encode(
     spec: RenderSpec,
     facts: EngineFacts,
@@ -88,12 +86,8 @@ def _encode(
     audio: AudioFacts,
     timeline: Timeline,
     on_tick: OnTick,
-) -> bool:
-    """Write the output; True when a label was drawn."""
-    wanted = spec.options.label
-    label = None
-    if wanted is not None and wanted.visible:
-        label = VisibleLabel.draw(wanted, result.width, result.height)
+) -> None:
+    label = draw_visible(spec, result.width, result.height)
     reader = FrameReader(result, max(1, spec.threads // 2), spec.scratch)
     sources = (timeline.source(n) for n in range(timeline.frames))
     frames = prefetch(watch.timed("decode", reader.read(sources)), AHEAD, "decode")
@@ -108,7 +102,7 @@ def _encode(
             threads=max(1, spec.threads // 2),
             audio=audio,
             frames=timeline.frames,
-            metadata=_words(spec, facts),
+            metadata=words(spec, facts),
         ) as encoder:
             for n, frame in enumerate(frames):
                 _write(encoder, watch, label.apply(frame) if label else frame)
@@ -117,7 +111,6 @@ def _encode(
                 encoder.close()
     finally:
         frames.close()  # type: ignore[attr-defined]
-    return label is not None
 
 
 def _write(encoder: Encoder, watch: Stopwatch, frame: Frame) -> None:

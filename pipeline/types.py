@@ -14,12 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from schemas.request import RenderOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from pipeline.mark.certificate import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """Which labels an output gets beside the visible one, which is an option of the request."""
+
+    words: bool = True
+    """AIGC and IPTC text in the container."""
+    identity: Identity | None = None
+    """Who signs the C2PA manifest; None leaves it out."""
+    consent: dict[str, Any] | None = None
+    """Written into the signed manifest."""
+
+
+@dataclass(frozen=True, slots=True)
 class RenderSpec:
     """One job for `pipeline.render`: local files in, one local file out."""
 
@@ -130,6 +144,7 @@ class RenderSpec:
     threads: int = 2
     """Processor budget of this job; torch and x264 threads follow from it."""
     job_id: str | None = None
+    marks: Marks = field(default_factory=Marks)
 
 
 @dataclass(frozen=True, slots=True)

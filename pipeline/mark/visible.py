@@ -1,15 +1,8 @@
-"""Labels of what is made: the visible one in the picture, and the words in the container.
-
-The container carries the `AIGC` JSON that China's GB 45438-2025 asks for (field names from the
-standard's annex on file metadata: Label, ContentProducer, ProduceID) and the IPTC digital source
-type for media made by a trained or rule-based algorithm.
-"""
+"""The visible label: a text in a corner of every frame."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +11,6 @@ from torch import Tensor
 
 from pipeline.types import Frame
 from schemas.request import LabelOptions
-
-IPTC_SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-"""A picture of a camera, partly replaced by a generative algorithm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +58,3 @@ class VisibleLabel:
 
 def _even(n: int) -> int:
     return n + (n & 1)
-
-
-def container_metadata(job_id: str | None, engine: str, revision: str) -> dict[str, str]:
-    """Words for the MP4's metadata: AIGC (GB 45438-2025), IPTC digital source type, a comment."""
-    aigc: dict[str, Any] = {
-        "Label": "1",
-        "ContentProducer": "Face2Face",
-        "ProduceID": job_id or "",
-        "ContentPropagator": "",
-        "PropagateID": "",
-    }
-    return {
-        "AIGC": json.dumps(aigc, separators=(",", ":"), ensure_ascii=False),
-        "digitalSourceType": IPTC_SOURCE,
-        "comment": f"AI-generated lip-sync by Face2Face ({engine} {revision})",
-    }

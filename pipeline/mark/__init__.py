@@ -1,0 +1,16 @@
+"""Labels of what is made: seen in the picture, told in the container, signed as a C2PA manifest.
+
+visible      a text in a corner of every frame, where the request asks for one
+words        AIGC (GB 45438-2025), IPTC digital source type and a comment, in the container
+credentials  a signed C2PA manifest: engine, inputs' hashes, consent, job
+certificate  the identity that signs: a given one, or a development one made here
+applying     which of them a render gets
+reading      all of them read back from a file
+"""
+
+from __future__ import annotations
+
+from pipeline.mark.visible import VisibleLabel
+from pipeline.mark.words import container_metadata
+
+__all__ = ["VisibleLabel", "container_metadata"]

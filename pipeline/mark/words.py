@@ -1,0 +1,96 @@
+"""Words in the container: the AIGC JSON, the IPTC digital source type and a comment.
+
+Sources: GB 45438-2025 annex E (the seven fields) and the TC260 practice guide for video, which puts
+them under the key `AIGC` of `moov.udta.meta`/`moov.meta`; IPTC NewsCodes, scheme Digital Source
+Type.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+PRODUCER = "Face2Face"
+_SCHEME = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+TRAINED = _SCHEME + "compositeWithTrainedAlgorithmicMedia"
+"""Existing media changed by a generative model: engines whose networks make pixels."""
+SAMPLED = _SCHEME + "composite"
+"""Several elements put together: `viseme` warps and blends the person's own frames."""
+_SAMPLING_ENGINES = frozenset({"viseme"})
+_COMMENT = re.compile(r"^AI-generated lip-sync by Face2Face .*, job ([A-Za-z0-9._-]{1,128})$")
+
+AIGC_FIELDS = (
+    "Label",
+    "ContentProducer",
+    "ProduceID",
+    "ReservedCode1",
+    "ContentPropagator",
+    "PropagateID",
+    "ReservedCode2",
+)
+
+
+def source_type(engine: str) -> str:
+    """IPTC digital source type (a URI) of what an engine makes."""
+    return SAMPLED if engine in _SAMPLING_ENGINES else TRAINED
+
+
+def container_metadata(job_id: str | None, engine: str, revision: str) -> dict[str, str]:
+    """Words for the MP4's metadata. The comment alone outlives most re-encoders.
+
+    `Label` "1" says that the content is generated; the propagator's fields are for platforms.
+    """
+    aigc = dict.fromkeys(AIGC_FIELDS, "")
+    aigc |= {"Label": "1", "ContentProducer": PRODUCER, "ProduceID": job_id or ""}
+    comment = f"AI-generated lip-sync by {PRODUCER} ({engine} {revision})"
+    return {
+        "AIGC": json.dumps(aigc, separators=(",", ":"), ensure_ascii=False),
+        "digitalSourceType": source_type(engine),
+        "comment": f"{comment}, job {job_id}" if job_id else comment,
+    }
+
+
+def read_words(metadata: dict[str, str]) -> dict[str, Any]:
+    """What the container's metadata says.
+
+    Returns:
+        `status` found, broken (the AIGC text is damaged), foreign (of another producer) or absent;
+        where there is something: `job_id`, `producer`, `digital_source_type`, `aigc`.
+    """
+    aigc_text, comment = metadata.get("AIGC"), metadata.get("comment", "")
+    ours = _COMMENT.match(comment)
+    source = metadata.get("digitalSourceType")
+    if aigc_text is None:
+        if not comment.startswith(f"AI-generated lip-sync by {PRODUCER} "):
+            return {"status": "absent"}
+        return _told("found", ours.group(1) if ours else None, PRODUCER, source, comment_only=True)
+    aigc = _parse(aigc_text)
+    if aigc is None:
+        return {"status": "broken", "reason": "the AIGC text is no JSON object of its seven fields"}
+    producer = str(aigc["ContentProducer"])
+    if producer != PRODUCER:
+        return _told("foreign", None, producer, source)
+    job = str(aigc["ProduceID"]) or None
+    if ours and job and ours.group(1) != job:
+        return {"status": "broken", "reason": f"AIGC names job {job!r}, the comment another one"}
+    return _told("found", job, producer, source, aigc=aigc)
+
+
+def _told(
+    status: str, job: str | None, producer: str, source: str | None, **more: Any
+) -> dict[str, Any]:
+    facts = {"job_id": job, "producer": producer, "digital_source_type": source, **more}
+    return {"status": status} | {k: v for k, v in facts.items() if v is not None}
+
+
+def _parse(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    if isinstance(value, dict) and isinstance(value.get("AIGC"), dict):
+        value = value["AIGC"]  # the wrapped form that some guides show
+    if not isinstance(value, dict) or not {"Label", "ContentProducer", "ProduceID"} <= set(value):
+        return None
+    return value
