@@ -6,17 +6,10 @@ a group of pictures between two keyframes is decoded once or twice instead of ma
 
 from __future__ import annotations
 
-import os
-import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
+from pipeline.picture_file import PictureFile, picture_bytes
 from pipeline.upright import Planes
 
 MEMORY_BYTES = 48 * 1024**2
@@ -36,17 +29,14 @@ class Blocks:
     """
 
     def __init__(self, width: int, height: int, scratch: Path | None) -> None:
-        self._luma = width * height
-        self._bytes = self._luma * 3 // 2
-        self._shape = (height, width)
+        self._size = (width, height)
         self._scratch = scratch
         budget = MEMORY_BYTES if scratch is None else FILE_BYTES
-        self.capacity = max(_SMALLEST, min(_LARGEST, budget // self._bytes))
+        self.capacity = max(_SMALLEST, min(_LARGEST, budget // picture_bytes(width, height)))
         """Pictures of one block."""
         self._memory: dict[int, Planes] = {}
         self._slots: dict[int, int] = {}
-        self._file: int | None = None
-        self._open = ExitStack()
+        self._file: PictureFile | None = None
 
     def __enter__(self) -> Blocks:
         return self
@@ -58,7 +48,9 @@ class Blocks:
         trace: TracebackType | None,
     ) -> None:
         self.clear()
-        self._open.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def __contains__(self, number: int) -> bool:
         return number in self._memory or number in self._slots
@@ -77,43 +69,14 @@ class Blocks:
         if self._scratch is None:
             self._memory[number] = planes
             return
-        offset = len(self._slots) * self._bytes
-        for plane in planes:
-            data = _bytes_of(plane)
-            while data:
-                written = os.pwrite(self._descriptor(), data, offset)
-                data, offset = data[written:], offset + written
+        if self._file is None:
+            self._file = PictureFile(*self._size, self._scratch)
+        self._file.write(len(self._slots), planes)
         self._slots[number] = len(self._slots)
 
     def get(self, number: int) -> Planes:
         """A picture of the block."""
         if number in self._memory:
             return self._memory[number]
-        whole = torch.empty(self._bytes, dtype=torch.uint8)
-        room = _bytes_of(whole)
-        offset = self._slots[number] * self._bytes
-        while room:
-            count = os.preadv(self._descriptor(), [room], offset)
-            if count == 0:
-                raise OSError(f"scratch file ended at {offset} bytes")
-            room, offset = room[count:], offset + count
-        height, width = self._shape
-        half = (height // 2, width // 2)
-        quarter = self._luma // 4
-        chroma = self._luma + quarter
-        return (
-            whole[: self._luma].view(height, width),
-            whole[self._luma : chroma].view(half),
-            whole[chroma:].view(half),
-        )
-
-    def _descriptor(self) -> int:
-        if self._file is None:
-            file = tempfile.TemporaryFile(dir=self._scratch, buffering=0)  # noqa: SIM115 - __exit__
-            self._file = self._open.enter_context(file).fileno()
-        return self._file
-
-
-def _bytes_of(plane: Tensor) -> memoryview:
-    values: NDArray[np.uint8] = plane.numpy()
-    return values.data.cast("B")
+        assert self._file is not None
+        return self._file.read(self._slots[number])

@@ -17,6 +17,7 @@ from pipeline.container import only, open_media
 from pipeline.cursor import Cursor
 from pipeline.errors import InputUnreadable, NoVideo
 from pipeline.grid import Grid, PictureTable
+from pipeline.kept import KeptPictures
 from pipeline.scan import scan_pictures, video_stream
 from pipeline.types import Frame, Limits, VideoFacts
 from pipeline.upright import Planes, Upright, orientation_of
@@ -43,10 +44,18 @@ class FrameReader:
         threads: for the decoder.
         scratch: folder where a descending run may keep one block of pictures in a nameless file;
             without one the block is smaller and stays in memory.
+        kept: where decoded pictures are kept, so that the next `read` need not decode them again.
     """
 
-    def __init__(self, video: VideoFacts, threads: int, scratch: Path | None = None) -> None:
+    def __init__(
+        self,
+        video: VideoFacts,
+        threads: int,
+        scratch: Path | None = None,
+        kept: KeptPictures | None = None,
+    ) -> None:
         self._video = video
+        self._kept = kept
         self._scratch = scratch
         self._threads = max(1, threads)
         self._lock = threading.Lock()
@@ -82,7 +91,7 @@ class FrameReader:
             only(container, stream)
             largest = max(4 * video.width * video.height, Limits().max_pixels)
             cursor = Cursor(container, stream, table, self._threads, largest)
-            yield _Source(video, table, cursor, blocks)
+            yield _Source(video, table, cursor, blocks, self._kept)
 
     def _scanned(self) -> PictureTable:
         with self._lock:
@@ -106,9 +115,15 @@ class _Source:
     """One open file, where it stands, and the block of the last descending run."""
 
     def __init__(
-        self, video: VideoFacts, table: PictureTable, cursor: Cursor, blocks: Blocks
+        self,
+        video: VideoFacts,
+        table: PictureTable,
+        cursor: Cursor,
+        blocks: Blocks,
+        kept: KeptPictures | None,
     ) -> None:
         self._video = video
+        self._kept = kept
         self._table = table
         self._cursor = cursor
         self._grid = Grid(video.fps, video.frames, video.variable_rate)
@@ -119,6 +134,9 @@ class _Source:
     def planes(self, index: int, ahead: int | None) -> Planes:
         """Planes of a grid frame; `ahead` is the frame that will be asked for next."""
         number = self._number(index)
+        known = self._kept.get(number) if self._kept is not None else None
+        if known is not None:
+            return known
         if number in self._blocks:
             return self._blocks.get(number)
         backwards = number < self._cursor.position and ahead is not None and ahead < index
@@ -153,6 +171,8 @@ class _Source:
             self._upright = Upright(video.width, video.height, video.color, orientation_of(frame))
         planes = self._upright.planes(frame)
         self._last = (frame, planes)
+        if self._kept is not None:
+            self._kept.put(number, planes)
         return planes
 
 

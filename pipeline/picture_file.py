@@ -1,0 +1,85 @@
+"""Pictures of one size in a nameless scratch file: its pages are the kernel's to drop.
+
+The file is gone when it is closed, whatever ends the process.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.upright import Planes
+
+
+def picture_bytes(width: int, height: int) -> int:
+    """Bytes of one 8-bit 4:2:0 picture."""
+    return width * height * 3 // 2
+
+
+class PictureFile:
+    """Slots of planes by number, written and read in any order, from several threads.
+
+    Args:
+        width: of luma, even.
+        height: of luma, even.
+        folder: on which disk.
+
+    Raises:
+        OSError: the disk is full.
+    """
+
+    def __init__(self, width: int, height: int, folder: Path) -> None:
+        self._luma = width * height
+        self._bytes = picture_bytes(width, height)
+        self._shape = (height, width)
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - `close`
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self._file.close()
+
+    def write(self, slot: int, planes: Planes) -> None:
+        """Put a picture.
+
+        Raises:
+            OSError: the disk is full, or the file may not grow so far.
+        """
+        rest = [_bytes_of(plane) for plane in planes]
+        offset = slot * self._bytes
+        while rest:
+            written = os.pwritev(self._file.fileno(), rest, offset)
+            offset += written
+            while rest and written >= len(rest[0]):
+                written -= len(rest.pop(0))
+            if rest:
+                rest[0] = rest[0][written:]
+
+    def read(self, slot: int) -> Planes:
+        """A picture that was put, in memory of its own."""
+        whole = torch.empty(self._bytes, dtype=torch.uint8)
+        room = _bytes_of(whole)
+        offset = slot * self._bytes
+        while room:
+            count = os.preadv(self._file.fileno(), [room], offset)
+            if count == 0:
+                raise OSError(f"scratch file ended at {offset} bytes")
+            room, offset = room[count:], offset + count
+        height, width = self._shape
+        half = (height // 2, width // 2)
+        chroma = self._luma + self._luma // 4
+        return (
+            whole[: self._luma].view(height, width),
+            whole[self._luma : chroma].view(half),
+            whole[chroma:].view(half),
+        )
+
+
+def _bytes_of(plane: Tensor) -> memoryview:
+    values: NDArray[np.uint8] = plane.numpy()
+    return values.data.cast("B")
