@@ -17,6 +17,7 @@ from consumer.faults import Fault
 from consumer.inputs import Inputs, fetch_inputs
 from consumer.jobs import Job
 from consumer.lease import Held
+from consumer.marks import render_marks
 from consumer.metrics import FRAMES, STAGE_SECONDS
 from consumer.patience import OUTAGE, OWN_BUCKET, patient
 from consumer.progress import ProgressTeller
@@ -146,6 +147,7 @@ class Attempt:
                 ),
                 threads=max(1, settings.threads // settings.slots),
                 budget_s=budget,
+                marks=render_marks(settings, request.consent),
             )
             teller = ProgressTeller(case.job, case.render_id, attempt, self._tell)
             started_ns = telemetry.now_ns()

@@ -13,10 +13,19 @@ def weights_root(environ: Mapping[str, str] | None = None) -> Path:
     chosen = environ.get("F2F_WEIGHTS_DIR")
     if chosen:
         return Path(chosen).expanduser().absolute()
+    return _cache(environ) / "weights"
+
+
+def signing_root(environ: Mapping[str, str] | None = None) -> Path:
+    """Folder of the development certificate: `face2face/signing` in the user's cache."""
+    return _cache(os.environ if environ is None else environ) / "signing"
+
+
+def _cache(environ: Mapping[str, str]) -> Path:
     cache = environ.get("XDG_CACHE_HOME", "")
     # The specification: a relative path is invalid and to be ignored.
     base = Path(cache) if cache.startswith("/") else Path.home() / ".cache"
-    return base / "face2face" / "weights"
+    return base / "face2face"
 
 
 def package_index(environ: Mapping[str, str] | None = None) -> str | None:

@@ -35,6 +35,17 @@ class RenderLimits(Message):
     max_bytes: int
 
 
+class RenderMarks(Message):
+    """Which labels the settings want, beside the visible one of the request's options."""
+
+    container: bool = True
+    credentials: bool = False
+    certificate: str | None = Field(None, description="PEM chain; None: a development certificate")
+    key: str | None = Field(None, description="PEM key of that certificate")
+    identity_dir: str = Field("", description="where the development certificate is kept")
+    consent: dict[str, Any] | None = Field(None, description="goes into the signed manifest")
+
+
 class Render(Message):
     """Start one render. Paths are absolute; `scratch` exists."""
 
@@ -50,6 +61,7 @@ class Render(Message):
     limits: RenderLimits
     threads: int
     budget_s: float = Field(description="wall seconds after which it stops itself")
+    marks: RenderMarks = RenderMarks()
 
 
 class Cancel(Message):

@@ -12,7 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -131,6 +138,23 @@ class Settings(BaseSettings):
         "F2F_REMOTE_TIMEOUT_S", 600.0, "longest fetch of one http(s):// input", gt=0
     )
 
+    # Labels
+    label_container: bool = _env(
+        "F2F_LABEL_CONTAINER", True, "AIGC and IPTC text in the MP4's metadata"
+    )
+    label_credentials: bool = _env(
+        "F2F_LABEL_C2PA", True, "a signed C2PA manifest in the MP4 (content credentials)"
+    )
+    c2pa_certificate: Path | None = _env(
+        "F2F_C2PA_CERTIFICATE_PATH",
+        None,
+        "certificate chain (PEM) that signs; without one, a development certificate is made and "
+        "named as such",
+    )
+    c2pa_key: Path | None = _env(
+        "F2F_C2PA_KEY_PATH", None, "its private key (PEM, PKCS #8, not encrypted)"
+    )
+
     # Scratch and clean-up (names of the HTTP service that this one replaces)
     data_dir: Path = _env(
         "DUIX_DATA_DIR", Path("/tmp/face2face"), "scratch folder, and the Duix container's share"
@@ -199,6 +223,19 @@ class Settings(BaseSettings):
             raise ValueError("must start with http:// or https://")
         return value
 
+    @model_validator(mode="after")
+    def _signer(self) -> Settings:
+        if (self.c2pa_certificate is None) != (self.c2pa_key is None):
+            raise ValueError("F2F_C2PA_CERTIFICATE_PATH and F2F_C2PA_KEY_PATH belong together")
+        return self
+
+    @field_validator("c2pa_certificate", "c2pa_key")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("is not a file")
+        return value
+
     @property
     def topics(self) -> Topics:
         """The topics under the prefix."""
@@ -242,5 +279,7 @@ def _read_secret(name: str, path: Path) -> str:
 
 def _explain(line: Any) -> str:
     name = ".".join(str(part) for part in line["loc"])
+    if not name:  # about several settings at once: the message names them
+        return str(line["msg"])
     shown = "(hidden)" if any(word in name for word in _HIDDEN) else repr(line["input"])
     return f"{name} = {shown}: {line['msg']}"

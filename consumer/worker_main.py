@@ -217,6 +217,7 @@ class Child:
 
 
 def _spec(order: Render, device: str) -> RenderSpec:
+    from pipeline.mark.applying import choose_marks
     from pipeline.types import Limits, RenderSpec
 
     return RenderSpec(
@@ -230,6 +231,7 @@ def _spec(order: Render, device: str) -> RenderSpec:
         device=device,
         threads=order.threads,
         job_id=order.job_id,
+        marks=choose_marks(**order.marks.model_dump()),
     )
 
 

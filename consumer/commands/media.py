@@ -17,7 +17,7 @@ from consumer.options import JSON_FLAG, build_options, render_options
 from schemas.codes import ErrorCode, Stage
 
 if TYPE_CHECKING:
-    from pipeline.types import OnTick, RenderSpec
+    from pipeline.types import Marks, OnTick, RenderSpec
     from schemas.render import RenderReport
 
 # libgomp spins by default; on a shared machine that costs more than the work itself. It must be
@@ -83,6 +83,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
             options=options,
             device=_device(given["device"]),
             threads=given["threads"] or os.cpu_count() or 1,
+            marks=_marks(),
         )
         report = _render_with_progress(spec)
         spec.output.replace(output)
@@ -97,6 +98,14 @@ def _use_duix() -> None:
 
     settings = load()
     configure(settings.duix_url, settings.data_dir)
+
+
+def _marks() -> Marks:
+    from consumer.marks import render_marks
+    from consumer.settings import load
+    from pipeline.mark.applying import choose_marks
+
+    return choose_marks(**render_marks(load(), None).model_dump())
 
 
 @contextmanager

@@ -1,13 +1,11 @@
-"""Labels change their own box and nothing else."""
+"""The visible label changes its own box and nothing else."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 import torch
 
-from pipeline.mark import VisibleLabel, container_metadata
+from pipeline.mark import VisibleLabel
 from pipeline.types import Frame
 from schemas.request import LabelOptions
 
@@ -48,11 +46,3 @@ def test_label_fits_pictures_smaller_than_itself(size: tuple[int, int]) -> None:
     frame = _frame(*size)
     made = VisibleLabel.draw(LabelOptions(text="A long label text"), *size).apply(frame)
     assert made.y.shape == frame.y.shape
-
-
-def test_container_words_hold_the_aigc_fields() -> None:
-    words = container_metadata("job-1", "viseme", "r1")
-    aigc = json.loads(words["AIGC"])
-    assert aigc["Label"] == "1"
-    assert aigc["ProduceID"] == "job-1"
-    assert "digitalsourcetype" in words["digitalSourceType"]

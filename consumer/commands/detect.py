@@ -1,0 +1,71 @@
+"""`face2face detect`: the labels of a file, read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from consumer.commands.media import typed_errors
+from consumer.console import CommandError, emit
+from consumer.options import JSON_FLAG
+from schemas.codes import ErrorCode, Stage
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--trust", type=FILE, default=None, help="certificates (PEM) to trust as signers")
+@JSON_FLAG
+def detect(file: Path, trust: Path | None, as_json: bool) -> None:
+    """Say which labels of Face2Face a file carries, whether they hold, and which job made it.
+
+    Each layer is found, verified (it holds), broken (it was tampered with), foreign (somebody
+    else's) or absent. Exit code 0 whatever is found. With --json: one object
+    {"found", "job_id", "layers"}.
+    """
+    if not file.is_file():
+        raise CommandError.of(
+            ErrorCode.INPUT_NOT_FOUND, Stage.PROBE, f"{str(file)!r} is not a file", path=str(file)
+        )
+    anchors = _anchors(trust)
+    with typed_errors():
+        from pipeline.mark.reading import read_labels
+
+        labels = read_labels(file, anchors)
+    if as_json:
+        emit(labels)
+        return
+    click.echo(_sentence(labels))
+    for name, layer in labels["layers"].items():
+        click.echo(f"  {name:<10} {layer['status']:<9} {_why(layer)}".rstrip())
+
+
+def _anchors(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeError) as error:
+        raise CommandError.usage(f"--trust {str(path)!r} cannot be read as PEM: {error}") from error
+
+
+def _sentence(labels: dict[str, Any]) -> str:
+    if not labels["found"]:
+        return "no label of Face2Face was found"
+    job = labels["job_id"]
+    return (
+        f"made by Face2Face, job {job}" if job else "labels of Face2Face, but no job id that holds"
+    )
+
+
+def _why(layer: dict[str, Any]) -> str:
+    if layer["status"] == "broken":
+        return layer.get("reason") or ", ".join(layer.get("reasons", []))
+    if layer["status"] == "foreign":
+        return f"by {layer.get('producer') or 'an unnamed producer'}"
+    if "trust" in layer:
+        return f"signed by {layer['signed_by']} ({layer['trust']})"
+    return ""

@@ -1,0 +1,67 @@
+"""The container's text names producer and job by the fields of the standards, and is read back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import pytest
+
+from pipeline.mark import container_metadata
+from pipeline.mark.words import AIGC_FIELDS, SAMPLED, TRAINED, read_words
+from tests.pipeline.test_encode import encode, speech
+
+
+def test_aigc_text_has_the_seven_fields_of_the_standard_in_their_order() -> None:
+    aigc = json.loads(container_metadata("job-1", "viseme", "r1")["AIGC"])
+    assert tuple(aigc) == AIGC_FIELDS
+    assert (aigc["Label"], aigc["ContentProducer"], aigc["ProduceID"]) == (
+        "1",
+        "Face2Face",
+        "job-1",
+    )
+
+
+def test_source_type_says_trained_only_where_a_network_made_the_pixels() -> None:
+    assert container_metadata("j", "viseme", "r")["digitalSourceType"] == SAMPLED
+    for engine in ("musetalk", "wav2lip", "duix"):
+        assert container_metadata("j", engine, "r")["digitalSourceType"] == TRAINED
+
+
+def test_words_survive_in_the_mp4(tmp_path: Path) -> None:
+    wanted = container_metadata("order-4711", "viseme", "r1")
+    path = encode(tmp_path / "out.mp4", speech(tmp_path, 0.4), 10, metadata=wanted)
+    with av.open(str(path)) as container:
+        assert {key: container.metadata.get(key) for key in wanted} == wanted
+        layer = read_words(dict(container.metadata))
+    assert (layer["status"], layer["job_id"]) == ("found", "order-4711")
+
+
+def test_comment_alone_still_names_the_job() -> None:
+    comment = container_metadata("order-4711", "viseme", "r1")["comment"]
+    layer = read_words({"comment": comment})
+    assert (layer["status"], layer["job_id"]) == ("found", "order-4711")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "status"),
+    [
+        ({}, "absent"),
+        ({"comment": "holiday"}, "absent"),
+        ({"digitalSourceType": TRAINED}, "absent"),
+        ({"AIGC": "{"}, "broken"),
+        ({"AIGC": '["Label"]'}, "broken"),
+        ({"AIGC": '{"Label": "1"}'}, "broken"),
+        ({"AIGC": '{"Label":"1","ContentProducer":"0011","ProduceID":"x"}'}, "foreign"),
+        ({"AIGC": '{"AIGC":{"Label":"1","ContentProducer":"Face2Face","ProduceID":"x"}}'}, "found"),
+    ],
+)
+def test_other_texts_are_judged_as_what_they_are(metadata: dict[str, str], status: str) -> None:
+    assert read_words(metadata)["status"] == status
+
+
+def test_comment_and_aigc_that_name_different_jobs_are_broken() -> None:
+    words = container_metadata("job-1", "viseme", "r1")
+    words["AIGC"] = words["AIGC"].replace("job-1", "job-2")
+    assert read_words(words)["status"] == "broken"
