@@ -60,8 +60,8 @@ class Rig:
         self.expected: dict[str, str] = {}
         self.sent: list[str] = []
         self.kills = 0
-        self._env = {**kafka.env, **s3.env, **QUICK, "DUIX_DATA_DIR": str(self.scratch), **env}
-        self.slots = int(self._env["F2F_SLOTS"])
+        self.env = {**kafka.env, **s3.env, **QUICK, "DUIX_DATA_DIR": str(self.scratch), **env}
+        self.slots = int(self.env["F2F_SLOTS"])
         self._speeches: dict[str, tuple[str, str]] = {}
         self._admin = AdminClient({"bootstrap.servers": kafka.servers, "log_level": 0})
         self._producer = Producer(
@@ -92,7 +92,7 @@ class Rig:
 
     def replica(self, name: str, **env: str) -> Replica:
         """A new replica, started."""
-        made = Replica(name, self._env, self.folder)
+        made = Replica(name, self.env, self.folder)
         self.replicas.append(made)
         made.start(**env)
         return made
@@ -206,6 +206,11 @@ class Rig:
             return {}
         return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
 
+    def members(self) -> set[str]:
+        """Ids of the group's members, as the broker has them; a member that left gets a new one."""
+        (future,) = self._admin.describe_consumer_groups([self.kafka.group]).values()
+        return {member.member_id for member in future.result(20).members}
+
     # Judgement
 
     def history(self) -> History:
@@ -216,9 +221,9 @@ class Rig:
         found.expected = dict(self.expected)
         return found
 
-    def judge(self) -> History:
-        """The history, which keeps the promise."""
-        history = self.history()
+    def judge(self, history: History | None = None) -> History:
+        """The history (read now, or as given), which keeps the promise."""
+        history = history or self.history()
         broken = check(history)
         assert not broken, f"{len(broken)} violations:\n" + "\n".join(broken[:20])
         return history

@@ -56,6 +56,9 @@ class Ear:
             }
         )
         found = client.list_topics(timeout=20).topics
+        while not set(self._topics) <= set(found):  # made, but not yet known to this broker
+            time.sleep(PAUSE_S)
+            found = client.list_topics(timeout=20).topics
         client.assign(
             [
                 TopicPartition(topic, number, OFFSET_BEGINNING)

@@ -1,0 +1,144 @@
+"""Replicas come and go, jobs last: nothing is lost, nothing that runs is started twice."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+import pytest
+
+from tests.chaos.conftest import Row
+from tests.chaos.replica import Replica
+from tests.chaos.rig import Rig
+from tests.chaos.scale import SHORT, Scale
+
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+SLACK_S = 2.0
+"""What a drain may take beyond its grace."""
+
+
+def test_replicas_that_come_and_go_start_nothing_twice(
+    rig: Rig, dice: random.Random, scale: Scale, row: Row
+) -> None:
+    grace = {"F2F_DRAIN_S": "90"}
+    longest = 4.0 if scale == SHORT else 20.0
+    present = [rig.replica("r0", **grace), rig.replica("r1", **grace)]
+    for replica in present:
+        replica.wait_ready()
+    leaving: list[Replica] = []
+    changes = 0
+    end = time.monotonic() + scale.churn_s
+    while time.monotonic() < end:
+        while rig.open < 12:
+            seconds = round(min(longest, 0.5 + dice.expovariate(0.5)), 1)
+            if dice.random() < 0.04:
+                seconds = longest
+            rig.submit(f"job-{len(rig.sent)}", {"sleep": seconds})
+        rig.flush()
+        time.sleep(dice.uniform(1.0, 5.0))
+        if len(present) < 2 or (len(present) < 4 and dice.random() < 0.5):
+            present.append(rig.replica(f"r{len(rig.replicas)}", **grace))
+        else:
+            leaver = present.pop(dice.randrange(len(present)))
+            leaver.terminate()
+            leaving.append(leaver)
+        changes += 1
+    rig.settle()
+    assert [replica.wait(120) for replica in leaving] == [0] * len(leaving)
+    history = rig.judge()  # every commit is checked there, and that nothing was rendered twice
+    assert set(history.starts.values()) == {1}
+    rebalances = len(
+        {event["timestamp"] for r in rig.replicas for event in r.said("partitions assigned")}
+    )
+    row(
+        f"{changes} joins and leaves within {scale.churn_s:.0f} s, {len(rig.sent)} jobs of "
+        f"0.5–{longest:g} s",
+        "0 lost; no running job started twice; no commit past an unfinished record",
+        f"0; 0; {len(history.commits)} commits all right ({assigned} assignments)",
+    )
+
+
+def test_a_job_of_three_poll_intervals_leaves_no_group(rig: Rig, scale: Scale, row: Row) -> None:
+    interval = 1.0 if scale == SHORT else 10.0
+    replica = rig.replica("only", KAFKA_MAX_POLL_INTERVAL_S=f"{interval:g}")
+    replica.wait_ready()
+    before = rig.members()
+    rig.submit("long", {"sleep": 3 * interval + 0.5})
+    rig.settle()
+    assert rig.members() == before, "the broker's view"
+    assigned = len(replica.said("partitions assigned"))
+    assert assigned == 1
+    assert rig.judge().starts == {"long": 1}
+    row(
+        f"a job of 3 × max_poll_interval ({interval:g} s)",
+        "0 group leaves, 0 rebalances",
+        f"0, {assigned - 1}",
+    )
+
+
+STAGES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("full slots and a full backlog", {"event": "render starts", "jobs": 6}),
+    ("in the middle of a render", {"event": "render starts", "after": 0.5}),
+    ("while it starts", {}),
+    ("just admitted", {"event": "admitted"}),
+    ("a render just begun", {"event": "render starts"}),
+    ("near the end of a render", {"event": "render starts", "after": 1.0}),
+    ("a job just done", {"event": "record done"}),
+    ("idle", {"jobs": 0, "ready": True}),
+)
+
+
+@pytest.mark.parametrize("grace", [5, 60])
+def test_a_rolling_deploy_exits_in_time_and_repeats_nothing_that_was_finished(
+    rig: Rig, grace: int, scale: Scale, row: Row
+) -> None:
+    env = {"F2F_DRAIN_S": str(grace)}
+    pods = [rig.static("pod-0", **env), rig.static("pod-1", **env)]
+    took: list[float] = []
+    for number, (_, stage) in enumerate(STAGES[: scale.stages]):
+        pod = pods[number % 2]
+        other = pods[1 - number % 2]
+        other.wait_ready()
+        if stage:
+            pod.wait_ready()
+        _reach(rig, pod, **stage)
+        took.append(_deploy(pod, grace))
+        pod.start(KAFKA_GROUP_INSTANCE_ID=pod.name, **env)
+    rig.settle()
+    history = rig.history()
+    history.kills = sum(e["given_up"] for pod in pods for e in pod.said("drained"))
+    history.slots = 1  # only what was given up at the end of the grace may be rendered again
+    rig.judge(history)
+    assert max(took) <= grace + SLACK_S
+    row(
+        f"rolling deploy at {len(took)} stages, grace {grace} s, {len(rig.sent)} jobs",
+        "exit 0 within grace + 2 s; finished jobs never redone",
+        f"exit 0, longest {max(took):.1f} s; 0 ({history.kills} given up unfinished)",
+    )
+
+
+def _reach(
+    rig: Rig, pod: Replica, event: str = "", jobs: int = 2, after: float = 0.0, ready: bool = False
+) -> None:
+    """Bring a replica to an instant of its work."""
+    before = len(pod.said(event)) if event else 0
+    for _ in range(jobs):
+        rig.submit(f"job-{len(rig.sent)}", {"sleep": 1.2})
+    if event:
+        while len(pod.said(event)) == before:  # until one comes to this replica
+            rig.submit(f"job-{len(rig.sent)}", {"sleep": 1.2})
+            rig.flush()
+            time.sleep(0.3)
+    rig.flush()
+    if ready:
+        rig.until(lambda: rig.open == 0, "nothing to do")
+    time.sleep(after)
+
+
+def _deploy(pod: Replica, grace: int) -> float:
+    """SIGTERM; how long it took to exit with 0."""
+    begun = time.monotonic()
+    pod.terminate()
+    assert pod.wait(grace + 30) == 0, pod.tail()
+    return time.monotonic() - begun
