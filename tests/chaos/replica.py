@@ -10,7 +10,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,13 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class Replica:
     """One name, one port and one log, over any number of process lives."""
 
-    def __init__(self, name: str, env: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, name: str, env: Mapping[str, str], folder: Path, prefix: Sequence[str] = ()
+    ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         self._env = dict(env)
+        self._prefix = list(prefix)
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -34,7 +37,7 @@ class Replica:
         settings = {**self._env, "F2F_HTTP_PORT": str(self._port), **env}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos.service"],
+                [*self._prefix, sys.executable, "-m", "tests.chaos.service"],
                 env={**os.environ, **settings},
                 stdout=log,
                 stderr=log,

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,16 +90,16 @@ class Rig:
 
     # Replicas
 
-    def replica(self, name: str, **env: str) -> Replica:
-        """A new replica, started."""
-        made = Replica(name, self.env, self.folder)
+    def replica(self, name: str, *, prefix: Sequence[str] = (), **env: str) -> Replica:
+        """A new replica, started; `prefix` is a command that runs its own."""
+        made = Replica(name, self.env, self.folder, prefix)
         self.replicas.append(made)
         made.start(**env)
         return made
 
-    def static(self, name: str, **env: str) -> Replica:
+    def static(self, name: str, *, prefix: Sequence[str] = (), **env: str) -> Replica:
         """A new replica with a name in the group, as the pod of a StatefulSet has; started."""
-        return self.replica(name, KAFKA_GROUP_INSTANCE_ID=name, **env)
+        return self.replica(name, prefix=prefix, KAFKA_GROUP_INSTANCE_ID=name, **env)
 
     def close(self) -> None:
         """End everything, gently where it is alive, so that scratch can be looked at."""

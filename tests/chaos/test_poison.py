@@ -1,0 +1,93 @@
+"""Jobs and records that can do harm: they end as they must, and nobody else notices."""
+
+from __future__ import annotations
+
+import json
+import signal
+import statistics
+
+import pytest
+
+from tests.chaos.conftest import Row
+from tests.chaos.history import outcomes
+from tests.chaos.rig import Rig
+from tests.chaos.scale import Scale
+
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+MB = 1024 * 1024
+RECORDED_MS = 50.0
+
+
+def test_a_job_that_kills_its_worker_on_every_try_fails_alone(
+    rig: Rig, scale: Scale, row: Row
+) -> None:
+    rig.static("a").wait_ready()
+    good = [f"good-{n}" for n in range(scale.good)]
+    for n, job_id in enumerate(good):
+        if n == len(good) // 2:
+            rig.submit("bad", {"sleep": 0.05, "crash": int(signal.SIGSEGV)})
+        rig.submit(job_id, {"sleep": 0.05})
+    rig.settle()
+    history = rig.history()
+    history.kills = 3  # each crash also ends what its neighbour renders
+    rig.judge(history)
+    bad = outcomes(history)[next(key for key in outcomes(history) if key[0] == "bad")]
+    assert bad.failed is not None
+    assert bad.failed.attempt == 3
+    assert history.starts["bad"] == 3
+    assert bad.failed.error.code == "WORKER_CRASHED"
+    letters = [r for r in history.dead if r.headers["f2f-job-id"] == "bad"]
+    assert len(letters) == 1
+    assert set(rig.ear.completed) == set(good)
+    row(
+        f"a job that segfaults its worker on every try, among {len(good)} good ones",
+        f"exactly 3 attempts, then failed + DLQ; {len(good)} complete",
+        f"{history.starts['bad']}, failed + {len(letters)} dead letter; {len(rig.ear.completed)}",
+    )
+
+
+BAD: dict[str, bytes | None] = {
+    "no value": None,
+    "empty": b"",
+    "not JSON": b"audio and video please",
+    "bad UTF-8": b'{"audio_url": "s3://bucket/\xff\xfe"}',
+    "NUL": b'{"audio_url": "s3://bucket/a\\u0000b", "video_url": "s3://bucket/v"}',
+    "raw NUL": b'{"audio_url": "s3://bucket/a\x00b", "video_url": "s3://bucket/v"}',
+    "wrong schema": b'{"audio_url": 7, "video_url": []}',
+    "no object": b"[1, 2, 3]",
+    "10 MB": b'{"audio_url": "' + b"x" * (10 * MB) + b'"}',
+    "nesting 100,000": b"[" * 100_000,
+    "closed nesting 100,000": b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "duplicate keys": b'{"audio_url": "s3://b/a", "audio_url": "s3://b/b"}',
+    "huge integer": b'{"audio_url": 9' + b"9" * 100_000 + b"}",
+    "many commas": b'{"a": [' + b"1," * 400_000 + b"1]}",
+}
+
+
+def test_bad_records_are_each_recorded_and_hold_up_nobody(rig: Rig, scale: Scale, row: Row) -> None:
+    replica = rig.static("a")
+    replica.wait_ready()
+    sizes = []
+    rounds = 2 if scale.name == "short" else 10
+    for turn in range(rounds + 1):
+        for n, (name, value) in enumerate(BAD.items()):
+            rig.produce(value, f"{name} {turn}", partition=n % 6)
+        rig.submit(f"good-{turn}", {})
+        rig.settle()
+        sizes.append(replica.rss())
+    history = rig.judge()
+    letters = {(r.key or b"").decode() for r in history.dead}
+    assert letters == {f"{name} {turn}" for name in BAD for turn in range(rounds + 1)}
+    assert len(history.failed) == len(letters)
+    done = [line for line in replica.said("record done") if line["outcome"] == "rejected"]
+    took = sorted(line["seconds"] * 1000 for line in done)
+    middle = statistics.median(took)
+    grown = (sizes[-1] - sizes[0]) / MB
+    assert middle <= RECORDED_MS
+    assert grown < 3 * rounds, [size / MB for size in sizes]
+    row(
+        f"{len(letters)} bad records of {len(BAD)} kinds ({json.dumps(list(BAD))[1:-1][:120]}…)",
+        "each recorded in ≤ 50 ms; offsets advance; memory flat",
+        f"median {middle:.0f} ms, longest {took[-1]:.0f} ms; all committed; "
+        f"{grown:+.1f} MB over {rounds} rounds after the first",
+    )

@@ -1,0 +1,82 @@
+"""Processes that hang, and parents that vanish: what is killed, and how soon."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests.chaos.conftest import Row
+from tests.chaos.history import outcomes
+from tests.chaos.replica import gone
+from tests.chaos.rig import Rig
+
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+STALL_S = 2.0
+DEADLINE_S = 2.0
+
+
+def test_a_worker_that_hangs_is_killed_and_its_job_done(rig: Rig, row: Row) -> None:
+    replica = rig.static("a", F2F_STALL_TIMEOUT_S=f"{STALL_S:g}", F2F_SLOTS="1")
+    replica.wait_ready()
+    rig.submit("held-up", {"sleep": 3.0})
+    rig.flush()
+    rig.until(lambda: bool(replica.said("render starts")), "a render")
+    (child,) = replica.children()
+    stopped = time.monotonic()
+    replica.signal_child(signal.SIGSTOP)
+    rig.until(lambda: gone(child), "the end of the stopped worker")
+    took = time.monotonic() - stopped
+    rig.kills += 1
+    rig.settle()
+    history = rig.judge()
+    assert rig.ear.completed["held-up"] == 1
+    assert took <= STALL_S + 5.0
+    row(
+        f"worker SIGSTOPped during a render, stall limit {STALL_S:g} s",
+        "killed at the limit + 5 s at the latest; the job completes",
+        f"killed after {took:.1f} s; completed at try {history.starts['held-up']}",
+    )
+
+
+def test_a_render_that_does_not_stop_at_its_deadline_is_killed(rig: Rig, row: Row) -> None:
+    replica = rig.static("a", F2F_JOB_TIMEOUT_S=f"{DEADLINE_S:g}", F2F_SLOTS="1")
+    replica.wait_ready()
+    rig.submit("deaf", {"sleep": 60.0, "deaf": True})
+    rig.flush()
+    rig.until(lambda: bool(replica.said("render starts")), "a render")
+    begun = time.monotonic()
+    (child,) = replica.children()
+    rig.until(lambda: gone(child), "the end of the deaf worker")
+    took = time.monotonic() - begun
+    rig.settle()
+    history = rig.judge()
+    (outcome,) = outcomes(history).values()
+    assert outcome.failed is not None
+    assert outcome.failed.error.code == "DEADLINE_EXCEEDED"
+    assert took <= DEADLINE_S + 5.0
+    row(
+        f"a render that ignores its deadline of {DEADLINE_S:g} s",
+        "killed at deadline + 5 s at the latest",
+        f"killed after {took:.1f} s; {outcome.failed.error.code}",
+    )
+
+
+def test_the_worker_of_a_killed_parent_is_gone_at_once(rig: Rig, row: Row) -> None:
+    replica = rig.static("a")
+    replica.wait_ready()
+    rig.submit("interrupted", {"sleep": 1.0, "deaf": True})
+    rig.flush()
+    rig.until(lambda: bool(replica.said("render starts")), "a render")
+    (child,) = replica.children()
+    begun = time.monotonic()
+    replica.kill()
+    rig.kills += 1
+    rig.until(lambda: gone(child), "the end of the orphan")
+    took = time.monotonic() - begun
+    replica.start(KAFKA_GROUP_INSTANCE_ID=replica.name)
+    rig.settle()
+    rig.judge()
+    assert took <= 10.0
+    row("parent SIGKILLed during a render", "its worker gone ≤ 10 s", f"{took:.2f} s")
