@@ -68,10 +68,12 @@ class Lattice:
         """(B, C, NODES, NODES) to (B, C, h, w)."""
         return self.down @ coarse @ self.across.T
 
-    def places(self) -> Tensor:
-        """(h, w, 2) luma coordinates in the region."""
-        h, w = len(self.ys), len(self.xs)
-        return torch.stack([self.xs.expand(h, w), self.ys.unsqueeze(1).expand(h, w)], dim=2)
+    def gather(self, plane: Tensor) -> Tensor:
+        """(B, C, h, w) to sums at the nodes, (B, C, NODES, NODES): the transpose of refining.
+
+        A sum weighted by a refined plane is the sum of these weighted by the coarse one.
+        """
+        return self.down.T @ plane @ self.across
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,14 +49,21 @@ def paint(
         skin: colours.
         parts: the lip box, for luma and for chroma.
     """
-    luma, _, _ = _colors(line, closed, io, skin, parts[0], 1.0)
-    _, u, v = _colors(line, closed, io, skin, parts[1], 2.0)
+    level, _ = _levels(line, closed, io, parts[0], 1.0)
+    luma = BLACK + (skin.luma - BLACK) * level
+    level, teeth = _levels(line, closed, io, parts[1], 2.0)
+    # Colour goes with brightness; what is no tooth is flesh.
+    red_u, red_v = (skin.u - 128) * 0.7, (skin.v - 128) * 1.2 + 8
+    pale_u, pale_v = (skin.u - 128) * 0.85, (skin.v - 128) * 0.80
+    u = 128 + torch.lerp(red_u * (level / 0.45).clamp(0.3, 1), pale_u * level, teeth)
+    v = 128 + torch.lerp(red_v * (level / 0.45).clamp(0.3, 1), pale_v * level, teeth)
     return Patch(luma.unsqueeze(1), torch.stack([u, v], dim=1))
 
 
-def _colors(
-    line: LipLine, closed: LipLine, io: Tensor, skin: Skin, part: Parting, grain: float
-) -> tuple[Tensor, Tensor, Tensor]:
+def _levels(
+    line: LipLine, closed: LipLine, io: Tensor, part: Parting, grain: float
+) -> tuple[Tensor, Tensor]:
+    """Brightness against the skin's, and how much each sample is tooth; each (B, h, w)."""
     size = io[:, None, None]
     across = part.along / size
     side = (part.along / line.half[:, None, None]).abs().clamp(max=1)
@@ -77,13 +84,7 @@ def _colors(
     wide = (part.gap / size / 0.10).clamp(0, 1)
     back = DARK + (TONGUE - DARK) * tongue * wide
     level = torch.lerp(back, enamel * (0.75 + 0.25 * wide), teeth)
-    level = level * (0.62 + 0.38 * ((low - below) / 0.016).clamp(0, 1))
-    # Colour goes with brightness; what is no tooth is flesh.
-    red_u, red_v = (skin.u - 128) * 0.7, (skin.v - 128) * 1.2 + 8
-    pale_u, pale_v = (skin.u - 128) * 0.85, (skin.v - 128) * 0.80
-    u = 128 + torch.lerp(red_u * (level / 0.45).clamp(0.3, 1), pale_u * level, teeth)
-    v = 128 + torch.lerp(red_v * (level / 0.45).clamp(0.3, 1), pale_v * level, teeth)
-    return BLACK + (skin.luma - BLACK) * level, u, v
+    return level * (0.62 + 0.38 * ((low - below) / 0.016).clamp(0, 1)), teeth
 
 
 def _step(x: Tensor) -> Tensor:
@@ -92,7 +93,8 @@ def _step(x: Tensor) -> Tensor:
 
 def _notches(across: Tensor, soft: Tensor) -> Tensor:
     """1 on teeth, a little less between them."""
-    dark = torch.zeros_like(across)
-    for edge in TOOTH_EDGES:
-        dark = dark + torch.exp(-(((across.abs() - edge) / (GAP + 0.5 * soft)) ** 2))
-    return 1 - 0.14 * dark.clamp(max=1)
+    place = across.abs()
+    away = place.clone()
+    for edge in TOOTH_EDGES[1:]:  # they are far apart: only the nearest counts
+        torch.minimum(away, (place - edge).abs_(), out=away)
+    return 1 - 0.14 * torch.exp(-away.div_(GAP + 0.5 * soft).square_())

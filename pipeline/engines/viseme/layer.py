@@ -45,8 +45,7 @@ def part(line: LipLine, lattice: Lattice, grain: float) -> Parting:
         lattice: samples of the lip box.
         grain: luma pixels per sample, over which edges are softened.
     """
-    where = lattice.places().expand(len(line.half), -1, -1, -1)
-    along, off = line.locate(where)
+    along, off = line.across(lattice.xs, lattice.ys)
     up, low = line.edges(along)
     beyond = (along.abs() - line.half[:, None, None]).clamp_min(0)
     soft = grain + BEYOND * beyond

@@ -55,6 +55,15 @@ class LipLine:
         ax, ay = self.axis[:, 0].reshape(shape), self.axis[:, 1].reshape(shape)
         return dx * ax + dy * ay, dy * ax - dx * ay
 
+    def across(self, xs: Tensor, ys: Tensor) -> tuple[Tensor, Tensor]:
+        """`along` and `off`, each (B, h, w), of the points of a grid with columns and rows."""
+        dx = xs - self.middle[:, :1]
+        dy = ys - self.middle[:, 1:]
+        ax, ay = self.axis[:, :1], self.axis[:, 1:]
+        along = (dx * ax).unsqueeze(1) + (dy * ay).unsqueeze(2)
+        off = (dy * ax).unsqueeze(2) - (dx * ay).unsqueeze(1)
+        return along, off
+
     def edges(self, along: Tensor) -> tuple[Tensor, Tensor]:
         """`off` of the upper and the lower edge at `along` (B, …)."""
         flat = along.reshape(len(along), -1)

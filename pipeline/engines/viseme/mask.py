@@ -50,16 +50,19 @@ def inside(where: Tensor, polygon: Tensor) -> Tensor:
     Returns:
         (B, h, w).
     """
-    a = polygon[:, :, None, None]
-    b = polygon.roll(-1, 1)[:, :, None, None]
-    edge, to = b - a, where[None, None] - a
-    share = (to * edge).sum(-1) / edge.square().sum(-1).clamp_min(1e-6)
-    away = (to - share.clamp(0, 1).unsqueeze(-1) * edge).square().sum(-1)
-    distance = away.min(1).values.sqrt()
-    crosses = (a[..., 1] > where[..., 1]) != (b[..., 1] > where[..., 1])
-    rise = torch.where(edge[..., 1].abs() < 1e-6, torch.full_like(edge[..., 1], 1e-6), edge[..., 1])
-    x = a[..., 0] + (where[..., 1] - a[..., 1]) / rise * edge[..., 0]
-    odd = (crosses & (where[..., 0] < x)).sum(1) % 2 == 1
+    x, y = where.unbind(2)
+    ax, ay = polygon[:, :, None, None].unbind(4)
+    by = ay.roll(-1, 1)
+    along, rise = ax.roll(-1, 1) - ax, by - ay
+    dx, dy = x - ax, y - ay
+    share = (dx * along).addcmul_(dy, rise)
+    share.div_((along.square() + rise.square()).clamp_min_(1e-6)).clamp_(0, 1)
+    away = torch.addcmul(dx, share, along, value=-1).square_()
+    away.add_(torch.addcmul(dy, share, rise, value=-1).square_())
+    distance = away.amin(1).sqrt()
+    crosses = (ay > y) != (by > y)
+    steep = torch.where(rise.abs() < 1e-6, torch.full_like(rise, 1e-6), rise)
+    odd = (crosses & (dx < dy * (along / steep))).sum(1) % 2 == 1
     return torch.where(odd, distance, -distance)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pipeline.engines.viseme import cavity, layer, mask, tone, tracked, warp
 from pipeline.engines.viseme.bank import Bank
-from pipeline.engines.viseme.canvas import Canvas
+from pipeline.engines.viseme.canvas import Canvas, Lattice
 from pipeline.engines.viseme.features import LEFT, RIGHT, measure
 from pipeline.engines.viseme.heads import Heads, fit_heads
 from pipeline.engines.viseme.layer import Parting
@@ -256,10 +256,16 @@ def _skin(canvas: Canvas, scene: Scene, own: Patch) -> cavity.Skin:
     area = canvas.whole
     face = mask.lower_face(canvas, area, scene.own)
     weight = (face * (1 - mask.lips(canvas, area, scene.own))).unsqueeze(1)
-    luma, chroma = area.luma.refine_plane(weight), area.chroma.refine_plane(weight)
-    y = (own.luma * luma).sum((1, 2, 3)) / luma.sum((1, 2, 3)).clamp_min(1)
-    u, v = ((own.chroma * chroma).sum((2, 3)) / chroma.sum((2, 3)).clamp_min(1)).unbind(1)
+    y = _mean(area.luma, own.luma, weight)[:, 0]
+    u, v = _mean(area.chroma, own.chroma, weight).unbind(1)
     return cavity.Skin(*(c[:, None, None] for c in (y, u, v)))
+
+
+def _mean(lattice: Lattice, plane: Tensor, weight: Tensor) -> Tensor:
+    """(B, C) means of (B, C, h, w) by a coarse weight (B, 1, NODES, NODES)."""
+    share = lattice.gather(torch.ones_like(plane[:1, :1]))
+    total = (share * weight).sum((2, 3)).clamp_min(1)
+    return (lattice.gather(plane) * weight).sum((2, 3)) / total
 
 
 def _closing(opened: Tensor, wanted: Tensor) -> Tensor:

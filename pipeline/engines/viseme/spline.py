@@ -57,6 +57,6 @@ def evaluate(coefficients: Tensor, places: Tensor, where: Tensor) -> Tensor:
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
     """r² log r² between all points: (B, len a, len b)."""
-    square = (a * a).sum(2).unsqueeze(2) + (b * b).sum(2).unsqueeze(1) - 2 * a @ b.transpose(1, 2)
-    square = square.clamp_min(1e-12)
-    return square * square.log()
+    lengths = (a * a).sum(2).unsqueeze(2) + (b * b).sum(2).unsqueeze(1)
+    square = lengths.baddbmm_(a, b.transpose(1, 2), alpha=-2).clamp_min_(1e-12)
+    return square.log().mul_(square)
