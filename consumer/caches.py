@@ -17,8 +17,12 @@ def weights_root(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def signing_root(environ: Mapping[str, str] | None = None) -> Path:
-    """Folder of the development certificate: `face2face/signing` in the user's cache."""
-    return _cache(os.environ if environ is None else environ) / "signing"
+    """The development certificate's: `F2F_SIGNING_DIR`, else `face2face/signing` in the cache."""
+    environ = os.environ if environ is None else environ
+    chosen = environ.get("F2F_SIGNING_DIR")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return _cache(environ) / "signing"
 
 
 def _cache(environ: Mapping[str, str]) -> Path:

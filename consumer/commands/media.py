@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from consumer.caches import weights_root
 from consumer.console import CommandError, emit, say, stoppable
 from consumer.options import JSON_FLAG, build_options, render_options
 from schemas.codes import ErrorCode, Stage
+from schemas.request import JOB_ID_PATTERN
 
 if TYPE_CHECKING:
     from pipeline.types import Marks, OnTick, RenderSpec
@@ -58,6 +61,7 @@ def _existing(path: Path, option: str) -> Path:
 @render_options
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N")
 @click.option("--threads", type=click.IntRange(1, 256), default=None, help="processor budget")
+@click.option("--job-id", default=None, help="the job that the labels name [a new one]")
 @JSON_FLAG
 def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) -> None:
     """Render one MP4 from local files, without Kafka and S3.
@@ -66,6 +70,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
     timings_ms, quality, spans …, or {"error": {"code", "stage", "message", "detail"}}.
     """
     options = build_options(given)
+    job_id = _job_id(given["job_id"])
     _existing(audio, "--audio")
     _existing(video, "--video")
     if output.is_dir():
@@ -83,6 +88,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
             options=options,
             device=_device(given["device"]),
             threads=given["threads"] or os.cpu_count() or 1,
+            job_id=job_id,
             marks=_marks(),
         )
         report = _render_with_progress(spec)
@@ -98,6 +104,14 @@ def _use_duix() -> None:
 
     settings = load()
     configure(settings.duix_url, settings.data_dir)
+
+
+def _job_id(given: str | None) -> str:
+    if given is None:
+        return str(uuid.uuid4())
+    if not re.fullmatch(JOB_ID_PATTERN.strip("^$"), given):
+        raise CommandError.usage(f"--job-id {given!r} must be 1 to 128 of A-Z a-z 0-9 . _ -")
+    return given
 
 
 def _marks() -> Marks:

@@ -10,6 +10,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from cryptography import x509
@@ -75,8 +76,13 @@ def development_identity(folder: Path) -> Identity:
     try:
         _keep(path, made)
     except OSError:
-        return made
+        return _unkept(folder)
     return _read(path) or made
+
+
+@cache
+def _unkept(_folder: Path) -> Identity:
+    return _make()
 
 
 def _read(path: Path) -> Identity | None:

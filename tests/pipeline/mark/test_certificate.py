@@ -38,7 +38,9 @@ def test_every_certificate_of_it_says_that_it_is_not_trusted(tmp_path: Path) -> 
 
 def test_a_folder_that_cannot_be_written_does_not_stop_signing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    assert development_identity(tmp_path / "file").development
+    first = development_identity(tmp_path / "file")
+    assert first.development
+    assert development_identity(tmp_path / "file") == first
 
 
 @pytest.mark.parametrize("damage", [b"", b"not PEM", b"-----BEGIN CERTIFICATE-----\nAA"])
