@@ -11,7 +11,7 @@ TORCH ?= $(if $(wildcard $(VENV)/.installed-cpu),cpu,cuda)
 STAMP := $(VENV)/.installed-$(TORCH)
 OTHER := $(VENV)/.installed-$(if $(filter cpu,$(TORCH)),cuda,cpu)
 
-.PHONY: help setup lock demo test test-servers check contracts bench format clean
+.PHONY: help setup lock demo test test-servers test-deploy check contracts bench format clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -42,6 +42,10 @@ test-servers: setup ## build or fetch the real Kafka and S3 servers that the tes
 test: setup ## the whole test suite of one machine
 	$(BIN)/python -m tests.support.servers --if-possible
 	$(BIN)/pytest
+
+test-deploy: setup ## what lies in deploy/: builds helm, kubeconform and promtool first (minutes)
+	$(BIN)/python -m tests.support.servers --checkers
+	$(BIN)/pytest tests/deploy
 
 check: setup ## ruff, mypy --strict, import-linter, contracts up to date
 	$(BIN)/ruff check .

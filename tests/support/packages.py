@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import kube_schemas
+
 KAFKA_VERSION = "4.3.1"
 LOG4J_VERSION = "2.25.1"
 MINIO_VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"
@@ -171,6 +173,13 @@ def _build_kafka(target: Path) -> None:
         raise BuildFailed("mvn fetched no Kafka jar")
 
 
+def _make_kube_schemas(target: Path) -> None:
+    try:
+        kube_schemas.make(target)
+    except (subprocess.SubprocessError, LookupError) as error:
+        raise BuildFailed(f"schemas of Kubernetes and KEDA: {error}") from error
+
+
 KAFKA = Package(
     "kafka", KAFKA_VERSION, ("java", "mvn"), "93 jars, 55 MB, some seconds", _build_kafka
 )
@@ -211,5 +220,12 @@ KUBECONFORM = Package(
     "a Go build, some seconds",
     _go_install(f"github.com/yannh/kubeconform/cmd/kubeconform@{KUBECONFORM_VERSION}"),
 )
-CHECKERS = (PROMTOOL, HELM, KUBECONFORM)
+KUBE_SCHEMAS = Package(
+    "kube-schemas",
+    f"{kube_schemas.KUBERNETES_VERSION}-keda-{kube_schemas.KEDA_VERSION}",
+    ("go",),
+    "two Go modules, 60 MB, some seconds",
+    _make_kube_schemas,
+)
+CHECKERS = (KUBECONFORM, KUBE_SCHEMAS, HELM, PROMTOOL)
 """Programs that check what lies in deploy/; built by `make test-deploy`."""

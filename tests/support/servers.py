@@ -1,7 +1,8 @@
-"""`python -m tests.support.servers [--if-possible]`: build or fetch the real servers of the tests.
+"""`python -m tests.support.servers [--if-possible] [--checkers]`: build or fetch the real servers.
 
 With `--if-possible` nothing here fails the caller: a server that cannot be built is named with the
-reason, and the tests fall back to the embedded one.
+reason, and the tests fall back to the embedded one. `--checkers` builds the programs that check
+deploy/ instead: promtool, helm, kubeconform and the schemas of Kubernetes and KEDA.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 
-from tests.support.packages import ALL, BuildFailed, ensure
+from tests.support.packages import ALL, CHECKERS, BuildFailed, ensure
 from tests.support.resolve import docker_answers
 
 
@@ -20,17 +21,17 @@ def _say(text: str) -> None:
 
 def main(arguments: list[str]) -> int:
     """Build all servers; exit code 1 when one is missing at the end and that was not allowed."""
-    unknown = [a for a in arguments if a != "--if-possible"]
+    unknown = [a for a in arguments if a not in ("--if-possible", "--checkers")]
     if unknown:
-        _say(f"unknown argument {unknown[0]!r}; usage: tests.support.servers [--if-possible]")
+        _say(f"unknown argument {unknown[0]!r}; there are --if-possible and --checkers")
         return 2
-    if_possible = bool(arguments)
-    if if_possible and docker_answers():
+    if_possible, checkers = "--if-possible" in arguments, "--checkers" in arguments
+    if if_possible and not checkers and docker_answers():
         _say("Docker answers; the tests use containers")
         return 0
     started = time.monotonic()
     failed = 0
-    for package in ALL:
+    for package in CHECKERS if checkers else ALL:
         try:
             home = ensure(package, _say)
         except (BuildFailed, OSError) as error:
