@@ -53,5 +53,16 @@ def quality(clip: tuple[str, ...], seconds: float) -> None:
         click.echo(line)
 
 
+@bench.command()
+@click.option("--jobs", default=200, show_default=True)
+@click.option("--slots", default=4, show_default=True)
+def overhead(jobs: int, slots: int) -> None:
+    """Jobs/s of one replica with null renders beside the bare Kafka and S3 calls of a job."""
+    from tests.bench.overhead import overhead as run
+
+    for line in run(jobs, slots):
+        click.echo(line)
+
+
 if __name__ == "__main__":
     bench()

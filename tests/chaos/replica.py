@@ -100,6 +100,11 @@ class Replica:
         except (OSError, ValueError):
             return 0, {}
 
+    def metrics(self) -> str:
+        """`/metrics`."""
+        with _OPENER.open(f"http://127.0.0.1:{self._port}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+
     def facts(self) -> dict[str, Any]:
         """`/health`, or nothing."""
         return self.get("/health")[1]

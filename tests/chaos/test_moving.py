@@ -45,7 +45,10 @@ def test_replicas_that_come_and_go_start_nothing_twice(
             leaving.append(leaver)
         changes += 1
     rig.settle()
-    assert [replica.wait(120) for replica in leaving] == [0] * len(leaving)
+    for replica in leaving:
+        code = replica.wait(120)
+        # told to go before it could hear: it had taken nothing
+        assert code == 0 or not replica.said("health is served"), replica.tail()
     history = rig.judge()  # every commit is checked there, and that nothing was rendered twice
     assert set(history.starts.values()) == {1}
     assigned = sum(len(replica.said("partitions assigned")) for replica in rig.replicas)
@@ -91,6 +94,8 @@ STAGES: tuple[tuple[str, dict[str, Any]], ...] = (
 def test_a_rolling_deploy_exits_in_time_and_repeats_nothing_that_was_finished(
     rig: Rig, grace: int, scale: Scale, row: Row
 ) -> None:
+    if grace == 60 and scale == SHORT:
+        pytest.skip("the longer grace needs minutes: `make chaos` has it")
     env = {"F2F_DRAIN_S": str(grace)}
     pods = [rig.static("pod-0", **env), rig.static("pod-1", **env)]
     took: list[float] = []
@@ -108,7 +113,6 @@ def test_a_rolling_deploy_exits_in_time_and_repeats_nothing_that_was_finished(
     history.kills = sum(e["given_up"] for pod in pods for e in pod.said("drained"))
     history.slots = 1  # only what was given up at the end of the grace may be rendered again
     rig.judge(history)
-    assert max(took) <= grace + SLACK_S
     row(
         f"rolling deploy at {len(took)} stages, grace {grace} s, {len(rig.sent)} jobs",
         "exit 0 within grace + 2 s; finished jobs never redone",
@@ -138,5 +142,8 @@ def _deploy(pod: Replica, grace: int) -> float:
     """SIGTERM; how long it took to exit with 0."""
     begun = time.monotonic()
     pod.terminate()
-    assert pod.wait(grace + 30) == 0, pod.tail()
-    return time.monotonic() - begun
+    code = pod.wait(grace + 30)
+    took = time.monotonic() - begun
+    assert code == 0, (code, pod.tail())
+    assert took <= grace + SLACK_S, (took, pod.tail())
+    return took
