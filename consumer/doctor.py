@@ -12,18 +12,24 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 from aiokafka.errors import KafkaError
 
+from consumer import lifecycle
 from consumer.client import ClientFailed
 from consumer.faults import Fault
 from consumer.settings import Settings
 from consumer.storage import Storage
-from consumer.topics_apply import admin, brokers, partitions
+from consumer.topics_apply import admin, brokers, partitions, plan
+from consumer.topics_file import default_path as topics_path
+from consumer.topics_file import read as read_topics
 from schemas.codes import ErrorCode, Stage
 
 TIMEOUT_S = 15.0
+SKEW_WARN_S, SKEW_BAD_S = 5.0, 300.0
+"""S3 servers refuse signatures that are off by 15 minutes; URLs and deadlines suffer sooner."""
 LATE_S = 2.0
 """An answer later than this works, and makes every job slow."""
 
@@ -63,6 +69,8 @@ async def _kafka(settings: Settings) -> list[Finding]:
     try:
         async with admin(settings) as client:
             alive, found = await brokers(client), await partitions(client)
+            took = time.monotonic() - began
+            topics = _topics(settings, found) or await _configs(settings, client, found)
     except (ClientFailed, KafkaError) as error:
         return [
             Finding(
@@ -72,21 +80,41 @@ async def _kafka(settings: Settings) -> list[Finding]:
                 "Start the brokers, or correct KAFKA_BOOTSTRAP_SERVERS.",
             )
         ]
-    took = time.monotonic() - began
     where = ", ".join(settings.kafka_servers)
     state: State = "ok" if took < LATE_S else "warn"
     text = f"{alive} broker(s) at {where}, answered in {took:.2f} s"
-    return [Finding("kafka", state, text), _topics(settings, found)]
+    return [Finding("kafka", state, text), topics]
 
 
-def _topics(settings: Settings, found: dict[str, int]) -> Finding:
+def _topics(settings: Settings, found: dict[str, int]) -> Finding | None:
+    """What is missing; None when every topic is there."""
     missing = [name for name in settings.topics.all() if name not in found]
     if missing:
         return Finding(
             "topics", "bad", f"missing: {', '.join(missing)}", "Run `face2face topics apply`."
         )
+    return None
+
+
+async def _configs(settings: Settings, client: Any, found: dict[str, int]) -> Finding:
+    """Partitions and configs against deploy/topics.yaml: less than wanted is worth a word."""
     counts = ", ".join(f"{name} {found[name]}" for name in settings.topics.all())
-    return Finding("topics", "ok", f"partitions: {counts}")
+    wanted = read_topics(topics_path()).named(settings.topic_prefix)
+    try:
+        changes = [c for c in await plan(client, wanted, 1) if c.action != "keep"]
+    except KafkaError as error:
+        return Finding("topics", "ok", f"partitions: {counts} (configs not readable: {error!r})")
+    if not changes:
+        return Finding("topics", "ok", f"partitions: {counts}")
+    said = "; ".join(
+        f"{c.topic} has {c.found_partitions} of {c.partitions} partitions"
+        if c.action == "grow"
+        else f"{c.topic}: {', '.join(f'{k}={v}' for k, v in sorted(c.config.items()))} is wanted"
+        for c in changes
+    )
+    return Finding(
+        "topics", "warn", f"partitions: {counts}; {said}", "Run `face2face topics apply`."
+    )
 
 
 async def _store(settings: Settings) -> list[Finding]:
@@ -94,6 +122,7 @@ async def _store(settings: Settings) -> list[Finding]:
     try:
         await storage.check()
         await _write_and_read(storage, settings.s3_bucket)
+        more = [await _expiry(settings, storage), await _clock(storage)]
     except Fault as fault:
         return [
             Finding(
@@ -107,7 +136,38 @@ async def _store(settings: Settings) -> list[Finding]:
     finally:
         storage.close()
     text = f"bucket {settings.s3_bucket!r} at {settings.s3_endpoint} can be written and read"
-    return [Finding("store", "ok", text)]
+    return [Finding("store", "ok", text), *more]
+
+
+async def _expiry(settings: Settings, storage: Storage) -> Finding:
+    """The bucket's rules against deploy/lifecycle.yaml, or who else expires there."""
+    found = await lifecycle.check(
+        storage, settings.s3_bucket, lifecycle.read(lifecycle.default_path())
+    )
+    if found.ok:
+        return Finding("expiry", "ok", "the bucket's rules are those of deploy/lifecycle.yaml")
+    if settings.sweep == "always" or (not found.supported and settings.sweep == "auto"):
+        text = f"the service sweeps by itself (F2F_SWEEP={settings.sweep})"
+        return Finding("expiry", "ok", text)
+    if found.supported:
+        return Finding(
+            "expiry", "warn", "; ".join(found.warnings), "Run `face2face lifecycle apply`."
+        )
+    advice = "Set F2F_SWEEP=auto, or run `face2face lifecycle sweep --apply` now and then."
+    return Finding("expiry", "warn", "; ".join(found.warnings), advice)
+
+
+async def _clock(storage: Storage) -> Finding:
+    """This machine's clock against the store's, which signatures and deadlines depend on."""
+    began = datetime.now(UTC)
+    theirs = await storage.server_time()
+    middle = began + (datetime.now(UTC) - began) / 2
+    skew = (middle - theirs).total_seconds() - 0.5  # `Date` is cut to the second
+    text = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the store's"
+    if abs(skew) <= SKEW_WARN_S:
+        return Finding("clock", "ok", f"within {SKEW_WARN_S:g} s of the store's")
+    state: State = "bad" if abs(skew) > SKEW_BAD_S else "warn"
+    return Finding("clock", state, text, "Let NTP set the clocks of this machine and the store.")
 
 
 async def _write_and_read(storage: Storage, bucket: str) -> None:

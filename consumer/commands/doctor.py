@@ -14,6 +14,7 @@ from consumer.caches import weights_root
 from consumer.console import FAILED, emit
 from consumer.doctor import Finding, State, examine
 from consumer.options import JSON_FLAG
+from consumer.settings import load
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, see consumer.commands.media
 
@@ -27,8 +28,6 @@ def doctor(as_json: bool) -> int:
 
     Exit code 0 when the service can work here, 1 when something is bad.
     """
-    from consumer.settings import load
-
     findings = [*_machine(), *_weights(), *asyncio.run(examine(load()))]
     healthy = all(finding.state != "bad" for finding in findings)
     if as_json:
@@ -78,6 +77,11 @@ def _weights() -> list[Finding]:
     except PipelineError as error:
         faces = Finding("weights", "bad", error.message, "Run `face2face weights pull faces`.")
     names = [engine.name for engine in engines()]
+    wanted = load().engine
+    if names and wanted not in names:
+        text = f"{wanted!r} (F2F_ENGINE) cannot run here; these can: {', '.join(names)}"
+        advice = f"Run `face2face weights pull {wanted}`, or set F2F_ENGINE to one of these."
+        return [faces, Finding("engines", "bad", text, advice)]
     if not names:
         return [
             faces,

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from consumer import lifecycle
 from consumer.doctor import Finding, examine
 from consumer.settings import load
+from consumer.storage import Storage
+from consumer.topics_apply import admin, apply, partitions, plan
+from consumer.topics_file import default_path, read
+from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle, S3Handle
 from tests.support.processes import free_port
 
@@ -30,9 +37,69 @@ def env(service_env: dict[str, str], kafka: KafkaHandle) -> dict[str, str]:
 async def test_a_healthy_place_has_nothing_to_do_and_nothing_is_left_in_the_bucket(
     env: dict[str, str], s3: S3Handle
 ) -> None:
+    await _apply_all(env)
     found = await examine(load(env))
-    assert [finding.state for finding in found] == ["ok"] * 4
+    assert {f.check: (f.state, f.text) for f in found if f.state != "ok"} == {}
+    assert [f.check for f in found] == ["kafka", "topics", "store", "expiry", "clock", "disk"]
     assert s3.keys() == []
+
+
+async def _apply_all(env: dict[str, str]) -> None:
+    """Topics and bucket as deploy/ has them."""
+    settings = load(env)
+    async with admin(settings) as client:
+        wanted = read(default_path()).named(settings.topic_prefix)
+        await apply(client, await plan(client, wanted, 1), 1)
+        async with asyncio.timeout(30):  # brokers show a change of configs a little later
+            while any(c.action != "keep" for c in await plan(client, wanted, 1)):
+                await asyncio.sleep(0.1)
+    storage = Storage(settings)
+    rules = lifecycle.read(lifecycle.default_path())
+    await lifecycle.apply(storage, settings.s3_bucket, rules)
+    storage.close()
+
+
+async def test_topics_and_rules_that_differ_from_the_files_are_said(
+    env: dict[str, str], kafka: KafkaHandle, s3: S3Handle
+) -> None:
+    kafka.require(Can.ADMIN)
+    s3.require(Can.LIFECYCLE)
+    async with admin(load(env)) as client, asyncio.timeout(30):
+        while not set(kafka.topics.all()) <= set(await partitions(client)):
+            await asyncio.sleep(0.1)
+    found = _by_check(await examine(load(env)))
+    assert found["topics"].state == "warn"
+    assert f"{kafka.topics.requests} has 1 of 12 partitions" in found["topics"].text
+    assert "max.message.bytes=2097152 is wanted" in found["topics"].text
+    assert found["expiry"].state == "warn"
+    assert "'inputs/'" in found["expiry"].text
+    assert "lifecycle apply" in found["expiry"].advice
+
+
+@pytest.mark.parametrize(("sweep", "state"), [("auto", "ok"), ("always", "ok"), ("off", "warn")])
+async def test_a_store_without_rules_is_well_while_the_service_sweeps(
+    env: dict[str, str], second_s3: S3Handle, sweep: str, state: str
+) -> None:
+    found = _by_check(await examine(load(env | second_s3.env | {"F2F_SWEEP": sweep})))
+    assert found["expiry"].state == state
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state", "word"), [(60, "warn", "behind"), (-3600, "bad", "ahead of")]
+)
+async def test_a_clock_that_differs_from_the_store_s_is_said(
+    env: dict[str, str], monkeypatch: pytest.MonkeyPatch, seconds: float, state: str, word: str
+) -> None:
+    ask = Storage.server_time
+
+    async def wrong(self: Storage) -> datetime:
+        return await ask(self) + timedelta(seconds=seconds)
+
+    monkeypatch.setattr(Storage, "server_time", wrong)
+    clock = _by_check(await examine(load(env)))["clock"]
+    assert clock.state == state
+    assert word in clock.text
+    assert "NTP" in clock.advice
 
 
 async def test_no_broker_does_not_hide_the_store(env: dict[str, str]) -> None:
