@@ -7,9 +7,11 @@ The length that `measure` counts, the samples that `load_speech` resamples and t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,6 +23,9 @@ from pipeline.errors import NoAudio
 from pipeline.sound import open_sound, resampled
 from pipeline.types import AudioFacts, Limits
 from schemas.codes import Stage
+
+if TYPE_CHECKING:
+    from pipeline.speech.phones import PhoneSpan
 
 SPEECH_RATE = 16_000
 """Samples per second of what the engines hear."""
@@ -37,6 +42,8 @@ class Speech:
     rate: int = SPEECH_RATE
     transcript: str | None = None
     """What is said, if the caller knows."""
+    phones: Future[list[PhoneSpan]] | None = field(default=None, compare=False, repr=False)
+    """Its phones, where they are already being recognised (`pipeline.speech.ahead`)."""
 
 
 def measure(path: Path, limits: Limits) -> AudioFacts:

@@ -27,6 +27,8 @@ class _Entry:
     make: Maker
     tell: Callable[[Path, str], EngineFacts] | None = None
     """Its facts without loading it; raises `WeightsMissing`."""
+    hears_phones: bool = False
+    """Plans from phones, which can be recognised beside earlier stages."""
     wide: bool = False
     """Has networks whose single operators are worth several processors."""
 
@@ -74,7 +76,7 @@ def _musetalk_facts(root: Path, device: str, fast: bool) -> EngineFacts:
 
 
 _ENTRIES = (
-    _Entry("viseme", _viseme),
+    _Entry("viseme", _viseme, hears_phones=True),
     _Entry("musetalk", _musetalk, partial(_musetalk_facts, fast=False), wide=True),
     _Entry("musetalk-fast", _musetalk_fast, partial(_musetalk_facts, fast=True), wide=True),
     _Entry("wav2lip", _wav2lip, wide=True),
@@ -105,6 +107,11 @@ def create(name: str, device: str, threads: int) -> Made:
             known=list(NAMES),
         )
     return _loaded(name, device, threads, weights_root())
+
+
+def hears_phones(name: str) -> bool:
+    """Whether an engine plans from phones (`pipeline.speech.ahead`)."""
+    return any(entry.hears_phones for entry in _ENTRIES if entry.name == name)
 
 
 def operator_threads(name: str, device: str, threads: int) -> int:

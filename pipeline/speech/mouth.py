@@ -93,7 +93,8 @@ def listen(speech: Speech, transcript: str | None = None) -> Hearing:
     """
     text = transcript or speech.transcript
     mel, level = hear(speech.samples)
-    spans = recognise(speech.samples, level)
+    ahead = speech.phones
+    spans = ahead.result() if ahead is not None else recognise(speech.samples, level)
     aligned = align(speech.samples, level, text) if text else None
     if aligned is not None and agree(aligned, spans, level.numel()) > _SAME_WORDS:
         spans = aligned

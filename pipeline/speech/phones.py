@@ -2,12 +2,12 @@
 
 The recogniser works on blocks of 10 to 20 s that are cut where the sound is quietest: memory stays
 flat, and a block that it cannot decode costs that block alone. On other languages it hears the
-nearest English phones, which is what a mouth needs. It holds the interpreter's lock while it
-decodes one block.
+nearest English phones, which is what a mouth needs.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.speech import sphinx
 from pipeline.speech.grid import HOP, RATE, STEP_RATE
 
 SILENCE = "SIL"
@@ -52,19 +53,24 @@ class PhoneSpan:
         return self.end - self.start
 
 
-def recognise(samples: Tensor, level: Tensor) -> list[PhoneSpan]:
+def recognise(
+    samples: Tensor, level: Tensor, stop: threading.Event | None = None
+) -> list[PhoneSpan]:
     """The phones of a whole sound, in order, without gaps.
 
     Args:
         samples: (N,) float at 16 kHz.
         level: (T,) dB of `pipeline.speech.mel.hear`.
+        stop: when set, nothing more is recognised: for a caller that gave up.
 
     Returns:
         Spans that cover the sound. A block that cannot be decoded is one span of `SPN`.
     """
     spans: list[PhoneSpan] = []
-    for start, stop in blocks(level):
-        spans.extend(_block(samples, level, start, stop))
+    for first, last in blocks(level):
+        if stop is not None and stop.is_set():
+            break
+        spans.extend(_block(samples, level, first, last))
     return merge(spans)
 
 
@@ -86,7 +92,7 @@ def _block(samples: Tensor, level: Tensor, start: int, stop: int) -> list[PhoneS
     if stop - start < _LEAST or float(heard.max()) < -65.0:
         name = SILENCE if float(heard.max()) < -50.0 else NEUTRAL
         return [PhoneSpan(name, first, last)]
-    found = list(_decode(pcm(samples, start, stop)))
+    found = _decode(pcm(samples, start, stop))
     if not found:
         return [PhoneSpan(NEUTRAL, first, last)]
     return list(_shifted(found, first, last))
@@ -123,22 +129,13 @@ def _settings() -> dict[str, Any]:
     }
 
 
-def _decode(sound: bytes) -> Iterator[tuple[str, int, int]]:
-    """(name, first frame, last frame) of one block; nothing where the recogniser gives up."""
-    import pocketsphinx
+def _decode(sound: bytes) -> list[sphinx.Segment]:
+    """Segments of one block; nothing where the recogniser gives up.
 
-    # A fresh decoder for each block: its normalisation adapts, and the result must depend on the
-    # block alone. Loading takes 25 ms.
-    decoder = pocketsphinx.Decoder(**_settings())
-    try:
-        decoder.start_utt()
-        decoder.process_raw(sound, full_utt=True)
-        decoder.end_utt()
-        segments = decoder.seg()
-    except RuntimeError:
-        return
-    for segment in segments or ():
-        yield segment.word, segment.start_frame, segment.end_frame
+    A fresh decoder for each block: its normalisation adapts, and the result must depend on the
+    block alone. Loading takes 25 ms.
+    """
+    return sphinx.decode(_settings(), sound)
 
 
 def _shifted(

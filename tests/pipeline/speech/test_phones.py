@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from pipeline.speech import phones
+from pipeline.speech import phones, sphinx
 from pipeline.speech.align import align
 from pipeline.speech.mel import hear
 from pipeline.speech.phones import NEUTRAL, SILENCE, PhoneSpan, agree, blocks, recognise
@@ -40,20 +40,19 @@ def test_long_speech_is_decoded_in_blocks_that_cut_in_pauses() -> None:
 def test_a_block_that_cannot_be_decoded_costs_that_block_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import pocketsphinx
-
     made = itertools.count()
-    real = pocketsphinx.Decoder
+    real = sphinx.decode
 
-    def decoder(**settings: object) -> object:
+    def decode(settings: dict[str, object], sound: bytes) -> list[sphinx.Segment]:
         if next(made) == 1:
-            settings["beam"] = settings["pbeam"] = 1.0  # so narrow that no path survives
-        return real(**settings)
+            # So narrow that no path survives.
+            settings = {**settings, "beam": 1.0, "pbeam": 1.0}
+        return real(settings, sound)
 
     sound = torch.cat([demo().samples, silence(0.6)]).repeat(6)
     _, level = hear(sound)
     first, second = list(blocks(level))[:2]
-    monkeypatch.setattr(pocketsphinx, "Decoder", decoder)
+    monkeypatch.setattr(sphinx, "decode", decode)
     spans = recognise(sound, level)
     assert covers(spans, sound.numel())
     lost = [s for s in spans if first[1] / 100 <= s.start and s.end <= second[1] / 100]

@@ -1,0 +1,38 @@
+"""Phones of a speech, recognised beside the stages that do not need them yet."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from pipeline.speech.mel import hear
+from pipeline.speech.phones import PhoneSpan, recognise
+
+if TYPE_CHECKING:
+    from pipeline.audio import Speech
+
+
+@contextmanager
+def recognised_ahead(speech: Speech) -> Iterator[Speech]:
+    """The same speech, whose phones a thread begins to recognise now.
+
+    `pipeline.speech.mouth.listen` waits for them, and raises what went wrong. Leaving stops the
+    thread after the block that it is at.
+    """
+    stop = threading.Event()
+    with ThreadPoolExecutor(1, "f2f-phones") as pool:
+        try:
+            yield replace(speech, phones=pool.submit(_phones, speech.samples, stop))
+        finally:
+            stop.set()
+
+
+def _phones(samples: Tensor, stop: threading.Event) -> list[PhoneSpan]:
+    _, level = hear(samples)
+    return recognise(samples, level, stop)
