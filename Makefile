@@ -47,6 +47,14 @@ test-deploy: setup ## what lies in deploy/: builds helm, kubeconform and promtoo
 	$(BIN)/python -m tests.support.servers --checkers
 	$(BIN)/pytest tests/deploy
 
+chaos: setup ## 200 kills, outages, full disks on real Kafka and S3; prints a seed and a table
+	$(BIN)/python -m tests.support.servers --if-possible
+	F2F_CHAOS=full $(BIN)/pytest tests/chaos
+
+chaos-long: setup ## the same with 1,000 kills over 2,000 jobs; takes hours
+	$(BIN)/python -m tests.support.servers --if-possible
+	F2F_CHAOS=long $(BIN)/pytest tests/chaos
+
 check: setup ## ruff, mypy --strict, import-linter, contracts up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
