@@ -77,7 +77,8 @@ async def _kafka(settings: Settings) -> list[Finding]:
                 "kafka",
                 "bad",
                 str(error),
-                "Start the brokers, or correct KAFKA_BOOTSTRAP_SERVERS.",
+                "Start the brokers, or correct KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, "
+                "KAFKA_SASL_* or KAFKA_SSL_CA_FILE.",
             )
         ]
     where = ", ".join(settings.kafka_servers)

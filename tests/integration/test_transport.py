@@ -1,0 +1,163 @@
+"""Kafka by SASL/SCRAM over TLS and S3 over TLS, end to end, with secrets from files alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumer.settings import load
+from tests.support import packages
+from tests.support.capabilities import unavailable
+from tests.support.certificates import Certificates, make
+from tests.support.processes import die_with_parent, free_port, wait_until
+from tests.support.secure import PASSWORD, USER, SecureKafka, SecureMinio
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+ASSETS = Path(__file__).parents[2] / "consumer" / "demo_assets"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def env(
+    certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """Both servers, and the settings that reach them; secrets in files."""
+    if not (packages.KAFKA.ready() and packages.MINIO.ready()):
+        unavailable("Kafka and MinIO were not built: `make test-servers`")
+    folder = tmp_path_factory.mktemp("secure")
+    kafka = SecureKafka(packages.KAFKA.home, folder / "kafka", certificates)
+    s3 = SecureMinio(folder / "s3", certificates)
+    secrets = {"KAFKA_SASL_PASSWORD": PASSWORD, "S3_SECRET_KEY": s3.secret_key}
+    for name, text in secrets.items():
+        (folder / name).write_text(f"{text}\n", encoding="utf-8")
+    try:
+        kafka.start()
+        s3.start()
+        yield {
+            "KAFKA_BOOTSTRAP_SERVERS": kafka.servers,
+            "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+            "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+            "KAFKA_SASL_USERNAME": USER,
+            "KAFKA_SSL_CA_FILE": str(certificates.ca),
+            "S3_ENDPOINT": s3.endpoint,
+            "S3_ACCESS_KEY": s3.access_key,
+            "S3_CA_FILE": str(certificates.ca),
+            "S3_BUCKET": "secure",
+            "DUIX_DATA_DIR": str(folder / "data"),
+            "F2F_DEVICES": "cpu",
+            "F2F_THREADS": "2",
+            **{f"{name}_FILE": str(folder / name) for name in secrets},
+        }
+    finally:
+        kafka.kill()
+        s3.kill()
+
+
+def _run(env: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "consumer.cli", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+        timeout=300,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@contextmanager
+def _service(env: dict[str, str], log: Path) -> Iterator[None]:
+    port = free_port()
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "consumer.cli", "run"],
+            env={**os.environ, **env, "F2F_HTTP_PORT": str(port)},
+            stderr=said,
+            preexec_fn=die_with_parent,
+        )
+
+    def ready() -> bool:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    try:
+        wait_until(ready, 120, "service ready")
+        yield
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def test_a_job_goes_the_whole_way_over_secured_connections(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    assert _run(env, "topics", "apply", "--replication-factor", "1")[0] == 0
+    assert _run(env, "lifecycle", "apply", "--make-bucket")[0] == 0
+    code, out, _ = _run(env, "doctor", "--json")
+    states = {check["check"]: check["state"] for check in json.loads(out)["checks"]}
+    assert states["kafka"] == states["topics"] == states["store"] == states["expiry"] == "ok"
+    assert code == 0
+    log, mp4 = tmp_path / "service.log", tmp_path / "out.mp4"
+    with _service(env, log):
+        files = ("--audio", str(ASSETS / "speech.flac"), "--video", str(ASSETS / "reference.mp4"))
+        code, out, said = _run(env, "submit", *files, "-o", str(mp4), "--json")
+    assert code == 0, out + said
+    assert mp4.stat().st_size > 10_000
+    (last,) = [json.loads(li) for li in out.splitlines() if '"event": "completed"' in li][-1:]
+    assert last["data"]["download_url"].startswith("https://127.0.0.1:")
+    secrets = [PASSWORD, Path(env["S3_SECRET_KEY_FILE"]).read_text("utf-8").strip()]
+    assert [s for s in secrets if s in log.read_text("utf-8") + said] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "says"),
+    [
+        (
+            {"KAFKA_SASL_PASSWORD_FILE": "", "KAFKA_SASL_PASSWORD": "wrong-one"},
+            "kafka",
+            "KAFKA_SASL_",
+        ),
+        ({"KAFKA_SSL_CA_FILE": ""}, "kafka", "KAFKA_SSL_CA_FILE"),
+        ({"KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"}, "kafka", "KAFKA_SECURITY_PROTOCOL"),
+        ({"S3_CA_FILE": ""}, "store", "no answer"),
+        ({"S3_SECRET_KEY_FILE": "", "S3_SECRET_KEY": "wrong-one"}, "store", "SignatureDoesNot"),
+    ],
+)
+async def test_a_server_that_is_not_the_right_one_is_refused_and_a_wrong_secret_not_shown(
+    env: dict[str, str], change: dict[str, str], check: str, says: str
+) -> None:
+    from consumer.doctor import examine
+
+    found = {finding.check: finding for finding in await examine(load({**env, **change}))}
+    assert found[check].state == "bad", found[check]
+    assert says in found[check].text + found[check].advice
+    assert "wrong-one" not in str(found)
+
+
+def test_secrets_come_from_files_and_are_shown_nowhere(env: dict[str, str]) -> None:
+    settings = load(env)
+    assert settings.kafka_password is not None
+    assert settings.kafka_password.get_secret_value() == PASSWORD
+    shown: Any = (repr(settings), str(settings), settings.model_dump_json(), f"{settings!r}")
+    for secret in (PASSWORD, settings.s3_secret_key.get_secret_value()):
+        assert not any(secret in text for text in shown)
