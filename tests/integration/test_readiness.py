@@ -1,0 +1,75 @@
+"""A real service says why it takes no work, and goes on by itself when the reason is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_service import Service, _service
+from tests.support.capabilities import Can
+from tests.support.handles import KafkaHandle, S3Handle
+from tests.support.processes import wait_until
+from tests.support.s3 import S3Process
+
+pytestmark = pytest.mark.slow
+
+
+def _reason(service: Service) -> str:
+    status, body = service.get("/readyz")
+    return "" if status == 200 else str(body.get("reason"))
+
+
+def test_a_store_that_goes_makes_it_unready_and_not_dead_until_it_is_back(
+    kafka: KafkaHandle, own_s3: S3Process, tmp_path: Path
+) -> None:
+    kafka.require(Can.GROUPS)
+    kafka.create_topics()
+    s3 = S3Handle.fresh(own_s3)
+    with _service(kafka, tmp_path, **s3.env) as service:
+        wait_until(lambda: _reason(service) == "", 120, "ready")
+        own_s3.kill()
+        wait_until(lambda: "object store" in _reason(service), 60, "store is missed")
+        assert service.get("/livez")[0] == 200
+        health = service.get("/health")[1]
+        assert health["status"] == "unhealthy"
+        assert health["store"]["ok"] is False
+        assert health["kafka"]["member"] is True
+        own_s3.start()
+        wait_until(lambda: _reason(service) == "", 60, "ready again")
+        assert service.terminate() == 0
+
+
+def test_a_disk_that_is_nearly_full_pauses_intake_and_says_so_by_its_setting(
+    kafka: KafkaHandle, s3: S3Handle, tmp_path: Path
+) -> None:
+    kafka.require(Can.GROUPS)
+    kafka.create_topics()
+    env = {**s3.env, "F2F_MIN_FREE_BYTES": str(2**60)}
+    with _service(kafka, tmp_path, **env) as service:
+        wait_until(lambda: "F2F_MIN_FREE_BYTES" in _reason(service), 120, "disk is said")
+        health = service.get("/health")[1]
+        assert health["disk"]["ok"] is False
+        assert "F2F_MIN_FREE_BYTES" in health["kafka"]["intake"]
+        assert service.get("/livez")[0] == 200
+        assert "intake pauses" in service.events()
+        assert service.terminate() == 0
+
+
+def test_scratch_of_a_dead_process_is_gone_after_the_next_start(
+    kafka: KafkaHandle, s3: S3Handle, tmp_path: Path
+) -> None:
+    kafka.require(Can.GROUPS)
+    kafka.create_topics()
+    jobs = tmp_path / "data" / "jobs"
+    with _service(kafka, tmp_path, **s3.env) as first:
+        wait_until(lambda: jobs.is_dir() and any(jobs.iterdir()), 60, "scratch is there")
+        (dead,) = jobs.iterdir()
+        (dead / "0-left-behind").mkdir()
+        first.process.kill()
+        first.process.wait(10)
+    assert (dead / "0-left-behind").exists()
+    with _service(kafka, tmp_path, **s3.env) as second:
+        wait_until(lambda: not dead.exists(), 60, "what the dead one left is gone")
+        assert second.terminate() == 0
+    assert list(jobs.iterdir()) == []
