@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from consumer import app
-from consumer.processing import open_processor
-from consumer.settings import load
-from tests.support.null_render import RENDERER
+from consumer.commands.run import exit_on_sigterm
 
 if __name__ == "__main__":
+    exit_on_sigterm()
+    from consumer import app
+    from consumer.processing import open_processor
+    from consumer.settings import load
+    from tests.support.null_render import RENDERER
+
     app.open_processor = partial(open_processor, renderer=RENDERER)  # type: ignore[attr-defined]
     asyncio.run(app.run(load()))
