@@ -14,6 +14,7 @@ def render_marks(settings: Settings, consent: dict[str, Any] | None) -> RenderMa
     return RenderMarks(
         container=settings.label_container,
         credentials=settings.label_credentials,
+        watermark=settings.label_watermark,
         certificate=_path(settings.c2pa_certificate),
         key=_path(settings.c2pa_key),
         identity_dir=str(signing_root()),

@@ -40,6 +40,7 @@ class RenderMarks(Message):
 
     container: bool = True
     credentials: bool = False
+    watermark: bool = False
     certificate: str | None = Field(None, description="PEM chain; None: a development certificate")
     key: str | None = Field(None, description="PEM key of that certificate")
     identity_dir: str = Field("", description="where the development certificate is kept")

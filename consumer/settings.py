@@ -145,6 +145,11 @@ class Settings(BaseSettings):
     label_credentials: bool = _env(
         "F2F_LABEL_C2PA", True, "a signed C2PA manifest in the MP4 (content credentials)"
     )
+    label_watermark: bool = _env(
+        "F2F_LABEL_WATERMARK",
+        False,
+        "a digest of the job id in the picture, invisibly; needs the extra `watermark`",
+    )
     c2pa_certificate: Path | None = _env(
         "F2F_C2PA_CERTIFICATE_PATH",
         None,

@@ -27,7 +27,7 @@ from pipeline.engines.whole import WholeEngine
 from pipeline.errors import EngineFailed, OutOfMemory, PipelineError, ScratchFull
 from pipeline.faces.track import FaceTrack, track_faces
 from pipeline.kept import KeptPictures
-from pipeline.mark.applying import draw_visible, seal, words
+from pipeline.mark.applying import picture_marks, seal, words
 from pipeline.probe import probe_audio, probe_video
 from pipeline.render_whole import render_whole
 from pipeline.speech.ahead import recognised_ahead
@@ -167,7 +167,7 @@ def _picture(job: _Job, engine: Engine[Any, Any], track: FaceTrack) -> Finish:
 
 
 def _encode(job: _Job, engine: Engine[Any, Any], plan: Any) -> None:
-    visible = draw_visible(job.spec, job.video.width, job.video.height)
+    marks = picture_marks(job.spec, job.video.width, job.video.height)
     with ExitStack() as stack:
         encoder = stack.enter_context(
             Encoder(
@@ -187,7 +187,7 @@ def _encode(job: _Job, engine: Engine[Any, Any], plan: Any) -> None:
         def encode(frames: list[Frame]) -> None:
             with job.watch.stage("encode"):
                 for frame in frames:
-                    encoder.write(visible.apply(frame) if visible else frame)
+                    encoder.write(marks.apply(frame))
 
         sink: Sink[list[Frame]] = Sink(encode, QUEUE, "encode")
         try:

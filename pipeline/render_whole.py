@@ -15,7 +15,7 @@ from pipeline.decode import FrameReader
 from pipeline.encode import Encoder
 from pipeline.engines.whole import WholeEngine, WholeJob
 from pipeline.errors import InputError, OutputInvalid
-from pipeline.mark.applying import draw_visible, seal, words
+from pipeline.mark.applying import picture_marks, seal, words
 from pipeline.probe import probe_audio, probe_video
 from pipeline.stream import Stopwatch, prefetch
 from pipeline.timeline import Timeline
@@ -87,7 +87,7 @@ def _encode(
     timeline: Timeline,
     on_tick: OnTick,
 ) -> None:
-    label = draw_visible(spec, result.width, result.height)
+    marks = picture_marks(spec, result.width, result.height)
     reader = FrameReader(result, max(1, spec.threads // 2), spec.scratch)
     sources = (timeline.source(n) for n in range(timeline.frames))
     frames = prefetch(watch.timed("decode", reader.read(sources)), AHEAD, "decode")
@@ -105,7 +105,7 @@ def _encode(
             metadata=words(spec, facts),
         ) as encoder:
             for n, frame in enumerate(frames):
-                _write(encoder, watch, label.apply(frame) if label else frame)
+                _write(encoder, watch, marks.apply(frame))
                 on_tick(Tick("encode", n + 1, timeline.frames))
             with watch.stage("encode"):
                 encoder.close()

@@ -124,6 +124,8 @@ class Marks:
     """AIGC and IPTC text in the container."""
     identity: Identity | None = None
     """Who signs the C2PA manifest; None leaves it out."""
+    watermark: bool = False
+    """A digest of the job id in the picture, invisibly (`pipeline.mark.watermark`)."""
     consent: dict[str, Any] | None = None
     """Written into the signed manifest."""
 

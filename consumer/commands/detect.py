@@ -18,13 +18,16 @@ FILE = click.Path(path_type=Path)
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--trust", type=FILE, default=None, help="certificates (PEM) to trust as signers")
+@click.option(
+    "--job-id", "jobs", multiple=True, help="a job that may have made it; may be given often"
+)
 @JSON_FLAG
-def detect(file: Path, trust: Path | None, as_json: bool) -> None:
+def detect(file: Path, trust: Path | None, jobs: tuple[str, ...], as_json: bool) -> None:
     """Say which labels of Face2Face a file carries, whether they hold, and which job made it.
 
     Each layer is found, verified (it holds), broken (it was tampered with), foreign (somebody
-    else's) or absent. Exit code 0 whatever is found. With --json: one object
-    {"found", "job_id", "layers"}.
+    else's) or absent. The watermark holds a digest: --job-id names the jobs to compare it with.
+    Exit code 0 whatever is found. With --json: one object {"found", "job_id", "layers"}.
     """
     if not file.is_file():
         raise CommandError.of(
@@ -34,7 +37,7 @@ def detect(file: Path, trust: Path | None, as_json: bool) -> None:
     with typed_errors():
         from pipeline.mark.reading import read_labels
 
-        labels = read_labels(file, anchors)
+        labels = read_labels(file, anchors, jobs)
     if as_json:
         emit(labels)
         return
@@ -66,6 +69,8 @@ def _why(layer: dict[str, Any]) -> str:
         return layer.get("reason") or ", ".join(layer.get("reasons", []))
     if layer["status"] == "foreign":
         return f"by {layer.get('producer') or 'an unnamed producer'}"
+    if "digest" in layer:
+        return f"digest {layer['digest']}"
     if "trust" in layer:
         return f"signed by {layer['signed_by']} ({layer['trust']})"
     return ""

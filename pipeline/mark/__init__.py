@@ -3,6 +3,7 @@
 visible      a text in a corner of every frame, where the request asks for one
 words        AIGC (GB 45438-2025), IPTC digital source type and a comment, in the container
 credentials  a signed C2PA manifest: engine, inputs' hashes, consent, job
+watermark    a digest of the job id in the picture, where the settings ask for it
 certificate  the identity that signs: a given one, or a development one made here
 applying     which of them a render gets
 reading      all of them read back from a file

@@ -8,8 +8,9 @@ from typing import Any
 from pipeline.mark.certificate import development_identity, load_identity
 from pipeline.mark.credentials import Origin, sign
 from pipeline.mark.visible import VisibleLabel
+from pipeline.mark.watermark import EVERY, Watermark, job_digest
 from pipeline.mark.words import container_metadata
-from pipeline.types import Marks, RenderSpec
+from pipeline.types import Frame, Marks, RenderSpec
 from schemas.render import EngineFacts
 
 OFF = "off"
@@ -19,6 +20,7 @@ def choose_marks(
     *,
     container: bool,
     credentials: bool,
+    watermark: bool,
     certificate: str | None,
     key: str | None,
     identity_dir: str,
@@ -29,6 +31,7 @@ def choose_marks(
     Args:
         container: write text into the container.
         credentials: sign a C2PA manifest.
+        watermark: put a digest of the job id into the picture.
         certificate: path of a PEM chain to sign with; None takes the development certificate.
         key: path of its PEM key.
         identity_dir: folder of the development certificate, made there when it is missing.
@@ -42,15 +45,35 @@ def choose_marks(
         identity = load_identity(Path(certificate), Path(key))
     elif credentials:
         identity = development_identity(Path(identity_dir))
-    return Marks(words=container, identity=identity, consent=consent)
+    return Marks(words=container, identity=identity, watermark=watermark, consent=consent)
 
 
-def draw_visible(spec: RenderSpec, width: int, height: int) -> VisibleLabel | None:
-    """The visible label, where the request asks for one."""
+class PictureMarks:
+    """What is put into pictures after the engine made them: watermark first, label on top."""
+
+    def __init__(self, *marks: VisibleLabel | Watermark) -> None:
+        self._marks = marks
+
+    def apply(self, frame: Frame) -> Frame:
+        """The frame with its labels; called once for each frame of the output, in order."""
+        for mark in self._marks:
+            frame = mark.apply(frame)
+        return frame
+
+
+def picture_marks(spec: RenderSpec, width: int, height: int) -> PictureMarks:
+    """The labels in the picture: the visible one by request, the watermark by setting.
+
+    Raises:
+        EngineUnavailable: the watermark is wanted and its library is not installed.
+    """
+    marks: list[VisibleLabel | Watermark] = []
+    if spec.marks.watermark and spec.job_id is not None:
+        marks.append(Watermark(spec.job_id))
     wanted = spec.options.label
-    if wanted is None or not wanted.visible:
-        return None
-    return VisibleLabel.draw(wanted, width, height)
+    if wanted is not None and wanted.visible:
+        marks.append(VisibleLabel.draw(wanted, width, height))
+    return PictureMarks(*marks)
 
 
 def words(spec: RenderSpec, engine: EngineFacts) -> dict[str, str]:
@@ -64,8 +87,8 @@ def seal(spec: RenderSpec, engine: EngineFacts) -> dict[str, Any]:
     """Sign the finished file, where somebody is to sign, and say which labels it carries.
 
     Returns:
-        `RenderReport.labels`: `visible` (bool), `container` (keys, or "off"), `c2pa` (see
-        `credentials.sign`, or "off").
+        `RenderReport.labels`: `visible` (bool), `container` (keys, or "off"), `watermark`
+        (digest, or "off"), `c2pa` (see `credentials.sign`, or "off").
 
     Raises:
         EngineFailed: the certificate or the file was refused.
@@ -74,7 +97,10 @@ def seal(spec: RenderSpec, engine: EngineFacts) -> dict[str, Any]:
     labels: dict[str, Any] = {
         "visible": label is not None and label.visible,
         "container": sorted(words(spec, engine)) or OFF,
+        "watermark": OFF,
     }
+    if spec.marks.watermark and spec.job_id is not None:
+        labels["watermark"] = {"digest": job_digest(spec.job_id), "every_frames": EVERY}
     if spec.marks.identity is None:
         return labels | {"c2pa": OFF}
     inputs = {"audio": spec.audio, "video": spec.video}

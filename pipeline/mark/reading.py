@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from pipeline.container import open_media
 from pipeline.errors import InputError
 from pipeline.mark.credentials import read_credentials
+from pipeline.mark.watermark import available, job_digest, read_watermark
 from pipeline.mark.words import read_words
 from pipeline.types import Limits
 from schemas.codes import Stage
@@ -17,17 +22,18 @@ from schemas.codes import Stage
 _OURS = ("found", "verified", "broken")
 
 
-def read_labels(path: Path, anchors: str | None = None) -> dict[str, Any]:
+def read_labels(path: Path, anchors: str | None = None, jobs: Sequence[str] = ()) -> dict[str, Any]:
     """Every layer of a file.
 
     Args:
         path: of any media file.
         anchors: PEM certificates that the signature may lead to.
+        jobs: ids of jobs that may have made it; the watermark holds only a digest of one.
 
     Returns:
         `found` (a layer of ours is there, whole or broken), `job_id` (None when no layer that holds
         names one), `layers` by name, each with a `status`: found, verified, broken, foreign (of
-        another producer) or absent.
+        another producer), absent, or unavailable (the watermark's library is not installed).
 
     Raises:
         InputError: the file is no media.
@@ -36,10 +42,12 @@ def read_labels(path: Path, anchors: str | None = None) -> dict[str, Any]:
     credentials = read_credentials(path, anchors)
     if words["status"] == "found" and credentials["status"] == "verified":
         words = _confirm(words, credentials)
-    layers = {"container": words, "c2pa": credentials}
+    job = _job(credentials, words)
+    watermark = _watermark(path, [*([job] if job else []), *jobs])
+    layers = {"container": words, "c2pa": credentials, "watermark": watermark}
     return {
         "found": any(_is_ours(layer) for layer in layers.values()),
-        "job_id": _job(credentials, words),
+        "job_id": job or watermark.get("job_id"),
         "layers": layers,
     }
 
@@ -57,6 +65,31 @@ def _metadata(path: Path) -> dict[str, str]:
             return dict(container.metadata)
     except av.FFmpegError as error:  # pragma: no cover - open_media names what it knows
         raise InputError(f"{path.name} cannot be read: {error}", stage=Stage.PROBE) from error
+
+
+def _watermark(path: Path, jobs: Sequence[str]) -> dict[str, Any]:
+    """Found with its digest, and with the job of that digest where it is among those named."""
+    if not available():
+        return {"status": "unavailable"}
+    digest = read_watermark(_lumas(path))
+    if digest is None:
+        return {"status": "absent"}
+    named = [job for job in jobs if job_digest(job) == digest]
+    return {"status": "found", "digest": digest} | ({"job_id": named[0]} if named else {})
+
+
+def _lumas(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """Luma planes in display order, up to the first that does not decode."""
+    with open_media(path, Limits(max_bytes=2**63), Stage.DECODE) as container:
+        stream = container.streams.best("video")
+        if not isinstance(stream, VideoStream):
+            return
+        try:
+            for frame in container.decode(stream):
+                planes = frame.to_ndarray(format="yuv420p")
+                yield planes[: frame.height, : frame.width].astype(np.uint8)
+        except av.FFmpegError:
+            return
 
 
 def _confirm(words: dict[str, Any], credentials: dict[str, Any]) -> dict[str, Any]:

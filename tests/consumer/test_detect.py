@@ -11,6 +11,7 @@ from consumer.caches import signing_root
 from consumer.marks import render_marks
 from consumer.settings import SettingsError, load
 from pipeline.mark.applying import choose_marks
+from pipeline.mark.watermark import available
 from tests.consumer.test_cli import face2face, only_object
 from tests.pipeline.mark.clips import JOB, made, sealed
 
@@ -25,6 +26,7 @@ def test_detect_prints_one_object_that_names_the_job(tmp_path: Path) -> None:
     assert {name: layer["status"] for name, layer in told["layers"].items()} == {
         "container": "verified",
         "c2pa": "verified",
+        "watermark": "absent" if available() else "unavailable",
     }
 
 

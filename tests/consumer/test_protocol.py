@@ -51,7 +51,7 @@ FROM_PARENT: list[tuple[Message, str]] = [
         '"output":"/s/o.mp4","scratch":"/s","engine":"viseme",'
         f'"options":{OPTIONS.model_dump_json()},'  # a contract with golden messages of its own
         '"limits":{"max_pixels":1,"max_video_s":2.0,"max_audio_s":3.0,"max_bytes":4},'
-        '"threads":2,"budget_s":60.0,"marks":{"container":true,"credentials":false,'
+        '"threads":2,"budget_s":60.0,"marks":{"container":true,"credentials":false,"watermark":false,'
         '"certificate":null,"key":null,"identity_dir":"","consent":null}}\n',
     ),
     (Cancel(run="cpu-0"), '{"kind":"cancel","run":"cpu-0"}\n'),
