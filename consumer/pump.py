@@ -29,7 +29,7 @@ from consumer.ledger import Seen
 from consumer.membership import coordination_ended, member_id
 
 POLL_MS = 500
-UNWIND_S = 1.2
+UNWIND_S = 1.0
 """How long cancelled jobs may take to let go, and after that the last commit."""
 ERROR_PAUSE_S = 1.0
 

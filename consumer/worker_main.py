@@ -217,7 +217,7 @@ class Child:
 
 
 def _spec(order: Render, device: str) -> RenderSpec:
-    from pipeline.mark.applying import choose_marks
+    from pipeline.mark.choosing import choose_marks
     from pipeline.types import Limits, RenderSpec
 
     return RenderSpec(

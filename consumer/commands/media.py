@@ -117,7 +117,7 @@ def _job_id(given: str | None) -> str:
 def _marks() -> Marks:
     from consumer.marks import render_marks
     from consumer.settings import load
-    from pipeline.mark.applying import choose_marks
+    from pipeline.mark.choosing import choose_marks
 
     return choose_marks(**render_marks(load(), None).model_dump())
 

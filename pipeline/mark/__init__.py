@@ -5,13 +5,7 @@ words        AIGC (GB 45438-2025), IPTC digital source type and a comment, in th
 credentials  a signed C2PA manifest: engine, inputs' hashes, consent, job
 watermark    a digest of the job id in the picture, where the settings ask for it
 certificate  the identity that signs: a given one, or a development one made here
+choosing     which of them the settings want
 applying     which of them a render gets
 reading      all of them read back from a file
 """
-
-from __future__ import annotations
-
-from pipeline.mark.visible import VisibleLabel
-from pipeline.mark.words import container_metadata
-
-__all__ = ["VisibleLabel", "container_metadata"]

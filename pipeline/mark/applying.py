@@ -2,50 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from pipeline.mark.certificate import development_identity, load_identity
 from pipeline.mark.credentials import Origin, sign
 from pipeline.mark.visible import VisibleLabel
 from pipeline.mark.watermark import EVERY, Watermark, job_digest
 from pipeline.mark.words import container_metadata
-from pipeline.types import Frame, Marks, RenderSpec
+from pipeline.types import Frame, RenderSpec
 from schemas.render import EngineFacts
 
 OFF = "off"
-
-
-def choose_marks(
-    *,
-    container: bool,
-    credentials: bool,
-    watermark: bool,
-    certificate: str | None,
-    key: str | None,
-    identity_dir: str,
-    consent: dict[str, Any] | None,
-) -> Marks:
-    """Labels as somebody's settings want them.
-
-    Args:
-        container: write text into the container.
-        credentials: sign a C2PA manifest.
-        watermark: put a digest of the job id into the picture.
-        certificate: path of a PEM chain to sign with; None takes the development certificate.
-        key: path of its PEM key.
-        identity_dir: folder of the development certificate, made there when it is missing.
-        consent: for the signed manifest.
-
-    Raises:
-        EngineFailed: certificate and key cannot be used.
-    """
-    identity = None
-    if credentials and certificate is not None and key is not None:
-        identity = load_identity(Path(certificate), Path(key))
-    elif credentials:
-        identity = development_identity(Path(identity_dir))
-    return Marks(words=container, identity=identity, watermark=watermark, consent=consent)
 
 
 class PictureMarks:

@@ -18,7 +18,7 @@ import torch
 from pipeline.audio import load_speech
 from pipeline.encode import Encoder
 from pipeline.errors import EngineFailed, OutputInvalid
-from pipeline.mark import container_metadata
+from pipeline.mark.words import container_metadata
 from pipeline.probe import probe_audio, probe_video
 from pipeline.timeline import Timeline
 from pipeline.types import AudioFacts, Color, Frame, Limits

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.mark import VisibleLabel
+from pipeline.mark.visible import VisibleLabel
 from pipeline.types import Frame
 from schemas.request import LabelOptions
 

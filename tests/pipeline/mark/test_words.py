@@ -8,8 +8,7 @@ from pathlib import Path
 import av
 import pytest
 
-from pipeline.mark import container_metadata
-from pipeline.mark.words import AIGC_FIELDS, SAMPLED, TRAINED, read_words
+from pipeline.mark.words import AIGC_FIELDS, SAMPLED, TRAINED, container_metadata, read_words
 from tests.pipeline.test_encode import encode, speech
 
 
