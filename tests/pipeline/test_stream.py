@@ -77,6 +77,7 @@ def test_sink_passes_the_consumers_error_to_the_writer_and_never_blocks_it() -> 
         raise OSError(28, "no space")
 
     sink: Sink[int] = Sink(consume, 1, "test")
+
     def write() -> None:
         for n in range(100):
             sink.put(n)
