@@ -53,7 +53,8 @@ class Cutter:
     def _fate(self) -> str:
         if self._left <= 0:
             return "pass"
-        return self._dice.choices(("cut", "refuse", "drip", "pass"), (60, 15, 5, 20))[0]
+        # none is let pass: a pool would keep just those that are never cut
+        return self._dice.choices(("cut", "refuse", "drip"), (80, 13, 7))[0]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         fate = self._fate()
@@ -74,7 +75,7 @@ class Cutter:
     ) -> None:
         up_reader, up_writer = await asyncio.open_connection(self._host, self._port)
         limits: list[int | None] = [None, None]
-        if fate == "cut":  # either way, after anything from nothing to megabytes
+        if fate != "pass":  # either way, after anything from nothing to megabytes
             limits[self._dice.randrange(2)] = int(10 ** self._dice.uniform(0, 6.5)) - 1
         ways = [
             asyncio.create_task(_pump(reader, up_writer, limits[0], drip=False)),
@@ -87,7 +88,7 @@ class Cutter:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
             for end in (up_writer, writer):
-                end.transport.abort() if fate == "cut" else end.close()
+                end.transport.abort() if fate != "pass" else end.close()
 
 
 async def _pump(
