@@ -42,6 +42,7 @@ RETRY_PAUSES_S = (0.1, 0.4)
 SHA256_META = "x-amz-meta-sha256"
 
 __all__ = ["Expiry", "NoLifecycle", "Stat", "Storage", "Stored", "file_sha256"]
+_HEADLESS = "the connection broke within the headers of the answer"
 T = TypeVar("T")
 
 
@@ -181,7 +182,7 @@ class Storage(AsyncStore):
             redirect=False,
         )
         if answer.status == HTTPStatus.OK:
-            return str(answer.headers.get("etag", "")).strip('"')
+            return _etag(answer)
         conditional = "If-Match" in headers or "If-None-Match" in headers
         if answer.status == HTTPStatus.PRECONDITION_FAILED and conditional:
             return None
@@ -194,7 +195,8 @@ class Storage(AsyncStore):
         def get() -> tuple[bytes, str]:
             answer = self._client.get_object(bucket, key)
             try:
-                return answer.read(), str(answer.headers.get("etag", "")).strip('"')
+                _length(answer)
+                return answer.read(), _etag(answer)
             finally:
                 answer.close()
                 answer.release_conn()
@@ -207,6 +209,8 @@ class Storage(AsyncStore):
     def _stat(self, bucket: str, key: str) -> Stat | None:
         def stat() -> Stat:
             found = self._client.stat_object(bucket, key)
+            if found.size is None or not found.etag:
+                raise OSError(_HEADLESS)
             meta = found.metadata or {}
             return Stat(found.size, found.etag, meta.get(SHA256_META), found.last_modified)
 
@@ -233,8 +237,11 @@ class Storage(AsyncStore):
             if fault.code is ErrorCode.STORE_UNAVAILABLE:
                 raise Cut(str(error)) from error
             raise fault from error
-        total = offset + int(answer.headers.get("content-length", 0))
-        return Opened(_Body(answer), total, str(answer.headers.get("etag", "")).strip('"'))
+        try:
+            return Opened(_Body(answer), offset + _length(answer), _etag(answer))
+        except OSError as error:
+            answer.close()
+            raise Cut(str(error)) from error
 
     def _presign(self, bucket: str, key: str, expires: timedelta) -> str:
         return str(self._public.presigned_get_object(bucket, key, expires))
@@ -350,6 +357,25 @@ class _Body:
 
 def _entry(found: Any) -> tuple[str, Stat]:
     return found.object_name, Stat(found.size or 0, found.etag or "", None, found.last_modified)
+
+
+def _length(answer: Any) -> int:
+    """Bytes of the body.
+
+    A connection that breaks within the headers looks to `http.client` like an answer with fewer of
+    them, and like one without a body: taken at its word, an input would be empty.
+    """
+    text = str(answer.headers.get("content-length", ""))
+    if not text.isdecimal():
+        raise OSError(_HEADLESS)
+    return int(text)
+
+
+def _etag(answer: Any) -> str:
+    text = str(answer.headers.get("etag", "")).strip('"')
+    if not text:
+        raise OSError(_HEADLESS)
+    return text
 
 
 def _missing(function: Callable[[], T]) -> Callable[[], T]:

@@ -30,12 +30,14 @@ class Replica:
         self._env = dict(env)
         self._prefix = list(prefix)
         self._port = free_port()
+        self._begins = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, **env: str) -> None:
         """Start the process; it is ready some time later."""
         settings = {**self._env, "F2F_HTTP_PORT": str(self._port), **env}
         with self.log.open("ab") as log:
+            self._begins = log.tell()
             self._process = subprocess.Popen(
                 [*self._prefix, sys.executable, "-m", "tests.chaos.service"],
                 env={**os.environ, **settings},
@@ -136,6 +138,10 @@ class Replica:
                 with contextlib.suppress(ValueError):
                     found.append(json.loads(line))
         return [line for line in found if line.get("event") == event]
+
+    def said_since_start(self) -> bool:
+        """True when this life of the process has logged anything."""
+        return self.log.stat().st_size > self._begins
 
     def tail(self) -> str:
         """The end of its log."""

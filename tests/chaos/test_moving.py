@@ -81,7 +81,7 @@ def test_a_job_of_three_poll_intervals_leaves_no_group(rig: Rig, scale: Scale, r
 STAGES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("full slots and a full backlog", {"event": "render starts", "jobs": 6}),
     ("in the middle of a render", {"event": "render starts", "after": 0.5}),
-    ("while it starts", {"starting": 0.7}),
+    ("while it starts", {"starting": 1.2}),
     ("just admitted", {"event": "admitted"}),
     ("a render just begun", {"event": "render starts"}),
     ("near the end of a render", {"event": "render starts", "after": 1.0}),
@@ -147,9 +147,11 @@ def _reach(
 def _deploy(pod: Replica, grace: int) -> float:
     """SIGTERM; how long it took to exit with 0."""
     begun = time.monotonic()
+    listens = pod.said_since_start()
     pod.terminate()
     code = pod.wait(grace + 30)
     took = time.monotonic() - begun
-    assert code == 0, (code, pod.tail())
+    # a process that is still being loaded cannot listen, and ends by the signal itself
+    assert code == 0 or not listens, (code, pod.tail())
     assert took <= grace + SLACK_S, (took, pod.tail())
     return took

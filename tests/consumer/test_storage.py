@@ -217,6 +217,24 @@ async def test_presigned_urls_name_the_public_endpoint_and_end_in_time(
     assert s3.secret_key not in url
 
 
+async def test_an_answer_cut_within_its_headers_is_never_an_empty_object(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    ref = _put(s3, "k", b"speech")
+    async with toxic(s3.endpoint) as proxy:
+        storage = Storage(settings_for(s3, tmp_path, S3_ENDPOINT=proxy.endpoint))
+        for cut in range(20, 320, 30):
+            proxy.cuts = [cut, cut]  # the file's own connections, then those of small calls
+            fetched = await storage.fetch(ref, tmp_path / "fetched", LIMIT)
+            assert (fetched.size, (tmp_path / "fetched").read_bytes()) == (6, b"speech"), cut
+            proxy.cuts = [cut]
+            assert await storage.get(s3.bucket, "k") == (b"speech", fetched.etag), cut
+            storage.close()
+            storage = Storage(settings_for(s3, tmp_path, S3_ENDPOINT=proxy.endpoint))
+        assert proxy.cut >= 20
+        storage.close()
+
+
 async def test_a_bucket_is_made_once(every_s3: S3Handle, storage: Storage) -> None:
     name = f"{every_s3.bucket}-new"
     assert await storage.ensure_bucket(name)
