@@ -135,6 +135,21 @@ def _allow_large_records(kafka: KafkaHandle) -> None:
         future.result(timeout=20)
 
 
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_records_come_through_whatever_upstream_compresses_them_with(
+    lab: Lab, codec: str
+) -> None:
+    from confluent_kafka import Producer
+
+    producer = Producer({"bootstrap.servers": lab.kafka.servers, "compression.type": codec})
+    for _ in range(20):  # a batch that is worth it: librdkafka leaves others as they are
+        producer.produce(lab.topics.requests, job(note="x" * 500), partition=0)
+    assert producer.flush(30) == 0
+    work = Work()
+    async with lab.intake(work):
+        await work.until(lambda: len(work.finished) == 20, timeout_s=20)
+
+
 async def test_headers_that_no_parser_likes_do_no_harm(lab: Lab) -> None:
     work = Work()
     headers = [("ce_id", b"\xff\xfe"), ("x", b""), ("reply_to", lab.topics.completed.encode())]
