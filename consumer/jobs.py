@@ -22,6 +22,9 @@ from schemas.events import Completed, Failed, Progress
 from schemas.render import ErrorFacts
 from schemas.request import RenderRequest
 
+LATEST_MS = 253_402_300_799_000
+"""The last second of the year 9999, after which a `datetime` cannot be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -45,8 +48,8 @@ class Record:
 
     @property
     def sent_at(self) -> datetime:
-        """When it was produced, aware."""
-        return datetime.fromtimestamp(max(0, self.timestamp_ms) / 1000, UTC)
+        """When it was produced, aware; a producer may write any number, so it is bounded."""
+        return datetime.fromtimestamp(min(max(0, self.timestamp_ms), LATEST_MS) / 1000, UTC)
 
     def __repr__(self) -> str:
         """Place and size: the value may hold what must not be logged."""

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -47,6 +48,8 @@ class Pump:
         limit: records that may be in work at a time.
         retry_topic: the topic whose records carry due times.
         blocked: why intake must pause now, or None; asked at every turn of the poll loop.
+        longest_wait_s: how long a due time may hold up its partition. This service writes none that
+            is further away, but another's clock, or another's hand, may.
     """
 
     def __init__(
@@ -55,12 +58,16 @@ class Pump:
         limit: int,
         retry_topic: str,
         blocked: Callable[[], str | None] = lambda: None,
+        longest_wait_s: float = math.inf,
     ) -> None:
         self._see = see
         self._limit = limit
         self._retry_topic = retry_topic
         self._blocked = blocked
+        self._longest_wait_s = longest_wait_s
         self._held: dict[TopicPartition, asyncio.TimerHandle] = {}
+        self._waited: dict[TopicPartition, int] = {}
+        """Offsets that have waited as long as any record may, whatever their due times say."""
         self._jobs: dict[asyncio.Task[None], Record] = {}
         self._reason: str | None = None
         self._draining = False
@@ -132,7 +139,7 @@ class Pump:
             return
         record = to_record(raw)
         wait_s = self._wait_s(record)
-        if wait_s > 0:
+        if wait_s > 0 and self._waited.pop(partition, None) != raw.offset:
             book.release(raw.offset)
             self._hold(consumer, partition, raw.offset, wait_s)
             return
@@ -186,9 +193,17 @@ class Pump:
         self, consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int, wait_s: float
     ) -> None:
         consumer.seek(partition, offset)
-        loop = asyncio.get_running_loop()
-        self._held[partition] = loop.call_later(wait_s, self._due, partition)
+        loop, longest_s = asyncio.get_running_loop(), self._longest_wait_s
+        if wait_s > longest_s:
+            log.warning("due time is too far away", partition=partition.partition, offset=offset)
+            self._held[partition] = loop.call_later(longest_s, self._enough, partition, offset)
+        else:
+            self._held[partition] = loop.call_later(wait_s, self._due, partition)
         self._apply()
+
+    def _enough(self, partition: TopicPartition, offset: int) -> None:
+        self._waited[partition] = offset
+        self._due(partition)
 
     def _due(self, partition: TopicPartition) -> None:
         self._held.pop(partition, None)

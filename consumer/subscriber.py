@@ -114,7 +114,8 @@ class Intake:
         middlewares: Sequence[Any] = (),
     ) -> None:
         self._handle = handle
-        self.pump = Pump(self._see, limit, settings.topics.retry, blocked)
+        longest_wait_s = max(settings.retry_delays_s, default=0.0)
+        self.pump = Pump(self._see, limit, settings.topics.retry, blocked, longest_wait_s)
         self.broker = _broker(settings, middlewares)
         self._subscriber = _subscribe(self.broker, settings, self.pump)
         self._subscriber(self._enter)

@@ -96,6 +96,16 @@ async def test_records_that_wait_hold_up_neither_requests_nor_a_drain(
     assert (await lab.committed(topic=lab.topics.retry))[0] == 0
 
 
+async def test_a_due_time_that_never_comes_stalls_nothing(lab: Lab) -> None:
+    never = [("f2f-due", b"9" * 18)]
+    await lab.send([{"value": job(), "topic": lab.topics.retry, "headers": never}] * 2)
+    await lab.send([{"value": job(), "topic": lab.topics.retry}])
+    work = Work()
+    async with lab.intake(work, settings=lab.settings(F2F_RETRY_DELAYS_S="0.2,0.5")):
+        await work.until(lambda: len(work.finished) == 3, timeout_s=20)
+        await lab.until_committed(3, topic=lab.topics.retry)
+
+
 async def test_a_waiting_retry_survives_a_rebalance(lab: Lab, publisher: Publisher) -> None:
     lab.kafka.require(Can.GROUPS)
     await lab.send([{"value": job()}])
