@@ -73,6 +73,9 @@ class Ledger:
             self._forget(offset)
         position = self.position
         if offset in self._finished or (position is not None and offset < position):
+            if position is None:  # it ended while the group had no commit of this partition
+                self._next = offset + 1
+                self._tidy()
             return Seen.FINISHED
         self._open.discard(offset)
         self._running.add(offset)

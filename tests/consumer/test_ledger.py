@@ -107,6 +107,17 @@ class Partition:
                 self.done.discard(running)
         self.owner = None
 
+    def settle(self, name: str) -> None:
+        """One replica keeps the partition until nothing is left to do."""
+        self.assign(name)
+        for _ in self.log:
+            self.deliver()
+        for offset in sorted(self.jobs[name]):
+            self.finish(name, offset)
+        self.commit(applied=True, answered=True)
+        behind = (self.committed or (0, ""))[0]
+        assert not self.log or behind > self.log[-1], f"all is done, committed is {behind}"
+
     def check(self) -> None:
         if self.committed is None:
             return
@@ -173,6 +184,10 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.partition.committed is not None
         self.partition.set_back(data.draw(st.integers(0, self.partition.committed[0])))
 
+    @rule(name=st.sampled_from(OWNERS))
+    def settle(self, name: str) -> None:
+        self.partition.settle(name)
+
     @invariant()
     def commits_hold(self) -> None:
         self.partition.check()
@@ -202,6 +217,7 @@ def _random_step(partition: Partition, dice: random.Random) -> None:
         (12 * owned, lambda: partition.commit(dice.random() < 0.9, dice.random() < 0.9)),
         (4, lambda: partition.assign(dice.choice(OWNERS), rejoined=dice.random() < 0.2)),
         (1, lambda: partition.crash(dice.choice(OWNERS))),
+        (0.5, lambda: partition.settle(dice.choice(OWNERS))),
         (0.1, lambda: partition.set_back(max(0, (partition.committed or (0, ""))[0] - 20))),
     ]
     weights = [weight for weight, _ in steps]
@@ -267,6 +283,18 @@ def test_a_log_that_was_cut_is_read_again() -> None:
     assert ledger.admit(0) is Seen.NEW
     ledger.finish(0)
     assert ledger.commit() == Commit(1, "", 0)
+
+
+def test_what_ended_while_the_group_had_no_commit_is_committed_when_it_comes_again() -> None:
+    ledger = Ledger()
+    ledger.restore(None)
+    _take(ledger, 0, 1)
+    ledger.rejoined()  # before the first commit
+    ledger.restore(None)
+    ledger.finish(0)
+    ledger.finish(1)
+    assert [ledger.admit(o) for o in (0, 1)] == [Seen.FINISHED, Seen.FINISHED]
+    assert ledger.commit() == Commit(2, "", 0)
 
 
 def test_metadata_of_others_is_ignored() -> None:
