@@ -3,8 +3,9 @@
 The marker is one small object, `attempts/<job_id>/<render_id>.json`. Whoever writes it under a
 condition (nothing there, or still the version that was read) holds the lease, and renews it each
 third of its time to live. Others watch. A lease is stale when its marker did not change for a
-whole time to live on the watcher's own monotonic clock: wall clocks are never compared. A holder
-is never told by time alone that it lost: only by finding another token in the marker.
+whole time to live on the watcher's own monotonic clock: wall clocks are never compared, and time
+in which the watcher saw no marker counts for little, because the holder may have been cut off just
+as well. A holder is never told by time alone that it lost: only by another token in the marker.
 
 Where a server ignores conditions, a token that is read back after a settling pause takes their
 place; two replicas may then rarely work at the same time, and the manifest decides.
@@ -74,12 +75,26 @@ class Watch:
         self._job_id = job_id
         self._render_id = render_id
         self._seen: str | None = None
-        self._since = 0.0
+        self._looked = 0.0
+        self._silent_s = 0.0
+        self._token = uuid.uuid4().hex
+        """Of the claim that is tried now; the next one after it was held has another."""
+        self._found: AttemptMarker | None = None
+        """What the last write of a claim went over."""
 
     @property
     def pause_s(self) -> float:
         """How long to wait before the next look."""
         return min(2.0, self._leases.ttl_s / 6)
+
+    async def claim_within(self, limit_s: float, *, conditions: bool) -> Held | None:
+        """Look for that long at most; None when another still holds it then."""
+        end = time.monotonic() + limit_s
+        while (held := await self.try_claim(conditions=conditions)) is None:
+            if time.monotonic() > end:
+                break
+            await asyncio.sleep(self.pause_s)
+        return held
 
     async def try_claim(self, *, conditions: bool) -> Held | None:
         """Take the lease if it is free or stale; None while another holds it.
@@ -91,7 +106,6 @@ class Watch:
             Fault: the store does not answer.
         """
         storage, bucket = self._leases.storage, self._leases.bucket
-        old: AttemptMarker | None = None
         marker = self._marker(None)
         written: str | None = None
         if self._seen is None and conditions:  # most often nobody was here before
@@ -101,36 +115,31 @@ class Watch:
             etag = found[1] if found is not None else None
             old = _parse(found[0]) if found is not None else None
             if old is not None and old.lease is not None:
-                if _same_token(old, marker):
-                    return self._held(marker, etag, None, conditions)
+                if old.lease.token == self._token:  # written by us, and the answer was lost
+                    return self._held(old, etag, conditions)
                 if not self._stale(old.lease, etag or ""):
                     return None
-            marker = self._marker(old)
+            self._found, marker = old, self._marker(old)
             written = await storage.put(
                 bucket, self._key, _dump(marker), if_absent=etag is None, if_match=etag
             )
         if written is not None and not conditions:
             await asyncio.sleep(SETTLE_S)
         if written is None or not conditions:
-            written = await self._read_own(marker)  # a lost answer's write may be ours all the same
-        return self._held(marker, written, old, conditions)
+            written = await self._read_own(marker)
+        return self._held(marker, written, conditions)
 
-    def _held(
-        self,
-        marker: AttemptMarker,
-        etag: str | None,
-        before: AttemptMarker | None,
-        conditions: bool,
-    ) -> Held | None:
+    def _held(self, marker: AttemptMarker, etag: str | None, conditions: bool) -> Held | None:
         if etag is None:
             return None
+        before, self._found, self._token = self._found, None, uuid.uuid4().hex
         return Held(self._leases, self._key, marker, etag, before, conditions=conditions)
 
     def _marker(self, old: AttemptMarker | None) -> AttemptMarker:
         now = datetime.now(UTC)
         lease = Lease(
             owner=self._leases.owner,
-            token=uuid.uuid4().hex,
+            token=self._token,
             renewed_at=now,
             ttl_s=self._leases.ttl_s,
         )
@@ -149,8 +158,12 @@ class Watch:
         if leases.static and mine == theirs and lease.owner != leases.owner:
             return True
         if etag != self._seen:
-            self._seen, self._since = etag, now
-        return now - self._since > lease.ttl_s
+            self._seen, self._silent_s = etag, 0.0
+        else:
+            # not seen for longer: the store was away, and for the holder it was away, too
+            self._silent_s += min(now - self._looked, lease.ttl_s / 3)
+        self._looked = now
+        return self._silent_s > lease.ttl_s
 
     async def _read_own(self, marker: AttemptMarker) -> str | None:
         """The ETag of the marker in the store if it bears our token."""

@@ -202,10 +202,9 @@ class Sweeper:
         """A pass under the lease; None when another replica has it."""
         conditions = await self._leases.honours_conditions()
         watch = self._leases.watch(LEASE_KEY, "sweeper", "sweeper")
-        held = await watch.try_claim(conditions=conditions)
-        if held is None:  # a dead holder's lease is stale after its time to live
-            await asyncio.sleep(self._leases.ttl_s + watch.pause_s)
-            held = await watch.try_claim(conditions=conditions)
+        # a dead holder's lease is stale after its time to live
+        patience_s = self._leases.ttl_s + 2 * watch.pause_s
+        held = await watch.claim_within(patience_s, conditions=conditions)
         if held is None:
             SWEEPS.labels("elsewhere").inc()
             return None
