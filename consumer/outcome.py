@@ -206,11 +206,23 @@ class Outcome:
         """Record the outcome unless one is there; announce what the record says."""
         mine = records.manifest(case.job, case.render_id, outcome)
         data = mine.model_dump_json().encode()
+        # a process that stood still since its upload may have a successor with another MP4
+        await patient(held.confirm, "confirm the lease")
         put = partial(self._storage.put_if_absent, case.keys.bucket, case.keys.manifest, data)
         if await patient(put, "put the manifest"):
+            if isinstance(outcome, Failed) and held.attempt > 0:
+                await self._tidy(case)
             return await self._announce(case, held, mine, reused=False)
         found = await self._find(case)
         return await self._announce(case, held, found or mine, reused=True)
+
+    async def _tidy(self, case: Case) -> None:
+        """Remove the MP4 that an attempt may have left which nobody will ever adopt."""
+        remove = partial(self._storage.remove, case.keys.bucket, case.keys.mp4)
+        try:
+            await patient(remove, "remove the MP4", OUTAGE)
+        except Fault as fault:  # it expires
+            log.warning("an MP4 without a manifest may be left", error=str(fault))
 
     async def _announce(
         self, case: Case, held: Held, manifest: Manifest, *, reused: bool

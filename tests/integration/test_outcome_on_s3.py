@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -405,6 +406,65 @@ async def test_a_replica_that_lost_its_lease_stops_and_announces_what_the_other_
         ids = {*first.memory.event_ids, *second.memory.event_ids}
         assert ids == {_manifest(s3).event_id}
         assert len(first.memory.event_ids) == 1
+
+
+async def test_a_replica_that_froze_before_its_manifest_writes_none_over_its_successors_head(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    put_inputs(s3, {})
+    holders: list[str] = []
+    async with replica(s3, tmp_path) as one:
+        storage = one.processing.processor._storage  # type: ignore[attr-defined]
+        put, put_if_absent = storage.put, storage.put_if_absent
+
+        async def frozen(bucket: str, key: str, data: bytes, **more: Any) -> Any:
+            answer = await put(bucket, key, data, **more)
+            if key.endswith(".rendered.json") and not holders:
+                _take_over(s3)
+                time.sleep(1.1 * one.settings.lease_s)  # the whole process stands still
+            return answer
+
+        async def seen(bucket: str, key: str, data: bytes) -> bool:
+            lease = _marker(s3).lease
+            holders.append(lease.owner if lease is not None else "nobody")
+            return bool(await put_if_absent(bucket, key, data))
+
+        storage.put, storage.put_if_absent = frozen, seen
+        verdict = await one.process(make_job(s3))
+    assert verdict.kind == "completed"
+    assert len(holders) == 1
+    assert "successor" not in holders[0]
+
+
+def _take_over(s3: S3Handle) -> None:
+    """Write the marker as a replica does that takes a stale lease, and then dies."""
+    marker = _marker(s3)
+    assert marker.lease is not None
+    lease = marker.lease.model_copy(update={"owner": "successor/1/x", "token": "another"})
+    data = marker.model_copy(update={"lease": lease}).model_dump_json().encode()
+    (key,) = [key for key in s3.keys("attempts/") if not key.endswith(".rendered.json")]
+    s3.client().put_object(s3.bucket, key, io.BytesIO(data), len(data))
+
+
+async def test_a_job_that_is_cancelled_while_its_mp4_goes_up_leaves_none_behind(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    put_inputs(s3, {})
+    job = make_job(s3)
+    async with replica(s3, tmp_path) as one:
+        storage = one.processing.processor._storage  # type: ignore[attr-defined]
+        put_file = storage.put_file
+
+        async def slow(*arguments: Any, **more: Any) -> Any:
+            stored = await put_file(*arguments, **more)
+            job.cancelled.set()
+            await asyncio.Event().wait()
+            return stored
+
+        storage.put_file = slow
+        verdict = await one.process(job)
+    assert (verdict.kind, verdict.code) == ("failed", ErrorCode.CANCELLED)
+    assert [key.rpartition(".")[2] for key in s3.keys("results/")] == ["json"]
 
 
 async def test_the_store_may_die_during_a_render_and_nothing_is_rendered_twice(
