@@ -16,6 +16,8 @@ from tests.chaos.scale import SHORT, Scale
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 SLACK_S = 2.0
 """What a drain may take beyond its grace."""
+MOST_OPEN = 8
+"""Jobs: more than two replicas take in at a time."""
 
 
 def test_replicas_that_come_and_go_start_nothing_twice(
@@ -51,7 +53,7 @@ def test_replicas_that_come_and_go_start_nothing_twice(
         assert code == 0 or not replica.said("health is served"), replica.tail()
     history = rig.judge()  # every commit is checked there, and that nothing was rendered twice
     assert set(history.starts.values()) == {1}
-    assigned = sum(len(replica.said("partitions assigned")) for replica in rig.replicas)
+    assigned = _assignments(rig)
     row(
         f"{changes} joins and leaves within {scale.churn_s:.0f} s, {len(rig.sent)} jobs of "
         f"0.5–{longest:g} s",
@@ -62,25 +64,32 @@ def test_replicas_that_come_and_go_start_nothing_twice(
 
 def test_a_job_of_three_poll_intervals_leaves_no_group(rig: Rig, scale: Scale, row: Row) -> None:
     interval = 1.0 if scale == SHORT else 10.0
-    replica = rig.replica("only", KAFKA_MAX_POLL_INTERVAL_S=f"{interval:g}")
-    replica.wait_ready()
-    before = rig.members()
-    rig.submit("long", {"sleep": 3 * interval + 0.5})
+    for name in ("a", "b"):
+        replica = rig.replica(name, KAFKA_MAX_POLL_INTERVAL_S=f"{interval:g}")
+        replica.wait_ready()
+    before, assigned = rig.members(), _assignments(rig)
+    assert len(before) == 2
+    for name in ("long-1", "long-2", "long-3"):
+        rig.submit(name, {"sleep": 3 * interval + 0.5})
     rig.settle()
     assert rig.members() == before, "the broker's view"
-    assigned = len(replica.said("partitions assigned"))
-    assert assigned == 1
-    assert rig.judge().starts == {"long": 1}
+    again = _assignments(rig) - assigned
+    assert again == 0
+    assert rig.judge().starts == {"long-1": 1, "long-2": 1, "long-3": 1}
     row(
-        f"a job of 3 × max_poll_interval ({interval:g} s)",
+        f"3 jobs of 3 × max_poll_interval ({interval:g} s), two replicas",
         "0 group leaves, 0 rebalances",
-        f"0, {assigned - 1}",
+        f"0, {again}",
     )
+
+
+def _assignments(rig: Rig) -> int:
+    return sum(len(replica.said("partitions assigned")) for replica in rig.replicas)
 
 
 STAGES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("full slots and a full backlog", {"event": "render starts", "jobs": 6}),
-    ("in the middle of a render", {"event": "render starts", "after": 0.5}),
+    ("in a render longer than the grace", {"event": "render starts", "seconds": 8.0}),
     ("while it starts", {"starting": 1.2}),
     ("just admitted", {"event": "admitted"}),
     ("a render just begun", {"event": "render starts"}),
@@ -127,17 +136,23 @@ def test_a_rolling_deploy_exits_in_time_and_repeats_nothing_that_was_finished(
 
 
 def _reach(
-    rig: Rig, pod: Replica, event: str = "", jobs: int = 2, after: float = 0.0, ready: bool = False
+    rig: Rig,
+    pod: Replica,
+    event: str = "",
+    jobs: int = 2,
+    after: float = 0.0,
+    ready: bool = False,
+    seconds: float = 1.2,
 ) -> None:
-    """Bring a replica to an instant of its work."""
+    """Bring a replica to an instant of its work, with jobs of so many seconds."""
     before = len(pod.said(event)) if event else 0
     for _ in range(jobs):
-        rig.submit(f"job-{len(rig.sent)}", {"sleep": 1.2})
-    if event:
-        while len(pod.said(event)) == before:  # until one comes to this replica
-            rig.submit(f"job-{len(rig.sent)}", {"sleep": 1.2})
-            rig.flush()
-            time.sleep(0.3)
+        rig.submit(f"job-{len(rig.sent)}", {"sleep": seconds})
+    while event and len(pod.said(event)) == before:  # until one comes to this replica
+        if rig.open < MOST_OPEN:
+            rig.submit(f"job-{len(rig.sent)}", {"sleep": seconds})
+        rig.flush()
+        time.sleep(0.3)
     rig.flush()
     if ready:
         rig.until(lambda: rig.open == 0, "nothing to do")

@@ -14,6 +14,7 @@ from consumer.membership import member_id, read_commits
 from tests.integration.lab import Lab, job, until
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle
+from tests.support.processes import wait_until
 
 
 @pytest.fixture
@@ -25,15 +26,14 @@ def lab(kafka: KafkaHandle) -> Lab:
 
 @asynccontextmanager
 async def _member(lab: Lab, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    quick = {"session_timeout_ms": 6000, "heartbeat_interval_ms": 300, **options}
     consumer = AIOKafkaConsumer(
         lab.topics.requests,
         bootstrap_servers=lab.kafka.servers,
         group_id=lab.kafka.group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        session_timeout_ms=6000,
-        heartbeat_interval_ms=300,
-        **options,
+        **quick,
     )
     await consumer.start()
     try:
@@ -42,9 +42,10 @@ async def _member(lab: Lab, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
         await consumer.stop()
 
 
-async def _poll(consumer: AIOKafkaConsumer) -> None:
+async def _poll(consumer: AIOKafkaConsumer, got: list[Any]) -> None:
     while True:
-        await consumer.getmany(timeout_ms=100)
+        for records in (await consumer.getmany(timeout_ms=100)).values():
+            got += records
 
 
 async def test_a_rebalance_forgets_pauses_and_rewinds_to_the_commit(lab: Lab) -> None:
@@ -53,14 +54,16 @@ async def test_a_rebalance_forgets_pauses_and_rewinds_to_the_commit(lab: Lab) ->
         got = [await first.getone(), await first.getone()]
         assert [record.offset for record in got] == [0, 0]
         first.pause(*first.assignment())
-        polling = asyncio.create_task(_poll(first))
+        again: list[Any] = []
+        polling = asyncio.create_task(_poll(first, again))
         async with _member(lab):
 
             async def shared() -> bool:
-                return len(first.assignment()) == 1
+                return len(first.assignment()) == 1 and bool(again)
 
             await until(shared)
             assert first.paused() == set()
+        assert again[0].offset == 0
         polling.cancel()
         await asyncio.wait((polling,))
 
@@ -79,6 +82,26 @@ async def test_no_poll_for_too_long_leaves_the_group_and_polling_paused_partitio
             return member_id(consumer) == ""
 
         await until(out)  # no poll
+
+
+async def test_an_event_loop_that_stands_still_is_out_of_the_group(lab: Lab) -> None:
+    from confluent_kafka.admin import AdminClient
+
+    admin = AdminClient({"bootstrap.servers": lab.kafka.servers})
+
+    def members() -> set[str]:
+        (future,) = admin.describe_consumer_groups([lab.kafka.group]).values()
+        return {member.member_id for member in future.result(20).members}
+
+    async with _member(lab, session_timeout_ms=1000) as consumer:
+        before = member_id(consumer)
+        assert members() == {before}
+        wait_until(lambda: not members(), 60, "the end of the membership")  # blocks the loop
+
+        async def back() -> bool:
+            return member_id(consumer) not in ("", before)
+
+        await until(back)
 
 
 async def test_commits_carry_4096_bytes_of_metadata_and_a_zombies_commit_is_refused(
