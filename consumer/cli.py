@@ -26,6 +26,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "submit": ("submit:submit", "Upload speech and a reference, send a request, fetch the MP4."),
     "render": ("media:render", "Render one MP4 from local files, without Kafka and S3."),
     "inspect": ("inspect:inspect", "Draw a contact sheet of an MP4 and print its quality figures."),
+    "evaluate": ("evaluate:evaluate", "Measure an MP4 from files alone, and draw a report."),
     "detect": ("detect:detect", "Say which labels a file carries, and which job made it."),
     "engines": ("media:engines", "List the engines of this machine."),
     "weights": ("weights:weights", "Pull or verify model files."),

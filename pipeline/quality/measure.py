@@ -10,15 +10,13 @@ import torch
 from torch import Tensor
 
 from pipeline.audio import Speech
+from pipeline.quality.asked import LEAD_S, asked_aperture, own_fit
 from pipeline.quality.mouths import acceleration
 from pipeline.quality.picture import measure_picture
 from pipeline.quality.sync import Shut, agreement, closures, open_vowels
 from pipeline.quality.watch import Watched, listen_to, watch
-from pipeline.speech.fit import PersonFit, fit_person
 from pipeline.speech.mouth import MouthCurve, plan_mouth
 from pipeline.speech.phones import PhoneSpan
-from pipeline.speech.range import MouthRange
-from pipeline.speech.targets import LEAD, sample
 
 SMALL_IO = 40.0
 """Pixels between the outer eye corners (a face of about 80) below which a lip cannot be read."""
@@ -76,34 +74,15 @@ def measure(
         figures["reference"] = _ratios(figures, _picture(source))
     if speech is None:
         return Quality(figures, watched, None, None, requested, [], [])
-    own = _own_fit(reference, source)
+    own = own_fit(reference, source)
     curve = own.apply(speech) if own is not None else plan_mouth(speech)
     if requested is None:
-        requested = _requested(curve, watched, source)
-    fps, lead = float(watched.video.fps), float(LEAD)
+        requested = asked_aperture(curve, watched, source)
+    fps, lead = float(watched.video.fps), LEAD_S
     shuts = closures(curve.phones, watched.mouths.aperture, fps, lead)
     vowels = open_vowels(curve.phones, watched.mouths.aperture, fps, lead)
     figures |= _speech(watched, speech, requested, shuts, [frame for _, frame in vowels])
     return Quality(figures, watched, speech, curve, requested, shuts, vowels)
-
-
-def _own_fit(reference: Path | None, source: Watched | None) -> PersonFit | None:
-    """The fit of the reference's person, as the default engine makes it."""
-    if reference is None or source is None or not source.video.has_audio or source.video.still:
-        return None
-    speech = listen_to(reference, None)
-    if speech is None:
-        return None
-    m = source.mouths
-    return fit_person(speech, m.aperture, m.width, m.chin, m.usable, source.video.fps)
-
-
-def _requested(curve: MouthCurve, watched: Watched, source: Watched | None) -> Tensor:
-    """Aperture per frame, in the range of the reference, or else of the output itself."""
-    mouths = (source or watched).mouths
-    mouth = MouthRange.from_track(mouths.aperture, mouths.width, mouths.usable)
-    targets = sample(curve, watched.video.fps, watched.video.frames)
-    return targets.to_range(mouth).aperture
 
 
 def _picture(watched: Watched) -> dict[str, Any]:

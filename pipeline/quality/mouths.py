@@ -13,6 +13,12 @@ GAPS = ((81, 178), (82, 87), (13, 14), (312, 317), (311, 402))
 CORNERS = (61, 291)
 EYES = (33, 263)
 CHIN, NOSE = 152, 2
+CHIN_AROUND = (152, 148, 377, 176, 400, 175, 199, 200)
+"""The chin and the skin on it."""
+LOWER_FACE = (
+    *(2, 97, 326, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 61, 291),
+)
+"""What bounds the part of a face that speech moves: base of the nose, jaw, corners of the mouth."""
 LIPS = (
     *(61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 146, 91, 181, 84, 17, 314, 405, 321, 375),
     *(78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324),
@@ -56,16 +62,30 @@ class Mouths:
     """(N, 40, 2) float32 in io, aligned by the skull."""
     skull: Tensor
     """(N, 20, 2) likewise: what is left of the skull's motion, which is jitter."""
+    chin_points: Tensor
+    """(N, 8, 2) likewise."""
+    lower: Tensor
+    """(N, 4) float32 pixels x0 y0 x1 y1 around the lower face."""
+    middle: Tensor
+    """(N,) complex64 pixels: where the skull is."""
+    turn: Tensor
+    """(N,) complex64: (pixel - middle) * turn is aligned, in io."""
+    template: Tensor | None
+    """(20,) complex64 skull that everything is aligned to; None where no frame is usable."""
 
 
-def read_mouths(track: Track) -> Mouths:
+def read_mouths(track: Track, template: Tensor | None = None) -> Mouths:
     """Measure every frame of a track, in chunks.
 
     A gap counts along the face's own downward axis: lips that the mesh crosses are closed.
+
+    Args:
+        track: of one face.
+        template: the skull to align to, so that two tracks can be compared point by point; else
+            the one of the first usable frame.
     """
     total = int(track.usable.shape[0])
     columns: list[tuple[Tensor, ...]] = []
-    template: Tensor | None = None
     for start in range(0, total, _CHUNK):
         stop = min(start + _CHUNK, total)
         points = track.points(start, stop)[..., :2].float()
@@ -73,10 +93,24 @@ def read_mouths(track: Track) -> Mouths:
         if template is None and bool(usable.any()):
             template = _template(points[usable])
         columns.append(_chunk(points, usable, template))
-    aperture, width, chin, io, seen, box, lips, skull = (
+    aperture, width, chin, io, seen, box, lips, skull, chin_points, lower, middle, turn = (
         torch.cat(column) for column in zip(*columns, strict=True)
     )
-    return Mouths(aperture, width, chin, io, seen, box, lips, skull)
+    return Mouths(
+        aperture=aperture,
+        width=width,
+        chin=chin,
+        io=io,
+        usable=seen,
+        box=box,
+        lips=lips,
+        skull=skull,
+        chin_points=chin_points,
+        lower=lower,
+        middle=middle,
+        turn=turn,
+        template=template,
+    )
 
 
 def _chunk(points: Tensor, usable: Tensor, template: Tensor | None) -> tuple[Tensor, ...]:
@@ -92,11 +126,9 @@ def _chunk(points: Tensor, usable: Tensor, template: Tensor | None) -> tuple[Ten
     missing = torch.full((count,), float("nan"))
     lips = points[:, LIPS]
     box = torch.cat([lips.amin(1), lips.amax(1)], 1)
-    if template is None:
-        still = torch.full((count, len(LIPS), 2), float("nan"))
-        skull = torch.full((count, len(STABLE), 2), float("nan"))
-    else:
-        still, skull = _aligned(points, template)
+    part = points[:, LOWER_FACE]
+    around = torch.cat([part.amin(1), part.amax(1)], 1)
+    aligned, middle, turn = _aligned(points, template, (LIPS, STABLE, CHIN_AROUND))
     return (
         torch.where(usable, gap.mean(1) / size, missing),
         torch.where(usable, width / size, missing),
@@ -104,8 +136,10 @@ def _chunk(points: Tensor, usable: Tensor, template: Tensor | None) -> tuple[Ten
         io,
         usable,
         box,
-        still,
-        skull,
+        *aligned,
+        around,
+        middle,
+        turn,
     )
 
 
@@ -117,15 +151,21 @@ def _template(points: Tensor) -> Tensor:
     return skull - skull.mean()
 
 
-def _aligned(points: Tensor, template: Tensor) -> tuple[Tensor, Tensor]:
-    """Lips and skull after the least-squares similarity of the skull to the template."""
+def _aligned(
+    points: Tensor, template: Tensor | None, groups: tuple[tuple[int, ...], ...]
+) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Groups of points, (n, K, 2) each, after the least-squares similarity of the skull to the
+    template, and that similarity: middle and turn."""
     flat = torch.view_as_complex(points.contiguous())
     skull = flat[:, STABLE]
     middle = skull.mean(1, keepdim=True)
     away = skull - middle
-    turn = (away.conj() * template).sum(1) / away.abs().square().sum(1).clamp(min=1e-6)
-    lips = (flat[:, LIPS] - middle) * turn[:, None]
-    return torch.view_as_real(lips), torch.view_as_real(away * turn[:, None])
+    wanted = template if template is not None else torch.full_like(skull[0], torch.nan)
+    turn = (away.conj() * wanted).sum(1, keepdim=True) / away.abs().square().sum(
+        1, keepdim=True
+    ).clamp(min=1e-6)
+    aligned = [torch.view_as_real((flat[:, group] - middle) * turn) for group in groups]
+    return aligned, middle[:, 0], turn[:, 0]
 
 
 def acceleration(places: Tensor, usable: Tensor) -> float | None:

@@ -36,7 +36,7 @@ def measure_picture(watched: Watched) -> Picture:
     change: list[float] = []
     before: Tensor | None = None
     for frame in watched.reader.read(range(watched.video.frames)):
-        crop = _luma(frame, mouths, frame.index)
+        crop = mouth_luma(frame, mouths, frame.index)
         if crop is None:
             before = None
             continue
@@ -59,7 +59,8 @@ def laplacian(luma: Tensor) -> float:
     return float((4 * centre - around).abs().mean())
 
 
-def _luma(frame: Frame, mouths: Mouths, index: int) -> Tensor | None:
+def mouth_luma(frame: Frame, mouths: Mouths, index: int) -> Tensor | None:
+    """(h, w) float luma of the box around the lips and a quarter of it; None without a face."""
     if index >= len(mouths.usable) or not bool(mouths.usable[index]):
         return None
     x0, y0, x1, y1 = mouths.box[index].tolist()

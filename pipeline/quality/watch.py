@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from pipeline.audio import Speech, load_speech
 from pipeline.decode import FrameReader
-from pipeline.errors import NoAudio
+from pipeline.errors import NoAudio, PipelineError
 from pipeline.faces.track import track_faces
 from pipeline.probe import probe_video
 from pipeline.quality.mouths import Mouths, read_mouths
@@ -27,21 +30,39 @@ class Watched:
     video: VideoFacts
     reader: FrameReader
     mouths: Mouths
+    """Of as many frames as were looked at."""
 
 
-def watch(path: Path, device: str = "cpu", threads: int = 2) -> Watched:
-    """Follow the largest face of a file from end to end.
+def watch(
+    path: Path,
+    device: str = "cpu",
+    threads: int = 2,
+    *,
+    most: int | None = None,
+    max_height: int | None = None,
+    template: Tensor | None = None,
+) -> Watched:
+    """Follow the largest face of a file.
+
+    Args:
+        path: of the file.
+        device: where the face networks run.
+        threads: for decoding.
+        most: frames that are looked at; else all.
+        max_height: higher pictures are scaled down, as a render does it.
+        template: see `pipeline.quality.mouths.read_mouths`.
 
     Raises:
         InputUnreadable, NoVideo: not a video.
         NoFace: no frame shows a usable face.
         WeightsMissing: the face models are not on this machine.
     """
-    video = probe_video(path, LIMITS, RenderOptions())
+    video = probe_video(path, LIMITS, RenderOptions(max_height=max_height))
+    frames = video.frames if most is None else min(most, video.frames)
     reader = FrameReader(video, threads)
     with tempfile.TemporaryDirectory(prefix="face2face-") as scratch, torch.inference_mode():
         track = track_faces(
-            reader.read(range(video.frames)),
+            reader.read(range(frames)),
             video,
             choice="largest",
             limits=LIMITS,
@@ -49,9 +70,20 @@ def watch(path: Path, device: str = "cpu", threads: int = 2) -> Watched:
             device=device,
             threads=threads,
             on_tick=_ignore,
-            total=video.frames,
+            total=frames,
         )
-        return Watched(video, reader, read_mouths(track))
+        return Watched(video, reader, read_mouths(track, template))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread per torch operator, as a render has it: waiting threads would spin."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _ignore(tick: Tick) -> None:
@@ -69,4 +101,16 @@ def listen_to(path: Path, audio: Path | None, transcript: str | None = None) -> 
     try:
         return replace(load_speech(path, LIMITS), transcript=transcript)
     except NoAudio:
+        return None
+
+
+def listen_under(reference: Path) -> Speech | None:
+    """A reference's own sound, counted from its first picture.
+
+    Returns:
+        None where it has none that decodes, which is no reason to fail.
+    """
+    try:
+        return load_speech(reference, LIMITS, under_picture=True)
+    except PipelineError:
         return None

@@ -1,0 +1,78 @@
+"""`face2face evaluate`: every figure of an output, from files alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from consumer.commands.media import typed_errors
+from consumer.console import CommandError, emit, say
+from consumer.options import JSON_FLAG
+from schemas.codes import ErrorCode, Stage
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("mp4", type=FILE)
+@click.option("--reference", type=FILE, default=None, help="the video that it was made from")
+@click.option("--audio", type=FILE, default=None, help="the speech it was made from [its own]")
+@click.option(
+    "--truth", type=FILE, default=None, help="the person really saying it [the reference]"
+)
+@click.option("--transcript", default=None, help="what is said; helps English a little")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N")
+@click.option("--threads", type=click.IntRange(1, 256), default=None, help="processor budget")
+@JSON_FLAG
+def evaluate(mp4: Path, as_json: bool, **given: Any) -> None:
+    """Measure an MP4 from the files alone: sync, closures, motion, picture, lengths, labels.
+
+    What needs a file that is not given is left out, with the reason. Exit code 0 whatever the
+    figures are. With --json: one object with "measures": {NAME: {"value", "unit", "better", "bar",
+    "met", "what", "source"}}, "left_out": {NAME: REASON}, "labels", "video", "files".
+    """
+    names = ("reference", "audio", "truth")
+    for name, path in (("MP4", mp4), *((f"--{n}", given[n]) for n in names)):
+        _check(name, path)
+    with typed_errors():
+        from pipeline.evaluate.evidence import Sources
+        from pipeline.evaluate.suite import evaluate as measure
+
+        files = {name: given[name] for name in (*names, "transcript")}
+        sources = Sources(mp4, **files)
+        threads = given["threads"] or os.cpu_count() or 1
+        found = measure(sources, device=given["device"], threads=threads)
+    result = found.as_json()
+    if as_json:
+        emit(result)
+        return
+    _show(result)
+
+
+def _check(name: str, path: Path | None) -> None:
+    if path is not None and not path.is_file():
+        raise CommandError.of(
+            ErrorCode.INPUT_NOT_FOUND,
+            Stage.PROBE,
+            f"{name} {str(path)!r} is not a file",
+            path=str(path),
+        )
+
+
+def _show(result: dict[str, Any]) -> None:
+    verdicts = {True: "met", False: "NOT MET", None: ""}
+    for name, measure in result["measures"].items():
+        bar = "" if measure["bar"] is None else f"bar {measure['bar']:g}"
+        better = "" if measure["better"] == "neither" else f"better {measure['better']}"
+        click.echo(
+            f"{name:<27} {measure['value']:>9g} {measure['unit']:<20} {better:<14} {bar:<10} "
+            f"{verdicts[measure['met']]}".rstrip()
+        )
+    layers = result["labels"]["layers"]
+    found = [f"{name} {layer['status']}" for name, layer in layers.items()]
+    click.echo(f"{'labels':<27} {', '.join(found)}")
+    for name, reason in result["left_out"].items():
+        say(f"left out: {name}: {reason}")

@@ -1,0 +1,92 @@
+"""Everything that the figures are computed of: two tracked videos, a speech, and what it asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+from torch import Tensor
+
+from pipeline.audio import Speech
+from pipeline.evaluate.matching import match
+from pipeline.probe import probe_video
+from pipeline.quality.asked import asked_aperture, own_fit, range_of
+from pipeline.quality.watch import LIMITS, Watched, listen_to, watch
+from pipeline.render import BANK_S
+from pipeline.speech.mouth import MouthCurve, plan_mouth
+from pipeline.speech.range import MouthRange
+from pipeline.timeline import Timeline
+from schemas.request import RenderOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The files."""
+
+    output: Path
+    reference: Path | None = None
+    audio: Path | None = None
+    truth: Path | None = None
+    """The person of the reference really saying the audio; else the reference, where it does."""
+    transcript: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was seen and heard."""
+
+    sources: Sources
+    output: Watched
+    reference: Watched | None
+    timeline: Timeline | None
+    """Which reference frame stands under which output frame; None where that cannot be told."""
+    mismatch: str
+    """Why it cannot."""
+    speech: Speech | None
+    curve: MouthCurve | None
+    asked: Tensor | None
+    """(F,) aperture that the speech asks for, io."""
+    range: MouthRange
+    """Of the reference's mouth, else of the output's."""
+
+    @property
+    def fps(self) -> float:
+        """Of the output."""
+        return float(self.output.video.fps)
+
+
+def gather(sources: Sources, device: str, threads: int) -> Evidence:
+    """Open, follow and hear everything.
+
+    Raises:
+        InputError: a file is no video or no sound, or shows no face.
+        WeightsMissing: the face models are not on this machine.
+    """
+    shown = probe_video(sources.output, LIMITS, RenderOptions())
+    reference = None
+    if sources.reference is not None:
+        seconds = max(float(BANK_S), float(shown.duration))
+        most = ceil(seconds * float(probe_video(sources.reference, LIMITS, RenderOptions()).fps))
+        height = min(max(shown.height, 64), 4320)
+        reference = watch(sources.reference, device, threads, most=most, max_height=height)
+    template = reference.mouths.template if reference is not None else None
+    output = watch(sources.output, device, threads, template=template)
+    timeline, mismatch = match(output, reference)
+    speech = listen_to(sources.output, sources.audio, sources.transcript)
+    curve = asked = None
+    if speech is not None:
+        fit = own_fit(sources.reference, reference)
+        curve = fit.apply(speech) if fit is not None else plan_mouth(speech)
+        asked = asked_aperture(curve, output, reference)
+    return Evidence(
+        sources=sources,
+        output=output,
+        reference=reference,
+        timeline=timeline,
+        mismatch=mismatch,
+        speech=speech,
+        curve=curve,
+        asked=asked,
+        range=range_of(reference or output),
+    )

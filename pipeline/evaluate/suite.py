@@ -1,0 +1,87 @@
+"""The whole suite over one output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pipeline.evaluate.ends import measure_ends
+from pipeline.evaluate.evidence import Evidence, Sources, gather
+from pipeline.evaluate.ledger import Figures
+from pipeline.evaluate.lips import Spoken, measure_lips
+from pipeline.evaluate.motion import measure_motion
+from pipeline.evaluate.own import measure_own
+from pipeline.evaluate.pixels import Outside, measure_pixels
+from pipeline.mark.reading import read_labels
+from pipeline.quality.watch import one_thread
+
+LSE = ("lse_c", "lse_d", "lse_offset_frames", "lse_c_reference", "lse_d_reference")
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was found, and what the report is drawn of."""
+
+    evidence: Evidence
+    figures: Figures
+    spoken: Spoken
+    outside: Outside | None
+    labels: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """One object of JSON types: files, video, measures, left_out, labels."""
+        sources, video = self.evidence.sources, self.evidence.output.video
+        mouths = self.evidence.output.mouths
+        given = ("output", "reference", "audio", "truth")
+        paths = {name: getattr(sources, name) for name in given}
+        return {
+            "files": {name: str(path) for name, path in paths.items() if path is not None},
+            "video": {
+                "width": video.width,
+                "height": video.height,
+                "fps": f"{video.fps.numerator}/{video.fps.denominator}",
+                "frames": video.frames,
+                "seconds": round(float(video.duration), 4),
+                "face_frames": int(mouths.usable.sum()),
+                "io_px": round(float(mouths.io[mouths.usable].median()), 1),
+            },
+            "range_io": {
+                "top": round(self.evidence.range.top, 4),
+                "rest": round(self.evidence.range.rest, 4),
+                "talks": self.evidence.range.talks,
+            },
+            "measures": self.figures.measures(),
+            "left_out": self.figures.left_out(),
+            "labels": self.labels,
+        }
+
+
+def evaluate(sources: Sources, *, device: str = "cpu", threads: int = 2) -> Evaluation:
+    """Measure an output from files alone.
+
+    Args:
+        sources: the output, and what is known of how it was made.
+        device: where the networks run.
+        threads: for decoding.
+
+    Raises:
+        InputError: a file is no video or no sound, or shows no face.
+        WeightsMissing: the face models are not on this machine.
+    """
+    with one_thread(), torch.inference_mode():
+        return _evaluate(sources, device, threads)
+
+
+def _evaluate(sources: Sources, device: str, threads: int) -> Evaluation:
+    evidence = gather(sources, device, threads)
+    figures = Figures()
+    spoken = measure_lips(evidence, figures)
+    measure_own(evidence, device, threads, figures)
+    measure_motion(evidence, figures)
+    outside = measure_pixels(evidence, figures)
+    measure_ends(evidence, figures)
+    figures.leave_out("needs --syncnet", *LSE)
+    labels = read_labels(sources.output)
+    return Evaluation(evidence, figures, spoken, outside, labels)
