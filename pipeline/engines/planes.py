@@ -96,7 +96,7 @@ def write_rgb(frame: Frame, rgb: Tensor, weight: Tensor, window: Window, color: 
     picture = F.pad(rgb.float().unsqueeze(0), edge, mode="replicate")[0]
     soft = F.pad(weight, edge)
     planes = [
-        plane.round().clamp(0, 255).to(torch.uint8).cpu() for plane in _planes(picture, color)
+        plane.round().clamp(0, 255).to(torch.uint8).cpu() for plane in planes_of(picture, color)
     ]
     pairs = soft.to(torch.int32).reshape(soft.shape[0] // 2, 2, soft.shape[1] // 2, 2)
     soft_chroma = ((pairs.sum(dim=(1, 3)) + 2) // 4).cpu()
@@ -129,10 +129,18 @@ def _mixed(plane: Tensor, above: Tensor, weight: Tensor, window: Window) -> Tens
     return out
 
 
-def _planes(rgb: Tensor, color: Color) -> tuple[Tensor, Tensor, Tensor]:
-    """(3, H, W) float RGB of an even window as Y (H, W), U and V (H/2, W/2), float."""
+def planes_of(rgb: Tensor, color: Color) -> tuple[Tensor, Tensor, Tensor]:
+    """The planes of an RGB picture.
+
+    Args:
+        rgb: (..., 3, H, W) float, 0 to 255, of an even window.
+        color: how the planes are to be read.
+
+    Returns:
+        Y (..., H, W), U and V (..., H/2, W/2), float, not clamped.
+    """
     kr, kb = _WEIGHTS.get(color.matrix, _BT709)
-    red, green, blue = rgb
+    red, green, blue = rgb.unbind(-3)
     luma = kr * red + (1 - kr - kb) * green + kb * blue
     cb, cr = (blue - luma) / (2 * (1 - kb)), (red - luma) / (2 * (1 - kr))
     if color.full_range:
@@ -166,7 +174,7 @@ def _upsampled(plane: Tensor, window: Window, device: str) -> Tensor:
 
 
 def _downsampled(full: Tensor) -> Tensor:
-    """(H, W) to (H/2, W/2): 1-2-1 across the left column of each pair, mean of its rows."""
-    wide = F.pad(full[None, None], (1, 1, 0, 0), mode="replicate")[0, 0]
-    across = (wide[:, 0:-2:2] + 2 * wide[:, 1:-1:2] + wide[:, 2::2]) / 4
-    return (across[0::2] + across[1::2]) / 2
+    """To half the size: 1-2-1 across the left column of each pair, mean of its rows."""
+    wide = torch.cat([full[..., :1], full, full[..., -1:]], dim=-1)
+    across = (wide[..., 0:-2:2] + 2 * wide[..., 1:-1:2] + wide[..., 2::2]) / 4
+    return (across[..., 0::2, :] + across[..., 1::2, :]) / 2

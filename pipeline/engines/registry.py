@@ -40,16 +40,14 @@ def _viseme(root: Path, device: str, threads: int) -> Engine[Any, Any]:
 
 
 def _musetalk(root: Path, device: str, threads: int) -> Engine[Any, Any]:
-    del threads
     module = importlib.import_module("pipeline.engines.musetalk.engine")
-    engine: Engine[Any, Any] = module.load_engine(root, device)
+    engine: Engine[Any, Any] = module.load_engine(root, device, threads=threads)
     return engine
 
 
 def _musetalk_fast(root: Path, device: str, threads: int) -> Engine[Any, Any]:
-    del threads
     module = importlib.import_module("pipeline.engines.musetalk.engine")
-    engine: Engine[Any, Any] = module.load_engine(root, device, fast=True)
+    engine: Engine[Any, Any] = module.load_engine(root, device, fast=True, threads=threads)
     return engine
 
 

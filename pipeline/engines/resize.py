@@ -95,6 +95,21 @@ def pillow_bicubic(picture: Tensor, height: int, width: int) -> Tensor:
     return out.clone() if out is picture else out
 
 
+def linear_taps(source: int, target: int, *, closed: bool) -> tuple[Tensor, Tensor]:
+    """The taps of `opencv_linear` along one axis, for callers that resize many pictures at once.
+
+    Args:
+        source: samples of the input.
+        target: samples of the output.
+        closed: for columns; rows are not.
+
+    Returns:
+        Indices and weights (of 2048), (target, 2) int64 each.
+    """
+    taps = _opencv_taps(source, target, 2, closed)
+    return taps.index, taps.weight
+
+
 def _along(picture: Tensor, axis: int, taps: _Taps) -> Tensor:
     """Weighted sums along one axis, int32: no sum of these libraries' weights leaves its range."""
     n, k = taps.index.shape

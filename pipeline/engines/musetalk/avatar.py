@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pipeline.batching.batcher import Lane
+from pipeline.batching.cuda import settle
+from pipeline.batching.row import Row, gather
 from pipeline.engines.base import Reference
 from pipeline.engines.meshes import length, mesh_at
 from pipeline.engines.musetalk.boxes import Box, face_box, points_68
@@ -24,8 +28,8 @@ from pipeline.types import Color, Frame, OnTick, Tick
 from schemas.codes import Stage
 
 LATENT = (8, SIDE // 8, SIDE // 8)
-_MASKS = 64
-"""Masks that stay drawn: a reference that runs forth and back needs its last ones again."""
+_MASK_BYTES = 96 * 1024**2
+"""Masks that stay drawn, in bytes: some 1,500 of a face of 250 px, a minute of reference."""
 
 
 @dataclass(slots=True)
@@ -43,16 +47,25 @@ class Avatar:
     """Row of `latents` by grid frame."""
     device: str
     _masks: OrderedDict[int, Tensor] = field(default_factory=OrderedDict)
+    _mask_bytes: int = 0
+    _drawing: threading.Lock = field(default_factory=threading.Lock)
 
     def mask(self, index: int) -> Tensor:
         """The soft mask of a grid frame inside its box, (box height, box width) uint8."""
-        held = self._masks.get(index)
-        if held is None:
-            held = soft_mask(self.meshes[index].to(self.device), self.boxes[index])
-            self._masks[index] = held
-            while len(self._masks) > _MASKS:
-                self._masks.popitem(last=False)
-        return held
+        with self._drawing:
+            held = self._masks.get(index)
+        return self._drawn(index) if held is None else held
+
+    def _drawn(self, index: int) -> Tensor:
+        mask = soft_mask(self.meshes[index].to(self.device), self.boxes[index])
+        settle(self.device)
+        with self._drawing:
+            if index not in self._masks:
+                self._masks[index] = mask
+                self._mask_bytes += mask.numel()
+            while self._mask_bytes > _MASK_BYTES and len(self._masks) > 1:
+                self._mask_bytes -= self._masks.popitem(last=False)[1].numel()
+        return mask
 
 
 def prepare(reference: Reference, painter: Painter, on_tick: OnTick) -> Avatar:
@@ -70,13 +83,7 @@ def prepare(reference: Reference, painter: Painter, on_tick: OnTick) -> Avatar:
         )
     latents = _file_backed(reference.scratch, (len(boxes), *LATENT), painter.dtype)
     rows = {index: row for row, index in enumerate(boxes)}
-    frames = reference.frames(boxes)
-    done = 0
-    while chunk := list(islice(frames, painter.batch)):
-        crops = [_crop(frame, boxes[frame.index], video.color, reference.device) for frame in chunk]
-        latents[done : done + len(chunk)] = painter.latents(torch.stack(crops))
-        done += len(chunk)
-        on_tick(Tick("prepare", done, len(boxes)))
+    _encode(reference, boxes, painter, latents, on_tick)
     return Avatar(video.color, boxes, meshes, latents, rows, reference.device)
 
 
@@ -95,6 +102,39 @@ def _faces(reference: Reference) -> Iterator[tuple[int, Tensor]]:
         mesh = mesh_at(reference.track, index)
         if mesh is not None:
             yield index, mesh
+
+
+def _encode(
+    reference: Reference,
+    boxes: dict[int, Box],
+    painter: Painter,
+    latents: Tensor,
+    on_tick: OnTick,
+) -> None:
+    """Fill in the latents; while the device encodes some faces, the next are cut out."""
+    frames = reference.frames(boxes)
+    done = 0
+    with painter.encode() as lane:
+        while chunk := list(islice(frames, painter.limit)):
+            waiting = lane.outstanding
+            lane.submit(_crops(chunk, boxes, reference.video.color, reference.device))
+            done += _keep(lane, waiting, latents[done:], painter.dtype)
+            on_tick(Tick("prepare", done, len(boxes)))
+        done += _keep(lane, lane.outstanding, latents[done:], painter.dtype)
+        on_tick(Tick("prepare", done, len(boxes)))
+
+
+def _keep(lane: Lane[Tensor, Row], count: int, latents: Tensor, dtype: torch.dtype) -> int:
+    if count:
+        latents[:count] = gather([lane.take() for _ in range(count)]).to("cpu", dtype)
+    return count
+
+
+def _crops(frames: list[Frame], boxes: dict[int, Box], color: Color, device: str) -> list[Tensor]:
+    """(3, 256, 256) uint8 RGB of each frame's box, complete on the device."""
+    crops = [_crop(frame, boxes[frame.index], color, device) for frame in frames]
+    settle(device)
+    return crops
 
 
 def _crop(frame: Frame, box: Box, color: Color, device: str) -> Tensor:

@@ -125,7 +125,8 @@ def paint(unet: UNet2DConditionModel, latents: Tensor, tokens: Tensor) -> Tensor
     """
     like = {"device": unet.device, "dtype": unet.dtype}
     step = torch.zeros((), dtype=torch.int64, device=unet.device)
-    out: Tensor = unet(latents.to(**like), step, encoder_hidden_states=tokens.to(**like)).sample
+    heard = tokens.to(**like)
+    out: Tensor = unet(latents.to(**like), step, encoder_hidden_states=heard, return_dict=False)[0]
     return out
 
 

@@ -1,33 +1,70 @@
-"""The device side of MuseTalk: pictures to latents, latents and tokens to pictures, in batches."""
+"""The device side of MuseTalk: pictures to latents, latents and tokens to pictures.
+
+One painter serves every job on its device. Both of its networks are fed in batches that are filled
+from all running jobs (`pipeline.batching`); a job opens a lane to each that it needs.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from pipeline.batching.batcher import Batcher, Lane
+from pipeline.batching.captured import Captured
+from pipeline.batching.cuda import is_cuda
+from pipeline.batching.row import Row, gather
+from pipeline.batching.runner import Column, Direct, Network, Runner
 from pipeline.engines.musetalk.networks import Networks, paint
-from pipeline.engines.musetalk.picture import decode, encode
-from pipeline.engines.musetalk.windows import with_positions
+from pipeline.engines.musetalk.picture import SIDE, decode, encode
+from pipeline.engines.musetalk.windows import TOKENS, positional_table
 
-BATCH = 8
+BUCKETS_CPU = (8,)
+BUCKETS_CUDA = (8, 16, 32, 64)
+"""Frames per batch; the largest is what runs under load."""
+LATENT = (8, SIDE // 8, SIDE // 8)
+"""Of one frame: the masked picture's latents, then the full one's."""
+
+Face = tuple[Tensor, Tensor]
+"""Latents (8, 32, 32) and tokens (50, W) without positions, of one frame."""
 
 
 class Painter:
-    """Runs the networks for any number of jobs, one batch at a time.
+    """Runs the networks for any number of jobs.
 
     Args:
         networks: with weights, on their device.
-        batch: frames per batch at the start. When the device has no memory for a batch it is
-            halved for good, and nothing fails before a single frame does not fit.
+        device: where they are.
+        threads: processors that one operator may use on the CPU.
+        buckets: batch sizes; by default what suits the device.
+        compiled: on CUDA, compile the largest batch size.
     """
 
-    def __init__(self, networks: Networks, batch: int = BATCH) -> None:
+    def __init__(
+        self,
+        networks: Networks,
+        device: str = "cpu",
+        threads: int = 1,
+        buckets: Sequence[int] | None = None,
+        compiled: bool = True,
+    ) -> None:
         self.networks = networks
-        self.batch = batch
-        self._device = threading.Lock()
+        self.device = device
+        self._buckets = tuple(buckets or (BUCKETS_CUDA if is_cuda(device) else BUCKETS_CPU))
+        self._compiled = compiled
+        self._threads = threads
+        width = int(networks.unet.config.cross_attention_dim)
+        painting = self._runner(
+            _painting(networks, width, device),
+            [Column(LATENT, self.dtype), Column((TOKENS, width), torch.float32)],
+        )
+        encoding = self._runner(_encoding(networks), [Column((3, SIDE, SIDE), torch.uint8)])
+        self._painting: Batcher[Face, Row] = Batcher(_rows_of(painting), self._buckets)
+        self._encoding: Batcher[Tensor, Row] = Batcher(
+            lambda pictures: encoding([pictures]), self._buckets
+        )
+        self._warm = [one for one in (painting, encoding) if isinstance(one, Captured)]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -35,47 +72,61 @@ class Painter:
         dtype: torch.dtype = self.networks.unet.dtype
         return dtype
 
+    @property
+    def limit(self) -> int:
+        """Frames of the largest batch."""
+        return self._painting.limit
+
+    def warm(self) -> None:
+        """Capture and compile now what the first batches would wait for."""
+        for runner in self._warm:
+            runner.warm()
+
+    def paint(self, deadline: float | None = None) -> Lane[Face, Row]:
+        """A job's lane: faces to (3, 256, 256) uint8 RGB on the device."""
+        return self._painting.open(deadline)
+
+    def encode(self) -> Lane[Tensor, Row]:
+        """A job's lane: (3, 256, 256) uint8 RGB to (8, 32, 32) latents, as the UNet takes them."""
+        return self._encoding.open()
+
     def latents(self, pictures: Tensor) -> Tensor:
-        """The UNet's picture input.
-
-        Args:
-            pictures: (B, 3, 256, 256) uint8 RGB.
-
-        Returns:
-            (B, 8, 32, 32) on the host.
-        """
-        return self._batched(lambda x: encode(self.networks.vae, x).to("cpu", self.dtype), pictures)
+        """Latents of (B, 3, 256, 256) uint8 RGB: (B, 8, 32, 32) on the host."""
+        with self.encode() as lane:
+            lane.submit(list(pictures))
+            return gather([lane.take() for _ in pictures]).to("cpu", self.dtype)
 
     def pictures(self, latents: Tensor, tokens: Tensor) -> Tensor:
-        """Painted faces.
+        """Painted faces of (B, 8, 32, 32) and (B, 50, W): (B, 3, 256, 256) uint8 on the device."""
+        with self.paint() as lane:
+            lane.submit(list(zip(latents, tokens, strict=True)))
+            return gather([lane.take() for _ in latents])
 
-        Args:
-            latents: (B, 8, 32, 32).
-            tokens: (B, 50, W) without positions.
+    def _runner(self, network: Network, columns: Sequence[Column]) -> Runner:
+        if is_cuda(self.device):
+            return Captured(network, columns, self._buckets, self.device, self._compiled)
+        return Direct(network, columns, self.device, self._threads)
 
-        Returns:
-            (B, 3, 256, 256) uint8 RGB on the device.
-        """
-        heard = with_positions(tokens)
 
-        def run(index: Tensor) -> Tensor:
-            out = paint(self.networks.unet, latents[index], heard[index.to(heard.device)])
-            return decode(self.networks.decoder, out)
+def _rows_of(runner: Runner) -> Callable[[list[Face]], list[Row]]:
+    def run(faces: list[Face]) -> list[Row]:
+        latents, tokens = zip(*faces, strict=True)
+        return runner([latents, tokens])
 
-        return self._batched(run, torch.arange(len(latents)))
+    return run
 
-    def _batched(self, run: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
-        done: list[Tensor] = []
-        start = 0
-        with self._device:
-            while start < len(items):
-                try:
-                    done.append(run(items[start : start + self.batch]))
-                except torch.OutOfMemoryError:
-                    if self.batch == 1:
-                        raise
-                    self.batch //= 2
-                    torch.cuda.empty_cache()
-                    continue
-                start += self.batch
-        return torch.cat(done)
+
+def _painting(networks: Networks, width: int, device: str) -> Network:
+    places = positional_table(TOKENS, width).to(device)
+
+    def run(latents: Tensor, tokens: Tensor) -> Tensor:
+        return decode(networks.decoder, paint(networks.unet, latents, tokens + places))
+
+    return run
+
+
+def _encoding(networks: Networks) -> Network:
+    def run(pictures: Tensor) -> Tensor:
+        return encode(networks.vae, pictures)
+
+    return run

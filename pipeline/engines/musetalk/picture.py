@@ -59,7 +59,7 @@ def encode(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
         (B, 8, 32, 32) in the autoencoder's dtype.
     """
     x = torch.cat(normalised(pictures)).to(vae.device, vae.dtype)
-    latents = vae.encode(x).latent_dist.mode() * vae.config.scaling_factor
+    latents = vae.encode(x, return_dict=False)[0].mode() * vae.config.scaling_factor
     return torch.cat(latents.chunk(2), dim=1)
 
 
@@ -76,7 +76,7 @@ def decode(vae: AutoencoderKL | AutoencoderTiny, latents: Tensor) -> Tensor:
         (B, 3, 256, 256) uint8 RGB, rounded half to even.
     """
     x = latents.to(vae.device, vae.dtype) / vae.config.scaling_factor
-    return to_bytes(vae.decode(x).sample)
+    return to_bytes(vae.decode(x, return_dict=False)[0])
 
 
 def to_bytes(pictures: Tensor) -> Tensor:

@@ -182,7 +182,7 @@ def test_same_job_gives_the_same_pixels(tmp_path: Path) -> None:
 
 def test_device_without_memory_gets_smaller_batches_and_nothing_fails(tmp_path: Path) -> None:
     engine = _musetalk()
-    unet = engine._painter.networks.unet
+    unet = engine.painter.networks.unet
     sizes: list[int] = []
 
     def refuse(_: Any, args: tuple[Any, ...]) -> None:

@@ -1,0 +1,143 @@
+"""A network on a CUDA device without the cost of launching it: a captured graph per batch size.
+
+Launching a UNet's seven hundred kernels one by one leaves a fast GPU idle for most of the time.
+Here each batch size is captured once and then replayed; the largest, which is the one that runs
+under load, is compiled before that, so that normalisations, activations and sums fuse. Inputs
+travel through two page-locked buffers in turn: while the device works on one batch, the next is
+collected.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.batching.cuda import new_event, new_stream
+from pipeline.batching.row import Row
+from pipeline.batching.runner import Column, Network
+
+_WARM_UP = 3
+_capturing = threading.Lock()
+"""Two captures at once, or one beside a device-wide synchronisation, would spoil each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Graph:
+    size: int
+    graph: torch.cuda.CUDAGraph
+    inputs: list[Tensor]
+    out: Tensor
+
+
+@dataclass(slots=True)
+class _Stage:
+    """Host memory of one batch on its way."""
+
+    buffers: list[Tensor]
+    done: torch.cuda.Event
+
+
+class Captured:
+    """A network on a CUDA device; `pipeline.batching.runner.Runner`.
+
+    Args:
+        network: what to run; its weights are on the device.
+        columns: its arguments.
+        buckets: batch sizes, ascending; a batch in between is filled up.
+        device: of CUDA.
+        compiled: compile the largest bucket. It takes a minute the first time on a machine, later
+            some seconds, because what was compiled is kept on disk by torch.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        columns: Sequence[Column],
+        buckets: Sequence[int],
+        device: str,
+        compiled: bool,
+    ) -> None:
+        self._network = network
+        self._columns = columns
+        self._buckets = buckets
+        self._device = device
+        self._compiled = compiled and can_compile()
+        self._stream = new_stream(device)
+        self._pool = torch.cuda.graph_pool_handle()
+        self._graphs: dict[int, _Graph] = {}
+        self._stages = [self._stage(), self._stage()]
+
+    @torch.inference_mode()
+    def __call__(self, columns: Sequence[Sequence[Tensor]]) -> list[Row]:
+        """Queue a batch; waits only while two are queued already."""
+        count = len(columns[0])
+        graph = self._graph(next(size for size in self._buckets if size >= count))
+        stage = self._stages[0]
+        self._stages.reverse()
+        stage.done.synchronize()
+        with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
+            for rows, held, static in zip(columns, stage.buffers, graph.inputs, strict=True):
+                if rows[0].device.type == "cpu":
+                    torch.stack(list(rows), out=held[:count])
+                    static[:count].copy_(held[:count], non_blocking=True)
+                else:
+                    static[:count].copy_(torch.stack(list(rows)))
+            graph.graph.replay()
+            out = graph.out[:count].clone()
+            stage.done = new_event()
+            stage.done.record(self._stream)
+        return [Row(out, n, stage.done) for n in range(count)]
+
+    def warm(self) -> None:
+        """Capture every size now instead of when it is first needed, the largest first."""
+        for size in reversed(self._buckets):
+            self._graph(size)
+
+    def _stage(self) -> _Stage:
+        size = self._buckets[-1]
+        buffers = [
+            torch.empty(size, *column.shape, dtype=column.dtype, pin_memory=True)
+            for column in self._columns
+        ]
+        return _Stage(buffers, new_event())
+
+    def _graph(self, size: int) -> _Graph:
+        if size not in self._graphs:
+            with _capturing:
+                self._graphs[size] = self._capture(size)
+        return self._graphs[size]
+
+    @torch.inference_mode()
+    def _capture(self, size: int) -> _Graph:
+        network = self._network
+        if self._compiled and size == self._buckets[-1]:
+            network = torch.compile(network, dynamic=False)
+        with torch.cuda.device(self._device):
+            with torch.cuda.stream(self._stream):
+                inputs = [self._input(column, size) for column in self._columns]
+                with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+                    for _ in range(_WARM_UP):
+                        network(*inputs)
+            self._stream.synchronize()
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(
+                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+            ):
+                out = network(*inputs)
+        return _Graph(size, graph, inputs, out)
+
+    def _input(self, column: Column, size: int) -> Tensor:
+        zeros = torch.zeros(size, *column.shape, dtype=column.dtype, device=self._device)
+        return zeros.contiguous(memory_format=torch.channels_last) if zeros.ndim == 4 else zeros
+
+
+def can_compile() -> bool:
+    """Whether torch's compiler finds what it needs: Triton, and a C compiler for its launchers."""
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    return compiler is not None and importlib.util.find_spec("triton") is not None

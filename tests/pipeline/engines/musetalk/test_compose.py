@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pipeline.engines.musetalk.compose import Placed, compose
+from pipeline.engines.planes import Window, write_rgb
+from pipeline.engines.resize import opencv_linear
+from pipeline.types import Color, Frame
+from tests.pipeline.engines import synthetic
+
+WINDOWS = [
+    Window(20, 30, 120, 150),  # even
+    Window(21, 31, 120, 152),  # odd origin
+    Window(33, 10, 290, 201),  # larger than what the network paints
+    Window(0, 0, 128, 128),  # exactly half of it
+    Window(32, 0, 288, 256),  # exactly as large
+    Window(301, 201, 320, 256),  # in the corner
+]
+
+
+def _placed(device: str = "cpu") -> tuple[list[Placed], torch.Tensor]:
+    generator = torch.Generator().manual_seed(7)
+    placed = []
+    for n, window in enumerate(WINDOWS):
+        size = (window.y1 - window.y0, window.x1 - window.x0)
+        weight = torch.randint(0, 256, size, generator=generator).to(torch.uint8)
+        weight[: size[0] // 2] = 0
+        strength = 0.4 if n == 1 else 1.0
+        placed.append(Placed(synthetic.frame(n, 256, 320), window, weight.to(device), strength))
+    shape = (len(WINDOWS), 3, 256, 256)
+    return placed, torch.randint(0, 256, shape, generator=generator).to(torch.uint8).to(device)
+
+
+def _one_by_one(placed: list[Placed], faces: torch.Tensor, color: Color) -> list[Frame]:
+    made = []
+    for one, face in zip(placed, faces, strict=True):
+        box = one.window
+        weight = (one.weight.float() * one.strength).round().to(torch.uint8)
+        fitted = opencv_linear(face, box.y1 - box.y0, box.x1 - box.x0)
+        made.append(write_rgb(one.frame, fitted, weight, box, color))
+    return made
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("matrix", [1, 5])
+def test_batch_has_the_bytes_of_single_frames(matrix: int, full_range: bool) -> None:
+    color = Color(matrix, full_range, 1, 1)
+    placed, faces = _placed()
+    for made, want in zip(
+        compose(placed, faces, color), _one_by_one(placed, faces, color), strict=True
+    ):
+        assert made.index == want.index
+        for a, b in ((made.y, want.y), (made.u, want.u), (made.v, want.v)):
+            assert torch.equal(a, b)
+
+
+def test_frames_that_go_in_stay_as_they_are() -> None:
+    placed, faces = _placed()
+    before = [one.frame.y.clone() for one in placed]
+    compose(placed, faces, synthetic.COLOR)
+    assert all(torch.equal(one.frame.y, y) for one, y in zip(placed, before, strict=True))
+
+
+@pytest.mark.gpu
+def test_device_makes_the_bytes_of_the_host() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    want = compose(*_placed(), synthetic.COLOR)
+    for made, host in zip(compose(*_placed("cuda"), synthetic.COLOR), want, strict=True):
+        assert (made.y.int() - host.y.int()).abs().max() <= 1
+        assert (made.u.int() - host.u.int()).abs().max() <= 1
