@@ -23,6 +23,7 @@ FILE = click.Path(path_type=Path)
 @click.option(
     "--truth", type=FILE, default=None, help="the person really saying it [the reference]"
 )
+@click.option("--syncnet", type=FILE, default=None, help="SyncNet v2 checkpoint, for LSE-C, LSE-D")
 @click.option("--transcript", default=None, help="what is said; helps English a little")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N")
 @click.option("--threads", type=click.IntRange(1, 256), default=None, help="processor budget")
@@ -34,7 +35,7 @@ def evaluate(mp4: Path, as_json: bool, **given: Any) -> None:
     figures are. With --json: one object with "measures": {NAME: {"value", "unit", "better", "bar",
     "met", "what", "source"}}, "left_out": {NAME: REASON}, "labels", "video", "files".
     """
-    names = ("reference", "audio", "truth")
+    names = ("reference", "audio", "truth", "syncnet")
     for name, path in (("MP4", mp4), *((f"--{n}", given[n]) for n in names)):
         _check(name, path)
     with typed_errors():

@@ -30,6 +30,8 @@ class Sources:
     truth: Path | None = None
     """The person of the reference really saying the audio; else the reference, where it does."""
     transcript: str | None = None
+    syncnet: Path | None = None
+    """A checkpoint of SyncNet v2."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ _OWN = (
     "own_lag_ms",
     "own_lip_distance_io",
     "own_energy_r",
+    "own_energy_lag_ms",
     "own_still_distance_io",
 )
 SAME_SOUND = 0.6
@@ -108,6 +109,7 @@ def _compare(evidence: Evidence, seen: Watched, places: Tensor, figures: Figures
     loud = envelope(evidence.speech, evidence.fps, evidence.output.video.frames)
     base = agreement(loud, wanted, evidence.fps)
     figures.put("own_energy_r", base.r if base else None, still)
+    figures.put("own_energy_lag_ms", 1000 * base.lag_s if base else None, still)
 
 
 def _distance(a: Tensor, b: Tensor) -> float:

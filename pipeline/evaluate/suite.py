@@ -11,13 +11,12 @@ from pipeline.evaluate.ends import measure_ends
 from pipeline.evaluate.evidence import Evidence, Sources, gather
 from pipeline.evaluate.ledger import Figures
 from pipeline.evaluate.lips import Spoken, measure_lips
+from pipeline.evaluate.lse import measure_lse
 from pipeline.evaluate.motion import measure_motion
 from pipeline.evaluate.own import measure_own
 from pipeline.evaluate.pixels import Outside, measure_pixels
 from pipeline.mark.reading import read_labels
 from pipeline.quality.watch import one_thread
-
-LSE = ("lse_c", "lse_d", "lse_offset_frames", "lse_c_reference", "lse_d_reference")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Evaluation:
         """One object of JSON types: files, video, measures, left_out, labels."""
         sources, video = self.evidence.sources, self.evidence.output.video
         mouths = self.evidence.output.mouths
-        given = ("output", "reference", "audio", "truth")
+        given = ("output", "reference", "audio", "truth", "syncnet")
         paths = {name: getattr(sources, name) for name in given}
         return {
             "files": {name: str(path) for name, path in paths.items() if path is not None},
@@ -67,7 +66,7 @@ def evaluate(sources: Sources, *, device: str = "cpu", threads: int = 2) -> Eval
         threads: for decoding.
 
     Raises:
-        InputError: a file is no video or no sound, or shows no face.
+        InputError: a file is no video or no sound, shows no face, or is no SyncNet.
         WeightsMissing: the face models are not on this machine.
     """
     with one_thread(), torch.inference_mode():
@@ -82,6 +81,5 @@ def _evaluate(sources: Sources, device: str, threads: int) -> Evaluation:
     measure_motion(evidence, figures)
     outside = measure_pixels(evidence, figures)
     measure_ends(evidence, figures)
-    figures.leave_out("needs --syncnet", *LSE)
-    labels = read_labels(sources.output)
-    return Evaluation(evidence, figures, spoken, outside, labels)
+    measure_lse(evidence, sources.syncnet, device, figures)
+    return Evaluation(evidence, figures, spoken, outside, read_labels(sources.output))

@@ -66,6 +66,8 @@ class Mouths:
     """(N, 8, 2) likewise."""
     lower: Tensor
     """(N, 4) float32 pixels x0 y0 x1 y1 around the lower face."""
+    face: Tensor
+    """(N, 4) float32 pixels x0 y0 x1 y1 around the whole mesh."""
     middle: Tensor
     """(N,) complex64 pixels: where the skull is."""
     turn: Tensor
@@ -93,7 +95,7 @@ def read_mouths(track: Track, template: Tensor | None = None) -> Mouths:
         if template is None and bool(usable.any()):
             template = _template(points[usable])
         columns.append(_chunk(points, usable, template))
-    aperture, width, chin, io, seen, box, lips, skull, chin_points, lower, middle, turn = (
+    aperture, width, chin, io, seen, box, lips, skull, chin_points, lower, face, middle, turn = (
         torch.cat(column) for column in zip(*columns, strict=True)
     )
     return Mouths(
@@ -107,6 +109,7 @@ def read_mouths(track: Track, template: Tensor | None = None) -> Mouths:
         skull=skull,
         chin_points=chin_points,
         lower=lower,
+        face=face,
         middle=middle,
         turn=turn,
         template=template,
@@ -138,6 +141,7 @@ def _chunk(points: Tensor, usable: Tensor, template: Tensor | None) -> tuple[Ten
         box,
         *aligned,
         around,
+        torch.cat([points.amin(1), points.amax(1)], 1),
         middle,
         turn,
     )
