@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from pipeline.quality.crops import crops
 from pipeline.quality.measure import Quality, measure
 from pipeline.quality.sheet import ACROSS, BAD, GOOD, PLAIN, SIDE, Strip, Tile, draw
 
+T = TypeVar("T")
 STRIP_S = 10.0
 MAX_STRIPS = 6
 """Longer videos show six stretches, evenly spread."""
@@ -54,7 +55,7 @@ def inspect(
         device=device,
         threads=threads,
     )
-    sheet = draw(_title(path, quality), _rows(quality), _strips(quality))
+    sheet = draw(_title(path, quality), _rows(quality), strips_of(quality))
     sheet.save(png, format="PNG", optimize=True)
     return quality.figures
 
@@ -81,8 +82,8 @@ def _title(path: Path, quality: Quality) -> list[str]:
 
 def _rows(quality: Quality) -> list[tuple[str, list[Tile]]]:
     total = quality.watched.video.frames
-    evenly = _spread(list(range(total)))
-    shuts, vowels = _spread(quality.shuts), _spread(quality.vowels)
+    evenly = spread(list(range(total)))
+    shuts, vowels = spread(quality.shuts), spread(quality.vowels)
     wanted = [*evenly, *(shut.frame for shut in shuts), *(frame for _, frame in vowels)]
     pictures = crops(quality.watched, wanted, SIDE)
     fps = float(quality.watched.video.fps)
@@ -102,14 +103,15 @@ def _rows(quality: Quality) -> list[tuple[str, list[Tile]]]:
     ]
 
 
-def _spread(items: list[Any]) -> list[Any]:
+def spread(items: list[T]) -> list[T]:
     """At most one row of them, evenly picked."""
     if len(items) <= ACROSS:
         return items
     return [items[round(n * (len(items) - 1) / (ACROSS - 1))] for n in range(ACROSS)]
 
 
-def _strips(quality: Quality) -> list[Strip]:
+def strips_of(quality: Quality) -> list[Strip]:
+    """What was asked and what came over the waveform and the phones, in parts of 10 s."""
     if quality.speech is None or quality.curve is None:
         return []
     measured = quality.watched.mouths.aperture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ FILE = click.Path(path_type=Path)
 @click.option(
     "--truth", type=FILE, default=None, help="the person really saying it [the reference]"
 )
+@click.option("--report", type=FILE, default=None, help="folder for a page with pictures")
 @click.option("--syncnet", type=FILE, default=None, help="SyncNet v2 checkpoint, for LSE-C, LSE-D")
 @click.option("--transcript", default=None, help="what is said; helps English a little")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N")
@@ -33,9 +35,13 @@ def evaluate(mp4: Path, as_json: bool, **given: Any) -> None:
 
     What needs a file that is not given is left out, with the reason. Exit code 0 whatever the
     figures are. With --json: one object with "measures": {NAME: {"value", "unit", "better", "bar",
-    "met", "what", "source"}}, "left_out": {NAME: REASON}, "labels", "video", "files".
+    "met", "what", "source"}}, "left_out": {NAME: REASON}, "labels", "video", "files",
+    and "report": PATH where one was asked for.
     """
     names = ("reference", "audio", "truth", "syncnet")
+    report: Path | None = given["report"]
+    if report is not None and report.exists() and not report.is_dir():
+        raise CommandError.usage(f"--report {str(report)!r} is not a folder")
     for name, path in (("MP4", mp4), *((f"--{n}", given[n]) for n in names)):
         _check(name, path)
     with typed_errors():
@@ -46,11 +52,22 @@ def evaluate(mp4: Path, as_json: bool, **given: Any) -> None:
         sources = Sources(mp4, **files)
         threads = given["threads"] or os.cpu_count() or 1
         found = measure(sources, device=given["device"], threads=threads)
-    result = found.as_json()
+        result = found.as_json()
+        if report is not None:
+            from pipeline.evaluate.report import write_report
+
+            result["report"] = str(_written(lambda: write_report(found, report), report))
     if as_json:
         emit(result)
         return
     _show(result)
+
+
+def _written(write: Callable[[], Path], folder: Path) -> Path:
+    try:
+        return write()
+    except OSError as error:
+        raise CommandError.usage(f"cannot write into {str(folder)!r}: {error.strerror}") from error
 
 
 def _check(name: str, path: Path | None) -> None:
@@ -77,3 +94,5 @@ def _show(result: dict[str, Any]) -> None:
     click.echo(f"{'labels':<27} {', '.join(found)}")
     for name, reason in result["left_out"].items():
         say(f"left out: {name}: {reason}")
+    if "report" in result:
+        say(f"report: {result['report']}")

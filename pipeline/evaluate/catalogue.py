@@ -56,7 +56,7 @@ KINDS = (
     Kind("energy_r", "1", "higher",
          "The mouth opens when the sound is loud: a signal that knows nothing of our phones.",
          "Pearson's r of sound level, smoothed over 45 ms, and the mesh of the output, best lag"),
-    Kind("energy_lag_ms", "ms", "neither", "The lag of that; real speakers show 0 to 80.",
+    Kind("energy_lag_ms", "ms", "neither", "The lag of that.",
          "as energy_r", None, 0),
     Kind("closures", "spans", "neither", "How many p, b and m were seen.", _PHONES, None, 0),
     Kind("closure_rate", "share", "higher",
@@ -130,3 +130,19 @@ KINDS = (
     Kind("lse_d_reference", "1", "neither", "LSE-D likewise.", _CHUNG),
 )  # fmt: skip
 BY_NAME = {kind.name: kind for kind in KINDS}
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Sync, closures, rest": tuple(
+        kind.name
+        for kind in KINDS
+        if kind.name.startswith(("aperture", "energy", "clos", "open", "silence"))
+    ),
+    "Against the person's own mouth": tuple(k.name for k in KINDS if k.name.startswith("own_")),
+    "Motion": tuple(
+        k.name for k in KINDS if k.name.startswith(("lip_", "chin_", "stable_", "flicker"))
+    ),
+    "Picture": tuple(k.name for k in KINDS if k.name.startswith(("sharpness", "outside"))),
+    "Lengths": tuple(k.name for k in KINDS if k.name.endswith("difference_ms")),
+    "SyncNet": tuple(k.name for k in KINDS if k.name.startswith("lse_")),
+}
+"""Kinds under the headings of a report."""

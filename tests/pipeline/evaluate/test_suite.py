@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import InputUnreadable, NoFace
+from pipeline.errors import InputUnreadable, NoFace, NoVideo
 from pipeline.evaluate.catalogue import KINDS
 from pipeline.evaluate.evidence import Sources
 from pipeline.evaluate.suite import evaluate
 from tests.pipeline.evaluate.conftest import PORTRAIT
-from tests.support.media import Clip, write_clip
+from tests.support.media import Clip, Tone, write_clip, write_sound
 
 pytestmark = pytest.mark.slow
 
@@ -59,5 +59,7 @@ def test_what_is_no_video_and_what_has_no_face_are_refused_by_type(tmp_path: Pat
     text.write_text("no video")
     with pytest.raises(InputUnreadable):
         evaluate(Sources(text))
+    with pytest.raises(NoVideo):
+        evaluate(Sources(write_sound(tmp_path / "a.wav", Tone(0.5, codec="pcm_s16le"))))
     with pytest.raises(NoFace):
         evaluate(Sources(write_clip(tmp_path / "bars.mp4", Clip(frames=5))))

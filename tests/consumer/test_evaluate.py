@@ -1,0 +1,40 @@
+"""`face2face evaluate` as a script meets it: files that cannot be measured, by type and code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.consumer.test_cli import face2face, only_object
+from tests.support.media import Clip, write_clip
+
+
+def refused(*arguments: str) -> dict[str, object]:
+    """The error of a call that must end with exit code 2."""
+    done = face2face("evaluate", *arguments, "--json")
+    assert done.returncode == 2, done.stderr
+    error = only_object(done.stdout)["error"]
+    assert isinstance(error, dict)
+    return error
+
+
+@pytest.mark.parametrize("option", ["--reference", "--audio", "--truth", "--syncnet"])
+def test_a_file_that_is_not_there_is_named(tmp_path: Path, option: str) -> None:
+    video = write_clip(tmp_path / "a.mp4", Clip(frames=2))
+    error = refused(str(video), option, str(tmp_path / "none"))
+    assert error["code"] == "INPUT_NOT_FOUND"
+    assert option in str(error["message"])
+
+
+def test_what_is_no_video_is_refused_with_its_type(tmp_path: Path) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("no video")
+    assert refused(str(text))["code"] == "INPUT_UNREADABLE"
+
+
+def test_a_report_needs_a_folder(tmp_path: Path) -> None:
+    video = str(write_clip(tmp_path / "a.mp4", Clip(frames=2)))
+    error = refused(video, "--report", video)
+    assert error["code"] == "INVALID_REQUEST"
+    assert "--report" in str(error["message"])
