@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from pipeline.faces.appearance import ROW
 from pipeline.faces.mesh import Meshes
 from pipeline.faces.roi import EYES, region_of_points
 from pipeline.faces.store import PointStore
@@ -50,6 +51,8 @@ class Follower:
         self.store = store
         self.rows = array("f")
         """Score and box (x0 y0 x1 y1) of each frame by index; the score is 0 where it is absent."""
+        self.colors = bytearray()
+        """(ROW, 3) of each frame by index, see `pipeline.faces.appearance`; zeros where absent."""
         self.active = False
         self.last_box = torch.zeros(4)
         """Where it was seen last."""
@@ -89,18 +92,19 @@ class Follower:
             How many of them it was seen in before it was lost, if it was.
         """
         regions = self._glide(len(frames))
-        points, scores = self._seen(frames, regions)
+        seen = self._seen(frames, regions)
+        points, scores = seen.points, seen.score
         good = (scores >= FACE) & plausible(points)
         count = len(frames) if bool(good.all()) else int(good.long().argmin())
         if count:
-            self._record(frames[:count], points[:count], scores[:count])
+            self._record(frames[:count], points[:count], scores[:count], seen.colors)
             self._region = regions[count - 1]
             self._recent = [*self._recent, *region_of_points(points[:count])][-4:]
         self.active = count == len(frames)
         return count
 
-    def _seen(self, frames: Sequence[Frame], regions: Tensor) -> tuple[Tensor, Tensor]:
-        """Points and scores; `regions` becomes what was looked at in the end."""
+    def _seen(self, frames: Sequence[Frame], regions: Tensor) -> Meshes:
+        """What is there; `regions` becomes what was looked at in the end."""
         found = self._look(frames, regions)
         points, scores = found.points, found.score
         for _ in range(LOOKS - 1):
@@ -114,7 +118,8 @@ class Follower:
             chosen = again.nonzero()[:, 0].tolist()
             more = self._look([frames[n] for n in chosen], better[again])
             points[again], scores[again], regions[again] = more.points, more.score, better[again]
-        return points, scores
+            found.colors[again] = more.colors
+        return found
 
     def _glide(self, count: int) -> Tensor:
         """(count, 4) regions for the next frames: from the last one towards the face."""
@@ -133,11 +138,16 @@ class Follower:
             return self._region.repeat(count, 1)
         return target + (self._region - newest) * (1 - ahead / count)
 
-    def _record(self, frames: Sequence[Frame], points: Tensor, scores: Tensor) -> None:
+    def _record(
+        self, frames: Sequence[Frame], points: Tensor, scores: Tensor, colors: Tensor
+    ) -> None:
         low, high = points[..., :2].amin(1), points[..., :2].amax(1)
         rows = torch.cat([scores[:, None], low, high], dim=1)
-        for frame, mesh, row in zip(frames, points, rows.tolist(), strict=True):
+        size = 3 * ROW
+        for n, (frame, mesh, row) in enumerate(zip(frames, points, rows.tolist(), strict=True)):
             self.store.write(frame.index, mesh)
+            self.colors.extend(bytes(max(0, (frame.index + 1) * size - len(self.colors))))
+            self.colors[frame.index * size : (frame.index + 1) * size] = colors[n].numpy().tobytes()
             missing = (frame.index + 1) * COLUMNS - len(self.rows)
             self.rows.extend([0.0] * missing)
             self.rows[frame.index * COLUMNS :] = array("f", row)

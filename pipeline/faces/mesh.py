@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.faces.appearance import sample
 from pipeline.faces.graph import Model
 from pipeline.faces.network import Network
 from pipeline.faces.roi import cut_out, to_frame
@@ -31,6 +32,8 @@ class Meshes:
     """(N, 478, 3) pixels of the frame; depth on the same scale, smaller is nearer."""
     score: Tensor
     """(N,) how sure the network is that there is a face, 0 to 1."""
+    colors: Tensor
+    """(N, ROW, 3) uint8, see `pipeline.faces.appearance`."""
 
 
 class MeshNetwork:
@@ -62,10 +65,10 @@ class MeshNetwork:
         network = self._network
         pictures = cut_out(frames, regions, network.size, color, network.device)
         outputs = network(pictures)
-        places = self._merged(outputs) / network.size
-        points = to_frame(places.cpu(), regions)
+        places = self._merged(outputs)
+        points = to_frame((places / network.size).cpu(), regions)
         score = torch.sigmoid(outputs["conv_faceflag"][:, 0]).cpu()
-        return Meshes(points, score)
+        return Meshes(points, score, sample(pictures, places))
 
     def _merged(self, outputs: dict[str, Tensor]) -> Tensor:
         """(N, 478, 3) in pixels of the network's picture."""

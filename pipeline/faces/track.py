@@ -13,6 +13,8 @@ from torch import Tensor
 
 from pipeline.errors import NoFace
 from pipeline.faces import smooth
+from pipeline.faces.appearance import ROW
+from pipeline.faces.covered import covered
 from pipeline.faces.detector import Detector
 from pipeline.faces.follower import COLUMNS, Follower
 from pipeline.faces.mesh import MeshNetwork
@@ -53,7 +55,7 @@ class FaceTrack:
         self.present = geometry.present
         """(N,) bool: a face was seen."""
         self.usable = reasons == 0
-        """(N,) bool: a face is there, large enough, and not in profile."""
+        """(N,) bool: a face is there, large enough, not in profile, its mouth not covered."""
         self.yaw, self.pitch, self.roll = geometry.yaw, geometry.pitch, geometry.roll
         """(N,) degrees, signs as in `pipeline.faces.pose`; 0 where no face is."""
         self.io = geometry.io
@@ -146,7 +148,8 @@ def _finished(tracker: Tracker, wanted: Tensor | None, limits: Limits, scratch: 
     score = _padded(chosen, tracker.frames)[:, 0]
     geometry = smooth.finish(chosen.store, score > 0, tracker.cuts, PointStore(scratch))
     chosen.store.close()
-    reasons = _reasons(geometry, chosen.doubtful, limits)
+    hidden = covered(_colors(chosen, tracker.frames), geometry.present, geometry.cut.cumsum(0))
+    reasons = _reasons(geometry, chosen.doubtful, hidden, limits)
     usable = reasons == 0
     if not bool(usable.any()):
         counts: dict[str, int] = {
@@ -164,6 +167,13 @@ def _padded(follower: Follower, frames: int) -> Tensor:
     return rows
 
 
+def _colors(follower: Follower, frames: int) -> Tensor:
+    rows = torch.zeros(frames, ROW, 3, dtype=torch.uint8)
+    seen = torch.frombuffer(follower.colors, dtype=torch.uint8).view(-1, ROW, 3)
+    rows[: len(seen)] = seen
+    return rows
+
+
 def _chosen(followers: list[Follower], wanted: Tensor | None) -> Follower:
     if wanted is None:
         return max(followers, key=lambda follower: follower.area_sum)
@@ -177,11 +187,12 @@ def _chosen(followers: list[Follower], wanted: Tensor | None) -> Follower:
     return min(followers, key=distance)
 
 
-def _reasons(geometry: Geometry, doubtful: list[int], limits: Limits) -> Tensor:
+def _reasons(geometry: Geometry, doubtful: list[int], hidden: Tensor, limits: Limits) -> Tensor:
     """(N,) uint8 places in `_REASONS`."""
     reasons = torch.zeros(len(geometry.present), dtype=torch.uint8)
     for index in doubtful:  # a look stands for the frames around it up to the neighbouring looks
         reasons[max(0, index - EVERY + 1) : index + EVERY] = _REASONS.index("occluded")
+    reasons[hidden] = _REASONS.index("occluded")
     side = (geometry.box[:, 2:] - geometry.box[:, :2]).amax(1)
     reasons[geometry.yaw.abs() > MAX_YAW] = _REASONS.index("profile")
     reasons[side < limits.min_face_px] = _REASONS.index("small_face")

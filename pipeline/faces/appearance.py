@@ -1,0 +1,59 @@
+"""The colours of a face at points of its mesh: a print of the lower face that moves with it.
+
+A point of the mesh lies on the same piece of skin or lip in every frame, however the head turns and
+the mouth moves. So its colour hardly changes, until something comes before the face.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
+from torch import Tensor
+
+OUTER_LIPS = (
+    *(61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 146, 91, 181, 84, 17, 314, 405, 321, 375),
+)
+MIDDLE_LIPS = (
+    *(76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306, 77, 90, 180, 85, 16, 315, 404, 320, 307),
+)
+AROUND = (
+    *(164, 167, 393, 165, 391, 186, 410, 92, 322, 57, 287, 212, 432, 43, 273, 106, 335),
+    *(18, 200, 199, 83, 313, 201, 421, 204, 424, 202, 422, 214, 434, 210, 430, 208, 428),
+    *(150, 149, 176, 148, 152, 377, 400, 378, 379),
+)
+"""Skin between the nose, the cheeks and the edge of the chin."""
+PLACES = (*OUTER_LIPS, *MIDDLE_LIPS, *AROUND)
+LIPS = len(OUTER_LIPS) + len(MIDDLE_LIPS)
+"""So many of `PLACES`, the first ones, are lips."""
+UPPER = (
+    *(10, 109, 338, 67, 297, 151, 108, 337, 9, 8, 168, 6, 197, 195, 122, 351, 196, 419, 188, 412),
+    *(193, 417, 245, 465, 128, 357, 116, 345, 117, 346, 118, 347, 50, 280, 36, 266, 203, 423),
+)
+"""Forehead, nose and upper cheeks, which show what light there is."""
+ROW = len(PLACES) + 1
+_APART = 1.5
+"""A colour is the mean of four readings, so many pixels of the network's picture beside the point:
+skin has pores, and the mesh slips a little."""
+
+
+def sample(pictures: Tensor, places: Tensor) -> Tensor:
+    """Colours of faces.
+
+    Args:
+        pictures: (N, 3, side, side) RGB from 0 to 1.
+        places: (N, 468 or more, 2 or 3) points in them, pixels.
+
+    Returns:
+        (N, ROW, 3) uint8 RGB on the host: one row per entry of `PLACES`, and the median of `UPPER`.
+    """
+    side = pictures.shape[-1]
+    count = len(PLACES) + len(UPPER)
+    at = places[:, [*PLACES, *UPPER], None, :2]
+    step = torch.tensor([-_APART, _APART], device=places.device)
+    offsets = torch.cartesian_prod(step, step)
+    grid = (at + offsets).reshape(len(places), 1, count * 4, 2) * (2 / (side - 1)) - 1
+    read = F.grid_sample(pictures, grid, "bilinear", "border", align_corners=True)
+    colors = read.view(len(places), 3, count, 4).mean(3).transpose(1, 2)
+    light = colors[:, len(PLACES) :].median(1, keepdim=True).values
+    found = torch.cat([colors[:, : len(PLACES)], light], dim=1) * 255
+    return found.round().clamp_(0, 255).to(torch.uint8).cpu()

@@ -1,0 +1,184 @@
+"""A hand, a cup or a microphone before the mouth: frames in which the lower face is not itself.
+
+The mesh network sees a mouth behind a hand, and is sure of it. Colours give the hand away:
+those of `pipeline.faces.appearance` follow a handful of components while a face turns, speaks and
+laughs (as in Turk, Pentland: "Eigenfaces for Recognition", J. Cognitive Neuroscience 3(1), 1991),
+and something before it is not among them. The components of each shot are learnt from the frames
+that look most alike, by weights that let go of points which do not fit (Black, Jepson:
+"EigenTracking", IJCV 26(1), 1998), so that neither the fit nor the components bend to the stranger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.faces.appearance import LIPS
+
+LEAST = 24
+"""Frames of a shot from which one can say what is usual in it."""
+MOST = 512
+"""Frames that the components are learnt from."""
+COMPONENTS, FRAMES_EACH = 6, 8
+"""Components at most, and how many frames each needs."""
+ROUNDS, REWEIGHTED = 4, 4
+KEEP = 0.5
+"""Share of the frames that are taken for usual at first."""
+TIMES = 3.0
+"""A frame that is so many times further off than half of the usual ones is not usual."""
+FLOOR = (4.0, 2.0, 2.0)
+"""Spread of luma and of the colour differences that every face has, of 255."""
+STRANGE = (18.0, 8.0, 8.0)
+"""Differences that no skin makes, of 255."""
+SIGNIFICANT = 12.0
+"""Sum of squares of differences in units of the usual ones from which a point counts."""
+MUCH, SOME = 0.20, 0.10
+"""Share of strange points at which the face is covered, and down to which it stays so."""
+LEAST_RUN = 2
+"""Frames; nothing is held before a face for less."""
+DOUBTED = 0.3
+"""If more than this share of a shot is strange, what is usual may itself be the stranger."""
+_CHUNK = 512
+
+
+def covered(colors: Tensor, present: Tensor, shot: Tensor) -> Tensor:
+    """Which frames show something before the mouth.
+
+    Args:
+        colors: (N, ROW, 3) uint8 from `appearance.sample`.
+        present: (N,) bool, whether a face was seen.
+        shot: (N,) int64, the same number throughout a shot.
+
+    Returns:
+        (N,) bool. All False in shots too short to know what is usual in them.
+    """
+    found = torch.zeros(len(present), dtype=torch.bool)
+    for number in torch.unique(shot[present]).tolist():
+        rows = torch.nonzero(present & (shot == number)).flatten()
+        if len(rows) >= LEAST:
+            found[rows] = _held(_strangers(colors[rows]))
+    return found
+
+
+def _strangers(colors: Tensor) -> Tensor:
+    """(n,) share of strange points in each frame of a shot."""
+    rows = torch.linspace(0, len(colors) - 1, min(len(colors), MOST)).round().long()
+    prints = _prints(colors[rows])
+    usual, good = _learn(prints)
+    share = usual.strangers(prints)
+    alike = share < SOME
+    if 1 - float(alike.float().mean()) > DOUBTED and int((~alike).sum()) >= LEAST:
+        other, others = _learn(prints[~alike])
+        if _face_like(colors[rows][~alike][others]) > _face_like(colors[rows][good]):
+            usual = other
+    return torch.cat([usual.strangers(_prints(part)) for part in torch.split(colors, _CHUNK)])
+
+
+def _prints(colors: Tensor) -> Tensor:
+    """(n, ROW, 3) colours to (n, K, 3) luma and colour differences as in an even light."""
+    red, green, blue = colors.float().unbind(2)
+    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    seen = torch.stack([luma, 0.54 * (blue - luma), 0.64 * (red - luma)], dim=2)
+    light = seen[:, -1:]
+    level = (light[..., :1] / 140).clamp(0.2, 2)
+    prints = seen[:, :-1] / level
+    prints[..., 1:] -= light[..., 1:] / level
+    return prints
+
+
+@dataclass(frozen=True, slots=True)
+class _Usual:
+    """How the lower face of one shot looks; P = 3 K values of a print."""
+
+    middle: Tensor
+    """(P,)."""
+    spread: Tensor
+    """(P,) by which values are made comparable."""
+    mean: Tensor
+    """(P,) of comparable values."""
+    basis: Tensor
+    """(R, P)."""
+    most: Tensor
+    """(R,) how much of each component there is at most."""
+    scale: Tensor
+    """(P,) of what the components leave."""
+
+    def strangers(self, prints: Tensor) -> Tensor:
+        """(n,) share of points that neither light, pose nor speech explains."""
+        rest = self.rest(prints)
+        points = (rest / self.scale).square().view(prints.shape).sum(2)
+        apart = (rest * self.spread).view(prints.shape) / prints.new_tensor(STRANGE)
+        strange = (points > SIGNIFICANT) & (apart.square().sum(2) > 1)
+        return strange.float().mean(1)
+
+    def distance(self, prints: Tensor) -> Tensor:
+        """(n,) how unusual frames are."""
+        points = (self.rest(prints) / self.scale).square().view(prints.shape).sum(2)
+        return points.clamp(max=36).mean(1)
+
+    def rest(self, prints: Tensor) -> Tensor:
+        """(n, P) what the components leave, comparable."""
+        values = (prints.flatten(1) - self.middle) / self.spread - self.mean
+        return _rest(values, self.basis, self.most)
+
+
+def _learn(prints: Tensor) -> tuple[_Usual, Tensor]:
+    """What is usual among prints (n, K, 3), and which of them (n,) are."""
+    flat = prints.flatten(1)
+    middle = flat.median(0).values
+    floor = prints.new_tensor(FLOOR).repeat(prints.shape[1])
+    spread = 1.48 * (flat - middle).abs().median(0).values + floor
+    values = (flat - middle) / spread
+    distance = values.square().clamp(max=16).mean(1)
+    good = distance <= distance.quantile(KEEP)
+    for _ in range(ROUNDS):
+        usual = _components(middle, spread, values[good])
+        distance = usual.distance(prints)
+        limit = torch.maximum(TIMES * distance[good].median(), distance.quantile(0.8 * KEEP))
+        good = distance <= limit
+    return usual, good
+
+
+def _components(middle: Tensor, spread: Tensor, values: Tensor) -> _Usual:
+    mean = values.mean(0)
+    away = values - mean
+    power, axes = torch.linalg.eigh(away.T @ away / len(away))
+    count = min(COMPONENTS, len(values) // FRAMES_EACH)
+    basis = axes.T.flip(0)[:count]
+    most = 3 * power.flip(0)[:count].clamp_min(0).sqrt()
+    scale = 1.48 * _rest(away, basis, most).abs().median(0).values + 0.25
+    return _Usual(middle, spread, mean, basis, most, scale)
+
+
+def _rest(away: Tensor, basis: Tensor, most: Tensor) -> Tensor:
+    """(n, P) values less what the components explain, by weights that let go of strange ones."""
+    count = len(basis)
+    products = (basis[:, None] * basis[None]).flatten(0, 1)
+    ridge = 1e-2 * torch.eye(count)
+    rest, weight = away, torch.ones_like(away)
+    for _ in range(REWEIGHTED):
+        system = (weight @ products.T).view(-1, count, count) + ridge
+        share = torch.linalg.solve(system, (weight * away) @ basis.T)
+        rest = away - torch.maximum(torch.minimum(share, most), -most) @ basis
+        weight = 1 / (1 + (rest / 2).square())
+    return rest
+
+
+def _face_like(colors: Tensor) -> float:
+    """Lips differ from skin, and skin around them has the colour of the rest of the face."""
+    tint = _prints(colors)[..., 1:].median(0).values
+    lips, skin = tint[:LIPS].mean(0), tint[LIPS:].median(0).values
+    return float((lips - skin).norm() - skin.norm())
+
+
+def _held(share: Tensor) -> Tensor:
+    """(n,) bool: from where something came before the face to where it left."""
+    held = torch.zeros(len(share), dtype=torch.bool)
+    edges = torch.cat([torch.zeros(1), (share >= SOME).float(), torch.zeros(1)]).diff()
+    starts, stops = (torch.nonzero(edges == sign).flatten().tolist() for sign in (1, -1))
+    for start, stop in zip(starts, stops, strict=True):
+        if stop - start >= LEAST_RUN and float(share[start:stop].max()) >= MUCH:
+            held[start:stop] = True
+    return held

@@ -1,0 +1,123 @@
+"""What comes before a mouth is noticed; what a face itself does is not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.faces.appearance import LIPS, ROW, sample
+from pipeline.faces.covered import LEAST, covered
+from pipeline.faces.mesh import MeshNetwork
+from pipeline.faces.roi import region_of_points
+from pipeline.types import Frame
+from tests.pipeline.faces.occluders import Shape, before, hand, microphone, telephone
+from tests.pipeline.faces.pictures import demo_facts
+
+SKIN, LIP, PHONE = (200.0, 150.0, 130.0), (170.0, 90.0, 90.0), (40.0, 40.0, 42.0)
+
+
+def face(frames: int, *, beard: bool = False) -> Tensor:
+    """(frames, ROW, 3) colours of a head that turns in a light that flickers, and speaks."""
+    torch.manual_seed(1)
+    colors = torch.tensor(SKIN).expand(ROW, 3).clone()
+    colors[:LIPS] = torch.tensor(LIP)
+    if beard:
+        colors[LIPS:-1] *= 0.35 + 0.2 * torch.rand(ROW - 1 - LIPS, 1)
+    time = torch.arange(frames)[:, None, None]
+    side = torch.linspace(-1, 1, ROW)[None, :, None]
+    turned = 0.15 * torch.sin(time / 15) * side
+    lips = torch.zeros(1, ROW, 1)
+    lips[:, :LIPS] = 0.12
+    spoken = lips * torch.sin(time / 2.3)
+    light = 1 + 0.1 * torch.sin(time / 40)
+    seen = colors * light * (1 + turned + spoken) + torch.randn(frames, ROW, 3)
+    return seen.round().clamp(0, 255).to(torch.uint8)
+
+
+def shots(frames: int, *starts: int) -> Tensor:
+    cut = torch.zeros(frames, dtype=torch.int64)
+    cut[list(starts)] = 1
+    return cut.cumsum(0)
+
+
+def everywhere(frames: int) -> Tensor:
+    return torch.ones(frames, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("beard", [False, True])
+def test_a_face_that_turns_speaks_and_stands_in_changing_light_is_not_covered(beard: bool) -> None:
+    found = covered(face(120, beard=beard), everywhere(120), shots(120))
+    assert not bool(found.any())
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 1.0])
+def test_a_slab_before_a_part_of_the_mouth_is_seen_while_it_is_there(share: float) -> None:
+    colors = face(120)
+    colors[50:80, : int(share * (ROW - 1))] = torch.tensor(PHONE).to(torch.uint8)
+    found = covered(colors, everywhere(120), shots(120))
+    assert found.nonzero()[:, 0].tolist() == list(range(50, 80))
+
+
+def test_lips_that_vanish_behind_skin_are_covered() -> None:
+    colors = face(120)
+    colors[50:80, :LIPS] = colors[50:80, -1:]
+    found = covered(colors, everywhere(120), shots(120))
+    assert found.nonzero()[:, 0].tolist() == list(range(50, 80))
+
+
+def test_a_slab_that_is_there_for_most_of_a_shot_is_not_taken_for_the_face() -> None:
+    colors = face(200)
+    colors[60:, : int(0.8 * (ROW - 1))] = torch.tensor(PHONE).to(torch.uint8)
+    found = covered(colors, everywhere(200), shots(200))
+    assert found.nonzero()[:, 0].tolist() == list(range(60, 200))
+
+
+def test_another_shot_in_another_light_is_another_matter() -> None:
+    colors = face(120)
+    colors[90:] = (colors[90:].float() * torch.tensor([0.5, 0.6, 1.0])).to(torch.uint8)
+    assert not bool(covered(colors, everywhere(120), shots(120, 90)).any())
+    assert not bool(covered(colors[: LEAST - 1], everywhere(LEAST - 1), shots(LEAST - 1)).any())
+
+
+def test_frames_without_a_face_say_nothing_and_take_no_part() -> None:
+    colors, present = face(120), everywhere(120)
+    colors[20:60], present[20:60] = 0, False
+    assert not bool(covered(colors, present, shots(120)).any())
+    assert not bool(covered(colors, torch.zeros_like(present), shots(120)).any())
+
+
+def test_colours_are_read_where_the_points_are() -> None:
+    picture = torch.zeros(1, 3, 64, 64)
+    picture[:, 0, :, 32:] = 1
+    places = torch.full((1, 478, 2), 20.0)
+    places[:, 61] = torch.tensor([48.0, 20.0])
+    seen = sample(picture, places)
+    assert seen.shape == (1, ROW, 3)
+    assert seen[0, 0].tolist() == [255, 0, 0]
+    assert not bool(seen[0, 1:].any())
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("shape", [hand, telephone, microphone])
+def test_things_before_a_real_face_are_seen(
+    shape: Shape, portrait: Frame, mesh: MeshNetwork
+) -> None:
+    color = demo_facts().color
+    region = torch.tensor([[portrait.width / 2, portrait.height / 2, portrait.height, 0.0]])
+    for _ in range(3):
+        points = mesh([portrait], region, color).points
+        region = region_of_points(points)
+    seen = []
+    for n in range(40):
+        shifted = region + torch.tensor([2 * math.sin(n), 2 * math.cos(n), 0, 0.02 * math.sin(n)])
+        frame = replace(portrait, y=(portrait.y.float() * (1 + 0.05 * math.sin(n / 4))).byte())
+        away = max(0.0, abs(n - 20) - 4) * 0.4
+        seen.append(mesh([before(frame, shape, points[0], away)], shifted, color).colors)
+    found = covered(torch.cat(seen), everywhere(40), shots(40))
+    assert bool(found[16:25].all())
+    assert not bool(found[:11].any())
+    assert not bool(found[30:].any())
