@@ -14,6 +14,7 @@ from pipeline.engines.viseme.blink import blink, closure
 from pipeline.engines.viseme.paint import paint
 from pipeline.engines.viseme.report import report
 from pipeline.engines.viseme.score import Score, compose
+from pipeline.engines.viseme.sway import sway, swing
 from pipeline.types import Frame, OnTick
 from pipeline.weights import REVISION as FACES_REVISION
 from schemas.render import EngineFacts, WeightFacts
@@ -82,12 +83,13 @@ class VisemeEngine:
         return made
 
     def _alive(self, plan: Score, frame: Frame, output: int) -> Frame:
-        """A still picture blinks."""
-        shut = closure(output / float(plan.fps)) * float(plan.strength[output] > 0)
-        if shut <= 0:
+        """A still picture blinks, and its head turns a little."""
+        if float(plan.strength[output]) <= 0:
             return frame
         points = plan.avatar.reference.track.points(frame.index, frame.index + 1)[0]
-        return blink(frame, points, shut, self._device)
+        seconds = output / float(plan.fps)
+        frame = blink(frame, points, closure(seconds), self._device)
+        return sway(frame, points, swing(seconds), self._device)
 
     def finish(self, plan: Score) -> Finish:
         """Mode, units used, what was asked of the mouth, and warnings about the reference."""
