@@ -27,6 +27,8 @@ LOOK = 32
 """Side of the aligned mouth by which joins are judged."""
 LOOK_WIDTH, LOOK_HEIGHT = 0.9, 0.6
 """What it shows, io."""
+LOOK_SIGMA = (0.20, 0.12)
+"""Half width and height of what the eye is drawn to: teeth and the lips around them, io."""
 BLUR_WEIGHT = 6.0
 """Penalty of a frame without any detail, against the clip's usual detail."""
 
@@ -109,10 +111,13 @@ def fill(
 
 
 def _looks(pieces: Patch, points: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """(C, LOOK²) aligned mouths, 0 to 1, and (C,) how much detail each has."""
+    """(C, LOOK²) aligned mouths, most of their middle, and (C,) how much detail each has."""
     looks, details = [], []
     ys = torch.linspace(-0.5, 0.5, LOOK) * LOOK_HEIGHT
     xs = torch.linspace(-0.5, 0.5, LOOK) * LOOK_WIDTH
+    near = (xs / LOOK_SIGMA[0]).square() + (ys[:, None] / LOOK_SIGMA[1]).square()
+    share = torch.exp(-near / 4)  # differences are squared
+    share = share / share.square().mean().sqrt()
     for rows in torch.split(torch.arange(len(scale)), 32):
         line = LipLine.of(points[rows])
         size = scale[rows].reshape(-1, 1, 1)
@@ -120,7 +125,7 @@ def _looks(pieces: Patch, points: Tensor, scale: Tensor) -> tuple[Tensor, Tensor
         off = (ys.unsqueeze(1).expand(LOOK, LOOK) * size).to(points.device)
         luma = pieces.luma[rows].float()
         mouth = read(luma, pieces.luma_places(line.points(along, off))) / 255
-        looks.append(F.avg_pool2d(mouth, 3, 1, 1).flatten(1))
+        looks.append((F.avg_pool2d(mouth, 3, 1, 1) * share.to(mouth.device)).flatten(1))
         around = (luma[..., 1:-1, 1:-1] * 4 - luma[..., :-2, 1:-1] - luma[..., 2:, 1:-1]).sub(
             luma[..., 1:-1, :-2] + luma[..., 1:-1, 2:]
         )

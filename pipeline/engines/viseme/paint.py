@@ -37,9 +37,9 @@ OPEN_ENOUGH = (0.35, 0.55)
 """A mouth lends its own inside when its aperture is at least this share of the wanted one."""
 SLIT = 0.018
 """Aperture, io: a slit shows no inside; up to twice this, what is shown fades in."""
-SHAPE_SIGMA = 1.2
+SHAPE_SIGMA = 2.0
 """Of the smoothing of lent shapes over time, output frames."""
-SHAPE_REACH = 3
+SHAPE_REACH = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ SHUT, OPEN = 0.012, 0.030
 SHUT_PENALTY = 6.0
 """For a wanted closure (below SHUT) from a mouth that is open (above OPEN)."""
 NEXT, BACK, STAY, SKIP, BACK_TWO = 0.0, 0.05, 0.35, 0.2, 0.25
-JUMP, JUMP_LOOK, JUMP_APERTURE = 1.2, 8.0, 0.1
+JUMP, JUMP_LOOK, JUMP_APERTURE = 3.0, 24.0, 0.1
+"""A jump is dear: a lent mouth is warped to its aperture anyway, but other teeth flicker."""
 BLOCK, OVERLAP = 512, 64
 
 
@@ -40,7 +41,7 @@ class Candidates:
     penalty: Tensor
     """(C,) for blur and the like."""
     look: Tensor
-    """(C, D) the aligned mouth, 0 to 1."""
+    """(C, D) the aligned mouth, 0 to 1, by how much is seen of each place."""
 
 
 @dataclass(frozen=True, slots=True)
