@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.timeline import Timeline
 
 VERSION = "1"
-REVISION = "1"
+REVISION = "2"
 """Counts up whenever this code makes other pixels."""
 
 
