@@ -33,13 +33,13 @@ class Announcing:
         self._storage = storage
         self._announcer = announcer
 
-    async def find(self, case: Case, bucket: str) -> Manifest | None:
-        """The recorded outcome of a render in one bucket; None when there is none.
+    async def find(self, key: str, bucket: str) -> Manifest | None:
+        """The recorded outcome under a key of one bucket; None when there is none.
 
         Raises:
             Fault: the store does not answer, or the manifest cannot be read.
         """
-        found = await self._storage.get(bucket, case.keys.manifest)
+        found = await self._storage.get(bucket, key)
         if found is None:
             return None
         try:
@@ -49,7 +49,7 @@ class Announcing:
             raise Fault.of(
                 ErrorCode.STORE_DENIED,
                 Stage.STORE,
-                f"object {case.keys.manifest!r} is no manifest; remove it",
+                f"object {key!r} is no manifest; remove it",
             ) from error
 
     async def announce(

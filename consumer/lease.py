@@ -1,6 +1,6 @@
 """The lease in the attempt marker: one replica at a time works on a render, also after a rebalance.
 
-The marker is one small object, `attempts/<job_id>/<render_id>.json`. Whoever writes it under a
+The marker is one small object, `attempts/<job_id>/<wish id>.json`. Whoever writes it under a
 condition (nothing there, or still the version that was read) holds the lease, and renews it each
 third of its time to live. Others watch. A lease is stale when its marker did not change for a
 whole time to live on the watcher's own monotonic clock: wall clocks are never compared, and time

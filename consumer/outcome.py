@@ -33,12 +33,16 @@ from consumer.slots import Fleet
 from consumer.storage import Storage
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Completed, Failed
-from schemas.ids import render_id
-from schemas.manifest import Manifest
+from schemas.ids import render_id, wish_id
+from schemas.manifest import AttemptMarker, Manifest
 from schemas.render import ErrorFacts
 
 LEAVE_S = 1.5
 """What giving back a lease may take while this replica leaves."""
+ABSENT = frozenset(
+    {ErrorCode.UNKNOWN_ENGINE, ErrorCode.WEIGHTS_MISSING, ErrorCode.ENGINE_UNAVAILABLE}
+)
+"""Failures of a replica that lacked the engine: one that has it need not repeat them."""
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
@@ -70,7 +74,8 @@ class Outcome:
         with bound_contextvars(job_id=job.job_id):
             engine = await self._fleet.engine(job.request.engine or self._settings.engine)
             render = render_id(job.request, engine.name, engine.revision, job.generation)
-            keys = records.Keys.of(job, render, self._settings.s3_bucket)
+            wish = wish_id(job.request, engine.name, job.generation)
+            keys = records.Keys.of(job, render, self._settings.s3_bucket, wish)
             with bound_contextvars(render_id=render):
                 return await self._settle(Case(job, render, keys, engine))
 
@@ -115,22 +120,32 @@ class Outcome:
                 log.warning("this store ignores conditional writes; leases are read back instead")
         return self._conditions
 
-    async def _find(self, case: Case) -> Manifest | None:
+    async def _find(self, case: Case, key: str | None = None) -> Manifest | None:
         """The recorded outcome of a render; None when there is none.
 
         Where the request's own bucket cannot be used, the failure is recorded in the service's.
         """
         own, look = self._settings.s3_bucket, "look for the manifest"
-        bucket = case.keys.bucket
+        bucket, key = case.keys.bucket, key or case.keys.manifest
         if bucket != own:
             try:
-                found = await patient(partial(self._announcing.find, case, bucket), look, OUTAGE)
+                found = await patient(partial(self._announcing.find, key, bucket), look, OUTAGE)
             except Fault as fault:
                 case.fall_back(own, fault)
             else:
                 if found is not None:
                     return found
-        return await patient(partial(self._announcing.find, case, own), look)
+        return await patient(partial(self._announcing.find, key, own), look)
+
+    async def _find_after(self, case: Case, before: AttemptMarker) -> Manifest | None:
+        """What the last holder of the lease recorded, also when its engine had another revision."""
+        found = await self._find(case)
+        if found is not None or before.render_id == case.render_id:
+            return found
+        found = await self._find(case, case.keys.manifest_of(before.render_id))
+        if found is not None and found.failed is not None and found.failed.error.code in ABSENT:
+            return None
+        return found
 
     # --- the work
 
@@ -138,7 +153,7 @@ class Outcome:
         error: ErrorFacts
         try:
             # Once more under the lease: its last holder may have finished in between.
-            found = await self._find(case) if held.before is not None else None
+            found = await self._find_after(case, held.before) if held.before is not None else None
             if found is not None:
                 return await self._announce(case, held, found, reused=True)
             done = await self._attempt.adopt(case, held)

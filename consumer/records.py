@@ -30,13 +30,18 @@ class Keys:
     """The completed event before its MP4 is up: whoever finds both need not render again."""
 
     @classmethod
-    def of(cls, job: Job, render_id: str, default_bucket: str) -> Keys:
-        """Keys by the request's output target."""
+    def of(cls, job: Job, render_id: str, default_bucket: str, wish: str = "") -> Keys:
+        """Keys by the request's output target.
+
+        Args:
+            wish: `schemas.ids.wish_id`. The marker bears it, so that replicas of two engine
+                revisions, which an upgrade has at the same time, work on a request one at a time.
+        """
         # A job id may be "." or "..", which no key may hold as a segment.
         folder = job.job_id if job.job_id.strip(".") else f"_{job.job_id}_"
         output = job.request.output
         result = f"{output.prefix}results/{folder}/{render_id}"
-        marker = f"attempts/{folder}/{render_id}"
+        marker = f"attempts/{folder}/{wish or render_id}"
         return cls(
             bucket=output.bucket or default_bucket,
             mp4=f"{result}.mp4",
@@ -44,6 +49,10 @@ class Keys:
             marker=f"{marker}.json",
             draft=f"{marker}.rendered.json",
         )
+
+    def manifest_of(self, render_id: str) -> str:
+        """Where the manifest of another render of the same job lies."""
+        return f"{self.manifest.rpartition('/')[0]}/{render_id}.json"
 
 
 def completed(

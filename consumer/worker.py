@@ -93,7 +93,8 @@ class Worker:
         self._process: asyncio.subprocess.Process | None = None
         self._runs: dict[str, _Run] = {}
         self._numbers = itertools.count()
-        self._last_sign = 0.0
+        self._last_sign: float | None = None
+        """None until this child has said anything; until then the limit of the start counts."""
         self._served = 0
         self._kill_code: ErrorCode | None = None
         self._task: asyncio.Task[None] | None = None
@@ -176,7 +177,7 @@ class Worker:
     async def _live(self) -> None:
         """One child, from its start to its end."""
         self._kill_code = None
-        self._last_sign = started = time.monotonic()
+        self._last_sign, started = None, time.monotonic()
         process = self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "consumer.worker_main"),
             *("--device", self.device.torch_name, "--render", self._renderer),
@@ -239,7 +240,7 @@ class Worker:
         while True:
             await asyncio.sleep(0.2)
             now = time.monotonic()
-            if now - self._last_sign > self._stall_timeout_s:
+            if self._last_sign is not None and now - self._last_sign > self._stall_timeout_s:
                 self._kill(ErrorCode.WORKER_STALLED)
             if self.state == "starting" and now - started > START_LIMIT_S:
                 self._kill(ErrorCode.WORKER_STALLED)

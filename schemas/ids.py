@@ -49,6 +49,11 @@ def render_id(
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def wish_id(request: RenderRequest, engine: str, generation: int = 0) -> str:
+    """What a render id is without the engine's revision: the same before and after an upgrade."""
+    return render_id(request, engine, "", generation)
+
+
 def event_id(job_id: str, render: str, kind: str) -> str:
     """CloudEvents id of an outcome: the same for each of its copies."""
     return str(uuid.uuid5(_NAMESPACE, f"event/{kind}/{job_id}/{render}"))

@@ -38,7 +38,7 @@ class Lease(Contract):
 
 
 class AttemptMarker(Contract):
-    """Written before GPU work: `attempts/<job_id>/<render_id>.json`. Counts survive any death."""
+    """Written before GPU work: `attempts/<job_id>/<wish id>.json`. Counts survive any death."""
 
     version: Literal[1] = 1
     job_id: JobId

@@ -1,7 +1,7 @@
 """What is known about a job: from events heard here, else from the store, so any replica answers.
 
 manifest   results/<job_id>/<render_id>.json      the outcome
-marker     attempts/<job_id>/<render_id>.json     somebody works or worked on it
+marker     attempts/<job_id>/<wish id>.json       somebody works or worked on it
 note       inputs/jobs/<job_id>.json              this gateway, or another, accepted it
 """
 

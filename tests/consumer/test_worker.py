@@ -150,6 +150,18 @@ async def test_a_child_that_shows_no_life_is_killed(tmp_path: Path) -> None:
         await _ready(worker)
 
 
+async def test_a_child_that_is_slow_to_begin_is_not_taken_for_a_silent_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "python"
+    slow.write_text(f'#!/bin/sh\nsleep 3\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    slow.chmod(0o755)
+    monkeypatch.setattr("consumer.worker.sys.executable", str(slow))
+    async with _worker(stall_s=2.5) as worker:
+        await _ready(worker)
+        assert worker.restarts == 0
+
+
 async def test_a_render_over_its_time_stops_itself_and_keeps_the_child(tmp_path: Path) -> None:
     async with _worker() as worker:
         await _ready(worker)
@@ -164,7 +176,7 @@ async def test_a_deaf_render_over_its_time_is_killed(
     monkeypatch.setattr("consumer.worker.DEADLINE_GRACE_S", 0.5)
     async with _worker() as worker:
         await _ready(worker)
-        fault = await _fault(worker, tmp_path, {"sleep": 60, "deaf": True}, budget_s=0.5)
+        fault = await _fault(worker, tmp_path, {"sleep": 60, "deaf": True}, budget_s=2.0)
         assert fault.code is ErrorCode.DEADLINE_EXCEEDED
         assert worker.restarts == 1
 

@@ -22,6 +22,7 @@ from consumer.jobs import Record
 from schemas.codes import ErrorCode, Stage
 from schemas.ids import event_id
 from schemas.manifest import AttemptMarker, Manifest
+from tests.support import null_render_next
 from tests.support.handles import S3Handle
 from tests.support.null_render import output_bytes
 from tests.support.s3 import S3Process
@@ -406,6 +407,36 @@ async def test_a_replica_that_lost_its_lease_stops_and_announces_what_the_other_
         ids = {*first.memory.event_ids, *second.memory.event_ids}
         assert ids == {_manifest(s3).event_id}
         assert len(first.memory.event_ids) == 1
+
+
+async def test_replicas_of_two_engine_revisions_make_one_outcome_of_a_request(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    put_inputs(s3, {"log": str(log), "sleep": 0.6})
+    async with (
+        replica(s3, tmp_path / "old") as old,
+        replica(s3, tmp_path / "new", renderer=null_render_next.RENDERER) as new,
+    ):
+        first = asyncio.create_task(old.process(make_job(s3)))
+        await until(lambda: starts(log) == 1)
+        moved = await new.process(make_job(s3))  # its partition moved during the upgrade
+        assert (moved.kind, moved.reused, (await first).kind) == ("completed", True, "completed")
+        assert new.memory.event_ids == old.memory.event_ids == [_manifest(s3).event_id]
+        again = await new.process(make_job(s3, generation=1))
+        assert not again.reused, "asked for a render, it renders with what it has"
+    assert starts(log) == 2
+
+
+async def test_a_job_that_an_absent_engine_failed_is_rendered_once_the_engine_is_there(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    put_inputs(s3, {})
+    job = make_job(s3, engine="wav2lip")
+    async with replica(s3, tmp_path / "old") as old:
+        assert (await old.process(job)).code is ErrorCode.UNKNOWN_ENGINE
+    async with replica(s3, tmp_path / "new", renderer=null_render_next.RENDERER) as new:
+        assert (await new.process(make_job(s3, engine="wav2lip"))).kind == "completed"
 
 
 async def test_a_replica_that_froze_before_its_manifest_writes_none_over_its_successors_head(

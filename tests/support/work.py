@@ -116,11 +116,13 @@ class Replica:
 
 
 @asynccontextmanager
-async def replica(s3: S3Handle, folder: Path, **changes: Any) -> AsyncIterator[Replica]:
+async def replica(
+    s3: S3Handle, folder: Path, *, renderer: str = RENDERER, **changes: Any
+) -> AsyncIterator[Replica]:
     """Open a replica with null renders."""
     settings = settings_for(s3, folder, **changes)
     memory = Memory()
-    async with open_processor(settings, memory, renderer=RENDERER) as processing:
+    async with open_processor(settings, memory, renderer=renderer) as processing:
         yield Replica(memory, processing, settings)
 
 
