@@ -49,6 +49,14 @@ def test_the_shipped_file_keeps_requests_as_long_as_a_replay_may_need_them() -> 
     assert int(wanted["requests.dlq"].config["max.message.bytes"]) > taken
 
 
+def test_a_cancel_is_kept_longer_than_its_request_and_compared_by_one_clock() -> None:
+    wanted = read(default_path()).topics
+    requests, control = wanted["requests"].config, wanted["control"].config
+    oldest_ms = int(requests["retention.ms"]) + int(requests["segment.ms"])
+    assert int(control["retention.ms"]) > oldest_ms
+    assert {c["message.timestamp.type"] for c in (requests, control)} == {"LogAppendTime"}
+
+
 async def test_missing_topics_are_made_and_a_second_time_changes_nothing(
     settings: Settings,
 ) -> None:
