@@ -24,9 +24,10 @@ from consumer.announcing import Announcing
 from consumer.attempt import Attempt, Case
 from consumer.faults import Fault
 from consumer.jobs import Announcer, Job, Record, Verdict
-from consumer.lease import Held, LeaseLost, Leases
+from consumer.lease import Held, LeaseLost, Leases, Watch
 from consumer.metrics import LEASES_LOST, QUEUE_SECONDS
 from consumer.patience import OUTAGE, patient
+from consumer.places import elsewhere
 from consumer.scratch import Scratch
 from consumer.settings import Settings
 from consumer.slots import Fleet
@@ -89,19 +90,28 @@ class Outcome:
         """Announce the outcome that is there, or take the lease and make one."""
         watch = self._leases.watch(case.keys.marker, case.job.job_id, case.render_id)
         while True:
-            found = await self._find(case)
+            found, held = await self._claim(case, watch)
+            if held is None and found is None:
+                with elsewhere():
+                    while held is None and found is None:
+                        await asyncio.sleep(watch.pause_s)
+                        found, held = await self._claim(case, watch)
             if found is not None:
                 return await self._announcing.announce(case, found, reused=True)
-            conditions = await self._honours_conditions()
-            held = await patient(partial(watch.try_claim, conditions=conditions), "take the lease")
-            if held is None:
-                await asyncio.sleep(watch.pause_s)
-                continue
+            assert held is not None
             try:
                 async with held:
                     return await self._hold(case, held)
             except LeaseLost:
                 LEASES_LOST.inc()
+
+    async def _claim(self, case: Case, watch: Watch) -> tuple[Manifest | None, Held | None]:
+        """The outcome that is there, or the lease; neither while another holds it."""
+        found = await self._find(case)
+        if found is not None:
+            return found, None
+        claim = partial(watch.try_claim, conditions=await self._honours_conditions())
+        return None, await patient(claim, "take the lease")
 
     async def _hold(self, case: Case, held: Held) -> Verdict:
         try:

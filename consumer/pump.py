@@ -28,11 +28,14 @@ from consumer.delivery import RawRecord, to_record
 from consumer.jobs import Record
 from consumer.ledger import Seen
 from consumer.membership import coordination_ended, member_id
+from consumer.places import PLACE, Place
 
 POLL_MS = 500
 UNWIND_S = 1.0
 """How long cancelled jobs may take to let go, and after that the last commit."""
 ERROR_PAUSE_S = 1.0
+MOST_ELSEWHERE = 4
+"""Times the limit: records in work and those that wait for other replicas, together."""
 
 See = Callable[[RawRecord, Record], Coroutine[Any, Any, None]]
 """Sees a record to its end; returns only when its offset may count as finished."""
@@ -45,7 +48,8 @@ class Pump:
 
     Args:
         see: sees one record to its end.
-        limit: records that may be in work at a time.
+        limit: records that may be in work at a time; those that wait for another replica
+            (`consumer.places`) are not counted.
         retry_topic: the topic whose records carry due times.
         blocked: why intake must pause now, or None; asked at every turn of the poll loop.
         longest_wait_s: how long a due time may hold up its partition. This service writes none that
@@ -69,6 +73,7 @@ class Pump:
         self._waited: dict[TopicPartition, int] = {}
         """Offsets that have waited as long as any record may, whatever their due times say."""
         self._jobs: dict[asyncio.Task[None], Record] = {}
+        self._places: dict[asyncio.Task[None], Place] = {}
         self._reason: str | None = None
         self._draining = False
         self._hurry = asyncio.Event()
@@ -143,13 +148,20 @@ class Pump:
             book.release(raw.offset)
             self._hold(consumer, partition, raw.offset, wait_s)
             return
-        task = asyncio.create_task(self._see(raw, record), name=f"job {record!r}")
-        self._jobs[task] = record
+        place = Place(self._apply)
+        work = self._work(raw, record, place)
+        task = asyncio.create_task(work, name=f"job {record!r}")
+        self._jobs[task], self._places[task] = record, place
         task.add_done_callback(self._ended)
         self._apply()
 
+    async def _work(self, raw: RawRecord, record: Record, place: Place) -> None:
+        PLACE.set(place)
+        await self._see(raw, record)
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         record = self._jobs.pop(task)
+        del self._places[task]
         book = self.assignment.book(TopicPartition(record.topic, record.partition))
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or error is not None:
@@ -164,7 +176,13 @@ class Pump:
     # Pauses
 
     def _full(self) -> bool:
-        return self._draining or self._reason is not None or len(self._jobs) >= self._limit
+        if self._draining or self._reason is not None:
+            return True
+        here = len(self._jobs) - len(self._elsewhere())
+        return here >= self._limit or len(self._jobs) >= MOST_ELSEWHERE * self._limit
+
+    def _elsewhere(self) -> list[asyncio.Task[None]]:
+        return [task for task, place in self._places.items() if place.elsewhere]
 
     def _apply(self) -> None:
         """Make the consumer's pauses what they should be; no await, so nothing slips through."""
@@ -223,6 +241,8 @@ class Pump:
         self._draining = True
         metrics.DRAINING.set(1)
         self._apply()
+        for task in self._elsewhere():  # another replica has them, and this one begins no more
+            task.cancel()
         log.info("draining", running=len(self._jobs), grace_s=grace_s)
         if self._jobs and grace_s > 0:
             hurry = asyncio.create_task(self._hurry.wait())
@@ -275,6 +295,7 @@ class Pump:
             "partitions": by_topic(self.assignment.partitions),
             "paused_until_due": by_topic(self._held),
             "running": len(self._jobs),
+            "elsewhere": len(self._elsewhere()),
             "limit": self._limit,
             "intake": "draining" if self._draining else self._reason or "open",
             "last_poll_s": round(self.polled_s, 3),

@@ -9,7 +9,7 @@ import pytest
 from faststream import BaseMiddleware
 
 from consumer.membership import member_id
-from tests.integration.lab import Lab, Work, job, until
+from tests.integration.lab import PATIENCE_S, Lab, Work, job, until
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle
 
@@ -41,6 +41,19 @@ async def test_no_more_jobs_run_than_the_limit_and_all_run(lab: Lab) -> None:
         await lab.until_committed(40)
     assert work.most_running == 3
     assert sorted(work.started) == places
+
+
+async def test_records_that_wait_for_another_replica_take_no_place_and_hold_up_no_drain(
+    lab: Lab,
+) -> None:
+    work = Work()
+    waiting = [{"value": job(elsewhere="yes")} for _ in range(3)]
+    await lab.send([*waiting, {"value": job()}, {"value": job()}])
+    async with lab.intake(work, limit=1, drain_s=PATIENCE_S) as intake:
+        await work.until(lambda: len(work.finished) == 2)
+        assert intake.pump.facts()["elsewhere"] == 3
+        assert await asyncio.wait_for(intake.pump.drain(PATIENCE_S), PATIENCE_S / 2) == 0
+    assert (await lab.committed())[0] == 0, "they come again"
 
 
 async def test_finished_jobs_above_an_unfinished_one_are_committed_in_the_metadata(

@@ -112,7 +112,7 @@ class ServerProcess:
                 preexec_fn=die_with_parent,
             )
 
-    def wait_ready(self, deadline_s: float = 60.0) -> None:
+    def wait_ready(self, deadline_s: float = 180.0) -> None:
         """Wait until the protocol check passes.
 
         Raises:
@@ -131,7 +131,7 @@ class ServerProcess:
             raise ServerFailed(f"{self.name} ended while it started\n{self.log_tail()}")
         return self._ready()
 
-    def start(self, deadline_s: float = 60.0) -> None:
+    def start(self, deadline_s: float = 180.0) -> None:
         """Start and wait until ready."""
         self.spawn()
         self.wait_ready(deadline_s)
