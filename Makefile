@@ -11,7 +11,7 @@ TORCH ?= $(if $(wildcard $(VENV)/.installed-cpu),cpu,cuda)
 STAMP := $(VENV)/.installed-$(TORCH)
 OTHER := $(VENV)/.installed-$(if $(filter cpu,$(TORCH)),cuda,cpu)
 
-.PHONY: help setup lock demo test test-servers test-deploy check contracts bench format clean
+.PHONY: help setup lock demo test test-servers test-deploy check contracts bench bench-quality format clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -69,6 +69,9 @@ contracts: setup ## write deploy/schemas, deploy/asyncapi.yaml and the README's 
 
 bench: setup ## benchmarks; prints ratios measured in one run
 	$(BIN)/python -m tests.bench
+
+bench-quality: setup ## render the pairs of F2F_MEDIA, evaluate them, write the table of BENCHMARKS.md
+	$(BIN)/python -m tests.bench quality --write $(BENCH_QUALITY)
 
 format: setup ## format the code
 	$(BIN)/ruff format .

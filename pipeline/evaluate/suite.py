@@ -57,23 +57,26 @@ class Evaluation:
         }
 
 
-def evaluate(sources: Sources, *, device: str = "cpu", threads: int = 2) -> Evaluation:
+def evaluate(
+    sources: Sources, *, device: str = "cpu", threads: int = 2, labels: bool = True
+) -> Evaluation:
     """Measure an output from files alone.
 
     Args:
         sources: the output, and what is known of how it was made.
         device: where the networks run.
         threads: for decoding.
+        labels: read them, too; the invisible one is looked for in every frame.
 
     Raises:
         InputError: a file is no video or no sound, shows no face, or is no SyncNet.
         WeightsMissing: the face models are not on this machine.
     """
     with one_thread(), torch.inference_mode():
-        return _evaluate(sources, device, threads)
+        return _evaluate(sources, device, threads, labels)
 
 
-def _evaluate(sources: Sources, device: str, threads: int) -> Evaluation:
+def _evaluate(sources: Sources, device: str, threads: int, labels: bool) -> Evaluation:
     evidence = gather(sources, device, threads)
     figures = Figures()
     spoken = measure_lips(evidence, figures)
@@ -82,4 +85,5 @@ def _evaluate(sources: Sources, device: str, threads: int) -> Evaluation:
     outside = measure_pixels(evidence, figures)
     measure_ends(evidence, figures)
     measure_lse(evidence, sources.syncnet, device, figures)
-    return Evaluation(evidence, figures, spoken, outside, read_labels(sources.output))
+    found = read_labels(sources.output) if labels else {"found": None, "job_id": None, "layers": {}}
+    return Evaluation(evidence, figures, spoken, outside, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -44,12 +45,17 @@ def memory(short_s: float, long_s: float, long_video: bool) -> None:
 
 @bench.command()
 @click.argument("clip", nargs=-1)
-@click.option("--seconds", default=8.0, show_default=True)
-def quality(clip: tuple[str, ...], seconds: float) -> None:
-    """Render each clip with English and Chinese speech and measure the outputs."""
+@click.option("--seconds", default=6.0, show_default=True, help="of each speech")
+@click.option("--pairs", type=click.Path(path_type=Path), help="a list of `CLIP SPEECH` lines")
+@click.option("--quick", is_flag=True, help="one language for each clip")
+@click.option("--write", is_flag=True, help="put the table into BENCHMARKS.md")
+def quality(
+    clip: tuple[str, ...], seconds: float, pairs: Path | None, quick: bool, write: bool
+) -> None:
+    """Render pairs of a clip and a speech and evaluate the outputs from the files."""
     from tests.bench.quality import quality as run
 
-    for line in run(seconds, clip):
+    for line in run(seconds, clip, pairs, quick, write):
         click.echo(line)
 
 

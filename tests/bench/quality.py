@@ -1,4 +1,4 @@
-"""The picture in figures: every clip with English and Chinese speech, measured from the files."""
+"""The picture in figures: pairs of a clip and a speech, rendered and evaluated from the files."""
 
 from __future__ import annotations
 
@@ -7,60 +7,74 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.quality.measure import measure
+from pipeline.errors import PipelineError
+from pipeline.evaluate.evidence import Sources
+from pipeline.evaluate.suite import evaluate
 from pipeline.render import render
 from pipeline.types import RenderSpec, Tick
-from tests.bench import clips
+from tests.bench import table
+from tests.bench.pairs import Pair, default, listed, only, prepare
 
-CLIPS = ("v07", "v08", "v09", "v10", "v14", "v15", "v21", "v26", "v27", "v28", "v29")
-SPEECH = {"en": "a06_ls_demo3.wav", "zh": "a01_musetalk_yongen_zh_48k_st.wav"}
-
-HEAD = (
-    "| clip | speech | mode | io px | r | lag ms | closed p/b/m | sharpness | lip accel. | length |"
-)
+FILE = Path(__file__).parents[2] / "BENCHMARKS.md"
 
 
-def quality(seconds: float, names: tuple[str, ...]) -> Iterator[str]:
-    """Lines of a Markdown table; ratios are output over reference."""
-    if not clips.MEDIA.exists():
-        yield "the clips are not on this machine: set F2F_MEDIA to their folder"
-        return
-    yield HEAD
-    yield "|" + "-|" * (HEAD.count("|") - 1)
-    for name in names or CLIPS:
-        for language in SPEECH:
-            yield _row(name, language, seconds)
+def quality(
+    seconds: float, names: tuple[str, ...], pairs: Path | None, quick: bool, write: bool
+) -> Iterator[str]:
+    """Lines to print: each row when it is ready, the table, and what changed.
+
+    Args:
+        seconds: of each speech.
+        names: clips to keep; all without one.
+        pairs: a list of pairs; else those of the media folder.
+        quick: one language for each clip.
+        write: put the table into BENCHMARKS.md.
+    """
+    chosen = list(only(listed(pairs) if pairs else default(quick), names))
+    rows: dict[table.Key, table.Row] = {}
+    for pair in chosen:
+        rows[pair.key] = _row(pair, seconds)
+        yield " ".join(f"{name} {value}" for name, value in rows[pair.key].items())
+    before = table.read(table.committed(FILE))
+    changes = table.compare(before, rows)
+    lines = table.draw(rows)
+    yield from lines
+    yield from (changes or ["no table to compare with"])
+    if write:
+        said = ["", "Against the table before: " + "; ".join(changes) + "."] if changes else []
+        FILE.write_text(table.put(FILE.read_text(encoding="utf-8"), [*lines, *said]), "utf-8")
+        yield f"written to {FILE.name}"
 
 
-def _row(name: str, language: str, seconds: float) -> str:
-    video = next(clips.MEDIA.glob(f"{name}*"))
+def _row(pair: Pair, seconds: float) -> table.Row:
+    row: table.Row = {"clip": pair.key[0], "speech": pair.key[1]}
     with tempfile.TemporaryDirectory(prefix="f2f-bench-") as text:
         folder = Path(text)
         (folder / "scratch").mkdir()
-        speech = clips.cut_speech(clips.MEDIA / SPEECH[language], folder / "s.wav", seconds)
-        spec = RenderSpec(
-            audio=speech, video=video, output=folder / "out.mp4", scratch=folder / "scratch"
-        )
-        report = render(spec, _ignore)
-        figures = measure(spec.output, audio=speech, reference=video).figures
-    return _line(name, language, str(report.quality["mode"]), figures)
+        try:
+            job = prepare(pair, folder, seconds)
+            spec = RenderSpec(
+                audio=job.audio,
+                video=job.video,
+                output=folder / "out.mp4",
+                scratch=folder / "scratch",
+            )
+            report = render(spec, _ignore)
+            sources = Sources(spec.output, job.video, job.audio, job.truth)
+            found = evaluate(sources, labels=False).as_json()
+        except PipelineError as error:
+            return row | {"mode": error.code.value}
+    return row | _figures(found) | {"mode": str(report.quality.get("mode", ""))}
 
 
-def _line(name: str, language: str, mode: str, figures: dict[str, Any]) -> str:
-    ratio = figures["reference"]
-    cells = (
-        name,
-        language,
-        mode,
-        figures["io_px"],
-        figures.get("aperture_r"),
-        figures.get("aperture_lag_ms"),
-        f"{figures.get('closures_closed')}/{figures.get('closures')}",
-        ratio["sharpness"],
-        ratio["lip_acceleration"],
-        f"{figures.get('length_error_frames')} fr",
-    )
-    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+def _figures(found: dict[str, Any]) -> table.Row:
+    measures = found["measures"]
+    values = {
+        column.title: f"{measures[column.measure]['value']:g}"
+        for column in table.COLUMNS
+        if column.measure in measures
+    }
+    return {"io px": f"{found['video']['io_px']:.0f}", **values}
 
 
 def _ignore(tick: Tick) -> None:
