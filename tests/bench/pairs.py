@@ -22,6 +22,8 @@ TALKING = ("v07", "v08", "v09", "v10")
 LANGUAGES = {"en": "a06_ls_demo3.wav", "zh": "a01_musetalk_yongen_zh_48k_st.wav"}
 LONGEST_S = 10.0
 """Seconds of a half that are said."""
+GAP_S = 0.2
+"""Seconds between the halves: pictures are cut in the order of decoding, which is some ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,9 @@ def prepare(pair: Pair, folder: Path, seconds: float) -> Job:
         audio = clips.cut_speech(pair.speech, folder / "speech.wav", seconds)
         return Job(pair.clip, audio, None)
     middle = float(probe_video(pair.clip, LIMITS, RenderOptions()).duration) / 2
-    seen, said = ((0.0, middle), (middle, 2 * middle))
+    seen, said = (0.0, middle), (middle + GAP_S, 2 * middle)
     if pair.speech == "own<":
-        seen, said = said, seen
+        seen, said = (middle, 2 * middle), (0.0, middle - GAP_S)
     video = part(pair.clip, folder / "half.mp4", *seen)
     audio = sound(pair.clip, folder / "speech.wav", said[0], min(said[1], said[0] + LONGEST_S))
     return Job(video, audio, pair.clip)
