@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from pipeline.allocator import give_back, keep_freed_memory
 from pipeline.audio import Speech, load_speech
 from pipeline.decode import FrameReader
 from pipeline.encode import Encoder
@@ -73,7 +74,9 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
         PipelineError: every failure that was foreseen, with code, stage and detail.
     """
     watch = Stopwatch()
+    keep_freed_memory()
     with _machine_limits(), ExitStack() as stack:
+        stack.callback(give_back)
         engine = registry.create(spec.engine, spec.device, spec.threads)
         torch.set_num_threads(registry.operator_threads(spec.engine, spec.device, spec.threads))
         if isinstance(engine, WholeEngine):
