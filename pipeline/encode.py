@@ -73,6 +73,8 @@ class Encoder:
         self._frames = frames
         self._count = 0
         self._closed = False
+        # x264 copies a picture before `encode` returns, so that two of them do for all.
+        self._pictures = [VideoFrame(width, height, "yuv420p") for _ in range(2)]
         with ExitStack() as stack:
             stack.callback(self._remove)
             self._container = stack.enter_context(_container(path, metadata))
@@ -137,7 +139,7 @@ class Encoder:
         self._path.unlink(missing_ok=True)
 
     def _picture(self, frame: Frame) -> VideoFrame:
-        picture = VideoFrame(frame.width, frame.height, "yuv420p")
+        picture = self._pictures[self._count % len(self._pictures)]
         for plane, values in zip(picture.planes, (frame.y, frame.u, frame.v), strict=True):
             _fill(plane, values)
         picture.pts = self._count
@@ -150,11 +152,13 @@ def _x264_params() -> str:
     """What makes x264 cheap, and keeps it from depending on the machine.
 
     On top of `veryfast`, coarser motion saves a third of the time for 5 % more bytes and 0.2 dB.
+    Whole 16x16 blocks without weights save 15 % more, and make the file 2 to 5 % smaller and 0.1 dB
+    better: at a low rate factor, the smaller blocks and weights cost more bits than they save.
     The number of processors would choose the lookahead's threads, and with them frame types. On
     processors with AVX-512 libx264 165 weighs macroblocks by memory that it never wrote: pictures
     some macroblocks wide came out differently from run to run. AVX2 is as fast.
     """
-    params = "subme=1:me=dia:lookahead-threads=1"
+    params = "subme=1:me=dia:partitions=i8x8:weightp=0:weightb=0:lookahead-threads=1"
     try:
         wide = "avx512" in Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -38,7 +40,12 @@ class CutFinder:
 
 def _tiny(frame: Frame) -> Tensor:
     """(ROWS, COLUMNS) float32; each value the mean of nine samples of its cell."""
-    y = torch.linspace(0, frame.height - 1, 3 * ROWS).long()
-    x = torch.linspace(0, frame.width - 1, 3 * COLUMNS).long()
-    picked = frame.y[y][:, x].float()
+    picked = frame.y[_samples(frame.height, frame.width)].float()
     return torch.nn.functional.avg_pool2d(picked.unsqueeze(0), 3)[0]
+
+
+@lru_cache(maxsize=8)
+def _samples(height: int, width: int) -> tuple[Tensor, Tensor]:
+    y = torch.linspace(0, height - 1, 3 * ROWS).long()
+    x = torch.linspace(0, width - 1, 3 * COLUMNS).long()
+    return y.unsqueeze(1), x
