@@ -25,7 +25,7 @@ from pipeline.types import AudioFacts, Limits
 from schemas.codes import Stage
 
 if TYPE_CHECKING:
-    from pipeline.speech.phones import PhoneSpan
+    from pipeline.speech.recogniser import Recognition
 
 SPEECH_RATE = 16_000
 """Samples per second of what the engines hear."""
@@ -42,7 +42,7 @@ class Speech:
     rate: int = SPEECH_RATE
     transcript: str | None = None
     """What is said, if the caller knows."""
-    phones: Future[list[PhoneSpan]] | None = field(default=None, compare=False, repr=False)
+    recognition: Future[Recognition] | None = field(default=None, compare=False, repr=False)
     """Its phones, where they are already being recognised (`pipeline.speech.ahead`)."""
 
 

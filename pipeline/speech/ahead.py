@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from pipeline.speech.mel import hear
-from pipeline.speech.phones import PhoneSpan, recognise
+from pipeline.speech.recogniser import Recognition, recognise
 
 if TYPE_CHECKING:
     from pipeline.audio import Speech
@@ -28,11 +28,11 @@ def recognised_ahead(speech: Speech) -> Iterator[Speech]:
     stop = threading.Event()
     with ThreadPoolExecutor(1, "f2f-phones") as pool:
         try:
-            yield replace(speech, phones=pool.submit(_phones, speech.samples, stop))
+            yield replace(speech, recognition=pool.submit(_recognise, speech.samples, stop))
         finally:
             stop.set()
 
 
-def _phones(samples: Tensor, stop: threading.Event) -> list[PhoneSpan]:
+def _recognise(samples: Tensor, stop: threading.Event) -> Recognition:
     _, level = hear(samples)
     return recognise(samples, level, stop)

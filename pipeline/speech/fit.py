@@ -1,7 +1,7 @@
 """How this very person moves the mouth, learnt from the reference's own speech track.
 
-The table's cues (`pipeline.speech.cues`) are mapped to the measured mouth by ridge regression.
-Its penalty, and how far it may replace the table, are chosen by cross-validation in time; a sound
+Cues of the speech (`pipeline.speech.cues`) are mapped to the measured mouth by ridge regression.
+Its penalties, and how far it may replace the table, are chosen by cross-validation in time; a sound
 that does not belong to the mouth (music, a dubbed or shifted track) is recognised by comparing
 with the same mouth at wrong times. Closures stay hard.
 """
@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pipeline.speech.cues import cues, rows
+from pipeline.speech.cues import cues, rows, scales
 from pipeline.speech.grid import STEP_RATE, at_times
 from pipeline.speech.mouth import Hearing, MouthCurve, listen, plan_heard
 from pipeline.speech.range import MouthRange
-from pipeline.speech.ridge import Ridge, agreement, correlation, held_out, solve
+from pipeline.speech.ridge import Ridge, agreement, choose, correlation, solve
 from pipeline.speech.targets import LEAD
 
 if TYPE_CHECKING:
     from pipeline.audio import Speech
 
-LEAST_S = 4.0
+LEAST_S = 2.5
 """Seconds of usable frames below which nothing is learnt."""
 _OFFSETS = range(-20, 21, 2)
 """Steps by which the reference's sound may be off its picture."""
@@ -41,7 +41,7 @@ _FULL_GAIN = 0.15
 full trust. Cross-validation learns from four fifths of little data and is too hard on the opening:
 fits that looked .10 worse were better than the table on unseen halves of a talk."""
 _MOST_STRETCH = 1.8
-_BLOCK = 6000
+_BLOCK = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class PersonFit:
         for start in range(0, total, _BLOCK):
             stop = min(start + _BLOCK, total)
             times = torch.arange(start, stop, dtype=torch.float64) / STEP_RATE
-            predicted = self.ridge(rows(cue, times)) - self.ridge.offset
+            predicted = self.ridge(rows(heard, cue, times)) - self.ridge.offset
             own[:, start:stop] = (predicted * self.stretch + self.ridge.offset).T.float()
         share = self.blend.float()[:, None]
         by_table = torch.stack([table.openness, table.width, table.jaw])
@@ -127,7 +127,9 @@ def fit_person(
     y = shares(ap[kept], w[kept], jaw[kept], mouth)
     offset = _offset(table.capped, times, y[:, 0])
     read = times + offset
-    return _fit(rows(cues(heard, table), read), y, _at(table, read), times, offset, float(fps))
+    return _fit(
+        rows(heard, cues(heard, table), read), y, _at(table, read), times, offset, float(fps)
+    )
 
 
 def shares(ap: Tensor, w: Tensor, jaw: Tensor, mouth: MouthRange) -> Tensor:
@@ -165,7 +167,10 @@ def _offset(curve: Tensor, times: Tensor, openness: Tensor) -> float:
 def _fit(
     x: Tensor, y: Tensor, table: Tensor, times: Tensor, offset: float, fps: float
 ) -> PersonFit | None:
-    guess = held_out(x, y, times)
+    scale = scales(x)
+    x = x / scale
+    chosen = choose(x, y, times)
+    guess = chosen.guess
     r_fit, r_table = agreement(guess, y), agreement(table, y)
     best = float(r_fit[0].maximum(r_table[0]))
     if best < _LEAST_R or not _belongs(x, y[:, :1], times, float(r_fit[0]), fps):
@@ -177,7 +182,7 @@ def _fit(
         return None
     stretch = (y.std(0) / guess.std(0).clamp(min=1e-6)).clamp(1, _MOST_STRETCH)
     return PersonFit(
-        ridge=solve(x, y),
+        ridge=solve(x, y, chosen.penalties).of_unscaled(scale),
         blend=blend,
         stretch=stretch,
         r_fit=float(r_fit[0]),
@@ -192,5 +197,5 @@ def _belongs(x: Tensor, openness: Tensor, times: Tensor, score: float, fps: floa
     count, least = len(openness), round(_SHIFT_S * fps)
     shifts = sorted(set(torch.linspace(least, count - least, _SHIFTS).round().long().tolist()))
     wrong = torch.cat([openness.roll(shift, 0) for shift in shifts], 1)
-    chance = agreement(held_out(x, wrong, times), wrong)
+    chance = agreement(choose(x, wrong, times).guess, wrong)
     return score > float(torch.quantile(chance, _CHANCE))

@@ -15,7 +15,8 @@ from pipeline.speech.closures import Closure, caps, find
 from pipeline.speech.dips import dips
 from pipeline.speech.grid import STEP_RATE, gaussian
 from pipeline.speech.mel import hear
-from pipeline.speech.phones import PhoneSpan, agree, labels, recognise
+from pipeline.speech.phones import SILENCE, PhoneSpan, agree, labels
+from pipeline.speech.recogniser import recognise
 from pipeline.speech.targets import MouthTargets, sample
 from pipeline.speech.visemes import visemes
 
@@ -81,6 +82,8 @@ class Hearing:
     active: Tensor
     """(T,) 0 to 1."""
     phones: list[PhoneSpan]
+    hidden: Tensor
+    """(288, S) float16, 50 a second (`pipeline.speech.recogniser.Recognition`)."""
 
 
 def listen(speech: Speech, transcript: str | None = None) -> Hearing:
@@ -93,12 +96,20 @@ def listen(speech: Speech, transcript: str | None = None) -> Hearing:
     """
     text = transcript or speech.transcript
     mel, level = hear(speech.samples)
-    ahead = speech.phones
-    spans = ahead.result() if ahead is not None else recognise(speech.samples, level)
+    ahead = speech.recognition
+    heard = ahead.result() if ahead is not None else recognise(speech.samples, level)
+    spans = heard.phones
+    active = activity(level) * _spoken(spans, level.numel())
     aligned = align(speech.samples, level, text) if text else None
     if aligned is not None and agree(aligned, spans, level.numel()) > _SAME_WORDS:
         spans = aligned
-    return Hearing(mel, level, activity(level), spans)
+    return Hearing(mel, level, active, spans, heard.hidden)
+
+
+def _spoken(spans: list[PhoneSpan], total: int) -> Tensor:
+    """0 where no phone was heard for long, though it may be loud: music, or a noise; else 1."""
+    silent = torch.tensor([span.name == SILENCE for span in spans])
+    return gaussian(1 - silent[torch.from_numpy(labels(spans, total))].float(), 0.03)
 
 
 def plan_mouth(speech: Speech, transcript: str | None = None) -> MouthCurve:

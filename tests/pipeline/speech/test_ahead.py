@@ -13,9 +13,8 @@ import torch
 from pipeline.audio import Speech
 from pipeline.speech import ahead, mouth, phones, sphinx
 from pipeline.speech.ahead import recognised_ahead
-from pipeline.speech.mel import hear
 from pipeline.speech.mouth import listen
-from pipeline.speech.phones import PhoneSpan, recognise
+from pipeline.speech.recogniser import Recognition
 
 
 def _speech(seconds: float) -> Speech:
@@ -80,26 +79,12 @@ def test_what_was_recognised_ahead_is_what_listening_hears(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     speech = _speech(2.0)
-    _, level = hear(speech.samples)
-    alone = recognise(speech.samples, level)
+    alone = listen(speech)
     with recognised_ahead(speech) as early:
         monkeypatch.setattr(mouth, "recognise", None)  # whoever recognises again fails
-        assert listen(early).phones == alone
-
-
-def test_who_gives_up_gets_no_further_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    stop = threading.Event()
-    decoded: list[int] = []
-
-    def gives_up(sound: bytes) -> list[sphinx.Segment]:
-        decoded.append(len(sound))
-        stop.set()
-        return []
-
-    monkeypatch.setattr(phones, "_decode", gives_up)
-    speech = _speech(60.0)
-    recognise(speech.samples, hear(speech.samples)[1], stop)
-    assert len(decoded) == 1
+        heard = listen(early)
+    assert heard.phones == alone.phones
+    assert torch.equal(heard.hidden, alone.hidden)
 
 
 def test_leaving_tells_the_thread_to_stop_and_waits_for_it(
@@ -109,10 +94,10 @@ def test_leaving_tells_the_thread_to_stop_and_waits_for_it(
 
     def until_stopped(
         samples: torch.Tensor, level: torch.Tensor, stop: threading.Event
-    ) -> list[PhoneSpan]:
+    ) -> Recognition:
         stop.wait()
         ended.set()
-        return []
+        return Recognition([], torch.zeros(288, 0))
 
     monkeypatch.setattr(ahead, "recognise", until_stopped)
     with recognised_ahead(_speech(1.0)):

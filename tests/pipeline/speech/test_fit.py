@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from fractions import Fraction
 
 import pytest
@@ -14,7 +15,7 @@ from pipeline.speech.activity import loudness
 from pipeline.speech.fit import fit_person
 from pipeline.speech.grid import at_times, gaussian
 from pipeline.speech.mouth import Hearing, listen, plan_heard
-from pipeline.speech.ridge import agreement, held_out, solve
+from pipeline.speech.ridge import agreement, choose, solve
 from tests.pipeline.speech.sounds import demo, music, silence, speech
 
 FPS = Fraction(25)
@@ -123,5 +124,34 @@ def test_held_out_predictions_know_nothing_of_their_block() -> None:
     x = torch.randn(300, 36, generator=generator, dtype=torch.float64)
     y = torch.randn(300, 1, generator=generator, dtype=torch.float64)
     at = torch.arange(300, dtype=torch.float64) / 25
-    assert float(agreement(solve(x, y)(x), y)) > 0.3  # it fits noise that it has seen
-    assert abs(float(agreement(held_out(x, y, at), y))) < 0.2
+    chosen = choose(x, y, at)
+    assert float(chosen.penalties[0]) == 0.3  # the strongest: there is nothing to learn
+    weak = solve(x, y, torch.tensor([0.003], dtype=torch.float64))
+    assert float(agreement(weak(x), y)) > 0.3  # it fits noise that it has seen
+    assert abs(float(agreement(chosen.guess, y))) < 0.2
+
+
+def test_few_rows_and_many_columns_are_solved_as_many_rows_are() -> None:
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(40, 60, generator=generator, dtype=torch.float64)
+    y = torch.randn(40, 2, generator=generator, dtype=torch.float64)
+    penalties = torch.tensor([0.01, 0.1], dtype=torch.float64)
+    centred = x - x.mean(0)
+    gram = centred.T @ centred
+    found = solve(x, y, penalties)
+    for k in range(2):
+        ridge = gram + penalties[k] * gram.trace() * torch.eye(60, dtype=torch.float64)
+        expected = torch.linalg.solve(ridge, centred.T @ (y[:, k] - y[:, k].mean()))
+        assert torch.allclose(found.weights[:, k], expected, atol=1e-8)
+    again = solve(torch.cat([x, x]), torch.cat([y, y]), penalties)
+    assert torch.allclose(again.weights, found.weights, atol=1e-8)
+
+
+def test_a_fit_is_tensors_and_numbers_alone(talk: Speech) -> None:
+    ap, w, jaw = person(talk)
+    fit = fit_person(talk, ap, w, jaw, usable(len(ap)), FPS)
+    assert fit is not None
+    kept = [getattr(fit, field.name) for field in fields(fit) if field.name != "ridge"]
+    kept += [getattr(fit.ridge, field.name) for field in fields(fit.ridge)]
+    assert all(isinstance(value, float | Tensor) for value in kept)
+    assert sum(v.numel() * v.element_size() for v in kept if isinstance(v, Tensor)) < 64_000
