@@ -89,12 +89,12 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
         with watch.stage("mark"):
             labels = seal(spec, engine.facts)
         with watch.stage("verify"):
-            media = verify(spec.output, job.timeline, job.audio)
+            verified = verify(spec.output, job.timeline, job.audio)
     return RenderReport(
-        media=media,
+        media=verified.media,
         engine=engine.facts,
         timings_ms=watch.report(),
-        quality=finish.quality,
+        quality={**finish.quality, **verified.ends},
         spans=finish.spans,
         face=track.summary(),
         warnings=finish.warnings,

@@ -52,11 +52,12 @@ def render_whole(
     with watch.stage("mark"):
         labels = seal(spec, engine.facts)
     with watch.stage("verify"):
-        media = verify(spec.output, timeline, audio)
+        verified = verify(spec.output, timeline, audio)
     return RenderReport(
-        media=media,
+        media=verified.media,
         engine=engine.facts,
         timings_ms=watch.report(),
+        quality={**verified.ends},
         labels=labels,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,7 +32,17 @@ _START_SLACK = Fraction(1, 50)
 """Seconds by which sound and picture may start apart."""
 
 
-def verify(output: Path, timeline: Timeline, audio: AudioFacts) -> MediaFacts:
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A whole output."""
+
+    media: MediaFacts
+    ends: dict[str, float]
+    """How much later than the picture the sound starts and ends, ms, by the names that
+    `pipeline.evaluate` has for it."""
+
+
+def verify(output: Path, timeline: Timeline, audio: AudioFacts) -> Verified:
     """Re-open the output and compare it with what was planned.
 
     Raises:
@@ -48,7 +59,7 @@ def verify(output: Path, timeline: Timeline, audio: AudioFacts) -> MediaFacts:
 
 def _facts(
     output: Path, container: InputContainer, timeline: Timeline, audio: AudioFacts
-) -> MediaFacts:
+) -> Verified:
     video = video_stream(container)
     if video is None:
         raise OutputInvalid("the output has no video", stage=Stage.VERIFY)
@@ -69,7 +80,7 @@ def _facts(
             stage=Stage.VERIFY,
         )
     codec = video.codec_context
-    return MediaFacts(
+    media = MediaFacts(
         width=codec.width,
         height=codec.height,
         fps=f"{timeline.fps.numerator}/{timeline.fps.denominator}",
@@ -79,6 +90,12 @@ def _facts(
         audio_codec="aac",
         audio_rate=rate,
     )
+    begin, end = int(table.pts[0]) * table.time_base, table.end * table.time_base
+    ends = {
+        "start_difference_ms": round(1000 * float(first - begin), 1),
+        "end_difference_ms": round(1000 * float(last - end), 1),
+    }
+    return Verified(media, ends)
 
 
 def _equal(what: str, found: int, planned: int) -> None:

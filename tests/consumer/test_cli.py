@@ -147,7 +147,7 @@ def test_the_contact_sheet_of_a_missing_file_can_never_be_drawn(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_render_prints_the_promised_object_and_inspect_measures_the_same_file(
+def test_render_prints_the_promised_object_and_the_file_is_measured_alike(
     tmp_path: Path,
 ) -> None:
     assets = Path(cli.__file__).parent / "demo_assets"
@@ -166,6 +166,22 @@ def test_render_prints_the_promised_object_and_inspect_measures_the_same_file(
     figures = only_object(done.stdout)
     assert figures["frames"] == report["frames"]
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+    given = ("--reference", inputs[3], *inputs[:2])
+    done = face2face("evaluate", str(mp4), *given, "--json", timeout_s=280)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["video"]["frames"] == report["frames"]
+    value = {name: measure["value"] for name, measure in told["measures"].items()}
+    assert value["aperture_best_r"] > 0.9
+    assert abs(value["aperture_lag_frames"]) <= 1
+    assert value["closures"] >= 5
+    assert value["closure_rate"] >= 0.95
+    assert value["outside_psnr_db"] > 40
+    quality = report["quality"]
+    assert isinstance(quality, dict)
+    for name in ("start_difference_ms", "end_difference_ms"):
+        assert value[name] == quality[name]
 
 
 @pytest.mark.slow

@@ -37,8 +37,9 @@ def timeline(audio: AudioFacts) -> Timeline:
 
 
 def test_a_good_output_is_described(output: Path, timeline: Timeline, audio: AudioFacts) -> None:
-    facts = verify(output, timeline, audio)
-    assert facts.model_dump() == {
+    verified = verify(output, timeline, audio)
+    assert verified.ends == {"start_difference_ms": 0.0, "end_difference_ms": 0.0}
+    assert verified.media.model_dump() == {
         "width": 192,
         "height": 128,
         "fps": "25/1",

@@ -8,6 +8,8 @@ from torch import Tensor
 from pipeline.engines.base import Finish
 from pipeline.engines.viseme.score import Score
 
+NEAR = 2
+"""Frames of the reference that a mouth may step over without being a jump."""
 SMALL_IO = 60.0
 """Pixels between the outer eye corners below which the mouth is too small to be read."""
 
@@ -23,6 +25,7 @@ def report(score: Score) -> Finish:
         "painted_frames": tally.painted,
         "passed_frames": score.log.frames,
         "units_used": len(tally.units),
+        "jumps": _jumps(score),
         "bank_frames": len(avatar.bank) if avatar.bank is not None else 0,
         "inside": {
             "own": tally.inner_own,
@@ -41,6 +44,17 @@ def report(score: Score) -> Finish:
         "person_fit": avatar.fit is not None,
     }
     return Finish(quality=quality, spans=score.log.spans(), warnings=_warnings(score))
+
+
+def _jumps(score: Score) -> int:
+    """How often the lent mouth comes from elsewhere in the reference than the frame before."""
+    bank = score.avatar.bank
+    if bank is None or score.first is None:
+        return 0
+    units = bank.units
+    far = units.frame[score.first].diff().abs() > NEAR
+    other = units.run[score.first].diff() != 0
+    return int((far | other).sum())
 
 
 def _warnings(score: Score) -> list[str]:

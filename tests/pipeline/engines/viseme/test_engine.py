@@ -107,6 +107,8 @@ def test_mode_follows_from_what_the_reference_shows(
     job = run(poses, tmp_path, 0.4)
     assert job.finish.quality["mode"] == mode
     assert job.finish.quality["painted_frames"] == len(job.after) == 10
+    lent = job.plan.first is not None
+    assert 0 <= job.finish.quality["jumps"] < 10 if lent else job.finish.quality["jumps"] == 0
 
 
 @MODES
