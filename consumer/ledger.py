@@ -82,6 +82,20 @@ class Ledger:
         self._next = max(self._next or 0, offset + 1)
         return Seen.NEW
 
+    def passed(self, offset: int) -> bool:
+        """Enter that reading went on to `offset`: what was not delivered below it is no record.
+
+        The marker that ends a transaction takes an offset and is never delivered.
+
+        Returns:
+            True when that is news.
+        """
+        if self._next is None or offset <= self._next:
+            return False
+        self._next = offset
+        self._tidy()
+        return True
+
     def finish(self, offset: int) -> None:
         """Enter that a running record is finished; without effect when it is not running here."""
         if offset in self._running:

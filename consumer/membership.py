@@ -32,6 +32,14 @@ def member_id(consumer: AIOKafkaConsumer) -> str:
     return str(coordinator.member_id)
 
 
+def position(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    """The offset that is read next, without waiting; None while it is not known."""
+    subscription = consumer._subscription.subscription
+    assignment = subscription.assignment if subscription is not None else None
+    state = assignment.state_value(partition) if assignment is not None else None
+    return int(state.position) if state is not None and state.has_valid_position else None
+
+
 def coordination_ended(consumer: AIOKafkaConsumer) -> bool:
     """True when the background task of the group has died: this consumer never rejoins."""
     coordinator = _coordinator(consumer)

@@ -27,7 +27,7 @@ from consumer.assignment import Assignment, by_topic
 from consumer.delivery import RawRecord, to_record
 from consumer.jobs import Record
 from consumer.ledger import Seen
-from consumer.membership import coordination_ended, member_id
+from consumer.membership import coordination_ended, member_id, position
 from consumer.places import PLACE, Place
 
 POLL_MS = 500
@@ -90,6 +90,7 @@ class Pump:
         """
         while True:
             self._turn()
+            self._pass(consumer)
             try:
                 raw = await self._next(consumer)
             except ConsumerStoppedError:
@@ -130,6 +131,13 @@ class Pump:
             log.warning("intake pauses", reason=reason) if reason else log.info("intake goes on")
         self._apply()
         self._measure()
+
+    def _pass(self, consumer: AIOKafkaConsumer) -> None:
+        """Tell the ledgers how far reading has gone; every record below was delivered by now."""
+        for partition, book in self.assignment.open.items():
+            at = position(consumer, partition)
+            if at is not None and book.passed(at):
+                self.assignment.commits.soon()
 
     def _deliver(self, consumer: AIOKafkaConsumer, raw: RawRecord) -> None:
         partition = TopicPartition(raw.topic, raw.partition)

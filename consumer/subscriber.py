@@ -213,6 +213,7 @@ def _subscribe(broker: KafkaBroker, settings: Settings, pump: Pump) -> JobSubscr
         group_id=settings.kafka_group,
         group_instance_id=settings.kafka_instance,
         auto_offset_reset="earliest",
+        isolation_level="read_committed",  # what a transaction took back was never asked
         ack_policy=AckPolicy.MANUAL,
         no_reply=True,  # a header `reply_to` of upstream must not make us produce there
         listener=pump.assignment,

@@ -120,7 +120,7 @@ def test_a_rolling_deploy_exits_in_time_and_repeats_nothing_that_was_finished(
             time.sleep(stage["starting"])
         else:
             _reach(rig, pod, **stage)
-        took.append(_deploy(pod, grace))
+        took.append(_deploy(pod, grace, SLACK_S * scale.slow))
         pod.start(KAFKA_GROUP_INSTANCE_ID=pod.name, **env)
     rig.settle()
     history = rig.history()
@@ -159,7 +159,7 @@ def _reach(
     time.sleep(after)
 
 
-def _deploy(pod: Replica, grace: int) -> float:
+def _deploy(pod: Replica, grace: int, slack_s: float) -> float:
     """SIGTERM; how long it took to exit with 0."""
     begun = time.monotonic()
     listens = pod.said_since_start()
@@ -168,5 +168,5 @@ def _deploy(pod: Replica, grace: int) -> float:
     took = time.monotonic() - begun
     # a process that is still being loaded cannot listen, and ends by the signal itself
     assert code == 0 or not listens, (code, pod.tail())
-    assert took <= grace + SLACK_S, (took, pod.tail())
+    assert took <= grace + slack_s, (took, pod.tail())
     return took

@@ -11,13 +11,14 @@ from tests.chaos.conftest import Row
 from tests.chaos.history import outcomes
 from tests.chaos.replica import gone
 from tests.chaos.rig import Rig
+from tests.chaos.scale import Scale
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 STALL_S = 2.0
 DEADLINE_S = 2.0
 
 
-def test_a_worker_that_hangs_is_killed_and_its_job_done(rig: Rig, row: Row) -> None:
+def test_a_worker_that_hangs_is_killed_and_its_job_done(rig: Rig, scale: Scale, row: Row) -> None:
     replica = rig.static("a", F2F_STALL_TIMEOUT_S=f"{STALL_S:g}", F2F_SLOTS="1")
     replica.wait_ready()
     rig.submit("held-up", {"sleep": 3.0})
@@ -32,7 +33,7 @@ def test_a_worker_that_hangs_is_killed_and_its_job_done(rig: Rig, row: Row) -> N
     rig.settle()
     (outcome,) = outcomes(rig.judge()).values()
     assert outcome.completed is not None
-    assert took <= STALL_S + 5.0
+    assert took <= STALL_S + 5.0 * scale.slow
     row(
         f"worker SIGSTOPped during a render, stall limit {STALL_S:g} s",
         "killed at the limit + 5 s at the latest; the job completes",
@@ -40,7 +41,9 @@ def test_a_worker_that_hangs_is_killed_and_its_job_done(rig: Rig, row: Row) -> N
     )
 
 
-def test_a_render_that_does_not_stop_at_its_deadline_is_killed(rig: Rig, row: Row) -> None:
+def test_a_render_that_does_not_stop_at_its_deadline_is_killed(
+    rig: Rig, scale: Scale, row: Row
+) -> None:
     replica = rig.static("a", F2F_JOB_TIMEOUT_S=f"{DEADLINE_S:g}", F2F_SLOTS="1")
     replica.wait_ready()
     rig.submit("deaf", {"sleep": 60.0, "deaf": True})
@@ -54,7 +57,7 @@ def test_a_render_that_does_not_stop_at_its_deadline_is_killed(rig: Rig, row: Ro
     (outcome,) = outcomes(rig.judge()).values()
     assert outcome.failed is not None
     assert outcome.failed.error.code == "DEADLINE_EXCEEDED"
-    assert took <= DEADLINE_S + 5.0
+    assert took <= DEADLINE_S + 5.0 * scale.slow
     row(
         f"a render that ignores its deadline of {DEADLINE_S:g} s",
         "killed at deadline + 5 s at the latest",
@@ -62,7 +65,7 @@ def test_a_render_that_does_not_stop_at_its_deadline_is_killed(rig: Rig, row: Ro
     )
 
 
-def test_the_worker_of_a_killed_parent_is_gone_at_once(rig: Rig, row: Row) -> None:
+def test_the_worker_of_a_killed_parent_is_gone_at_once(rig: Rig, scale: Scale, row: Row) -> None:
     replica = rig.static("a")
     replica.wait_ready()
     rig.submit("interrupted", {"sleep": 1.0, "deaf": True})
@@ -77,5 +80,5 @@ def test_the_worker_of_a_killed_parent_is_gone_at_once(rig: Rig, row: Row) -> No
     replica.start(KAFKA_GROUP_INSTANCE_ID=replica.name)
     rig.settle()
     rig.judge()
-    assert took <= 10.0
+    assert took <= 10.0 * scale.slow
     row("parent SIGKILLed during a render", "its worker gone ≤ 10 s", f"{took:.2f} s")

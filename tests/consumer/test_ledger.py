@@ -38,9 +38,8 @@ class Partition:
         self.jobs: dict[str, set[int]] = {name: set() for name in OWNERS}
 
     def append(self, gap: int) -> None:
-        self.next_offset += gap
         self.log.append(self.next_offset)
-        self.next_offset += 1
+        self.next_offset += 1 + gap
 
     def assign(self, name: str, *, rejoined: bool = False) -> None:
         offset, metadata = self.committed or (None, "")
@@ -54,6 +53,7 @@ class Partition:
         assert self.owner
         ahead = [o for o in self.log if o >= self.cursor]
         if not ahead:
+            self.ledgers[self.owner].passed(self.next_offset)
             return
         offset = ahead[0]
         self.cursor = offset + 1
@@ -110,13 +110,13 @@ class Partition:
     def settle(self, name: str) -> None:
         """One replica keeps the partition until nothing is left to do."""
         self.assign(name)
-        for _ in self.log:
+        for _ in range(len(self.log) + 1):
             self.deliver()
         for offset in sorted(self.jobs[name]):
             self.finish(name, offset)
         self.commit(applied=True, answered=True)
         behind = (self.committed or (0, ""))[0]
-        assert not self.log or behind > self.log[-1], f"all is done, committed is {behind}"
+        assert behind == self.next_offset or not self.log, f"all is done, committed is {behind}"
 
     def check(self) -> None:
         if self.committed is None:
@@ -295,6 +295,18 @@ def test_what_ended_while_the_group_had_no_commit_is_committed_when_it_comes_aga
     ledger.finish(1)
     assert [ledger.admit(o) for o in (0, 1)] == [Seen.FINISHED, Seen.FINISHED]
     assert ledger.commit() == Commit(2, "", 0)
+
+
+def test_offsets_that_hold_no_record_are_committed_once_they_are_passed() -> None:
+    ledger = Ledger()
+    ledger.restore(3)
+    _take(ledger, 3, 4)
+    assert ledger.passed(6)
+    assert not ledger.passed(6)
+    assert ledger.commit() == Commit(3, "", 0)
+    ledger.finish(3)
+    ledger.finish(4)
+    assert ledger.commit() == Commit(6, "", 0)
 
 
 def test_metadata_of_others_is_ignored() -> None:

@@ -148,6 +148,27 @@ def _allow_large_records(kafka: KafkaHandle) -> None:
         future.result(timeout=20)
 
 
+async def test_a_transaction_is_taken_whole_or_not_at_all_and_its_markers_are_no_lag(
+    lab: Lab,
+) -> None:
+    from confluent_kafka import Producer
+
+    lab.kafka.require(Can.GROUPS)
+    producer = Producer(
+        {"bootstrap.servers": lab.kafka.servers, "transactional.id": lab.topics.requests}
+    )
+    producer.init_transactions(PATIENCE_S)
+    for end in (producer.commit_transaction, producer.abort_transaction) * 2:
+        producer.begin_transaction()
+        producer.produce(lab.topics.requests, job(), partition=0)
+        producer.flush(PATIENCE_S)
+        end(PATIENCE_S)
+    work = Work()
+    async with lab.intake(work):
+        await lab.until_committed(8)  # four records, and a marker behind each
+    assert [offset for _, _, offset in work.finished] == [0, 4]
+
+
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
 async def test_records_come_through_whatever_upstream_compresses_them_with(
     lab: Lab, codec: str
