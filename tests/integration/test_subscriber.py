@@ -277,21 +277,21 @@ async def test_a_join_waits_for_no_job_though_they_last_longer_than_a_rebalance_
     kafka: KafkaHandle,
 ) -> None:
     kafka.require(Can.GROUPS, Can.ADMIN)
-    kafka.create_topics({**dict.fromkeys(kafka.topics.all(), 1), kafka.topics.requests: 2})
+    kafka.create_topics({**dict.fromkeys(kafka.topics.all(), 1), kafka.topics.requests: 4})
     lab = Lab(kafka, KAFKA_REBALANCE_TIMEOUT_S="6")
     first, second = Work(), Work()
-    places = await lab.send([{"value": job(gate="end"), "partition": p} for p in (0, 1)])
+    places = await lab.send([{"value": job(gate="end"), "partition": p} for p in range(4)])
     async with lab.intake(first, drain_s=10.0) as old:
-        await first.until(lambda: len(first.started) == 2)
+        await first.until(lambda: len(first.started) == 4)
         before = old.pump.assignment.member_id
         async with lab.intake(second, drain_s=10.0):
             await second.until(lambda: bool(second.started))  # a job whose partition moved
-            assert first.running == 2
+            assert first.running == 4
             await old.pump.assignment.joined.wait()
             assert old.pump.assignment.member_id == before, "it never left its group"
             first.open("end")
             second.open("end")
-            for partition in (0, 1):
+            for partition in range(4):
                 await lab.until_committed(1, partition)
     assert sorted(first.started) == places
 
