@@ -38,8 +38,6 @@ MUCH, SOME = 0.20, 0.10
 """Share of strange points at which the face is covered, and down to which it stays so."""
 LEAST_RUN = 2
 """Frames; nothing is held before a face for less."""
-DOUBTED = 0.3
-"""If more than this share of a shot is strange, what is usual may itself be the stranger."""
 _CHUNK = 512
 
 
@@ -69,7 +67,7 @@ def _strangers(colors: Tensor) -> Tensor:
     usual, good = _learn(prints)
     share = usual.strangers(prints)
     alike = share < SOME
-    if 1 - float(alike.float().mean()) > DOUBTED and int((~alike).sum()) >= LEAST:
+    if int((~alike).sum()) >= LEAST:  # what is usual may itself be the stranger
         other, others = _learn(prints[~alike])
         if _face_like(colors[rows][~alike][others]) > _face_like(colors[rows][good]):
             usual = other
@@ -167,10 +165,10 @@ def _rest(away: Tensor, basis: Tensor, most: Tensor) -> Tensor:
 
 
 def _face_like(colors: Tensor) -> float:
-    """Lips differ from skin, and skin around them has the colour of the rest of the face."""
+    """Lips are redder than skin, and skin around them has the colour of the rest of the face."""
     tint = _prints(colors)[..., 1:].median(0).values
-    lips, skin = tint[:LIPS].mean(0), tint[LIPS:].median(0).values
-    return float((lips - skin).norm() - skin.norm())
+    lips, skin = tint[:LIPS].median(0).values, tint[LIPS:].median(0).values
+    return float((lips - skin)[1] - skin.norm())
 
 
 def _held(share: Tensor) -> Tensor:

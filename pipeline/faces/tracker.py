@@ -180,14 +180,19 @@ class Tracker:
 
     def _verified(self, frame: Frame, box: Tensor, eyes: Tensor) -> Tensor | None:
         """(4,) region of the face that the mesh sees in a detection, None if it sees none."""
+        good = False
         region = region_of_box(box[None], eyes[None, 0], eyes[None, 1])
         for _ in range(VERIFY_LOOKS):
             meshes = self._mesh([frame], region, self._color)
-            if float(meshes.score[0]) < FACE or not bool(plausible(meshes.points)[0]):
+            good = bool(plausible(meshes.points)[0])
+            if float(meshes.score[0]) < FACE:
                 return None
             last, region = region, region_of_points(meshes.points)
-            if float((region - last)[0, :3].abs().max()) < 0.05 * float(region[0, 2]):
+            # A detection in a wide picture is coarse: the first look through it may slip.
+            if good and float((region - last)[0, :3].abs().max()) < 0.05 * float(region[0, 2]):
                 break
+        if not good:
+            return None
         box = _box_of(region[0])[None]
         seen = self._detector.confirm([frame], box, self._color, reaches=(2.0, 3.3))
         return region[0] if float(seen[0]) >= CONFIRMED else None

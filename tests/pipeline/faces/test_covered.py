@@ -69,11 +69,15 @@ def test_lips_that_vanish_behind_skin_are_covered() -> None:
     assert found.nonzero()[:, 0].tolist() == list(range(50, 80))
 
 
-def test_a_slab_that_is_there_for_most_of_a_shot_is_not_taken_for_the_face() -> None:
+@pytest.mark.parametrize("places", [slice(0, LIPS), slice(0, int(0.8 * (ROW - 1)))])
+@pytest.mark.parametrize("start", [60, 100, 140])
+def test_a_slab_that_is_there_for_much_of_a_shot_is_not_taken_for_the_face(
+    places: slice, start: int
+) -> None:
     colors = face(200)
-    colors[60:, : int(0.8 * (ROW - 1))] = torch.tensor(PHONE).to(torch.uint8)
+    colors[start:, places] = torch.tensor(PHONE).to(torch.uint8)
     found = covered(colors, everywhere(200), shots(200))
-    assert found.nonzero()[:, 0].tolist() == list(range(60, 200))
+    assert found.nonzero()[:, 0].tolist() == list(range(start, 200))
 
 
 def test_another_shot_in_another_light_is_another_matter() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,12 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import Cancelled, NoFace
+from pipeline.faces.detector import Detector
+from pipeline.faces.mesh import Meshes, MeshNetwork
+from pipeline.faces.store import PointStore
 from pipeline.faces.topology import LIPS
 from pipeline.faces.track import BATCH, FaceTrack, track_faces
+from pipeline.faces.tracker import Tracker
 from pipeline.types import Color, Frame, Limits, Tick
 from pipeline.weights import FaceModels
 from schemas.codes import Stage
@@ -133,6 +137,25 @@ def test_a_shot_without_a_face_passes_and_the_next_one_is_found_at_once(
     assert not bool(found.points(20, 33).isnan().any())
     assert found.faces_seen == 1
     assert found.summary()["usable_frames"] == 24
+
+
+def test_a_first_look_that_slips_is_not_the_last(
+    tmp_path: Path, portrait: Frame, models: FaceModels
+) -> None:
+    network, looks = MeshNetwork(models.mesh), []
+
+    def slips_once(frames: Sequence[Frame], regions: Tensor, color: Color) -> Meshes:
+        seen = network(frames, regions, color)
+        looks.append(len(frames))
+        if len(looks) == 1:  # the mouth lies above the nose
+            seen.points[:, [61, 291, 2]] = seen.points[:, [2, 2, 61]]
+        return seen
+
+    mesh: Any = slips_once
+    tracker = Tracker(Detector(models.detector), mesh, COLOR, lambda: PointStore(tmp_path))
+    tracker.feed(renumbered([portrait] * 8))
+    assert len(tracker.followers) == 1
+    assert tracker.followers[0].box_at(0) is not None
 
 
 def test_a_covered_face_is_not_usable_while_it_is_covered(tmp_path: Path, portrait: Frame) -> None:
