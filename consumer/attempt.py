@@ -1,4 +1,7 @@
-"""One attempt at a render: fetch → slot → attempt marker → render → put MP4."""
+"""One attempt at a render: fetch → slot → attempt marker → render → put MP4.
+
+A kept avatar of the reference is fetched with the inputs (`consumer.avatars`).
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import structlog
 from pydantic import ValidationError
 
 from consumer import records, telemetry
+from consumer.avatars import Avatars, Drawer
 from consumer.faults import Fault
 from consumer.inputs import Inputs, fetch_inputs
 from consumer.jobs import Job
@@ -44,6 +48,8 @@ class Case:
     engine: EngineChoice
     fault: Fault | None = None
     """Why it cannot work, known before it starts."""
+    drawer: Drawer | None = None
+    """What was kept of its reference, once it was rendered."""
 
     def __post_init__(self) -> None:
         self.fault = self.engine.fault
@@ -68,12 +74,14 @@ class Attempt:
         storage: Storage,
         fleet: Fleet,
         scratch: Scratch,
+        avatars: Avatars,
         tell: Callable[[Progress], None],
     ) -> None:
         self._settings = settings
         self._storage = storage
         self._fleet = fleet
         self._scratch = scratch
+        self._avatars = avatars
         self._tell = tell
 
     async def run(self, case: Case, held: Held) -> Completed:
@@ -88,11 +96,14 @@ class Attempt:
             begun = loop.time()
             with telemetry.span("fetch"):
                 inputs = await fetch_inputs(self._storage, self._settings, case.job.request, folder)
+                sha256 = inputs.facts["video"].sha256
+                case.drawer = await self._avatars.fetch(sha256, case.engine.avatars)
             STAGE_SECONDS.labels("fetch").observe(loop.time() - begun)
             output = folder / "output.mp4"
             with telemetry.span("render", engine=case.engine.name) as span:
                 report = await self._render(case, held, inputs, folder, output)
                 span.set(frames=report.media.frames, device=report.engine.device)
+            self._avatars.settle(case.drawer, report.avatar)
             begun = loop.time()
             with telemetry.span("store"):
                 done = await self._upload(case, held, inputs, report, output)
@@ -148,6 +159,8 @@ class Attempt:
                 threads=max(1, settings.threads // settings.slots),
                 budget_s=budget,
                 marks=render_marks(settings, request.consent),
+                avatars=self._avatars.order if case.engine.avatars else None,
+                video_sha256=inputs.facts["video"].sha256,
             )
             teller = ProgressTeller(case.job, case.render_id, attempt, self._tell)
             started_ns = telemetry.now_ns()

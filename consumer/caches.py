@@ -25,6 +25,15 @@ def signing_root(environ: Mapping[str, str] | None = None) -> Path:
     return _cache(environ) / "signing"
 
 
+def avatars_root(environ: Mapping[str, str] | None = None) -> Path:
+    """Prepared references of `face2face render`: `F2F_AVATAR_DIR`, else `face2face/avatars`."""
+    environ = os.environ if environ is None else environ
+    chosen = environ.get("F2F_AVATAR_DIR")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return _cache(environ) / "avatars"
+
+
 def _cache(environ: Mapping[str, str]) -> Path:
     cache = environ.get("XDG_CACHE_HOME", "")
     # The specification: a relative path is invalid and to be ignored.

@@ -51,6 +51,13 @@ FREE_BYTES = Gauge("face2face_disk_free_bytes", "Free bytes of the scratch disk"
 MIN_FREE_BYTES = Gauge(
     "face2face_disk_min_free_bytes", "Free bytes of the scratch disk below which intake pauses"
 )
+AVATAR_HITS = Counter(
+    "face2face_avatar_hits", "Jobs whose prepared reference was kept there", ["level"]
+)
+AVATAR_MISSES = Counter(
+    "face2face_avatar_misses", "Jobs whose prepared reference was not there", ["level"]
+)
+AVATAR_BYTES = Gauge("face2face_avatar_bytes", "Bytes of prepared references on this disk")
 SWEPT = Counter(
     "face2face_swept_objects", "Expired objects that our own sweeper removed", ["prefix"]
 )

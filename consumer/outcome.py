@@ -22,6 +22,7 @@ from structlog.contextvars import bound_contextvars
 from consumer import records
 from consumer.announcing import Announcing
 from consumer.attempt import Attempt, Case
+from consumer.avatars import Avatars
 from consumer.faults import Fault
 from consumer.jobs import Announcer, Job, Record, Verdict
 from consumer.lease import Held, LeaseLost, Leases, Watch
@@ -58,6 +59,7 @@ class Outcome:
         fleet: Fleet,
         scratch: Scratch,
         leases: Leases,
+        avatars: Avatars,
         announcer: Announcer,
     ) -> None:
         self._settings = settings
@@ -65,7 +67,8 @@ class Outcome:
         self._fleet = fleet
         self._leases = leases
         self._announcing = Announcing(settings, storage, announcer)
-        self._attempt = Attempt(settings, storage, fleet, scratch, announcer.progress)
+        self._avatars = avatars
+        self._attempt = Attempt(settings, storage, fleet, scratch, avatars, announcer.progress)
         self._conditions: bool | None = None
 
     async def process(self, job: Job) -> Verdict:
@@ -78,7 +81,11 @@ class Outcome:
             wish = wish_id(job.request, engine.name, job.generation)
             keys = records.Keys.of(job, render, self._settings.s3_bucket, wish)
             with bound_contextvars(render_id=render):
-                return await self._settle(Case(job, render, keys, engine))
+                case = Case(job, render, keys, engine)
+                verdict = await self._settle(case)
+                if case.drawer is not None:  # the world knows the outcome: now there is time
+                    self._avatars.keep(case.drawer)
+                return verdict
 
     async def reject(self, record: Record, job_id: str, error: ErrorFacts) -> Verdict:
         """Announce that a record can never become a job; see `JobProcessor.reject`."""

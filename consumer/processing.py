@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from consumer.avatars import Avatars
 from consumer.faults import Fault
 from consumer.jobs import Announcer, JobProcessor
 from consumer.lease import Leases
@@ -139,7 +140,8 @@ async def open_processor(
         static=settings.kafka_instance is not None,
     )
     sweeper = Sweeper(settings, storage, leases)
-    outcome = Outcome(settings, storage, fleet, scratch, leases, announcer)
+    avatars = Avatars(settings, storage)
+    outcome = Outcome(settings, storage, fleet, scratch, leases, avatars, announcer)
     processing = Processing(settings, outcome, fleet, scratch, storage, sweeper)
     MIN_FREE_BYTES.set(settings.min_free_bytes)
     fleet.start()
@@ -147,6 +149,7 @@ async def open_processor(
         asyncio.create_task(scratch.run_janitor(), name="janitor"),
         asyncio.create_task(processing.watch_store(settings.s3_bucket), name="store"),
         asyncio.create_task(sweeper.run(), name="sweeper"),
+        asyncio.create_task(avatars.run(), name="avatars"),
     ]
     try:
         yield processing

@@ -47,6 +47,14 @@ class RenderMarks(Message):
     consent: dict[str, Any] | None = Field(None, description="goes into the signed manifest")
 
 
+class RenderAvatars(Message):
+    """`pipeline.types.AvatarFolder`: where prepared references are kept."""
+
+    folder: str
+    max_bytes: int
+    keep_free: int
+
+
 class Render(Message):
     """Start one render. Paths are absolute; `scratch` exists."""
 
@@ -63,6 +71,8 @@ class Render(Message):
     threads: int
     budget_s: float = Field(description="wall seconds after which it stops itself")
     marks: RenderMarks = RenderMarks()
+    avatars: RenderAvatars | None = None
+    video_sha256: str | None = None
 
 
 class Cancel(Message):
@@ -81,6 +91,9 @@ class Ready(Message):
     engines: list[EngineFacts]
     missing: dict[str, ErrorFacts] = Field(
         default_factory=dict, description="engines known by name that cannot run here, and why"
+    )
+    avatars: dict[str, list[str]] = Field(
+        default_factory=dict, description="folders of kept avatars by engine that prepares"
     )
 
 

@@ -85,6 +85,7 @@ def completed(
         inputs=inputs,
         attempt=attempt,
         labels=report.labels,
+        avatar=report.avatar,
         metadata=job.request.metadata,
         consent=job.request.consent,
         finished_at=datetime.now(UTC),

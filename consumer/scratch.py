@@ -26,6 +26,7 @@ from pathlib import Path
 
 import structlog
 
+from consumer.avatar_disk import trim
 from consumer.faults import Fault
 from consumer.metrics import FREE_BYTES, SCRATCH_BYTES
 from consumer.settings import Settings
@@ -197,6 +198,9 @@ class Scratch:
         free = self.free_bytes()
         if free < least and self._due:
             self.remove_due(all_finished=True)
+            free = self.free_bytes()
+        if free < least:  # prepared references can be made anew
+            trim(self._settings.avatars, self._settings.avatar_bytes, least)
             free = self.free_bytes()
         FREE_BYTES.set(free)
         if free >= least:

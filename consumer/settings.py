@@ -138,6 +138,23 @@ class Settings(BaseSettings):
         "F2F_REMOTE_TIMEOUT_S", 600.0, "longest fetch of one http(s):// input", gt=0
     )
 
+    # Avatars: prepared references, kept for the next job on the same video
+    avatar_bytes: int = _env(
+        "F2F_AVATAR_BYTES",
+        2 * 1024**3,
+        "disk for prepared references, least recently used ones go first; 0 keeps none",
+        ge=0,
+    )
+    avatar_dir: Path | None = _env(
+        "F2F_AVATAR_DIR",
+        None,
+        "their folder; without one `avatars` under `DUIX_DATA_DIR`, for `face2face render` under "
+        "the user's cache",
+    )
+    avatar_store: bool = _env(
+        "F2F_AVATAR_STORE", True, "keep them in the bucket, too, for all replicas"
+    )
+
     # Labels
     label_container: bool = _env(
         "F2F_LABEL_CONTAINER", True, "AIGC and IPTC text in the MP4's metadata"
@@ -240,6 +257,11 @@ class Settings(BaseSettings):
         if value is not None and not value.is_file():
             raise ValueError("is not a file")
         return value
+
+    @property
+    def avatars(self) -> Path:
+        """The service's folder of prepared references."""
+        return self.avatar_dir or self.data_dir / "avatars"
 
     @property
     def topics(self) -> Topics:

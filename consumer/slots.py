@@ -32,6 +32,8 @@ class EngineChoice:
     revision: str
     fault: Fault | None = None
     """Why it cannot be used."""
+    avatars: tuple[str, ...] = ()
+    """Folders of kept avatars that it looks into, under a video's digest."""
 
 
 @dataclass(slots=True, eq=False)
@@ -117,7 +119,8 @@ class Fleet:
             await self._news.wait()
         for engine in said.engines:
             if engine.name == name:
-                return EngineChoice(name, engine.revision)
+                folders = tuple(said.avatars.get(name, ()))
+                return EngineChoice(name, engine.revision, avatars=folders)
         if name in said.missing:
             return EngineChoice(name, ABSENT, Fault(said.missing[name]))
         known = [engine.name for engine in said.engines]

@@ -7,7 +7,8 @@ lives. A CUDA error ends the process at once, because the context cannot be used
 
     python -m consumer.worker_main --device cpu [--max-file-bytes N] [--render MODULE:FUNCTION]
 
-FUNCTION has the signature of `pipeline.render.render`; MODULE also has `engines()`.
+FUNCTION has the signature of `pipeline.render.render`; MODULE also has `engines()`, and may have
+`avatar_folders(device)`.
 """
 
 from __future__ import annotations
@@ -166,11 +167,19 @@ class Child:
             self._render = getattr(module, function)
             engines = list(module.engines())
             missing = _missing(engines) if renderer == PIPELINE else {}
+            folders = getattr(module, "avatar_folders", None)
+            avatars = folders(self._device) if folders else {}
         except Exception as error:  # noqa: BLE001 - told to the parent, whatever it is
             traceback.print_exc()
             self._send(Unready(error=_describe(error, ErrorCode.ENGINE_UNAVAILABLE)))
             os._exit(EXIT_UNREADY)
-        return Ready(pid=os.getpid(), device=self._device, engines=engines, missing=missing)
+        return Ready(
+            pid=os.getpid(),
+            device=self._device,
+            engines=engines,
+            missing=missing,
+            avatars=avatars,
+        )
 
     def _start(self, order: Render) -> None:
         run = self._runs[order.run] = _Run(order)
@@ -218,8 +227,9 @@ class Child:
 
 def _spec(order: Render, device: str) -> RenderSpec:
     from pipeline.mark.choosing import choose_marks
-    from pipeline.types import Limits, RenderSpec
+    from pipeline.types import AvatarFolder, Limits, RenderSpec
 
+    kept = order.avatars
     return RenderSpec(
         audio=Path(order.audio),
         video=Path(order.video),
@@ -232,6 +242,8 @@ def _spec(order: Render, device: str) -> RenderSpec:
         threads=order.threads,
         job_id=order.job_id,
         marks=choose_marks(**order.marks.model_dump()),
+        avatars=AvatarFolder(Path(kept.folder), kept.max_bytes, kept.keep_free) if kept else None,
+        video_sha256=order.video_sha256,
     )
 
 

@@ -2,6 +2,8 @@
 
     probe ─ audio ─ track ─ prepare ─ plan ─ [decode → generate → label → encode] ─ sign ─ verify
 
+Tracking and preparing are left out where the avatar of the reference was kept (`pipeline.avatars`).
+
 The stages in brackets overlap in threads and stream, so that memory does not grow with length.
 The caller owns the scratch folder. `on_tick` is called between batches and may raise to stop.
 """
@@ -20,6 +22,9 @@ import torch
 
 from pipeline.allocator import give_back, keep_freed_memory
 from pipeline.audio import Speech, load_speech
+from pipeline.avatars.cabinet import Cabinet, open_cabinet
+from pipeline.avatars.key import folders
+from pipeline.avatars.reach import tracked_frames
 from pipeline.decode import FrameReader
 from pipeline.encode import Encoder
 from pipeline.engines import registry
@@ -44,13 +49,16 @@ BATCH = 8
 """Frames that travel together through generate."""
 QUEUE = 2
 """Batches that a stage may be ahead."""
-BANK_S = 10
-"""Seconds of the reference that are tracked even when the output needs fewer."""
 
 
 def engines() -> list[EngineFacts]:
     """The engines that can run on this machine."""
     return registry.available()
+
+
+def avatar_folders(device: str) -> dict[str, list[str]]:
+    """Where kept avatars of each engine lie under a video's digest, on this kind of device."""
+    return folders((e for e in engines() if registry.prepares(e.name)), device)
 
 
 @dataclass(slots=True)
@@ -78,14 +86,17 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
     with _machine_limits(), ExitStack() as stack:
         stack.callback(give_back)
         engine = registry.create(spec.engine, spec.device, spec.threads)
-        torch.set_num_threads(registry.operator_threads(spec.engine, spec.device, spec.threads))
+        threads = registry.operator_threads(spec.engine, spec.device, spec.threads)
+        torch.set_num_threads(threads)
         if isinstance(engine, WholeEngine):
             return render_whole(spec, engine, watch, on_tick)
         job = _open(spec, watch, on_tick, stack)
         if registry.hears_phones(spec.engine):
             job.speech = stack.enter_context(recognised_ahead(job.speech))
-        track = _track(job)
-        finish = _picture(job, engine, track)
+        cabinet = stack.enter_context(open_cabinet(spec, job.video, threads, watch))
+        total = tracked_frames(job.timeline.used, job.video.fps, job.video.frames)
+        track = cabinet.track(total, lambda: _track(job, total))
+        finish = _picture(job, engine, track, cabinet)
         with watch.stage("mark"):
             labels = seal(spec, engine.facts)
         with watch.stage("verify"):
@@ -99,6 +110,7 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
         face=track.summary(),
         warnings=finish.warnings,
         labels=labels,
+        avatar=cabinet.facts,
     )
 
 
@@ -116,8 +128,7 @@ def _open(spec: RenderSpec, watch: Stopwatch, on_tick: OnTick, stack: ExitStack)
     return _Job(spec, watch, on_tick, video, audio, speech, timeline, reader)
 
 
-def _track(job: _Job) -> FaceTrack:
-    total = min(job.video.frames, max(job.timeline.used, int(BANK_S * job.video.fps)))
+def _track(job: _Job, total: int) -> FaceTrack:
     decoded = job.watch.timed("decode", job.reader.read(range(total)))
     with ExitStack() as stack, job.watch.stage("track"):
         ahead = prefetch(decoded, BATCH * QUEUE, "decode")
@@ -136,18 +147,24 @@ def _track(job: _Job) -> FaceTrack:
 
 
 def _reference(job: _Job, track: FaceTrack) -> Reference:
-    own: Speech | None = None
-    if job.video.has_audio and not job.video.still:
-        with job.watch.stage("audio"):
-            own = _own_speech(job)
+    """Without its sound, which only preparing needs."""
     return Reference(
         video=job.video,
         track=track,
         frames=job.reader.read,
-        speech=own,
+        speech=None,
         scratch=job.spec.scratch,
         device=job.spec.device,
     )
+
+
+def _prepare(job: _Job, engine: Engine[Any, Any], reference: Reference) -> Any:
+    own: Speech | None = None
+    if job.video.has_audio and not job.video.still:
+        with job.watch.stage("audio"):
+            own = _own_speech(job)
+    with job.watch.stage("prepare"):
+        return engine.prepare(replace(reference, speech=own), job.on_tick)
 
 
 def _own_speech(job: _Job) -> Speech | None:
@@ -157,9 +174,9 @@ def _own_speech(job: _Job) -> Speech | None:
         return None  # a broken sound track of the reference is no reason to fail: it is not used
 
 
-def _picture(job: _Job, engine: Engine[Any, Any], track: FaceTrack) -> Finish:
-    with job.watch.stage("prepare"):
-        avatar = engine.prepare(_reference(job, track), job.on_tick)
+def _picture(job: _Job, engine: Engine[Any, Any], track: FaceTrack, cabinet: Cabinet) -> Finish:
+    reference = _reference(job, track)
+    avatar = cabinet.avatar(engine, reference, lambda: _prepare(job, engine, reference))
     with job.watch.stage("plan"):
         plan = engine.plan(avatar, job.speech, job.timeline)
     try:

@@ -131,6 +131,18 @@ class Marks:
 
 
 @dataclass(frozen=True, slots=True)
+class AvatarFolder:
+    """Where prepared references are kept between jobs (`pipeline.avatars`)."""
+
+    path: Path
+    """May be shared by any number of processes; whoever owns it bounds its size."""
+    max_bytes: int = 1024**3
+    """A larger avatar is not kept."""
+    keep_free: int = 512 * 1024**2
+    """Bytes of its disk that must stay free."""
+
+
+@dataclass(frozen=True, slots=True)
 class RenderSpec:
     """One job for `pipeline.render`: local files in, one local file out."""
 
@@ -147,6 +159,10 @@ class RenderSpec:
     """Processor budget of this job; torch and x264 threads follow from it."""
     job_id: str | None = None
     marks: Marks = field(default_factory=Marks)
+    avatars: AvatarFolder | None = None
+    """Where the prepared reference may be found and is kept; None prepares it anew."""
+    video_sha256: str | None = None
+    """Hex SHA-256 of `video`, where the caller knows it; else it is read once more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field
 
-from schemas.render import EngineFacts, ErrorFacts, MediaFacts, Span
+from schemas.render import AvatarFacts, EngineFacts, ErrorFacts, MediaFacts, Span
 from schemas.request import Contract, JobId, Metadata
 
 
@@ -47,6 +47,7 @@ class Completed(Contract):
     attempt: int
     reused: bool = Field(False, description="true on a copy that renders nothing again")
     labels: dict[str, Any] = Field(default_factory=dict)
+    avatar: AvatarFacts | None = Field(None, description="null where nothing is ever kept")
     metadata: Metadata = Field(default_factory=dict)
     consent: dict[str, Any] | None = None
     finished_at: AwareDatetime

@@ -49,6 +49,17 @@ class Span(Contract):
     end_frame: int = Field(description="one past the last output frame")
 
 
+class AvatarFacts(Contract):
+    """What was kept of the reference's preparation, before this job and by it."""
+
+    reused: bool = Field(description="nothing of the reference was prepared anew")
+    track_reused: bool = Field(description="its face was not looked for again")
+    frames: int = Field(description="frames of the reference that it covers, from the first")
+    files: list[str] = Field(
+        default_factory=list, description="its objects under `avatars/`, by the video's digest"
+    )
+
+
 class RenderReport(Contract):
     """Everything that one render says about itself."""
 
@@ -62,6 +73,7 @@ class RenderReport(Contract):
     )
     warnings: list[str] = Field(default_factory=list)
     labels: dict[str, Any] = Field(default_factory=dict)
+    avatar: AvatarFacts | None = None
 
 
 class ErrorFacts(Contract):

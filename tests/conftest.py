@@ -26,6 +26,14 @@ from tests.support.s3 import MinioServer, S3Process, VersityServer
 from tests.support.s3 import own_s3 as s3_of_one_test
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_avatar_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No command line of a test finds or leaves prepared references in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("F2F_AVATAR_DIR", str(tmp_path_factory.mktemp("avatars")))
+        yield
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Say which servers this run takes, also under -q, which hides pytest's own header."""

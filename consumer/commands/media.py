@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from consumer.caches import weights_root
+from consumer.caches import avatars_root, weights_root
 from consumer.console import CommandError, emit, say, stoppable
 from consumer.options import JSON_FLAG, build_options, render_options
 from schemas.codes import ErrorCode, Stage
 from schemas.request import JOB_ID_PATTERN
 
 if TYPE_CHECKING:
-    from pipeline.types import Marks, OnTick, RenderSpec
+    from pipeline.types import AvatarFolder, Marks, OnTick, RenderSpec
     from schemas.render import RenderReport
 
 # libgomp spins by default; on a shared machine that costs more than the work itself. It must be
@@ -62,6 +62,11 @@ def _existing(path: Path, option: str) -> Path:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N")
 @click.option("--threads", type=click.IntRange(1, 256), default=None, help="processor budget")
 @click.option("--job-id", default=None, help="the job that the labels name [a new one]")
+@click.option(
+    "--avatar-cache/--no-avatar-cache",
+    default=True,
+    help="keep the prepared reference, so that the next render of the same video is faster",
+)
 @JSON_FLAG
 def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) -> None:
     """Render one MP4 from local files, without Kafka and S3.
@@ -79,6 +84,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
         from pipeline.types import RenderSpec
 
         _use_duix()
+        avatars = _avatars() if given["avatar_cache"] else None
         spec = RenderSpec(
             audio=audio,
             video=video,
@@ -90,9 +96,12 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
             threads=given["threads"] or os.cpu_count() or 1,
             job_id=job_id,
             marks=_marks(),
+            avatars=avatars,
         )
         report = _render_with_progress(spec)
         spec.output.replace(output)
+        if avatars is not None:
+            _trim(avatars)
     if as_json:
         emit(result(report, output))
     _summarise(report, output)
@@ -104,6 +113,21 @@ def _use_duix() -> None:
 
     settings = load()
     configure(settings.duix_url, settings.data_dir)
+
+
+def _avatars() -> AvatarFolder | None:
+    from consumer.settings import load
+    from pipeline.types import AvatarFolder
+
+    limit = load().avatar_bytes
+    return AvatarFolder(avatars_root(), max_bytes=limit // 2) if limit else None
+
+
+def _trim(avatars: AvatarFolder) -> None:
+    from consumer.avatar_disk import trim
+    from consumer.settings import load
+
+    trim(avatars.path, load().avatar_bytes, avatars.keep_free)
 
 
 def _job_id(given: str | None) -> str:

@@ -5,6 +5,7 @@
 1. `prepare(reference)` once: everything that depends on the reference alone (banks, latents,
    masks, the fit of the person's own mouth). It may read frames again through `reference.frames`.
    Its result may be kept and shared between jobs on the same reference; it is never changed later.
+   `parts` and `restore` take it apart for a file and put it together again (`pipeline.avatars`).
 2. `plan(avatar, speech, timeline)` once: everything that depends on the whole speech.
 3. `generate(plan, frames, outputs)` for consecutive runs of output frames. `frames[i]` is the
    reference's picture for output frame `outputs[i]`; the engine returns as many, in the same order.
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from pipeline.avatars.parts import Parts
 from pipeline.types import Frame, OnTick, VideoFacts
 from schemas.render import EngineFacts, Span
 
@@ -70,6 +72,18 @@ class Engine(Protocol[Avatar, Plan]):
 
     def prepare(self, reference: Reference, on_tick: OnTick) -> Avatar:
         """Make everything that depends on the reference alone."""
+        ...
+
+    def parts(self, avatar: Avatar) -> Parts:
+        """What to keep of an avatar, without what the track and the video hold already."""
+        ...
+
+    def restore(self, parts: Parts, reference: Reference) -> Avatar:
+        """The avatar of a reference from its parts. Every avatar that plans comes from here.
+
+        Raises:
+            Unfit: they are not those of such an avatar.
+        """
         ...
 
     def plan(self, avatar: Avatar, speech: Speech, timeline: Timeline) -> Plan:

@@ -31,6 +31,8 @@ class _Entry:
     """Plans from phones, which can be recognised beside earlier stages."""
     wide: bool = False
     """Has networks whose single operators are worth several processors."""
+    prepares: bool = True
+    """Makes an avatar of the reference, which is worth keeping."""
 
 
 def _viseme(root: Path, device: str, threads: int) -> Engine[Any, Any]:
@@ -78,7 +80,7 @@ _ENTRIES = (
     _Entry("musetalk", _musetalk, partial(_musetalk_facts, fast=False), wide=True),
     _Entry("musetalk-fast", _musetalk_fast, partial(_musetalk_facts, fast=True), wide=True),
     _Entry("wav2lip", _wav2lip, wide=True),
-    _Entry("duix", _duix),
+    _Entry("duix", _duix, prepares=False),
 )
 NAMES = tuple(entry.name for entry in _ENTRIES)
 """Every engine that a job may name; the first is the default."""
@@ -110,6 +112,11 @@ def create(name: str, device: str, threads: int) -> Made:
 def hears_phones(name: str) -> bool:
     """Whether an engine plans from phones (`pipeline.speech.ahead`)."""
     return any(entry.hears_phones for entry in _ENTRIES if entry.name == name)
+
+
+def prepares(name: str) -> bool:
+    """Whether an engine makes an avatar of the reference (`pipeline.avatars`)."""
+    return any(entry.prepares for entry in _ENTRIES if entry.name == name)
 
 
 def operator_threads(name: str, device: str, threads: int) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor
 from pipeline.faces import pose
 from pipeline.faces.store import PointStore
 from pipeline.faces.topology import EYE_CORNERS_OUTER, STABLE
+from pipeline.rows import RowFile
 
 SIGMA = 0.8
 """Frames."""
@@ -31,7 +32,7 @@ _CHUNK = 256
 class Geometry:
     """Smooth meshes of N frames and what follows from them. Frames without a face hold zeros."""
 
-    store: PointStore
+    store: RowFile
     """Rows without a face are NaN."""
     present: Tensor
     io: Tensor

@@ -11,13 +11,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from pipeline.avatars.parts import Parts, Unfit, pack, unpack
 from pipeline.errors import NoFace
 from pipeline.faces import smooth
 from pipeline.faces.appearance import ROW
 from pipeline.faces.covered import covered
 from pipeline.faces.detector import Detector
 from pipeline.faces.follower import COLUMNS, Follower
-from pipeline.faces.mesh import MeshNetwork
+from pipeline.faces.mesh import POINTS, MeshNetwork
 from pipeline.faces.smooth import Geometry
 from pipeline.faces.store import PointStore
 from pipeline.faces.tracker import EVERY, Tracker
@@ -88,6 +89,29 @@ class FaceTrack:
     def summary(self) -> dict[str, Any]:
         """Facts for the render's report, JSON types only."""
         return dict(self._facts)
+
+    def parts(self) -> Parts:
+        """What to keep of it (`pipeline.avatars`)."""
+        found = pack(self._geometry)
+        found.tensors["score"] = self.score.contiguous()
+        found.tensors["reasons"] = self._reasons.contiguous()
+        found.facts["said"] = self._facts
+        return found
+
+    @classmethod
+    def restored(cls, parts: Parts) -> FaceTrack:
+        """A track from its parts.
+
+        Raises:
+            Unfit: they are not a track's.
+        """
+        geometry = unpack(Geometry, parts, "cpu")
+        tensors, said = parts.tensors, parts.facts.get("said")
+        if not isinstance(said, dict) or not {"score", "reasons"} <= tensors.keys():
+            raise Unfit("not a face track")
+        if geometry.store.shape != (POINTS, 3) or len(geometry.store) != len(geometry.present):
+            raise Unfit("a face track of another length than its meshes")
+        return cls(geometry, tensors["score"], tensors["reasons"], said)
 
 
 def track_faces(

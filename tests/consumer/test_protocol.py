@@ -14,6 +14,7 @@ from consumer.protocol import (
     Message,
     Ready,
     Render,
+    RenderAvatars,
     RenderLimits,
     RunTick,
     Unready,
@@ -46,21 +47,30 @@ FROM_PARENT: list[tuple[Message, str]] = [
             limits=RenderLimits(max_pixels=1, max_video_s=2, max_audio_s=3, max_bytes=4),
             threads=2,
             budget_s=60,
+            avatars=RenderAvatars(folder="/a", max_bytes=5, keep_free=6),
+            video_sha256="ab",
         ),
         '{"kind":"render","run":"cpu-0","job_id":"j","audio":"/s/a.wav","video":"/s/v.mp4",'
         '"output":"/s/o.mp4","scratch":"/s","engine":"viseme",'
         f'"options":{OPTIONS.model_dump_json()},'  # a contract with golden messages of its own
         '"limits":{"max_pixels":1,"max_video_s":2.0,"max_audio_s":3.0,"max_bytes":4},'
         '"threads":2,"budget_s":60.0,"marks":{"container":true,"credentials":false,"watermark":false,'
-        '"certificate":null,"key":null,"identity_dir":"","consent":null}}\n',
+        '"certificate":null,"key":null,"identity_dir":"","consent":null},'
+        '"avatars":{"folder":"/a","max_bytes":5,"keep_free":6},"video_sha256":"ab"}\n',
     ),
     (Cancel(run="cpu-0"), '{"kind":"cancel","run":"cpu-0"}\n'),
 ]
 FROM_CHILD: list[tuple[Message, str]] = [
     (
-        Ready(pid=7, device="cpu", engines=[ENGINE], missing={"musetalk": ERROR}),
+        Ready(
+            pid=7,
+            device="cpu",
+            engines=[ENGINE],
+            missing={"musetalk": ERROR},
+            avatars={"viseme": ["track-1", "viseme-1"]},
+        ),
         f'{{"kind":"ready","pid":7,"device":"cpu","engines":[{_ENGINE}],'
-        f'"missing":{{"musetalk":{_ERROR}}}}}\n',
+        f'"missing":{{"musetalk":{_ERROR}}},"avatars":{{"viseme":["track-1","viseme-1"]}}}}\n',
     ),
     (Unready(error=ERROR), f'{{"kind":"unready","error":{_ERROR}}}\n'),
     (
@@ -72,7 +82,8 @@ FROM_CHILD: list[tuple[Message, str]] = [
         '{"kind":"done","run":"cpu-0","report":{"media":{"width":2,"height":4,"fps":"25/1",'
         '"frames":3,"duration_s":0.12,"video_codec":"h264","audio_codec":"aac",'
         f'"audio_rate":16000}},"engine":{_ENGINE},"timings_ms":{{"total":1.5}},"quality":{{}},'
-        '"spans":[],"face":{},"warnings":[],"labels":{}}}\n',
+        '"spans":[],"face":{},"warnings":[],"labels":{},'
+        '"avatar":null}}\n',
     ),
     (Broken(run="cpu-0", error=ERROR), f'{{"kind":"broken","run":"cpu-0","error":{_ERROR}}}\n'),
 ]

@@ -1,29 +1,28 @@
-"""What MuseTalk keeps of a reference: boxes, meshes and latents of every frame with a face."""
+"""What MuseTalk keeps of a reference: boxes and latents of every frame with a face."""
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from pipeline.avatars.parts import Parts, Unfit
 from pipeline.batching.batcher import Lane
 from pipeline.batching.cuda import settle
 from pipeline.batching.row import Row, gather
 from pipeline.engines.base import Reference
-from pipeline.engines.meshes import length, mesh_at
-from pipeline.engines.musetalk.boxes import Box, face_box, points_68
+from pipeline.engines.meshes import MeshTrack, length, mesh_at
+from pipeline.engines.musetalk.boxes import Box, box_parts, boxes_of, face_box, points_68
 from pipeline.engines.musetalk.contour import soft_mask
 from pipeline.engines.musetalk.painter import Painter
 from pipeline.engines.musetalk.picture import SIDE, crop
 from pipeline.engines.planes import Window, read_rgb
 from pipeline.errors import NoFace
+from pipeline.rows import RowFile
 from pipeline.types import Color, Frame, OnTick, Tick
 from schemas.codes import Stage
 
@@ -39,9 +38,8 @@ class Avatar:
     color: Color
     boxes: dict[int, Box]
     """By grid frame; frames without a usable face are missing."""
-    meshes: dict[int, Tensor]
-    """(478, 2) pixels, by grid frame."""
-    latents: Tensor
+    track: MeshTrack
+    latents: RowFile
     """(faces, 8, 32, 32) in a file, so that memory does not grow with the reference."""
     rows: dict[int, int]
     """Row of `latents` by grid frame."""
@@ -57,7 +55,9 @@ class Avatar:
         return self._drawn(index) if held is None else held
 
     def _drawn(self, index: int) -> Tensor:
-        mask = soft_mask(self.meshes[index].to(self.device), self.boxes[index])
+        mesh = mesh_at(self.track, index)
+        assert mesh is not None, "a box is made from a mesh"
+        mask = soft_mask(mesh.to(self.device), self.boxes[index])
         settle(self.device)
         with self._drawing:
             if index not in self._masks:
@@ -74,60 +74,81 @@ def prepare(reference: Reference, painter: Painter, on_tick: OnTick) -> Avatar:
     Raises:
         NoFace: no frame has a face whose box lies inside the picture.
     """
-    video = reference.video
-    boxes, meshes = _geometry(reference)
+    boxes = _boxes(reference)
     if not boxes:
         raise NoFace(
             f"none of the {length(reference.track)} frames shows a face whose box is usable",
             stage=Stage.TRACK,
         )
-    latents = _file_backed(reference.scratch, (len(boxes), *LATENT), painter.dtype)
-    rows = {index: row for row, index in enumerate(boxes)}
+    latents = RowFile.nameless(reference.scratch, LATENT, painter.dtype)
     _encode(reference, boxes, painter, latents, on_tick)
-    return Avatar(video.color, boxes, meshes, latents, rows, reference.device)
+    return _avatar(reference, boxes, latents)
 
 
-def _geometry(reference: Reference) -> tuple[dict[int, Box], dict[int, Tensor]]:
+def parts_of(avatar: Avatar) -> Parts:
+    """What to keep of an avatar: boxes and latents."""
+    found = box_parts(avatar.boxes)
+    found.rows["latents"] = avatar.latents
+    return found
+
+
+def restored(parts: Parts, reference: Reference, dtype: torch.dtype) -> Avatar:
+    """The avatar of a reference from its parts.
+
+    Raises:
+        Unfit: they are not those of an avatar of this track.
+    """
+    video, latents = reference.video, parts.rows.get("latents")
+    boxes = boxes_of(parts, length(reference.track), video.height, video.width)
+    if latents is None or len(latents) != len(boxes) or not boxes:
+        raise Unfit("latents of other frames than the boxes")
+    if latents.shape != LATENT or latents.dtype != dtype:
+        raise Unfit(f"latents {latents.shape} {latents.dtype}, not {LATENT} {dtype}")
+    if not bool(reference.track.usable[list(boxes)].all()):
+        raise Unfit("boxes of frames that have no face")
+    return _avatar(reference, boxes, latents)
+
+
+def _avatar(reference: Reference, boxes: dict[int, Box], latents: RowFile) -> Avatar:
+    rows = {index: row for row, index in enumerate(boxes)}
+    return Avatar(reference.video.color, boxes, reference.track, latents, rows, reference.device)
+
+
+def _boxes(reference: Reference) -> dict[int, Box]:
     boxes: dict[int, Box] = {}
-    meshes: dict[int, Tensor] = {}
-    for index, mesh in _faces(reference):
-        box = face_box(points_68(mesh), reference.video.height, reference.video.width)
-        if box is not None:
-            boxes[index], meshes[index] = box, mesh
-    return boxes, meshes
-
-
-def _faces(reference: Reference) -> Iterator[tuple[int, Tensor]]:
     for index in range(length(reference.track)):
         mesh = mesh_at(reference.track, index)
-        if mesh is not None:
-            yield index, mesh
+        if mesh is None:
+            continue
+        box = face_box(points_68(mesh), reference.video.height, reference.video.width)
+        if box is not None:
+            boxes[index] = box
+    return boxes
 
 
 def _encode(
     reference: Reference,
     boxes: dict[int, Box],
     painter: Painter,
-    latents: Tensor,
+    latents: RowFile,
     on_tick: OnTick,
 ) -> None:
     """Fill in the latents; while the device encodes some faces, the next are cut out."""
     frames = reference.frames(boxes)
-    done = 0
     with painter.encode() as lane:
         while chunk := list(islice(frames, painter.limit)):
             waiting = lane.outstanding
             lane.submit(_crops(chunk, boxes, reference.video.color, reference.device))
-            done += _keep(lane, waiting, latents[done:], painter.dtype)
-            on_tick(Tick("prepare", done, len(boxes)))
-        done += _keep(lane, lane.outstanding, latents[done:], painter.dtype)
-        on_tick(Tick("prepare", done, len(boxes)))
+            _keep(lane, waiting, latents)
+            on_tick(Tick("prepare", len(latents), len(boxes)))
+        _keep(lane, lane.outstanding, latents)
+        on_tick(Tick("prepare", len(latents), len(boxes)))
 
 
-def _keep(lane: Lane[Tensor, Row], count: int, latents: Tensor, dtype: torch.dtype) -> int:
+def _keep(lane: Lane[Tensor, Row], count: int, latents: RowFile) -> None:
     if count:
-        latents[:count] = gather([lane.take() for _ in range(count)]).to("cpu", dtype)
-    return count
+        made = gather([lane.take() for _ in range(count)])
+        latents.write(len(latents), made.to("cpu", latents.dtype))
 
 
 def _crops(frames: list[Frame], boxes: dict[int, Box], color: Color, device: str) -> list[Tensor]:
@@ -141,14 +162,3 @@ def _crop(frame: Frame, box: Box, color: Color, device: str) -> Tensor:
     window = Window(box.x0, box.y0, box.x1, box.y1)
     rgb = read_rgb(frame, window, color, device)
     return crop(rgb, Box(0, 0, box.width, box.height))
-
-
-def _file_backed(folder: Path, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """A tensor in a nameless file of the job's scratch folder; it goes with the last reference."""
-    count = 1
-    for size in shape:
-        count *= size
-    with tempfile.NamedTemporaryFile(dir=folder, prefix="latents-") as file:
-        file.truncate(count * dtype.itemsize)
-        flat = torch.from_file(file.name, shared=True, size=count, dtype=dtype)
-    return flat.reshape(shape)

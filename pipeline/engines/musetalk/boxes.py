@@ -7,10 +7,13 @@ gives them: as wide as the face, from the chin up to as far above the lower nose
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from pipeline.avatars.parts import Parts, Unfit
 
 EXTRA_MARGIN = 10
 """Pixels that version 1.5 adds below the chin."""
@@ -117,3 +120,38 @@ def blend_square(box: Box) -> Box:
     x, y = (box.x0 + box.x1) // 2, (box.y0 + box.y1) // 2
     half = int(max(box.width, box.height) // 2 * EXPAND)
     return Box(x - half, y - half, x + half, y + half)
+
+
+def box_parts(boxes: Mapping[int, Box]) -> Parts:
+    """Boxes by grid frame, for keeping."""
+    edges = [[box.x0, box.y0, box.x1, box.y1] for box in boxes.values()]
+    return Parts(
+        {
+            "frames": torch.tensor(list(boxes), dtype=torch.int64),
+            "edges": torch.tensor(edges, dtype=torch.int64),
+        }
+    )
+
+
+def boxes_of(parts: Parts, frames: int, height: int, width: int) -> dict[int, Box]:
+    """Boxes by grid frame from their parts.
+
+    Args:
+        parts: from `box_parts`.
+        frames: grid frames of the track.
+        height: rows of the picture.
+        width: columns of the picture.
+
+    Raises:
+        Unfit: they are not boxes inside such a picture, of frames of such a track.
+    """
+    if not {"frames", "edges"} <= parts.tensors.keys():
+        raise Unfit("no boxes")
+    index, edges = parts.tensors["frames"].tolist(), parts.tensors["edges"].tolist()
+    if len(index) != len(edges) or any(len(each) != 4 for each in edges):
+        raise Unfit("boxes of another shape")
+    boxes = {n: Box(*each) for n, each in zip(index, edges, strict=True)}
+    for n, box in boxes.items():
+        if not 0 <= n < frames or not box.usable() or box != box.clamped(height, width):
+            raise Unfit(f"frame {n}: {box} is none of {frames} pictures of {width}x{height}")
+    return boxes

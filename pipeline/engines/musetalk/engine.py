@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from pipeline.avatars.parts import Parts
 from pipeline.batching.cuda import REACH_FIRST, is_cuda, new_stream
 from pipeline.batching.row import gather
 from pipeline.engines.base import Finish, Reference
@@ -17,7 +18,7 @@ from pipeline.engines.fade import Kind, SpanLog, strength
 from pipeline.engines.meshes import MeshTrack, why_not
 from pipeline.engines.musetalk import weights
 from pipeline.engines.musetalk.ahead import Ahead
-from pipeline.engines.musetalk.avatar import Avatar, prepare
+from pipeline.engines.musetalk.avatar import Avatar, parts_of, prepare, restored
 from pipeline.engines.musetalk.compose import Placed, compose
 from pipeline.engines.musetalk.doubling import double_at_once
 from pipeline.engines.musetalk.hearing import SpeechTokens
@@ -130,6 +131,18 @@ class MuseTalkEngine:
             NoFace: no frame has one.
         """
         return Prepared(prepare(reference, self.painter, on_tick), reference.track)
+
+    def parts(self, avatar: Prepared) -> Parts:
+        """Boxes and latents."""
+        return parts_of(avatar.avatar)
+
+    def restore(self, parts: Parts, reference: Reference) -> Prepared:
+        """The avatar again; its latents stay in their file.
+
+        Raises:
+            Unfit: they are not those of an avatar of this track.
+        """
+        return Prepared(restored(parts, reference, self.painter.dtype), reference.track)
 
     def plan(self, avatar: Prepared, speech: Speech, timeline: Timeline) -> Plan:
         """Get ready to hear the speech; it is encoded piece by piece while frames are made."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from pipeline.avatars.parts import Parts, Unfit, pack, unpack
 from pipeline.engines.base import Reference
 from pipeline.engines.viseme import bank as banks
 from pipeline.engines.viseme import tracked
@@ -20,13 +21,10 @@ from pipeline.engines.viseme.presence import YAW_FULL
 from pipeline.engines.viseme.select import joins
 from pipeline.engines.viseme.shape import CHIN_PER_APERTURE
 from pipeline.errors import NoFace
-from pipeline.speech.fit import fit_person
+from pipeline.speech.fit import PersonFit, fit_person
 from pipeline.speech.range import MouthRange
 from pipeline.types import OnTick
 from schemas.codes import Stage
-
-if TYPE_CHECKING:
-    from pipeline.speech.fit import PersonFit
 
 Mode = Literal["unit", "warp+bank", "warp+synth"]
 
@@ -68,6 +66,24 @@ class Avatar:
     """(N,) degrees away from the camera."""
     usable: Tensor
     """(N,) bool."""
+
+
+def parts_of(avatar: Avatar) -> Parts:
+    """What to keep of an avatar; its reference is the next job's own."""
+    return pack(avatar, skip=("reference",))
+
+
+def restored(parts: Parts, reference: Reference, device: str) -> Avatar:
+    """The avatar of a reference from its parts.
+
+    Raises:
+        Unfit: they are not those of an avatar of this track.
+    """
+    avatar = unpack(Avatar, parts, device, {"reference": reference})
+    frames = len(reference.track.usable)
+    if any(len(each) != frames for each in (avatar.run, avatar.pose, avatar.yaw, avatar.usable)):
+        raise Unfit(f"not of a track of {frames} frames")
+    return avatar
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pipeline.avatars.parts import Parts
 from pipeline.engines.base import Finish, Reference
-from pipeline.engines.viseme.avatar import Avatar, prepare
+from pipeline.engines.viseme.avatar import Avatar, parts_of, prepare, restored
 from pipeline.engines.viseme.blink import blink, closure
 from pipeline.engines.viseme.paint import paint
 from pipeline.engines.viseme.report import report
@@ -59,6 +60,18 @@ class VisemeEngine:
             NoFace: no frame has a usable face.
         """
         return prepare(reference, self._device, on_tick)
+
+    def parts(self, avatar: Avatar) -> Parts:
+        """Measures, canvas, bank and the person's own mouth."""
+        return parts_of(avatar)
+
+    def restore(self, parts: Parts, reference: Reference) -> Avatar:
+        """The avatar again, to the bit.
+
+        Raises:
+            Unfit: they are not those of an avatar of this track.
+        """
+        return restored(parts, reference, self._device)
 
     @torch.inference_mode()
     def plan(self, avatar: Avatar, speech: Speech, timeline: Timeline) -> Score:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pipeline.avatars.parts import Parts, Unfit
 from pipeline.engines.base import Finish, Reference
 from pipeline.engines.checkpoint import check_names, read_checkpoint
 from pipeline.engines.fade import SpanLog, strength
 from pipeline.engines.meshes import MeshTrack, length, mesh_at, why_not
-from pipeline.engines.musetalk.boxes import Box
+from pipeline.engines.musetalk.boxes import Box, box_parts, boxes_of
 from pipeline.engines.musetalk.contour import FACE, soft_mask
 from pipeline.engines.planes import Window, read_rgb, write_rgb
 from pipeline.engines.resize import opencv_linear
@@ -126,6 +127,22 @@ class Wav2LipEngine:
             )
         on_tick(Tick("prepare", len(boxes), len(boxes)))
         return Avatar(video.color, boxes, reference.track)
+
+    def parts(self, avatar: Avatar) -> Parts:
+        """Boxes; the rest is the track's."""
+        return box_parts(avatar.boxes)
+
+    def restore(self, parts: Parts, reference: Reference) -> Avatar:
+        """The avatar again.
+
+        Raises:
+            Unfit: they are not those of an avatar of this track.
+        """
+        video, track = reference.video, reference.track
+        boxes = boxes_of(parts, length(track), video.height, video.width)
+        if not boxes or not bool(track.usable[list(boxes)].all()):
+            raise Unfit("boxes of frames that have no face")
+        return Avatar(video.color, boxes, track)
 
     def plan(self, avatar: Avatar, speech: Speech, timeline: Timeline) -> Plan:
         """The mel of the whole speech."""
