@@ -9,11 +9,11 @@ from pathlib import Path
 from torch import Tensor
 
 from pipeline.audio import Speech
+from pipeline.avatars.reach import tracked_frames
 from pipeline.evaluate.matching import match
 from pipeline.probe import probe_video
 from pipeline.quality.asked import asked_aperture, own_fit, range_of
 from pipeline.quality.watch import LIMITS, Watched, listen_to, watch
-from pipeline.render import BANK_S
 from pipeline.speech.mouth import MouthCurve, plan_mouth
 from pipeline.speech.range import MouthRange
 from pipeline.timeline import Timeline
@@ -68,8 +68,9 @@ def gather(sources: Sources, device: str, threads: int) -> Evidence:
     shown = probe_video(sources.output, LIMITS, RenderOptions())
     reference = None
     if sources.reference is not None:
-        seconds = max(float(BANK_S), float(shown.duration))
-        most = ceil(seconds * float(probe_video(sources.reference, LIMITS, RenderOptions()).fps))
+        facts = probe_video(sources.reference, LIMITS, RenderOptions())
+        used = min(facts.frames, ceil(shown.duration * facts.fps))
+        most = tracked_frames(used, facts.fps, facts.frames)
         height = min(max(shown.height, 64), 4320)
         reference = watch(sources.reference, device, threads, most=most, max_height=height)
     template = reference.mouths.template if reference is not None else None
