@@ -27,10 +27,9 @@ from schemas.request import FaceBox, RenderOptions
 
 SUFFIX = ".safetensors"
 TRACK = "track"
-_PACKAGES = (
-    *("torch", "av", "numpy", "safetensors", "pocketsphinx", "tflite"),
-    *("diffusers", "transformers", "tokenizers"),
-)
+_PROJECT = "face2face"
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_TOOLS = re.compile(r"extra == .(test|check)\b")
 _ROOT = Path(__file__).parents[1]
 
 
@@ -128,9 +127,19 @@ def lineage(device: str) -> str:
     found = hashlib.sha256()
     for path in sorted(p for p in _ROOT.rglob("*") if p.suffix in (".py", ".json")):
         found.update(f"{path.relative_to(_ROOT)}|".encode() + path.read_bytes())
-    told = [[name, _version(name)] for name in _PACKAGES]
+    told = [[name, _version(name)] for name in _libraries()]
     found.update(json.dumps([told, _machine(device)]).encode())
     return found.hexdigest()[:12]
+
+
+def _libraries() -> list[str]:
+    """What this project needs to run: one of them may hold weights, or round otherwise."""
+    try:
+        needed = importlib.metadata.requires(_PROJECT) or []
+    except importlib.metadata.PackageNotFoundError:
+        needed = [found.name for found in importlib.metadata.distributions()]
+    used = [each for each in needed if not _TOOLS.search(each)]
+    return sorted({found[0] for each in used if (found := _NAME.match(each))})
 
 
 def _version(package: str) -> str | None:

@@ -109,6 +109,12 @@ def test_another_release_machine_or_library_has_other_folders(
     assert track().name == before
 
 
+def test_libraries_that_hold_weights_or_kernels_count_and_tools_do_not() -> None:
+    found = keys._libraries()
+    assert {"torch", "av", "numpy", "hama", "pocketsphinx", "diffusers"} <= set(found)
+    assert not {"pytest", "ruff", "mypy"} & set(found)
+
+
 def test_one_changed_line_of_code_is_another_lineage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
