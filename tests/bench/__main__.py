@@ -32,6 +32,18 @@ def speed(seconds: float, threads: int, engine: str) -> None:
 
 
 @bench.command()
+@click.option("--seconds", default=10.0, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+@click.option("--engine", default="viseme", show_default=True)
+def avatars(seconds: float, threads: int, engine: str) -> None:
+    """A first and a second job on the same video, 720p25."""
+    from tests.bench.avatars import avatars as run
+
+    for line in run(seconds, threads, engine):
+        click.echo(line)
+
+
+@bench.command()
 @click.option("--short", "short_s", default=10.0, show_default=True)
 @click.option("--long", "long_s", default=600.0, show_default=True)
 @click.option("--long-video", is_flag=True, help="the reference is as long as the speech")
