@@ -37,7 +37,8 @@ class Kind:
 
 
 _ASKED = "aperture planned from the speech (pipeline.speech) against the mesh of the output"
-_PHONES = "phones by pocketsphinx against the mesh of the output"
+_PHONES = "phones as the engine hears them (pipeline.speech) against the mesh of the output"
+_SPHINX = "phones by pocketsphinx, English, which the engine does not use; mesh of the output"
 _MESH = "mesh of 478 points, MediaPipe's face landmarks with attention"
 _PIXELS = "luma of output and reference, frame by frame of the timeline"
 _CHUNG = "Chung and Zisserman 2016, Prajwal et al. 2020; SyncNet v2 of the given checkpoint"
@@ -58,6 +59,14 @@ KINDS = (
          "Pearson's r of sound level, smoothed over 45 ms, and the mesh of the output, best lag"),
     Kind("energy_lag_ms", "ms", "neither", "The lag of that.",
          "as energy_r", None, 0),
+    Kind("independent_r", "1", "higher",
+         "The mouth opens as another recogniser's phones would have it; English only.",
+         f"Pearson's r at the best lag; {_SPHINX}"),
+    Kind("independent_lag_ms", "ms", "neither", "The lag of that.", _SPHINX, None, 0),
+    Kind("independent_closures", "spans", "neither",
+         "How many p, b and m another recogniser hears; English only.", _SPHINX, None, 0),
+    Kind("independent_closure_rate", "share", "higher",
+         "Those of them in which the opening falls under 15 % of the speaker's range.", _SPHINX),
     Kind("closures", "spans", "neither", "How many p, b and m were seen.", _PHONES, None, 0),
     Kind("closure_rate", "share", "higher",
          "p, b and m in which the opening falls under 15 % of the speaker's range.",
@@ -135,7 +144,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Sync, closures, rest": tuple(
         kind.name
         for kind in KINDS
-        if kind.name.startswith(("aperture", "energy", "clos", "open", "silence"))
+        if kind.name.startswith(("aperture", "energy", "indep", "clos", "open", "silence"))
     ),
     "Against the person's own mouth": tuple(k.name for k in KINDS if k.name.startswith("own_")),
     "Motion": tuple(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pipeline.audio import Speech
 from pipeline.evaluate.evidence import Evidence
+from pipeline.evaluate.independent import INDEPENDENT, SHUT_SHARE, measure_independent
 from pipeline.evaluate.ledger import Figures
 from pipeline.quality.asked import LEAD_S
 from pipeline.quality.measure import SMALL_IO
@@ -20,8 +21,6 @@ from pipeline.speech.mel import hear
 from pipeline.speech.phones import PhoneSpan
 from pipeline.speech.range import MouthRange
 
-SHUT_SHARE = 0.15
-"""Of the speaker's range, under which lips count as closed."""
 REST_SLACK_IO = 0.02
 """By which a resting mouth may differ from the reference's."""
 _ENVELOPE_SIGMA_S = 0.045
@@ -46,9 +45,11 @@ def measure_lips(evidence: Evidence, figures: Figures) -> Spoken:
     if evidence.speech is None or evidence.asked is None or evidence.curve is None:
         reason = "the output has no sound and no --audio is given"
         figures.leave_out(reason, *_ASKED, *_ENERGY, *_CLOSURES, "open_vowels_io", *_PAUSES)
+        figures.leave_out(reason, *INDEPENDENT)
         return Spoken([], [], [])
     _asked(evidence, evidence.asked, figures)
     _energy(evidence, evidence.speech, figures)
+    measure_independent(evidence, evidence.speech, figures)
     shuts = _closures(evidence, evidence.curve.phones, figures)
     vowels = open_vowels(
         evidence.curve.phones, evidence.output.mouths.aperture, evidence.fps, LEAD_S
