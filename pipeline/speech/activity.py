@@ -11,12 +11,32 @@ SILENCE_S = 0.20
 """Shorter pauses keep the mouth in speech."""
 _QUIET_DB = -60.0
 """Below this level nobody speaks, however quiet the rest."""
+_NOTHING_DB = -85.0
+_USUAL_DB = -20.0
+_MOST_LIFT_DB = 50.0
 _DEPTH_DB = 38.0
 _RAMP_DB = 10.0
 _STEADY_S = 2.0
 """From this length on a sound whose level hardly moves counts as noise."""
 _ABOVE_NOISE_DB = 3.0
 _REST_RAMP_S = 0.12
+
+
+def lift(level: Tensor) -> float:
+    """How many dB a recording is to be raised so that its loud parts are as loud as usual.
+
+    What speaks softly into a bad microphone speaks; what is nearly digital silence does not.
+
+    Args:
+        level: (T,) dB.
+
+    Returns:
+        0 to 50, and less than 0 where the recording is louder than usual.
+    """
+    heard = level[level > _NOTHING_DB]
+    if heard.numel() == 0:
+        return 0.0
+    return min(_USUAL_DB - float(torch.quantile(_thin(heard), 0.95)), _MOST_LIFT_DB)
 
 
 def activity(level: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pipeline.speech.cues import cues, rows, scales
 from pipeline.speech.grid import STEP_RATE, at_times
-from pipeline.speech.mouth import Hearing, MouthCurve, listen, plan_heard
+from pipeline.speech.mouth import Hearing, MouthCurve, listen, plan_heard, settle
 from pipeline.speech.range import MouthRange
 from pipeline.speech.ridge import Ridge, agreement, choose, correlation, solve
 from pipeline.speech.targets import LEAD
@@ -83,7 +83,7 @@ class PersonFit:
         openness, width, jaw = by_table + share * (own - by_table)
         return replace(
             table,
-            openness=openness.clamp(0, 1),
+            openness=settle(openness.clamp(0, 1), table.cap),
             width=width.clamp(-1, 1),
             jaw=jaw.clamp(0, 1),
         )

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.speech.activity import activity, loudness, rest
+from pipeline.speech.activity import activity, lift, loudness, rest
 from pipeline.speech.align import align
 from pipeline.speech.closures import Closure, caps, find
 from pipeline.speech.dips import dips
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _OPENNESS_SIGMA_S = 0.045
 _WIDTH_SIGMA_S = 0.063
 _JAW_SIGMA_S = 0.060
+_SETTLE_SIGMA_S = 0.025
 _QUIET_SHARE = 0.80
 """Opening of the quietest speech, as a share of the table's."""
 _BAND_SIGMA_S = 0.035
@@ -78,7 +79,7 @@ class Hearing:
     mel: Tensor
     """(40, T) natural logarithm of the power."""
     level: Tensor
-    """(T,) dB below full scale."""
+    """(T,) dB below full scale, a quiet recording raised to the usual."""
     active: Tensor
     """(T,) 0 to 1."""
     phones: list[PhoneSpan]
@@ -99,6 +100,7 @@ def listen(speech: Speech, transcript: str | None = None) -> Hearing:
     ahead = speech.recognition
     heard = ahead.result() if ahead is not None else recognise(speech.samples, level)
     spans = heard.phones
+    level = level + max(0.0, lift(level))
     active = activity(level) * _spoken(spans, level.numel())
     aligned = align(speech.samples, level, text) if text else None
     if aligned is not None and agree(aligned, spans, level.numel()) > _SAME_WORDS:
@@ -134,16 +136,29 @@ def plan_heard(heard: Hearing) -> MouthCurve:
     openness = gaussian(opening * loud * heard.active, _OPENNESS_SIGMA_S)
     openness = openness + _BAND_GAIN * timbre(heard.mel, heard.active) * active
     closures = find(heard.phones, dips(heard.mel, heard.level))
+    cap = caps(closures, total)
     return MouthCurve(
-        openness=openness.clamp(0, 1),
+        openness=settle(openness.clamp(0, 1), cap),
         width=gaussian(width * heard.active, _WIDTH_SIGMA_S).clamp(-1, 1),
         jaw=gaussian(jaw * loud * heard.active, _JAW_SIGMA_S).clamp(0, 1),
         activity=active,
         rest=rest(heard.active),
-        cap=caps(closures, total),
+        cap=cap,
         phones=heard.phones,
         closures=closures,
     )
+
+
+def settle(openness: Tensor, cap: Tensor) -> Tensor:
+    """The opening as lips that have mass can follow it: they are on their way before a closure.
+
+    Without it the opening bends sharply wherever it meets the cap, and the lips shake.
+
+    Args:
+        openness: (T,) 0 to 1.
+        cap: (T,) of `pipeline.speech.closures.caps`; it still holds over what is returned.
+    """
+    return gaussian(torch.minimum(openness, cap), _SETTLE_SIGMA_S)
 
 
 def table_curves(spans: list[PhoneSpan], total: int) -> tuple[Tensor, Tensor, Tensor]:

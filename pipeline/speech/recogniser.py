@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
+from pipeline.speech.activity import lift
 from pipeline.speech.conformer import RATE, Conformer, network
 from pipeline.speech.grid import HOP, STEP_RATE
 from pipeline.speech.ipa import phone
@@ -26,10 +27,8 @@ from pipeline.speech.visemes import LIPS_CLOSED, VOWELS
 
 LAYERS = (1, 3)
 """Blocks whose outputs a person's own fit reads: nearer to the sound, nearer to the phone."""
-_LOUD_DB = -20.0
-"""What the loud parts are brought to: the network does not know very quiet recordings."""
-_MOST_GAIN_DB = 50.0
-_QUIET_DB = -70.0
+_QUIET_DB = -90.0
+"""A block without a step above this is silence."""
 _LEAST = 50
 """Steps that a block is filled up to."""
 _SHUT_LEAST = 0.08
@@ -75,7 +74,7 @@ def recognise(samples: Tensor, level: Tensor, stop: threading.Event | None = Non
         WeightsMissing: the package that carries the network is not there.
     """
     net = network()
-    gain = _gain(level)
+    gain = 10 ** (lift(level) / 20)
     named: list[_Named] = []
     hidden: list[Tensor] = []
     for first, last in blocks(level):
@@ -87,14 +86,6 @@ def recognise(samples: Tensor, level: Tensor, stop: threading.Event | None = Non
     width = hidden[0].shape[0] if hidden else 0
     joined = torch.cat(hidden, 1) if hidden else torch.zeros(width, 0, dtype=torch.float16)
     return Recognition(spans(named, level.numel() / STEP_RATE), joined)
-
-
-def _gain(level: Tensor) -> float:
-    heard = level[level > _QUIET_DB]
-    if heard.numel() == 0:
-        return 1.0
-    loud = float(torch.quantile(heard[:: max(1, heard.numel() // 1_000_000)], 0.95))
-    return 10 ** (min(_LOUD_DB - loud, _MOST_GAIN_DB) / 20)
 
 
 def _block(

@@ -82,5 +82,23 @@ def overhead(jobs: int, slots: int) -> None:
         click.echo(line)
 
 
+@bench.command()
+def mapping() -> None:
+    """Speech → mouth on unseen halves of talking clips, by what it is predicted from."""
+    from tests.bench.mapping import mapping as run
+
+    for line in run():
+        click.echo(line)
+
+
+@bench.command()
+def closures() -> None:
+    """p, b, m and pauses in 18 languages by espeak-ng, on good and bad recordings."""
+    from tests.bench.closures import closures as run
+
+    for line in run():
+        click.echo(line)
+
+
 if __name__ == "__main__":
     bench()

@@ -6,7 +6,8 @@ from fractions import Fraction
 import pytest
 import torch
 
-from pipeline.speech.mouth import MouthCurve, listen, plan_heard, plan_mouth
+from pipeline.speech.closures import Closure, caps
+from pipeline.speech.mouth import MouthCurve, listen, plan_heard, plan_mouth, settle
 from pipeline.speech.targets import LEAD, least
 from pipeline.speech.visemes import LIPS_CLOSED, OPEN_VOWELS
 from pipeline.timeline import Timeline
@@ -68,9 +69,27 @@ def test_odd_sounds_stay_in_range() -> None:
 
 def test_loudness_of_the_recording_does_not_matter() -> None:
     loud = plan_mouth(speech(demo().samples))
-    quiet = plan_mouth(speech(demo().samples * 0.1))
-    together = torch.stack([loud.openness, quiet.openness])
-    assert float(torch.corrcoef(together)[0, 1]) > 0.95
+    for factor in (0.1, 0.01):
+        quiet = plan_mouth(speech(demo().samples * factor))
+        together = torch.stack([loud.openness, quiet.openness])
+        assert float(torch.corrcoef(together)[0, 1]) > 0.95
+        assert abs(float(quiet.openness.mean() - loud.openness.mean())) < 0.03
+
+
+def test_lips_bend_gently_into_a_closure_that_stays_whole() -> None:
+    opening = torch.full((101,), 0.6)
+    cap = caps([Closure(0.48, 0.52, 0.0, "P")], 101)
+    sharp = torch.minimum(opening, cap)
+    soft = torch.minimum(settle(opening, cap), cap)
+    assert float(soft[48:53].max()) == 0.0
+    assert float(soft[:35].min()) > 0.55
+    bend, before = (float(curve.diff().diff().square().sum()) for curve in (soft, sharp))
+    assert bend < 0.75 * before
+
+
+def test_music_alone_leaves_the_mouth_at_rest() -> None:
+    curve = plan_mouth(speech(music(4.0)))
+    assert float((curve.capped * (1 - curve.rest) < 0.15).float().mean()) > 0.8
 
 
 def test_the_same_speech_gives_the_same_mouth_bit_for_bit() -> None:

@@ -1,0 +1,181 @@
+"""Are the lips shut where somebody says p, b or m, in any language and on any recording?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from pipeline.audio import Speech
+from pipeline.speech.grid import STEP_RATE, runs
+from pipeline.speech.mouth import Hearing, listen, plan_heard
+from pipeline.speech.phones import recognise
+from tests.bench.espeak import RATE, Espeak, Said
+from tests.bench.sentences import SENTENCES
+
+SHUT = 0.15
+"""Share of the speaker's range below which lips count as closed."""
+VARIANTS = ("", "+f2", "+m3", "+f4")
+SPEEDS, PITCHES = (140, 165, 190, 215, 155), (50, 40, 60, 35, 70)
+PAUSE_S = 0.5
+_SLACK_S, _NEAR_S = 0.02, 0.04
+_LIPS, _TEETH = ("p", "b", "m", "ɓ"), ("f", "v", "ɸ", "β", "ʋ", "ɱ")
+
+
+@dataclass(slots=True)
+class Count:
+    """What was asked for, and what the mouth did."""
+
+    spans: int = 0
+    shut: int = 0
+    closures: int = 0
+    false: int = 0
+    pauses: int = 0
+    rested: int = 0
+    seconds: float = 0.0
+
+    def add(self, other: Count) -> None:
+        """Sum."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def cells(self) -> str:
+        """Recall, share of the closures that are true, false ones a second, pauses at rest."""
+        return (
+            f"{self.shut}/{self.spans} ({self.shut / max(1, self.spans):.2f}) | "
+            f"{1 - self.false / max(1, self.closures):.2f} | {self.false / self.seconds:.2f} | "
+            f"{self.rested}/{self.pauses}"
+        )
+
+
+def closures() -> Iterator[str]:
+    """Lines of two Markdown tables: by language, and by recording."""
+    try:
+        voice = Espeak()
+    except OSError:
+        yield "libespeak-ng is not on this machine: install the package espeak-ng"
+        return
+    talks = {name: _talk(voice, name) for name in SENTENCES}
+    head = "p/b/m shut | true closures | false/s | pauses at rest"
+    yield f"| language | pocketsphinx: {head} | network: {head} |"
+    yield "|" + "-|" * 9
+    old, new = Count(), Count()
+    for name, said in talks.items():
+        heard = _hear(said.samples)
+        before, after = _count(_english(heard, said.samples), said), _count(heard, said)
+        old.add(before)
+        new.add(after)
+        yield f"| {name} | {before.cells()} | {after.cells()} |"
+    yield f"| all | {old.cells()} | {new.cells()} |"
+    yield ""
+    yield f"| recording, all languages | {head} |"
+    yield "|" + "-|" * 5
+    for label, spoil in RECORDINGS.items():
+        total = Count()
+        for said in talks.values():
+            total.add(_count(_hear(spoil(said.samples)), said))
+        yield f"| {label} | {total.cells()} |"
+
+
+def _talk(voice: Espeak, name: str) -> Said:
+    """The sentences of a language by several voices, with pauses."""
+    parts: list[Tensor] = []
+    phones: list[tuple[str, float, float]] = []
+    at = 0.0
+    for n, text in enumerate(SENTENCES[name]):
+        said = voice.say(name + VARIANTS[n % len(VARIANTS)], text, SPEEDS[n], PITCHES[n])
+        phones += [(ipa, start + at, end + at) for ipa, start, end in said.phones]
+        pause = torch.zeros(int(PAUSE_S * RATE))
+        parts += [said.samples, pause]
+        at += (said.samples.numel() + pause.numel()) / RATE
+        phones.append(("#", at - PAUSE_S, at))
+    return Said(torch.cat(parts), phones)
+
+
+def _hear(samples: Tensor) -> Hearing:
+    return listen(Speech(samples, Fraction(samples.numel(), RATE)))
+
+
+def _english(heard: Hearing, samples: Tensor) -> Hearing:
+    """The same with the phones of the US English recogniser."""
+    return replace(heard, phones=recognise(samples, heard.level))
+
+
+def _count(heard: Hearing, said: Said) -> Count:
+    curve = plan_heard(heard)
+    opening = curve.capped * (1 - curve.rest)
+    total = opening.numel()
+
+    def least(start: float, end: float) -> float:
+        first = max(0, round(start * STEP_RATE))
+        return float(opening[first : round(end * STEP_RATE) + 1].min())
+
+    def named(kinds: tuple[str, ...]) -> list[tuple[float, float]]:
+        return [(a, b) for ipa, a, b in said.phones if ipa[:1] in kinds and b > a]
+
+    shut = named(_LIPS)
+    allowed = torch.zeros(total, dtype=torch.bool)
+    silent = [(a, b) for ipa, a, b in said.phones if ipa in ("", "#", "_", ":") and b - a > 0.06]
+    for start, end in [*shut, *named(_TEETH), *silent]:
+        first = max(0, round((start - _NEAR_S) * STEP_RATE))
+        allowed[first : round((end + _NEAR_S) * STEP_RATE) + 1] = True
+    asked = runs(curve.cap < SHUT)
+    pauses = named(("#",))
+    return Count(
+        spans=len(shut),
+        shut=sum(least(a - _SLACK_S, b + _SLACK_S) < SHUT for a, b in shut),
+        closures=len(asked),
+        false=sum(not bool(allowed[a:b].any()) for a, b in asked),
+        pauses=len(pauses),
+        rested=sum(_rests(opening, a, b) for a, b in pauses),
+        seconds=total / STEP_RATE,
+    )
+
+
+def _rests(opening: Tensor, start: float, end: float) -> bool:
+    """At rest in the middle of a pause, 200 ms off its ends."""
+    inside = opening[round((start + 0.2) * STEP_RATE) : round((end - 0.2) * STEP_RATE)]
+    return bool((inside < SHUT).all())
+
+
+def _noise(samples: Tensor, below_db: float) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return samples + _level(samples, below_db) * torch.randn(samples.numel(), generator=generator)
+
+
+def _music(samples: Tensor, below_db: float) -> Tensor:
+    at = torch.arange(samples.numel(), dtype=torch.float64) / RATE
+    beat = (at * 2).floor()
+    root = 110.0 * 2 ** ((beat * 5 % 12) / 12)
+    chord = sum(torch.sin(2 * torch.pi * root * ratio * at) for ratio in (1.0, 1.25, 1.5, 2.0))
+    played = (torch.as_tensor(chord) * (1 - (at * 2) % 1)).float()
+    return samples + played / played.square().mean().sqrt() * _level(samples, below_db)
+
+
+def _level(samples: Tensor, below_db: float) -> float:
+    spoken = samples[samples.abs() > 1e-3]
+    return float(spoken.square().mean().sqrt()) * 10 ** (-below_db / 20)
+
+
+def _telephone(samples: Tensor) -> Tensor:
+    """8 kHz: nothing below 300 and above 3400 Hz."""
+    spectrum = torch.fft.rfft(samples)
+    hz = torch.linspace(0, RATE / 2, spectrum.numel())
+    spectrum[(hz < 300) | (hz > 3400)] = 0
+    out: Tensor = torch.fft.irfft(spectrum, samples.numel())
+    return out
+
+
+RECORDINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "clean": lambda x: x,
+    "white noise 20 dB below": lambda x: _noise(x, 20),
+    "white noise 10 dB below": lambda x: _noise(x, 10),
+    "music 15 dB below": lambda x: _music(x, 15),
+    "40 dB quieter": lambda x: x * 0.01,
+    "clipped, 20 dB too loud": lambda x: (x * 10).clamp(-1, 1),
+    "telephone, 8 kHz": _telephone,
+    "one silent channel of two": lambda x: x / 2,
+}

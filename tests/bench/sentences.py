@@ -1,0 +1,133 @@
+"""Everyday sentences in eighteen languages, written for the benchmark of closures."""
+
+from __future__ import annotations
+
+SENTENCES: dict[str, tuple[str, ...]] = {
+    "en-us": (
+        "People bring maps and move them, but nobody remembers the problem.",
+        "The weather was rather nice this morning when we left the house.",
+        "My brother paid for the bread, butter and jam with a big bag of pennies.",
+        "She sells sea shells along the sandy coast in the late sun.",
+        "Maybe the company will publish a better number by September.",
+    ),
+    "de": (
+        "Peter bringt am Abend Butter, Brot und Milch mit nach Hause.",
+        "Der Bäcker gibt meiner Mutter immer ein paar Äpfel.",
+        "Guten Tag, wir fahren heute durch die schöne alte Stadt.",
+        "Im Sommer habe ich auf dem Berg oft Pilze und Beeren gesammelt.",
+        "Das Programm beginnt pünktlich um halb sieben.",
+    ),
+    "fr-fr": (
+        "Papa prend un petit pain et un peu de beurre le matin.",
+        "Mon ami habite à Paris avec sa femme et trois enfants.",
+        "Il fait très beau aujourd'hui dans tout le sud du pays.",
+        "Nous avons beaucoup de problèmes, mais personne ne panique.",
+        "La musique commence à huit heures et demie.",
+    ),
+    "es": (
+        "Mi padre compra pan y mermelada para la familia.",
+        "El pueblo tiene una plaza muy bonita y un puente blanco.",
+        "Mañana por la tarde vamos a caminar cerca del río.",
+        "También busco un buen libro para mi amigo Pablo.",
+        "La casa está en la esquina de la calle larga.",
+    ),
+    "it": (
+        "Mia mamma prepara sempre un buon piatto di pasta.",
+        "Il bambino mangia pane e miele prima di partire.",
+        "Domani andiamo tutti insieme a vedere la città.",
+        "Abbiamo comprato un libro bello per la biblioteca.",
+        "Il tempo oggi è molto strano e fa caldo.",
+    ),
+    "pt-br": (
+        "Meu pai compra pão e bolo para a família.",
+        "O menino bebe um copo de água muito depressa.",
+        "A cidade é linda e tem uma praia perto do centro.",
+        "Também preciso de mais tempo para acabar o trabalho.",
+        "Boa tarde, como vai a sua mãe?",
+    ),
+    "ru": (
+        "Мама мыла раму, а папа пил кофе.",
+        "Большое спасибо за помощь, мой брат приедет завтра.",
+        "Погода сегодня хорошая, и мы пойдём в парк.",
+        "Бабушка купила хлеб, молоко и пять яблок.",
+        "Он читает интересную книгу о старом городе.",
+    ),
+    "pl": (
+        "Mama kupiła chleb, masło i mleko na śniadanie.",
+        "Bardzo proszę o pomoc, mój brat przyjedzie po południu.",
+        "Pogoda jest dzisiaj ładna i idziemy do parku.",
+        "Pan Paweł mieszka w małym mieście nad morzem.",
+        "Czytam ciekawą książkę o historii kraju.",
+    ),
+    "tr": (
+        "Babam pazardan ekmek, peynir ve meyve aldı.",
+        "Bugün hava çok güzel, parkta biraz yürüyelim.",
+        "Benim arkadaşım büyük bir evde yaşıyor.",
+        "Lütfen bana bir bardak su verir misin?",
+        "Müzik dinlemeyi ve kitap okumayı seviyorum.",
+    ),
+    "cmn-latn-pinyin": (
+        "ba4 ba5 he2 ma1 ma5 bu2 pa4 mao1",
+        "wo3 men5 ming2 tian1 qu4 bei3 jing1 mai3 ping2 guo3",
+        "ta1 xi3 huan5 kan4 shu1 he2 ting1 yin1 yue4",
+        "ni3 hao3 ma5 peng2 you5 men5 dou1 hen3 mang2",
+        "qing3 ba3 men2 guan1 shang4 wai4 mian4 hen3 leng3",
+    ),
+    "ja": (
+        "ばんごはんのあとで、ぼくはほんをよみます。",
+        "まいにちパンとミルクをたべます。",
+        "みんなであたらしいまちへいきました。",
+        "ピアノのせんせいはとてもやさしいひとです。",
+        "きょうはてんきがいいから、さんぽします。",
+    ),
+    "ko": (
+        "엄마가 밥을 많이 먹으라고 말했다.",
+        "오늘은 날씨가 좋아서 바다에 갑니다.",
+        "버스 표를 미리 사면 조금 더 싸다.",
+        "나는 매일 아침 빵과 물을 먹는다.",
+        "이 책은 정말 재미있고 쉽다.",
+    ),
+    "hi": (
+        "मेरे पिताजी बाज़ार से फल और पानी लाए।",
+        "भारत में बहुत बड़े पहाड़ हैं।",
+        "मुझे आपकी मदद चाहिए, माँ।",
+        "आज मौसम बहुत अच्छा है।",
+        "बच्चे बाग में खेल रहे हैं।",
+    ),
+    "id": (
+        "Bapak membeli empat buah apel di pasar.",
+        "Ibu memasak nasi dan ikan untuk makan malam.",
+        "Kami pergi ke pantai bersama teman-teman.",
+        "Buku ini sangat menarik dan mudah dibaca.",
+        "Selamat pagi, apa kabar?",
+    ),
+    "vi": (
+        "Bố mẹ tôi mua bánh mì và một ít bơ.",
+        "Hôm nay trời đẹp, chúng tôi đi biển.",
+        "Bạn bè của tôi rất thích âm nhạc.",
+        "Mỗi buổi sáng tôi uống cà phê sữa.",
+        "Con mèo nhỏ nằm ở trên bàn.",
+    ),
+    "fi": (
+        "Äiti ja isä ostavat leipää, maitoa ja pari omenaa.",
+        "Minun pitää maksaa bussilippu heti.",
+        "Kaupunki on kaunis ja meri on lähellä.",
+        "Pieni poika lukee kirjaa ja syö puuroa.",
+        "Tänään on hyvä ilma kävellä.",
+    ),
+    "sw": (
+        "Baba na mama wanapika chakula cha mchana.",
+        "Mimi ninapenda kusoma vitabu na kupiga picha.",
+        "Mbwa mkubwa amelala mbele ya mlango.",
+        "Habari za asubuhi, mpenzi rafiki yangu?",
+        "Leo tunakwenda sokoni kununua matunda.",
+    ),
+    "ar": (
+        "أبي يحب الموسيقى ومشاهدة البحر.",
+        "ذهبت أمي إلى المكتبة مع بنتها.",
+        "الطقس جميل اليوم في المدينة.",
+        "من فضلك، أريد كوب ماء بارد.",
+        "البيت الكبير قريب من المدرسة.",
+    ),
+}
+"""By voice of espeak-ng."""
