@@ -76,10 +76,12 @@ class Cabinet:
         """
         folder, spec = self._spec.avatars, self._spec
         self._frames = frames
-        if folder is None:
+        sha256 = None
+        if folder is not None:
+            with self._watch.stage("avatar"):
+                sha256 = spec.video_sha256 or _sha256(spec.video)
+        if folder is None or sha256 is None:
             return FaceTrack.restored(make().parts())
-        with self._watch.stage("avatar"):
-            sha256 = spec.video_sha256 or _sha256(spec.video)
         key = self._track_key = track_key(
             sha256, self._video, frames, spec.options, spec.limits, spec.device
         )
@@ -135,7 +137,7 @@ class Cabinet:
     def _keep(self, folder: AvatarFolder, key: Key, parts: Parts) -> None:
         if parts.size > folder.max_bytes:
             _log.info("avatar not kept: %s has %d bytes", key.name, parts.size)
-        elif _stat(self._spec.video) == self._seen:  # else it belongs to another video
+        elif self._seen is not None and _stat(self._spec.video) == self._seen:  # the same file
             self._writes.append(self._pool.submit(self._write, folder, key, parts))
 
     def _write(self, folder: AvatarFolder, key: Key, parts: Parts) -> None:
@@ -164,11 +166,17 @@ def open_cabinet(
     cabinet.close(wait=True)
 
 
-def _stat(path: Path) -> tuple[int, int, int]:
-    found = path.stat()
+def _stat(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as source:
+            return hashlib.file_digest(source, "sha256").hexdigest()
+    except OSError:
+        return None

@@ -1,0 +1,57 @@
+"""What `face2face render` keeps of a reference, and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from consumer.commands import media
+from pipeline.types import RenderSpec
+
+
+class Seen(Exception):
+    """The render is not what is tested."""
+
+
+def spec_of(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> RenderSpec:
+    """The order that the command line gives to the pipeline."""
+    seen: list[RenderSpec] = []
+
+    def note(spec: RenderSpec) -> Any:
+        seen.append(spec)
+        raise Seen
+
+    monkeypatch.setattr(media, "_render_with_progress", note)
+    for name in ("a.wav", "v.mp4"):
+        (folder / name).write_bytes(b"x")
+    inputs = ["--audio", str(folder / "a.wav"), "--video", str(folder / "v.mp4")]
+    done = CliRunner().invoke(media.render, [*inputs, "-o", str(folder / "o.mp4"), *arguments])
+    assert isinstance(done.exception, Seen), done.output
+    return seen[0]
+
+
+def test_prepared_references_are_kept_in_the_users_cache_within_a_bound(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("F2F_AVATAR_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("F2F_AVATAR_BYTES", "1000")
+    kept = spec_of(monkeypatch, tmp_path).avatars
+    assert kept is not None
+    assert kept.path == tmp_path / "cache" / "face2face" / "avatars"
+    assert kept.max_bytes == 500
+    monkeypatch.setenv("F2F_AVATAR_DIR", str(tmp_path / "mine"))
+    elsewhere = spec_of(monkeypatch, tmp_path).avatars
+    assert elsewhere is not None
+    assert elsewhere.path == tmp_path / "mine"
+
+
+def test_nothing_is_kept_by_flag_or_by_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert spec_of(monkeypatch, tmp_path, "--no-avatar-cache").avatars is None
+    monkeypatch.setenv("F2F_AVATAR_BYTES", "0")
+    assert spec_of(monkeypatch, tmp_path).avatars is None
