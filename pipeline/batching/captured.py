@@ -115,13 +115,17 @@ class Captured:
 
     @torch.inference_mode()
     def _capture(self, size: int) -> _Graph:
+        from torch._dynamo import config as dynamo_config  # heavy: only where it is used
+
         network = self._network
         if self._compiled and size == self._buckets[-1]:
             network = torch.compile(network, dynamic=False)
         with torch.cuda.device(self._device):
             with torch.cuda.stream(self._stream):
                 inputs = [self._input(column, size) for column in self._columns]
-                with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+                # What cannot be compiled runs as it is; torch says so in the log.
+                fallback = dynamo_config.patch(suppress_errors=True)
+                with fallback, torch.backends.cudnn.flags(enabled=True, benchmark=True):
                     for _ in range(_WARM_UP):
                         network(*inputs)
             self._stream.synchronize()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import torch
 
 REACH_FIRST = -1
@@ -30,3 +33,8 @@ def settle(device: str) -> None:
     """
     if is_cuda(device):
         torch.cuda.current_stream(device).synchronize()
+
+
+def on_own_stream(device: str) -> AbstractContextManager[Any]:
+    """What runs inside goes to a stream of its own on a GPU; nothing changes on the CPU."""
+    return torch.cuda.stream(new_stream(device)) if is_cuda(device) else nullcontext()

@@ -111,7 +111,6 @@ def load_into(network: nn.Module, weights: Mapping[str, Tensor], device: str = "
     network.requires_grad_(False).eval().to(device)
 
 
-@torch.inference_mode()
 def paint(unet: UNet2DConditionModel, latents: Tensor, tokens: Tensor) -> Tensor:
     """One pass of the UNet at time step 0.
 

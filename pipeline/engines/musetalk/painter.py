@@ -51,6 +51,8 @@ class Painter:
     ) -> None:
         self.networks = networks
         self.device = device
+        self.dtype: torch.dtype = networks.unet.dtype
+        """Of latents."""
         self._buckets = tuple(buckets or (BUCKETS_CUDA if is_cuda(device) else BUCKETS_CPU))
         self._compiled = compiled
         self._threads = threads
@@ -65,12 +67,6 @@ class Painter:
             lambda pictures: encoding([pictures]), self._buckets
         )
         self._warm = [one for one in (painting, encoding) if isinstance(one, Captured)]
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of latents."""
-        dtype: torch.dtype = self.networks.unet.dtype
-        return dtype
 
     @property
     def limit(self) -> int:

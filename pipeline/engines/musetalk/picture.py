@@ -45,7 +45,6 @@ def normalised(pictures: Tensor) -> tuple[Tensor, Tensor]:
     return (masked - 0.5) / 0.5, (unit - 0.5) / 0.5
 
 
-@torch.inference_mode()
 def encode(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
     """The UNet's picture input: latents of the masked picture, then of the full one.
 
@@ -63,7 +62,6 @@ def encode(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
     return torch.cat(latents.chunk(2), dim=1)
 
 
-@torch.inference_mode()
 def decode(vae: AutoencoderKL | AutoencoderTiny, latents: Tensor) -> Tensor:
     """Pictures of the UNet's output latents, from either decoder.
 
