@@ -54,13 +54,16 @@ def transform_bilinear(
         indexing="ij",
     )
     places = torch.stack([x, y], dim=2).view(1, -1, 2)
+    corners: dict[tuple[int, int], Tensor] = {}
 
     def run(features: Tensor, matrix: Tensor) -> Tensor:
         rows, columns = features.shape[2:]
         at = torch.baddbmm(
             matrix[:, None, :2, 3], places.expand(len(matrix), -1, -1), _turn(matrix)
         )
-        last = at.new_tensor([columns - 1, rows - 1])
+        if (rows, columns) not in corners:  # made once: a captured graph may copy nothing in
+            corners[rows, columns] = at.new_tensor([columns - 1, rows - 1])
+        last = corners[rows, columns]
         at = at - 0.5
         inside = ((at >= 0) & (at <= last)).all(dim=2).view(-1, 1, high, wide)
         grid = (at * (2 / last) - 1).view(-1, high, wide, 2)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from pipeline.faces.graph import Model
-from pipeline.faces.network import Network
 from pipeline.faces.roi import cut_out
+from pipeline.faces.shared import network_on
 from pipeline.types import Color, Frame
 
 LAYERS = ((16, 2), (8, 6))
@@ -57,7 +57,7 @@ class Detector:
     """
 
     def __init__(self, model: Model, device: str = "cpu") -> None:
-        self._network = Network(model, device)
+        self._network = network_on(model, device)
         self._anchors = _anchors()
 
     def whole(self, frames: Sequence[Frame], color: Color) -> list[Detections]:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from pipeline.faces.appearance import sample
 from pipeline.faces.graph import Model
-from pipeline.faces.network import Network
 from pipeline.faces.roi import cut_out, to_frame
+from pipeline.faces.shared import network_on
 from pipeline.types import Color, Frame
 
 POINTS = 478
@@ -45,10 +45,10 @@ class MeshNetwork:
     """
 
     def __init__(self, model: Model, device: str = "cpu") -> None:
-        self._network = Network(model, device)
+        self._network = network_on(model, device)
         # The model itself says which mesh points its refined lips and eyes replace, in order.
         subsets = [
-            torch.tensor(node.attributes["subset_idxs"], device=device)
+            torch.tensor(node.attributes["subset_idxs"], device=self._network.device)
             for node in model.graph.nodes
             if node.op == "Landmarks2TransformMatrix"
         ]

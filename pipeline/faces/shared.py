@@ -1,0 +1,79 @@
+"""The face networks on a GPU, shared by all jobs that look for faces at the time.
+
+The pictures are cut out on the host, where the decoded planes are, and only they travel. A network
+of some hundred small layers takes as long to launch for one face as for thirty: so the faces of all
+jobs go together, as a captured graph (`pipeline.batching`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pipeline.batching.batcher import Batcher
+from pipeline.batching.captured import Captured
+from pipeline.batching.cuda import is_cuda
+from pipeline.batching.row import Row, gather
+from pipeline.batching.runner import Column, Direct, Runner
+from pipeline.faces.graph import Model
+from pipeline.faces.network import Network
+
+BUCKETS = (8, 16, 32)
+MAX_DELAY_S = 0.001
+"""A look takes a few milliseconds; waiting longer for company would cost more than it saves."""
+
+
+class SharedNetwork:
+    """Stands for a `Network`, from the host's side: pictures and outputs are on the host.
+
+    Args:
+        model: graph and weights.
+        device: where it runs.
+    """
+
+    device = "cpu"
+    """Where it takes pictures from and leaves its outputs."""
+
+    def __init__(self, model: Model, device: str) -> None:
+        self._network = Network(model, device)
+        self._names = list(model.graph.outputs)
+        self._widths: list[int] = []
+        self.size = self._network.size
+        runner = self._runner(device)
+        self._batcher: Batcher[Tensor, Row] = Batcher(
+            lambda pictures: runner([pictures]), BUCKETS, MAX_DELAY_S
+        )
+        self._open = self._batcher.open()  # keeps the thread between two looks
+
+    def __call__(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Run a batch, together with those of other jobs.
+
+        Args:
+            pictures: (N, 3, size, size) float32 on the host.
+
+        Returns:
+            Each output by its name, (N, values), on the host.
+        """
+        with self._batcher.open() as lane:
+            lane.submit(list(pictures))
+            flat = gather([lane.take() for _ in pictures]).cpu()
+        return dict(zip(self._names, torch.split(flat, self._widths, dim=1), strict=True))
+
+    def _runner(self, device: str) -> Runner:
+        columns: Sequence[Column] = [Column((3, self.size, self.size), torch.float32)]
+        if is_cuda(device):
+            return Captured(self._flat, columns, BUCKETS, device, compiled=False)
+        return Direct(self._flat, columns, device)
+
+    def _flat(self, pictures: Tensor) -> Tensor:
+        """(N, 3, size, size) to all outputs side by side, (N, values)."""
+        outputs = self._network(pictures)
+        self._widths = [outputs[name].shape[1] for name in self._names]
+        return torch.cat([outputs[name] for name in self._names], dim=1)
+
+
+def network_on(model: Model, device: str) -> Network | SharedNetwork:
+    """A network for a device: of the caller's own on the CPU, a shared one on a GPU."""
+    return SharedNetwork(model, device) if is_cuda(device) else Network(model, device)
