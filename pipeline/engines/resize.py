@@ -110,6 +110,12 @@ def linear_taps(source: int, target: int, *, closed: bool) -> tuple[Tensor, Tens
     return taps.index, taps.weight
 
 
+def lanczos4_taps(source: int, target: int) -> tuple[Tensor, Tensor]:
+    """The taps of `opencv_lanczos4` along one axis: indices and weights, (target, 8) int64 each."""
+    taps = _opencv_taps(source, target, 8)
+    return taps.index, taps.weight
+
+
 def _along(picture: Tensor, axis: int, taps: _Taps) -> Tensor:
     """Weighted sums along one axis, int32: no sum of these libraries' weights leaves its range."""
     n, k = taps.index.shape

@@ -1,10 +1,8 @@
-"""What MuseTalk keeps of a reference: boxes and latents of every frame with a face."""
+"""What MuseTalk keeps of a reference: boxes, latents and masks of every frame with a face."""
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 
 import torch
@@ -12,28 +10,28 @@ from torch import Tensor
 
 from pipeline.avatars.parts import Parts, Unfit
 from pipeline.batching.batcher import Lane
-from pipeline.batching.cuda import settle
+from pipeline.batching.cuda import on_own_stream, settle
 from pipeline.batching.row import Row, gather
 from pipeline.engines.base import Reference
 from pipeline.engines.meshes import MeshTrack, length, mesh_at
 from pipeline.engines.musetalk.boxes import Box, box_parts, boxes_of, face_box, points_68
-from pipeline.engines.musetalk.contour import soft_mask
+from pipeline.engines.musetalk.crops import crop_faces
+from pipeline.engines.musetalk.masks import MASK, soft_masks
 from pipeline.engines.musetalk.painter import Painter
-from pipeline.engines.musetalk.picture import SIDE, crop
-from pipeline.engines.planes import Window, read_rgb
+from pipeline.engines.musetalk.picture import SIDE
 from pipeline.errors import NoFace
 from pipeline.rows import RowFile
 from pipeline.types import Color, Frame, OnTick, Tick
 from schemas.codes import Stage
 
 LATENT = (8, SIDE // 8, SIDE // 8)
-_MASK_BYTES = 96 * 1024**2
-"""Masks that stay drawn, in bytes: some 1,500 of a face of 250 px, a minute of reference."""
+CHUNK = 16
+"""Frames that are cut out together."""
 
 
 @dataclass(slots=True)
 class Avatar:
-    """A reference, prepared. Shared between jobs; nothing of it changes but the cache of masks."""
+    """A reference, prepared. Shared between jobs; nothing of it changes."""
 
     color: Color
     boxes: dict[int, Box]
@@ -43,29 +41,8 @@ class Avatar:
     """(faces, 8, 32, 32) in a file, so that memory does not grow with the reference."""
     rows: dict[int, int]
     """Row of `latents` by grid frame."""
-    device: str
-    _masks: OrderedDict[int, Tensor] = field(default_factory=OrderedDict)
-    _mask_bytes: int = 0
-    _drawing: threading.Lock = field(default_factory=threading.Lock)
-
-    def mask(self, index: int) -> Tensor:
-        """The soft mask of a grid frame inside its box, (box height, box width) uint8."""
-        with self._drawing:
-            held = self._masks.get(index)
-        return self._drawn(index) if held is None else held
-
-    def _drawn(self, index: int) -> Tensor:
-        mesh = mesh_at(self.track, index)
-        assert mesh is not None, "a box is made from a mesh"
-        mask = soft_mask(mesh.to(self.device), self.boxes[index])
-        settle(self.device)
-        with self._drawing:
-            if index not in self._masks:
-                self._masks[index] = mask
-                self._mask_bytes += mask.numel()
-            while self._mask_bytes > _MASK_BYTES and len(self._masks) > 1:
-                self._mask_bytes -= self._masks.popitem(last=False)[1].numel()
-        return mask
+    masks: RowFile
+    """(faces, 128, 128) uint8 (`masks.soft_masks`), beside the latents."""
 
 
 def prepare(reference: Reference, painter: Painter, on_tick: OnTick) -> Avatar:
@@ -80,15 +57,22 @@ def prepare(reference: Reference, painter: Painter, on_tick: OnTick) -> Avatar:
             f"none of the {length(reference.track)} frames shows a face whose box is usable",
             stage=Stage.TRACK,
         )
-    latents = RowFile.nameless(reference.scratch, LATENT, painter.dtype)
-    _encode(reference, boxes, painter, latents, on_tick)
-    return _avatar(reference, boxes, latents)
+    made = _avatar(
+        reference,
+        boxes,
+        RowFile.nameless(reference.scratch, LATENT, painter.dtype),
+        RowFile.nameless(reference.scratch, (MASK, MASK), torch.uint8),
+    )
+    with on_own_stream(reference.device):
+        _encode(reference, made, painter, on_tick)
+    return made
 
 
 def parts_of(avatar: Avatar) -> Parts:
-    """What to keep of an avatar: boxes and latents."""
+    """What to keep of an avatar: boxes, latents and masks."""
     found = box_parts(avatar.boxes)
     found.rows["latents"] = avatar.latents
+    found.rows["masks"] = avatar.masks
     return found
 
 
@@ -98,20 +82,33 @@ def restored(parts: Parts, reference: Reference, dtype: torch.dtype) -> Avatar:
     Raises:
         Unfit: they are not those of an avatar of this track.
     """
-    video, latents = reference.video, parts.rows.get("latents")
+    video = reference.video
     boxes = boxes_of(parts, length(reference.track), video.height, video.width)
-    if latents is None or len(latents) != len(boxes) or not boxes:
-        raise Unfit("latents of other frames than the boxes")
-    if latents.shape != LATENT or latents.dtype != dtype:
-        raise Unfit(f"latents {latents.shape} {latents.dtype}, not {LATENT} {dtype}")
+    if not boxes:
+        raise Unfit("no boxes")
+    latents = _rows(parts, "latents", len(boxes), LATENT, dtype)
+    masks = _rows(parts, "masks", len(boxes), (MASK, MASK), torch.uint8)
     if not bool(reference.track.usable[list(boxes)].all()):
         raise Unfit("boxes of frames that have no face")
-    return _avatar(reference, boxes, latents)
+    return _avatar(reference, boxes, latents, masks)
 
 
-def _avatar(reference: Reference, boxes: dict[int, Box], latents: RowFile) -> Avatar:
+def _rows(
+    parts: Parts, name: str, count: int, shape: tuple[int, ...], dtype: torch.dtype
+) -> RowFile:
+    rows = parts.rows.get(name)
+    if rows is None or len(rows) != count:
+        raise Unfit(f"{name} of other frames than the boxes")
+    if rows.shape != shape or rows.dtype != dtype:
+        raise Unfit(f"{name} {rows.shape} {rows.dtype}, not {shape} {dtype}")
+    return rows
+
+
+def _avatar(
+    reference: Reference, boxes: dict[int, Box], latents: RowFile, masks: RowFile
+) -> Avatar:
     rows = {index: row for row, index in enumerate(boxes)}
-    return Avatar(reference.video.color, boxes, reference.track, latents, rows, reference.device)
+    return Avatar(reference.video.color, boxes, reference.track, latents, rows, masks)
 
 
 def _boxes(reference: Reference) -> dict[int, Box]:
@@ -126,39 +123,31 @@ def _boxes(reference: Reference) -> dict[int, Box]:
     return boxes
 
 
-def _encode(
-    reference: Reference,
-    boxes: dict[int, Box],
-    painter: Painter,
-    latents: RowFile,
-    on_tick: OnTick,
-) -> None:
-    """Fill in the latents; while the device encodes some faces, the next are cut out."""
-    frames = reference.frames(boxes)
+def _encode(reference: Reference, avatar: Avatar, painter: Painter, on_tick: OnTick) -> None:
+    """Fill in latents and masks; while the device encodes some faces, the next are cut out."""
+    frames = reference.frames(avatar.boxes)
     with painter.encode() as lane:
-        while chunk := list(islice(frames, painter.limit)):
+        while chunk := list(islice(frames, CHUNK)):
             waiting = lane.outstanding
-            lane.submit(_crops(chunk, boxes, reference.video.color, reference.device))
-            _keep(lane, waiting, latents)
-            on_tick(Tick("prepare", len(latents), len(boxes)))
-        _keep(lane, lane.outstanding, latents)
-        on_tick(Tick("prepare", len(latents), len(boxes)))
+            lane.submit(_seen(chunk, avatar, reference.device))
+            _keep(lane, waiting, avatar.latents)
+            on_tick(Tick("prepare", len(avatar.latents), len(avatar.boxes)))
+        _keep(lane, lane.outstanding, avatar.latents)
+        on_tick(Tick("prepare", len(avatar.latents), len(avatar.boxes)))
+
+
+def _seen(frames: list[Frame], avatar: Avatar, device: str) -> list[Tensor]:
+    """(3, 256, 256) uint8 RGB of each frame's box, complete on the device; draws their masks."""
+    boxes = [avatar.boxes[frame.index] for frame in frames]
+    meshes = [mesh_at(avatar.track, frame.index) for frame in frames]
+    points = torch.stack([mesh for mesh in meshes if mesh is not None]).to(device)
+    avatar.masks.write(len(avatar.masks), soft_masks(points, boxes).cpu())
+    pictures = crop_faces(frames, boxes, avatar.color, device)
+    settle(device)
+    return list(pictures)
 
 
 def _keep(lane: Lane[Tensor, Row], count: int, latents: RowFile) -> None:
     if count:
         made = gather([lane.take() for _ in range(count)])
         latents.write(len(latents), made.to("cpu", latents.dtype))
-
-
-def _crops(frames: list[Frame], boxes: dict[int, Box], color: Color, device: str) -> list[Tensor]:
-    """(3, 256, 256) uint8 RGB of each frame's box, complete on the device."""
-    crops = [_crop(frame, boxes[frame.index], color, device) for frame in frames]
-    settle(device)
-    return crops
-
-
-def _crop(frame: Frame, box: Box, color: Color, device: str) -> Tensor:
-    window = Window(box.x0, box.y0, box.x1, box.y1)
-    rgb = read_rgb(frame, window, color, device)
-    return crop(rgb, Box(0, 0, box.width, box.height))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -26,23 +27,22 @@ class Placed:
     frame: Frame
     window: Window
     """The face box, inside the frame."""
-    weight: Tensor
-    """(box height, box width) uint8 on the device: 0 keeps the frame's sample."""
     strength: float = 1.0
-    """Of the weight, 0 to 1."""
+    """Of the mask, 0 to 1."""
 
 
-def compose(placed: Sequence[Placed], faces: Tensor, color: Color) -> list[Frame]:
-    """Fit each face to its window and mix it into its frame.
+def compose(placed: Sequence[Placed], faces: Tensor, masks: Tensor, color: Color) -> list[Frame]:
+    """Fit each face and its mask to its window and mix it into its frame.
 
     Args:
         placed: B frames; they stay as they are.
         faces: (B, 3, S, S) uint8 RGB on the device.
+        masks: (B, M, M) uint8 on the device: 0 keeps the frame's sample, 255 takes the face's.
         color: how the planes are to be read.
 
     Returns:
-        New frames. A luma sample with weight 0, and a chroma sample whose four luma samples have
-        weight 0, are bit-identical.
+        New frames. A luma sample where the fitted mask is 0, and a chroma sample of four such luma
+        samples, are bit-identical.
     """
     outer = [one.window.even() for one in placed]
     high = max(window.y1 - window.y0 for window in outer)
@@ -51,7 +51,7 @@ def compose(placed: Sequence[Placed], faces: Tensor, color: Color) -> list[Frame
         plane.round().clamp(0, 255).to(torch.uint8)
         for plane in planes_of(_fitted(placed, outer, faces, high, wide).float(), color)
     ]
-    weights = _weights(placed, outer, high, wide, faces.device)
+    weights = _weights(placed, outer, _fitted(placed, outer, masks.unsqueeze(1), high, wide))
     below = _cut(placed, outer, high, wide, faces.device)
     mixed = [
         mix(plane, over, weight)
@@ -65,8 +65,8 @@ def compose(placed: Sequence[Placed], faces: Tensor, color: Color) -> list[Frame
 def _fitted(
     placed: Sequence[Placed], outer: Sequence[Window], faces: Tensor, high: int, wide: int
 ) -> Tensor:
-    """(B, 3, high, wide) uint8: `opencv_linear` of each face; beyond its box its edge goes on."""
-    size = faces.shape[-1]
+    """(B, C, high, wide) uint8: `opencv_linear` of each face; beyond its box its edge goes on."""
+    channels, size = faces.shape[1], faces.shape[-1]
     columns, rows = [], []
     for one, window in zip(placed, outer, strict=True):
         inner = one.window
@@ -75,17 +75,18 @@ def _fitted(
     across = torch.stack(columns).to(faces.device)  # (B, 2, wide, 2): indices, weights
     down = torch.stack(rows).to(faces.device)
     batch = len(placed)
-    index = across[:, 0].reshape(batch, 1, 1, -1).expand(-1, 3, size, -1)
-    taken = faces.gather(3, index).to(torch.int32).view(batch, 3, size, wide, 2)
+    index = across[:, 0].reshape(batch, 1, 1, -1).expand(-1, channels, size, -1)
+    taken = faces.gather(3, index).to(torch.int32).view(batch, channels, size, wide, 2)
     weight = across[:, 1].to(torch.int32).view(batch, 1, 1, wide, 2)
     lines = (taken * weight).sum(4, dtype=torch.int32) >> 4
-    index = down[:, 0].reshape(batch, 1, -1, 1).expand(-1, 3, -1, wide)
-    pairs = lines.gather(2, index).view(batch, 3, high, 2, wide)
+    index = down[:, 0].reshape(batch, 1, -1, 1).expand(-1, channels, -1, wide)
+    pairs = lines.gather(2, index).view(batch, channels, high, 2, wide)
     weight = down[:, 1].to(torch.int32).view(batch, 1, high, 2, 1)
     upper, lower = ((pairs * weight) >> 16).unbind(3)
     return ((upper + lower + 2) >> 2).clamp(0, 255).to(torch.uint8)
 
 
+@lru_cache(maxsize=2048)  # the boxes of a face differ by some pixels: the same ones come again
 def _axis(source: int, target: int, lead: int, full: int, *, closed: bool) -> Tensor:
     """(2, full, 2) int64: taps of one axis, `lead` repeated ones before, and so on to `full`."""
     taps = torch.stack(linear_taps(source, target, closed=closed))
@@ -94,17 +95,24 @@ def _axis(source: int, target: int, lead: int, full: int, *, closed: bool) -> Te
 
 
 def _weights(
-    placed: Sequence[Placed], outer: Sequence[Window], high: int, wide: int, device: torch.device
+    placed: Sequence[Placed], outer: Sequence[Window], fitted: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(B, high, wide) uint8 for luma, (B, high / 2, wide / 2) int32 for chroma."""
-    soft = torch.zeros(len(placed), high, wide, dtype=torch.uint8, device=device)
-    for n, (one, window) in enumerate(zip(placed, outer, strict=True)):
-        weight = one.weight
-        if one.strength < 1.0:
-            weight = (weight.float() * one.strength).round().to(torch.uint8)
-        y, x = one.window.y0 - window.y0, one.window.x0 - window.x0
-        soft[n, y : y + weight.shape[0], x : x + weight.shape[1]] = weight
-    pairs = soft.to(torch.int32).view(len(placed), high // 2, 2, wide // 2, 2)
+    """(B, high, wide) uint8 for luma, (B, high/2, wide/2) int32 for chroma; 0 beyond the box."""
+    batch, _, high, wide = fitted.shape
+    edges, strengths = [], []
+    for one, window in zip(placed, outer, strict=True):
+        inner = one.window
+        edges.append([inner.y0 - window.y0, inner.y1 - window.y0])
+        edges.append([inner.x0 - window.x0, inner.x1 - window.x0])
+        strengths.append(one.strength)
+    edge = torch.tensor(edges, device=fitted.device).view(batch, 2, 2, 1)
+    rows = torch.arange(high, device=fitted.device)
+    columns = torch.arange(wide, device=fitted.device)
+    inside = ((rows >= edge[:, 0, 0]) & (rows < edge[:, 0, 1])).unsqueeze(2)
+    inside = inside & ((columns >= edge[:, 1, 0]) & (columns < edge[:, 1, 1])).unsqueeze(1)
+    share = torch.tensor(strengths, device=fitted.device).view(batch, 1, 1)
+    soft = (fitted[:, 0].float() * share * inside).round().to(torch.uint8)
+    pairs = soft.to(torch.int32).view(batch, high // 2, 2, wide // 2, 2)
     return soft, (pairs.sum(dim=(2, 4), dtype=torch.int32) + 2) // 4
 
 

@@ -72,19 +72,20 @@ def polygon(points: Tensor, height: int, width: int) -> Tensor:
     odd inside. No loop over rows or edges, so it runs on any device.
 
     Args:
-        points: (N, 2) corners in order, (x, y).
+        points: (..., N, 2) corners in order, (x, y).
         height: rows of the picture.
         width: columns of the picture.
 
     Returns:
-        (height, width) bool.
+        (..., height, width) bool.
     """
-    ax, ay = points.unbind(1)
-    bx, by = points.roll(-1, 0).unbind(1)
+    ax, ay = points.unsqueeze(-3).unbind(-1)
+    bx, by = points.roll(-1, -2).unsqueeze(-3).unbind(-1)
     rows = torch.arange(height, dtype=points.dtype, device=points.device).unsqueeze(1)
-    crosses = (ay <= rows) != (by <= rows)  # (height, N)
+    crosses = (ay <= rows) != (by <= rows)  # (..., height, N)
     slope = (bx - ax) / torch.where(by == ay, torch.ones_like(by), by - ay)
     column = torch.ceil(ax + (rows - ay) * slope).clamp(0, width).long()
-    count = torch.zeros(height, width + 1, dtype=torch.int32, device=points.device)
-    count.scatter_add_(1, column, crosses.to(torch.int32))
-    return count[:, :width].cumsum(1) % 2 == 1
+    shape = (*column.shape[:-1], width + 1)
+    count = torch.zeros(shape, dtype=torch.int32, device=points.device)
+    count.scatter_add_(-1, column, crosses.to(torch.int32))
+    return count[..., :width].cumsum(-1) % 2 == 1

@@ -144,13 +144,19 @@ class MuseTalkEngine:
         """
         return Prepared(restored(parts, reference, self.painter.dtype), reference.track)
 
-    def plan(self, avatar: Prepared, speech: Speech, timeline: Timeline) -> Plan:
+    def plan(
+        self,
+        avatar: Prepared,
+        speech: Speech,
+        timeline: Timeline,
+        deadline: float | None = None,
+    ) -> Plan:
         """Get ready to hear the speech; it is encoded piece by piece while frames are made."""
         heard = SpeechTokens(self.painter.networks.whisper, speech.samples)
         stream = new_stream(self._device, REACH_FIRST) if is_cuda(self._device) else None
         plan = Plan(avatar.avatar, heard, timeline, avatar.track, stream)
         plan.ahead = Ahead(
-            self.painter.paint(),
+            self.painter.paint(deadline),
             plan.faces,
             plan.present,
             timeline.frames,
@@ -186,14 +192,15 @@ class MuseTalkEngine:
         with plan.on_stream():
             rows = plan.ahead.take([output for _, output in chosen])
             placed = [self._placed(plan, frame, output) for frame, output in chosen]
-            return compose(placed, gather(rows), plan.avatar.color)
+            masks = plan.avatar.masks[[plan.avatar.rows[frame.index] for frame, _ in chosen]]
+            return compose(placed, gather(rows), masks.to(self._device), plan.avatar.color)
 
     @staticmethod
     def _placed(plan: Plan, frame: Frame, output: int) -> Placed:
         box = plan.avatar.boxes[frame.index]
         shown = strength(output, plan.timeline.frames, plan.present)
         window = Window(box.x0, box.y0, box.x1, box.y1)
-        return Placed(frame, window, plan.avatar.mask(frame.index), shown)
+        return Placed(frame, window, shown)
 
     @staticmethod
     def _reason(plan: Plan, index: int) -> Kind:

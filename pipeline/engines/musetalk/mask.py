@@ -8,6 +8,8 @@ to the box and to the lower half of the square, and blurred.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -44,7 +46,7 @@ def region_mask(classes: Tensor, mode: Mode = "jaw") -> Tensor:
         (512, 512) uint8, 0 or 255.
     """
     if mode == "jaw":
-        skin = (_grown_skin(classes == SKIN)) & (classes != NOSE)
+        skin = grown_skin(classes == SKIN) & (classes != NOSE)
         chosen = skin | _isin(classes, (MOUTH, UPPER_LIP, LOWER_LIP))
     elif mode == "neck":
         chosen = _isin(classes, (SKIN, MOUTH, UPPER_LIP, LOWER_LIP, NECK))
@@ -86,55 +88,65 @@ def gaussian_blur(mask: Tensor, taps: int) -> Tensor:
     Source: OpenCV `modules/imgproc/src/smooth.dispatch.cpp`.
 
     Args:
-        mask: (H, W) uint8, each side longer than taps / 2.
+        mask: (..., H, W) uint8, each side longer than taps / 2.
         taps: odd.
     """
     edge = taps // 2
-    x = mask[None, None].to(torch.float32)
-    x = F.pad(x, (edge, edge, edge, edge), mode="reflect")[0, 0] if edge else x[0, 0]
-    for axis in (1, 0):
+    x = mask.reshape(-1, 1, *mask.shape[-2:]).to(torch.float32)
+    x = F.pad(x, (edge, edge, edge, edge), mode="reflect") if edge else x
+    for axis in (-1, -2):
         size = mask.shape[axis]
         total = torch.zeros_like(x.narrow(axis, 0, size))
         for place, weight in enumerate(_blur_weights(taps)):
             total.add_(x.narrow(axis, place, size), alpha=weight)
         x = total
-    return ((x + 32768.0) / 65536.0).floor().to(torch.uint8)
+    return ((x + 32768.0) / 65536.0).floor().to(torch.uint8).view(mask.shape)
 
 
 def _isin(classes: Tensor, chosen: tuple[int, ...]) -> Tensor:
     return torch.isin(classes, torch.tensor(chosen, dtype=classes.dtype, device=classes.device))
 
 
-def _grown_skin(skin: Tensor) -> Tensor:
-    """Skin grown by a cone that points up, thinned beside the chin. (512, 512) bool."""
-    grown = _dilate(skin, cone_kernel())
-    thin = ~_dilate(~grown, cheek_kernel())
-    thin = ~_dilate(~thin, cheek_kernel())
+def grown_skin(skin: Tensor) -> Tensor:
+    """Skin grown by a cone that points up, thinned beside the chin. (..., 512, 512) bool."""
+    grown = _dilate(skin, _runs(cone_kernel))
+    thin = ~_dilate(~grown, _runs(cheek_kernel))
+    thin = ~_dilate(~thin, _runs(cheek_kernel))
     return torch.where(cheek_columns().to(skin.device), thin, grown)
 
 
-def _dilate(area: Tensor, kernel: Tensor) -> Tensor:
-    """Binary dilation around the kernel's middle; nothing lies beyond the edge.
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """A kernel of the shape of a fan: first row, last row and half width of its runs."""
+
+    middle: int
+    pad: int
+    rows: tuple[tuple[int, int, int], ...]
+
+
+def _dilate(area: Tensor, kernel: _Runs) -> Tensor:
+    """Binary dilation of (..., H, W) around the kernel's middle; nothing lies beyond the edge.
 
     The rows of these kernels are runs around the middle, so each run of equal rows is one look-up
     in an integral picture (Viola and Jones 2001) instead of hundreds of comparisons.
     """
-    height, width = area.shape
-    middle = kernel.shape[0] // 2
-    pad = max(kernel.shape) // 2 + 1
-    whole = F.pad(area.to(torch.int32), (pad, pad, pad, pad)).cumsum(0).cumsum(1)
+    height, width = area.shape[-2:]
+    pad, middle = kernel.pad, kernel.middle
+    whole = F.pad(area.to(torch.int32), (pad, pad, pad, pad)).cumsum(-2).cumsum(-1)
     out = torch.zeros_like(area)
-    for top, bottom, reach in _runs(kernel):
+    for top, bottom, reach in kernel.rows:
         above, below = pad + top - middle - 1, pad + bottom - middle
         left, right = pad - reach - 1, pad + reach
-        rows = whole[below : below + height] - whole[above : above + height]
-        out |= rows[:, right : right + width] > rows[:, left : left + width]
+        rows = whole.narrow(-2, below, height) - whole.narrow(-2, above, height)
+        out |= rows.narrow(-1, right, width) > rows.narrow(-1, left, width)
     return out
 
 
-def _runs(kernel: Tensor) -> list[tuple[int, int, int]]:
-    """First row, last row and half width of the kernel's runs of equal rows."""
-    reaches = [int(row.sum()) // 2 if row.any() else -1 for row in kernel]
+@lru_cache
+def _runs(kernel: Callable[[], Tensor]) -> _Runs:
+    """The kernel's runs of equal rows."""
+    drawn = kernel()
+    reaches = [int(row.sum()) // 2 if row.any() else -1 for row in drawn]
     out: list[tuple[int, int, int]] = []
     for row, reach in enumerate(reaches):
         if reach < 0:
@@ -143,7 +155,7 @@ def _runs(kernel: Tensor) -> list[tuple[int, int, int]]:
             out[-1] = (out[-1][0], row, reach)
         else:
             out.append((row, row, reach))
-    return out
+    return _Runs(drawn.shape[0] // 2, max(drawn.shape) // 2 + 1, tuple(out))
 
 
 @lru_cache

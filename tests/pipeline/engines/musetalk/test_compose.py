@@ -19,26 +19,27 @@ WINDOWS = [
 ]
 
 
-def _placed(device: str = "cpu") -> tuple[list[Placed], torch.Tensor]:
+def _placed(device: str = "cpu") -> tuple[list[Placed], torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(7)
-    placed = []
-    for n, window in enumerate(WINDOWS):
-        size = (window.y1 - window.y0, window.x1 - window.x0)
-        weight = torch.randint(0, 256, size, generator=generator).to(torch.uint8)
-        weight[: size[0] // 2] = 0
-        strength = 0.4 if n == 1 else 1.0
-        placed.append(Placed(synthetic.frame(n, 256, 320), window, weight.to(device), strength))
-    shape = (len(WINDOWS), 3, 256, 256)
-    return placed, torch.randint(0, 256, shape, generator=generator).to(torch.uint8).to(device)
+    placed = [
+        Placed(synthetic.frame(n, 256, 320), window, 0.4 if n == 1 else 1.0)
+        for n, window in enumerate(WINDOWS)
+    ]
+    masks = torch.randint(0, 256, (len(WINDOWS), 128, 128), generator=generator).to(torch.uint8)
+    masks[:, :64] = 0
+    faces = torch.randint(0, 256, (len(WINDOWS), 3, 256, 256), generator=generator).to(torch.uint8)
+    return placed, faces.to(device), masks.to(device)
 
 
-def _one_by_one(placed: list[Placed], faces: torch.Tensor, color: Color) -> list[Frame]:
+def _one_by_one(
+    placed: list[Placed], faces: torch.Tensor, masks: torch.Tensor, color: Color
+) -> list[Frame]:
     made = []
-    for one, face in zip(placed, faces, strict=True):
+    for one, face, mask in zip(placed, faces, masks, strict=True):
         box = one.window
-        weight = (one.weight.float() * one.strength).round().to(torch.uint8)
-        fitted = opencv_linear(face, box.y1 - box.y0, box.x1 - box.x0)
-        made.append(write_rgb(one.frame, fitted, weight, box, color))
+        size = (box.y1 - box.y0, box.x1 - box.x0)
+        weight = (opencv_linear(mask, *size).float() * one.strength).round().to(torch.uint8)
+        made.append(write_rgb(one.frame, opencv_linear(face, *size), weight, box, color))
     return made
 
 
@@ -46,19 +47,17 @@ def _one_by_one(placed: list[Placed], faces: torch.Tensor, color: Color) -> list
 @pytest.mark.parametrize("matrix", [1, 5])
 def test_batch_has_the_bytes_of_single_frames(matrix: int, full_range: bool) -> None:
     color = Color(matrix, full_range, 1, 1)
-    placed, faces = _placed()
-    for made, want in zip(
-        compose(placed, faces, color), _one_by_one(placed, faces, color), strict=True
-    ):
+    given = _placed()
+    for made, want in zip(compose(*given, color), _one_by_one(*given, color), strict=True):
         assert made.index == want.index
         for a, b in ((made.y, want.y), (made.u, want.u), (made.v, want.v)):
             assert torch.equal(a, b)
 
 
 def test_frames_that_go_in_stay_as_they_are() -> None:
-    placed, faces = _placed()
+    placed, faces, masks = _placed()
     before = [one.frame.y.clone() for one in placed]
-    compose(placed, faces, synthetic.COLOR)
+    compose(placed, faces, masks, synthetic.COLOR)
     assert all(torch.equal(one.frame.y, y) for one, y in zip(placed, before, strict=True))
 
 
