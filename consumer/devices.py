@@ -16,7 +16,7 @@ _KEEP = frozenset(
     | {"PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "MALLOC_ARENA_MAX"}
 )
 _KEEP_PREFIXES = (
-    *("CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_", "TORCH", "PYTORCH_"),
+    *("CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_", "TORCH", "PYTORCH_", "TRITON_"),
     *("F2F_WEIGHTS", "DUIX_"),
 )
 
@@ -26,7 +26,7 @@ class Device:
     """One device and so one worker."""
 
     label: str
-    """Name in logs and metrics: `cpu`, `cuda:0`, …"""
+    """Name in logs and metrics: `cpu`, `cuda:0`, …; `cuda:0/2` is the second worker of that GPU."""
     visible: str
     """Value of CUDA_VISIBLE_DEVICES in the child; empty hides all GPUs."""
 
@@ -36,15 +36,27 @@ class Device:
         return "cuda" if self.visible else "cpu"
 
 
-def find_devices(wanted: tuple[str, ...], environ: Mapping[str, str] | None = None) -> list[Device]:
-    """The devices of `F2F_DEVICES`: `auto`, `cpu`, or GPU indices."""
+def find_devices(
+    wanted: tuple[str, ...], environ: Mapping[str, str] | None = None, per_gpu: int = 1
+) -> list[Device]:
+    """The devices of `F2F_DEVICES`, one for each worker.
+
+    Args:
+        wanted: `auto`, `cpu`, or GPU indices.
+        environ: of this process by default.
+        per_gpu: workers that share one GPU; the CPU has one.
+    """
     environ = os.environ if environ is None else environ
     if "auto" in wanted:
         wanted = visible_gpus(environ) or ("cpu",)
+    names = list(dict.fromkeys(name.removeprefix("cuda:") for name in wanted))
+    # GPU by GPU, so that the first jobs go to different ones.
     return [
-        Device("cpu", "") if name == "cpu" else Device(f"cuda:{name}", name)
-        for name in dict.fromkeys(name.removeprefix("cuda:") for name in wanted)
-    ]
+        Device(f"cuda:{name}" + (f"/{turn}" if turn > 1 else ""), name)
+        for turn in range(1, per_gpu + 1)
+        for name in names
+        if name != "cpu"
+    ] + [Device("cpu", "") for name in names if name == "cpu"]
 
 
 def visible_gpus(environ: Mapping[str, str]) -> tuple[str, ...]:

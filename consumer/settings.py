@@ -104,6 +104,13 @@ class Settings(BaseSettings):
     devices: Names = _env(
         "F2F_DEVICES", ("auto",), "auto, cpu, or GPU indices such as 0,1: one worker each"
     )
+    workers_per_gpu: int = _env(
+        "F2F_WORKERS_PER_GPU",
+        1,
+        "processes that share one GPU, each with the models in its memory",
+        ge=1,
+        le=16,
+    )
     slots: int = _env("F2F_SLOTS", 1, "jobs that one worker runs at a time", ge=1, le=64)
     threads: int = _env(
         "F2F_THREADS", os.cpu_count() or 1, "processor budget of a worker", ge=1, le=256

@@ -53,8 +53,9 @@ class Fleet:
                 stall_timeout_s=settings.stall_timeout_s,
                 renderer=renderer,
                 on_change=self._changed,
+                warm=settings.engine,
             )
-            for device in find_devices(settings.devices)
+            for device in find_devices(settings.devices, per_gpu=settings.workers_per_gpu)
         ]
         self._busy: dict[Worker, int] = dict.fromkeys(self.workers, 0)
         self._queue: deque[_Waiter] = deque()

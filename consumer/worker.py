@@ -43,8 +43,8 @@ from schemas.render import ErrorFacts, RenderReport
 CANCEL_GRACE_S = 1.2
 """What a render has to stop by itself before its process is killed."""
 DEADLINE_GRACE_S = 4.0
-START_LIMIT_S = 300.0
-"""Imports and model files of a cold machine may take this long."""
+START_LIMIT_S = 600.0
+"""Imports and model files of a cold machine, and compiling for its GPU, may take this long."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 30.0
 PIPELINE = "pipeline.render:render"
 State = Literal["starting", "ready", "down"]
@@ -79,6 +79,7 @@ class Worker:
         stall_timeout_s: float,
         renderer: str = PIPELINE,
         on_change: Callable[[], None] = lambda: None,
+        warm: str | None = None,
     ) -> None:
         self.device = device
         self.state: State = "starting"
@@ -89,6 +90,7 @@ class Worker:
         self.restarts = 0
         self._stall_timeout_s = stall_timeout_s
         self._renderer = renderer
+        self._warm = warm
         self._on_change = on_change
         self._process: asyncio.subprocess.Process | None = None
         self._runs: dict[str, _Run] = {}
@@ -181,6 +183,7 @@ class Worker:
         process = self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "consumer.worker_main"),
             *("--device", self.device.torch_name, "--render", self._renderer),
+            *(("--warm", self._warm) if self._warm else ()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

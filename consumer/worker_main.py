@@ -5,7 +5,7 @@ folder, no credentials, and it dies with its parent: by the kernel (PDEATHSIG) a
 its stdin. Each render runs in a thread of its own; a heartbeat thread shows that the process
 lives. A CUDA error ends the process at once, because the context cannot be used any more.
 
-    python -m consumer.worker_main --device cpu [--max-file-bytes N] [--render MODULE:FUNCTION]
+    python -m consumer.worker_main --device cpu [--warm ENGINE] [--render MODULE:FUNCTION] …
 
 FUNCTION has the signature of `pipeline.render.render`; MODULE also has `engines()`, and may have
 `avatar_folders(device)`.
@@ -62,6 +62,7 @@ def main() -> None:
     """Serve until stdin ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--warm", default=None, metavar="ENGINE")
     parser.add_argument("--max-file-bytes", type=int, default=MAX_FILE_BYTES)
     parser.add_argument("--render", default=PIPELINE, metavar="MODULE:FUNCTION")
     options = parser.parse_args()
@@ -71,7 +72,7 @@ def main() -> None:
     _limit(options.max_file_bytes)
     _use_weights_root()
     _use_duix()
-    child = Child(_take_stdout(), options.device)
+    child = Child(_take_stdout(), options.device, options.warm)
     child.serve(options.render)
 
 
@@ -140,9 +141,10 @@ class _Run:
 class Child:
     """The process's only object: threads, the pipe, the running renders."""
 
-    def __init__(self, pipe: BinaryIO, device: str) -> None:
+    def __init__(self, pipe: BinaryIO, device: str, warm: str | None = None) -> None:
         self._pipe = pipe
         self._device = device
+        self._warm = warm
         self._write = threading.Lock()
         self._runs: dict[str, _Run] = {}
         self._render: Renderer | None = None
@@ -167,6 +169,8 @@ class Child:
             self._render = getattr(module, function)
             engines = list(module.engines())
             missing = _missing(engines) if renderer == PIPELINE else {}
+            if renderer == PIPELINE:
+                _make_warm([e.name for e in engines if e.name == self._warm], self._device)
             folders = getattr(module, "avatar_folders", None)
             avatars = folders(self._device) if folders else {}
         except Exception as error:  # noqa: BLE001 - told to the parent, whatever it is
@@ -194,7 +198,7 @@ class Child:
         sticky = fresh = False
         try:
             assert self._render is not None
-            report = self._render(_spec(run.order, self._device), run.on_tick)
+            report = self._render(_spec(run.order, self._device, run.end), run.on_tick)
             answer = Done(run=run.order.run, report=report)
         except Exception as error:  # noqa: BLE001 - one render must not end the others
             error_facts = _describe(error, ErrorCode.INTERNAL)
@@ -225,7 +229,7 @@ class Child:
                 os._exit(0)  # the parent is gone
 
 
-def _spec(order: Render, device: str) -> RenderSpec:
+def _spec(order: Render, device: str, deadline: float) -> RenderSpec:
     from pipeline.mark.choosing import choose_marks
     from pipeline.types import AvatarFolder, Limits, RenderSpec
 
@@ -240,11 +244,21 @@ def _spec(order: Render, device: str) -> RenderSpec:
         limits=Limits(**order.limits.model_dump()),
         device=device,
         threads=order.threads,
+        deadline=deadline,
         job_id=order.job_id,
         marks=choose_marks(**order.marks.model_dump()),
         avatars=AvatarFolder(Path(kept.folder), kept.max_bytes, kept.keep_free) if kept else None,
         video_sha256=order.video_sha256,
     )
+
+
+def _make_warm(engines: list[str], device: str) -> None:
+    """Load, capture and compile what the first job on a GPU would otherwise wait for."""
+    from pipeline.engines import registry
+
+    for name in engines:
+        if device != "cpu":
+            registry.warm(name, device)
 
 
 def _missing(engines: list[EngineFacts]) -> dict[str, ErrorFacts]:

@@ -178,7 +178,7 @@ def _picture(job: _Job, engine: Engine[Any, Any], track: FaceTrack, cabinet: Cab
     reference = _reference(job, track)
     avatar = cabinet.avatar(engine, reference, lambda: _prepare(job, engine, reference))
     with job.watch.stage("plan"):
-        plan = engine.plan(avatar, job.speech, job.timeline)
+        plan = engine.plan(avatar, job.speech, job.timeline, job.spec.deadline)
     try:
         _encode(job, engine, plan)
     finally:

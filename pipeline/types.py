@@ -157,6 +157,8 @@ class RenderSpec:
     device: str = "cpu"
     threads: int = 2
     """Processor budget of this job; torch and x264 threads follow from it."""
+    deadline: float | None = None
+    """Second of `time.monotonic` at which the job must be done, as far as anybody waits for it."""
     job_id: str | None = None
     marks: Marks = field(default_factory=Marks)
     avatars: AvatarFolder | None = None

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from pipeline.avatars.parts import Parts
 from pipeline.types import Frame, OnTick, VideoFacts
@@ -86,8 +86,18 @@ class Engine(Protocol[Avatar, Plan]):
         """
         ...
 
-    def plan(self, avatar: Avatar, speech: Speech, timeline: Timeline) -> Plan:
-        """Make everything that depends on the whole speech."""
+    def plan(
+        self, avatar: Avatar, speech: Speech, timeline: Timeline, deadline: float | None = None
+    ) -> Plan:
+        """Make everything that depends on the whole speech.
+
+        Args:
+            avatar: from `prepare` or `restore`.
+            speech: the whole speech.
+            timeline: the output's frames.
+            deadline: second of `time.monotonic` at which the job must be done; an engine whose jobs
+                share a device lets the late ones go first.
+        """
         ...
 
     def generate(self, plan: Plan, frames: Sequence[Frame], outputs: Sequence[int]) -> list[Frame]:
@@ -96,4 +106,13 @@ class Engine(Protocol[Avatar, Plan]):
 
     def finish(self, plan: Plan) -> Finish:
         """Close the job and tell what was seen."""
+        ...
+
+
+@runtime_checkable
+class Warming(Protocol):
+    """An engine whose first job would wait for something that can be done before."""
+
+    def warm(self) -> None:
+        """Do it now."""
         ...

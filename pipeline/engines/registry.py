@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.engines.base import Engine
+from pipeline.engines.base import Engine, Warming
 from pipeline.engines.whole import WholeEngine
 from pipeline.errors import UnknownEngine, WeightsMissing
 from pipeline.weights import weights_root
@@ -106,7 +106,23 @@ def create(name: str, device: str, threads: int) -> Made:
             engine=name,
             known=list(NAMES),
         )
-    return _loaded(name, device, threads, weights_root())
+    return _loaded(name, device, _heeded(device, threads), weights_root())
+
+
+def warm(name: str, device: str) -> None:
+    """Do now what the first job of an engine on a device would wait for.
+
+    Raises:
+        UnknownEngine, WeightsMissing: as `create`.
+    """
+    engine = create(name, device, 1)
+    if isinstance(engine, Warming):
+        engine.warm()
+
+
+def _heeded(device: str, threads: int) -> int:
+    """The threads that make a difference: jobs of several budgets share one engine on a GPU."""
+    return threads if device == "cpu" else 1
 
 
 def hears_phones(name: str) -> bool:

@@ -357,6 +357,13 @@ def test_there_is_one_worker_per_device_that_cuda_would_see(
     assert [device.label for device in devices] == labels
 
 
+def test_a_gpu_may_have_several_workers_and_the_cpu_has_one() -> None:
+    devices = find_devices(("0", "cpu", "1"), {}, per_gpu=2)
+    labels = ["cuda:0", "cuda:1", "cuda:0/2", "cuda:1/2", "cpu"]
+    assert [device.label for device in devices] == labels
+    assert [device.visible for device in devices] == ["0", "1", "0", "1", ""]
+
+
 def test_a_child_sees_its_own_device_alone() -> None:
     environ = {"CUDA_VISIBLE_DEVICES": "0,1", "PATH": "/bin", **SECRETS}
     assert child_environ(Device("cuda:1", "1"), environ)["CUDA_VISIBLE_DEVICES"] == "1"

@@ -74,7 +74,13 @@ class VisemeEngine:
         return restored(parts, reference, self._device)
 
     @torch.inference_mode()
-    def plan(self, avatar: Avatar, speech: Speech, timeline: Timeline) -> Score:
+    def plan(
+        self,
+        avatar: Avatar,
+        speech: Speech,
+        timeline: Timeline,
+        deadline: float | None = None,  # noqa: ARG002 - jobs share nothing here
+    ) -> Score:
         """What every output frame's mouth does, and which frame of the reference lends it."""
         return compose(avatar, speech, timeline)
 

@@ -144,7 +144,13 @@ class Wav2LipEngine:
             raise Unfit("boxes of frames that have no face")
         return Avatar(video.color, boxes, track)
 
-    def plan(self, avatar: Avatar, speech: Speech, timeline: Timeline) -> Plan:
+    def plan(
+        self,
+        avatar: Avatar,
+        speech: Speech,
+        timeline: Timeline,
+        deadline: float | None = None,  # noqa: ARG002 - jobs take turns batch by batch
+    ) -> Plan:
         """The mel of the whole speech."""
         return Plan(avatar, at_least_one_window(mel_spectrogram(speech.samples)), timeline)
 
