@@ -11,7 +11,8 @@ TORCH ?= $(if $(wildcard $(VENV)/.installed-cpu),cpu,cuda)
 STAMP := $(VENV)/.installed-$(TORCH)
 OTHER := $(VENV)/.installed-$(if $(filter cpu,$(TORCH)),cuda,cpu)
 
-.PHONY: help setup lock demo test test-servers test-deploy check contracts bench bench-quality format clean
+.PHONY: help setup lock demo test test-servers test-deploy check contracts bench bench-quality \
+	bench-gpu format clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -72,6 +73,9 @@ bench: setup ## benchmarks; prints ratios measured in one run
 
 bench-quality: setup ## render the pairs of F2F_MEDIA, evaluate them, write the table of BENCHMARKS.md
 	$(BIN)/python -m tests.bench quality --write $(BENCH_QUALITY)
+
+bench-gpu: setup ## everything about a GPU's speed in one run of some minutes; toy networks without
+	$(BIN)/python -m tests.bench gpu
 
 format: setup ## format the code
 	$(BIN)/ruff format .

@@ -100,5 +100,22 @@ def closures() -> None:
         click.echo(line)
 
 
+@bench.command()
+@click.option("--device", default=None, help="cpu, cuda, cuda:1, …; by default what is there")
+@click.option("--seconds", type=float, default=None, help="of each render; 8 on a GPU, else 2")
+@click.option("--frames", type=int, default=None, help="of each run of the networks; 2048, 128")
+@click.option("--jobs", default="1,8,16", show_default=True, help="renders at a time")
+@click.option("--compile/--no-compile", "compiled", default=True, show_default=True)
+def gpu(
+    device: str | None, seconds: float | None, frames: int | None, jobs: str, compiled: bool
+) -> None:
+    """MuseTalk's networks and whole renders; shrunken networks where there is no GPU."""
+    from tests.bench.gpu import gpu as run
+
+    counts = tuple(int(count) for count in jobs.split(","))
+    for line in run(device, seconds, frames, counts, compiled):
+        click.echo(line)
+
+
 if __name__ == "__main__":
     bench()
