@@ -72,7 +72,7 @@ def test_every_frame_lasts_exactly_one_period(tmp_path: Path, fps: Fraction) -> 
     audio = speech(tmp_path, 2.0)
     timeline = Timeline.fit(audio.duration, fps, 1)
     path = encode(tmp_path / "out.mp4", audio, timeline.frames, fps=fps)
-    facts = verify(path, timeline, audio)
+    facts = verify(path, timeline, audio).media
     assert facts.frames == timeline.frames
     assert Fraction(facts.fps) == fps
     with av.open(str(path)) as container:
@@ -192,7 +192,7 @@ def test_sound_starts_with_the_picture_and_lasts_as_long_as_the_source(
     audio = probe_audio(write_sound(tmp_path / name, tone), Limits())
     timeline = Timeline.fit(audio.duration, Fraction(25), 1)
     path = encode(tmp_path / "out.mp4", audio, timeline.frames)
-    assert verify(path, timeline, audio).audio_rate == rate
+    assert verify(path, timeline, audio).media.audio_rate == rate
     with av.open(str(path)) as container:
         sound = container.streams.audio[0]
         assert sound.codec_context.name == "aac"
@@ -298,7 +298,7 @@ def test_ten_minutes_at_29_97_drift_by_nothing(tmp_path: Path) -> None:
     with encoder(path, audio, timeline.frames, width=16, height=16, fps=NTSC) as out:
         for number in range(timeline.frames):
             out.write(Frame(grey[number % 8], chroma, chroma, 0))
-    facts = verify(path, timeline, audio)
+    facts = verify(path, timeline, audio).media
     assert facts.frames == 17_982
     with av.open(str(path)) as container:
         video, sound = container.streams.video[0], container.streams.audio[0]
