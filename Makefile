@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed-$(TORCH)
 OTHER := $(VENV)/.installed-$(if $(filter cpu,$(TORCH)),cuda,cpu)
 
 .PHONY: help setup lock demo test test-servers test-deploy check contracts bench bench-quality \
-	bench-gpu format clean
+	bench-gpu bench-labels format clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -76,6 +76,9 @@ bench-quality: setup ## render the pairs of F2F_MEDIA, evaluate them, write the 
 
 bench-gpu: setup ## everything about a GPU's speed in one run of some minutes; toy networks without
 	$(BIN)/python -m tests.bench gpu
+
+bench-labels: setup ## detect on 50 files of ours, half encoded anew, and on 50 of others
+	nice $(BIN)/python -m tests.bench labels
 
 format: setup ## format the code
 	$(BIN)/ruff format .

@@ -34,6 +34,11 @@ def avatars_root(environ: Mapping[str, str] | None = None) -> Path:
     return _cache(environ) / "avatars"
 
 
+def jobs_file(environ: Mapping[str, str] | None = None) -> Path:
+    """Jobs that this user rendered here: `face2face/jobs.txt` in the cache."""
+    return _cache(os.environ if environ is None else environ) / "jobs.txt"
+
+
 def _cache(environ: Mapping[str, str]) -> Path:
     cache = environ.get("XDG_CACHE_HOME", "")
     # The specification: a relative path is invalid and to be ignored.

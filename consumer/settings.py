@@ -170,9 +170,7 @@ class Settings(BaseSettings):
         "F2F_LABEL_C2PA", True, "a signed C2PA manifest in the MP4 (content credentials)"
     )
     label_watermark: bool = _env(
-        "F2F_LABEL_WATERMARK",
-        False,
-        "a digest of the job id in the picture, invisibly; needs the extra `watermark`",
+        "F2F_LABEL_WATERMARK", True, "a digest of the job id in the picture, invisibly"
     )
     c2pa_certificate: Path | None = _env(
         "F2F_C2PA_CERTIFICATE_PATH",

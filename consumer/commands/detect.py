@@ -9,6 +9,7 @@ import click
 
 from consumer.commands.media import typed_errors
 from consumer.console import CommandError, emit
+from consumer.known_jobs import jobs_of_store, remembered
 from consumer.options import JSON_FLAG
 from schemas.codes import ErrorCode, Stage
 
@@ -21,12 +22,26 @@ FILE = click.Path(path_type=Path)
 @click.option(
     "--job-id", "jobs", multiple=True, help="a job that may have made it; may be given often"
 )
+@click.option(
+    "--bucket",
+    default=None,
+    help="also compare with the jobs whose results are in this bucket of the store",
+)
+@click.option("--prefix", default="", help="what stands before results/ there, such as team-a/")
 @JSON_FLAG
-def detect(file: Path, trust: Path | None, jobs: tuple[str, ...], as_json: bool) -> None:
+def detect(
+    file: Path,
+    trust: Path | None,
+    jobs: tuple[str, ...],
+    bucket: str | None,
+    prefix: str,
+    as_json: bool,
+) -> None:
     """Say which labels of Face2Face a file carries, whether they hold, and which job made it.
 
     Each layer is found, verified (it holds), broken (it was tampered with), foreign (somebody
-    else's) or absent. The watermark holds a digest: --job-id names the jobs to compare it with.
+    else's) or absent. The watermark holds a digest of the job id. It is compared with the jobs
+    that `face2face render` made here, those of --job-id, and those of --bucket.
     Exit code 0 whatever is found. With --json: one object {"found", "job_id", "layers"}.
     """
     if not file.is_file():
@@ -34,10 +49,11 @@ def detect(file: Path, trust: Path | None, jobs: tuple[str, ...], as_json: bool)
             ErrorCode.INPUT_NOT_FOUND, Stage.PROBE, f"{str(file)!r} is not a file", path=str(file)
         )
     anchors = _anchors(trust)
+    known = [*jobs, *jobs_of_store(bucket, prefix), *remembered()]
     with typed_errors():
         from pipeline.mark.reading import read_labels
 
-        labels = read_labels(file, anchors, jobs)
+        labels = read_labels(file, anchors, known)
     if as_json:
         emit(labels)
         return
@@ -70,7 +86,8 @@ def _why(layer: dict[str, Any]) -> str:
     if layer["status"] == "foreign":
         return f"by {layer.get('producer') or 'an unnamed producer'}"
     if "digest" in layer:
-        return f"digest {layer['digest']}"
+        job = layer.get("job_id")
+        return f"digest {layer['digest']}" + (f", job {job}" if job else ", of no job known here")
     if "trust" in layer:
         return f"signed by {layer['signed_by']} ({layer['trust']})"
     return ""

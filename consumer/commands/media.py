@@ -102,6 +102,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
         spec.output.replace(output)
         if avatars is not None:
             _trim(avatars)
+    _remember(job_id, spec.marks)
     if as_json:
         emit(result(report, output))
     _summarise(report, output)
@@ -144,6 +145,18 @@ def _marks() -> Marks:
     from pipeline.mark.choosing import choose_marks
 
     return choose_marks(**render_marks(load(), None).model_dump())
+
+
+def _remember(job_id: str, marks: Marks) -> None:
+    """Keep the id where `detect` looks: the watermark holds only a digest of it."""
+    from consumer.known_jobs import remember
+
+    if not marks.watermark:
+        return
+    try:
+        remember(job_id)
+    except OSError as error:
+        say(f"warning: the job id was not kept for `face2face detect`: {error}")
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.mark.credentials import Origin, sign
+from pipeline.mark.payload import job_digest
 from pipeline.mark.visible import VisibleLabel
-from pipeline.mark.watermark import EVERY, Watermark, job_digest
+from pipeline.mark.watermark import Watermark
 from pipeline.mark.words import container_metadata
 from pipeline.types import Frame, RenderSpec
 from schemas.render import EngineFacts
@@ -28,14 +29,14 @@ class PictureMarks:
 
 
 def picture_marks(spec: RenderSpec, width: int, height: int) -> PictureMarks:
-    """The labels in the picture: the visible one by request, the watermark by setting.
+    """The labels in the picture: the visible one by request, the watermark unless it is off.
 
     Raises:
         EngineUnavailable: the watermark is wanted and its library is not installed.
     """
     marks: list[VisibleLabel | Watermark] = []
     if spec.marks.watermark and spec.job_id is not None:
-        marks.append(Watermark(spec.job_id))
+        marks.append(Watermark(spec.job_id, width, height))
     wanted = spec.options.label
     if wanted is not None and wanted.visible:
         marks.append(VisibleLabel.draw(wanted, width, height))
@@ -66,7 +67,7 @@ def seal(spec: RenderSpec, engine: EngineFacts) -> dict[str, Any]:
         "watermark": OFF,
     }
     if spec.marks.watermark and spec.job_id is not None:
-        labels["watermark"] = {"digest": job_digest(spec.job_id), "every_frames": EVERY}
+        labels["watermark"] = {"digest": job_digest(spec.job_id)}
     if spec.marks.identity is None:
         return labels | {"c2pa": OFF}
     inputs = {"audio": spec.audio, "video": spec.video}

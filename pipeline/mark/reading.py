@@ -9,17 +9,18 @@ from typing import Any
 import av
 import numpy as np
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from pipeline.container import open_media
 from pipeline.errors import InputError
 from pipeline.mark.credentials import read_credentials
-from pipeline.mark.watermark import available, job_digest, read_watermark
+from pipeline.mark.lattice import Plane
+from pipeline.mark.seeking import read_watermark
 from pipeline.mark.words import read_words
 from pipeline.types import Limits
 from schemas.codes import Stage
 
 _OURS = ("found", "verified", "broken")
+_AS_IT_IS = ("yuv420p", "yuvj420p")
 
 
 def read_labels(path: Path, anchors: str | None = None, jobs: Sequence[str] = ()) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def read_labels(path: Path, anchors: str | None = None, jobs: Sequence[str] = ()
     Returns:
         `found` (a layer of ours is there, whole or broken), `job_id` (None when no layer that holds
         names one), `layers` by name, each with a `status`: found, verified, broken, foreign (of
-        another producer), absent, or unavailable (the watermark's library is not installed).
+        another producer) or absent.
 
     Raises:
         InputError: the file is no media.
@@ -69,27 +70,36 @@ def _metadata(path: Path) -> dict[str, str]:
 
 def _watermark(path: Path, jobs: Sequence[str]) -> dict[str, Any]:
     """Found with its digest, and with the job of that digest where it is among those named."""
-    if not available():
-        return {"status": "unavailable"}
-    digest = read_watermark(_lumas(path))
-    if digest is None:
+    reading = read_watermark(_chroma(path), jobs)
+    if reading is None:
         return {"status": "absent"}
-    named = [job for job in jobs if job_digest(job) == digest]
-    return {"status": "found", "digest": digest} | ({"job_id": named[0]} if named else {})
+    named = {"job_id": reading.job_id} if reading.job_id is not None else {}
+    return {"status": "found", "digest": reading.digest, **named}
 
 
-def _lumas(path: Path) -> Iterator[NDArray[np.uint8]]:
-    """Luma planes in display order, up to the first that does not decode."""
+def _chroma(path: Path) -> Iterator[tuple[Plane, Plane]]:
+    """U and V in display order, up to the first picture that does not decode."""
     with open_media(path, Limits(max_bytes=2**63), Stage.DECODE) as container:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream):
             return
+        stream.thread_type = "AUTO"
         try:
             for frame in container.decode(stream):
-                planes = frame.to_ndarray(format="yuv420p")
-                yield planes[: frame.height, : frame.width].astype(np.uint8)
+                yield _planes(frame)
         except av.FFmpegError:
             return
+
+
+def _planes(frame: av.VideoFrame) -> tuple[Plane, Plane]:
+    if frame.format.name not in _AS_IT_IS:  # else a full range would be made a limited one
+        frame = frame.reformat(format="yuv420p")
+    height, width = (frame.height + 1) // 2, (frame.width + 1) // 2
+    u, v = (
+        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, :width]
+        for plane in frame.planes[1:3]
+    )
+    return u, v
 
 
 def _confirm(words: dict[str, Any], credentials: dict[str, Any]) -> dict[str, Any]:

@@ -1,49 +1,44 @@
 """An invisible watermark with a digest of the job id, through the library invisible-watermark.
 
-One picture in fifty carries it: its luma is averaged to a grid, the library's DWT-DCT-SVD embedder
-moves the grid's blocks to one of two residues of a step, and the difference is added to the full
-picture. 64 bits of SHA-256 of the job id and 32 check bits repeat over the blocks. It survives
-x264 at crf 28 and half the size where keyframes fall on marked pictures; it does not survive
-cropping (docs/labels.md has what was measured), which is why it is off by default.
-
-The library is an extra: `pip install 'face2face[watermark]'`.
+Every picture carries it, in its chroma, where encoders and eyes mind it least and where moving
+content changes least. Each plane's blocks are averaged to two by two cells; the library's
+DWT-DCT-SVD embedder moves the cells' largest singular value to one of two remainders of a step; the
+difference, at most two levels, is added to the block in full. A block is embedded anew only when
+its own content has moved it to where its bit would be in doubt, so that the mark stands as still as
+the picture does, which is what survives an encoder (docs/labels.md has what was measured).
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pipeline.errors import EngineUnavailable
+from pipeline.mark.lattice import (
+    STEP,
+    Plane,
+    Values,
+    block_side,
+    cell_means,
+    places,
+    singular_of_cells,
+)
+from pipeline.mark.payload import codeword, job_digest
 from pipeline.types import Frame
 from schemas.codes import Stage
 
-EVERY = 50
-"""Frames from one marked picture to the next."""
-_LONG_SIDE = 20
-"""Blocks along the longer side."""
-_BLOCK = 4
-"""Grid cells of a block's side: the library's own."""
-_STEP = 24.0
-"""Quantisation step of a block's largest singular value: 45.8 to 47.3 dB on a marked picture."""
-_JOB, _CHECK = 8, 4
-"""Bytes of digest and of check."""
-_BITS = 8 * (_JOB + _CHECK)
-_SCAN = 5 * EVERY
-"""Pictures that are looked at: five marked ones, wherever a trimmed file begins."""
-
-Luma = NDArray[np.uint8]
-
-
-def job_digest(job_id: str) -> str:
-    """What the watermark holds of a job id: 16 hex digits."""
-    return hashlib.sha256(job_id.encode()).digest()[:_JOB].hex()
+_PAUSE = 5
+"""Frames from one look at a part of the blocks to the next."""
+_PARTS = 5
+"""Parts: so each block is looked at every 25 frames, and never all in one picture."""
+_DOUBT = 0.3
+"""Distance from a bit's own remainder, in steps of half, at which a block is embedded anew."""
+_SHARE = 0.8
+"""Of the way to that remainder; the rest would cost more than it gives."""
 
 
 class Watermark:
@@ -53,95 +48,102 @@ class Watermark:
         EngineUnavailable: the library is not installed.
     """
 
-    def __init__(self, job_id: str) -> None:
-        self._bits = _payload(bytes.fromhex(job_digest(job_id)))
+    def __init__(self, job_id: str, width: int, height: int) -> None:
+        library = _library()
+        word = codeword(job_digest(job_id))
+        side = block_side(width, height)
+        shape = ((height + 1) // 2, (width + 1) // 2)
+        self._planes = [_MarkedPlane(library, word, shape, side, plane) for plane in (0, 1)]
         self._count = 0
-        _library()
 
     def apply(self, frame: Frame) -> Frame:
-        """The frame, marked when its turn has come; the input stays as it was."""
-        turn = self._count % EVERY == 0
+        """The frame, marked; the input stays as it was, and so does luma."""
+        if self._count % _PAUSE == 0:
+            part = self._count // _PAUSE % _PARTS if self._count else None
+            for plane, values in zip(self._planes, (frame.u, frame.v), strict=True):
+                plane.look(values.numpy(), part)
         self._count += 1
-        if not turn:
-            return frame
-        luma = torch.from_numpy(self._mark(frame.y.numpy()))
-        return Frame(luma, frame.u, frame.v, frame.index)
+        u, v = self._planes
+        return Frame(frame.y, u.add_to(frame.u), v.add_to(frame.v), frame.index)
 
-    def _mark(self, luma: Luma) -> Luma:
+
+class _MarkedPlane:
+    """The change of one chroma plane, held until its content asks for another."""
+
+    def __init__(
+        self, library: Any, word: NDArray[np.uint8], shape: tuple[int, int], side: int, plane: int
+    ) -> None:
+        self._library = library
+        self._side = side
+        rows, columns = shape[0] // side, shape[1] // side
+        self._bits = word[places(rows, columns, plane)]
+        row, column = np.mgrid[0:rows, 0:columns]
+        self._part = (row + 2 * column) % _PARTS
+        self._change = np.zeros((2 * rows, 2 * columns))
+        self._screen = _screen(side)
+        self._more = np.zeros(shape, np.uint8)
+        self._less = np.zeros(shape, np.uint8)
+
+    def look(self, values: Plane, part: int | None) -> None:
+        """Embed anew what is in doubt, of one part of the blocks, or of all."""
+        if not self._bits.size:
+            return
+        cells = cell_means(values, self._side)
+        wanted = 0.25 + 0.5 * self._bits
+        off = (singular_of_cells(cells + self._change) / STEP - wanted + 0.5) % 1 - 0.5
+        doubtful = np.abs(off) > _DOUBT / 2
+        if part is not None:
+            doubtful &= self._part == part
+        for row, column in np.argwhere(doubtful).tolist():
+            here = np.s_[2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+            block = cells[here]
+            marked = _embed(self._library, block, int(self._bits[row, column]))
+            self._change[here] = _SHARE * (marked - block)
+            self._draw(row, column)
+
+    def add_to(self, plane: Tensor) -> Tensor:
+        """The plane with the change, at most 0 and 255."""
         import cv2
 
-        low = _grid(luma)
-        wanted = np.resize(self._bits, _blocks(low)).tolist()
-        marked = low.copy()
-        embedder = _library()(wanted, len(wanted), [_STEP], _BLOCK)
-        embedder.encode_frame(marked, _STEP)
-        size = (luma.shape[1], luma.shape[0])
-        change = cv2.resize((marked - low) / 2, size, interpolation=cv2.INTER_LINEAR)
-        made: Luma = np.clip(np.rint(luma + change), 0, 255).astype(np.uint8)
-        return made
+        made: Any = cv2.subtract(cv2.add(plane.numpy(), self._more), self._less)
+        return torch.from_numpy(made)
+
+    def _draw(self, row: int, column: int) -> None:
+        """A change of 0.4 levels is one level on 0.4 of a cell's area, nearest to the middle."""
+        side = self._side
+        change = self._change[2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+        full = change.repeat(side // 2, axis=0).repeat(side // 2, axis=1)
+        here = np.s_[row * side : (row + 1) * side, column * side : (column + 1) * side]
+        self._more[here] = np.maximum(full + self._screen, 0)  # what is stored is rounded down
+        self._less[here] = np.maximum(self._screen - full, 0)
 
 
-def available() -> bool:
-    """True when the library is installed."""
-    return find_spec("imwatermark") is not None
+def _embed(library: Any, block: Values, bit: int) -> Values:
+    """The block with its bit, at the nearest of the places that say it.
 
-
-def read_watermark(pictures: Iterable[Luma]) -> str | None:
-    """The job's digest (16 hex digits) in a file's pictures, None when none passes its check.
-
-    Args:
-        pictures: luma planes in display order from any place of the output; the first 250 count.
-
-    Raises:
-        EngineUnavailable: the library is not installed.
+    The library takes the place within the step that the block is in; a block that is nearer to the
+    same place in the next step is handed over half a step brighter or darker.
     """
-    votes: dict[int, NDArray[np.float64]] = {}
-    for number, luma in enumerate(pictures):
-        if number >= _SCAN:
-            break
-        if min(luma.shape) < _LONG_SIDE:
-            return None
-        phase = number % EVERY
-        votes[phase] = votes.get(phase, np.zeros(_BITS)) + _vote(luma)
-    for vote in votes.values():
-        raw = np.packbits(vote > 0).tobytes()
-        if np.array_equal(_payload(raw[:_JOB]), (vote > 0).astype(np.uint8)):
-            return raw[:_JOB].hex()
-    return None
+    if not block.any():
+        block = block + 0.5
+    value = float(singular_of_cells(block)[0, 0])
+    off = value / STEP % 1 - (0.25 + 0.5 * bit)
+    moved = value + (STEP / 2 if off > 0.5 else -STEP / 2 if off < -0.5 and value > STEP else 0)
+    marked: Values = library.diffuse_dct_svd(block * (moved / value), bit, STEP)
+    return marked
 
 
-def _vote(luma: Luma) -> NDArray[np.float64]:
-    """(96,): for each bit, blocks that say 1 less blocks that say 0."""
-    low = _grid(luma)
-    count = _blocks(low)
-    scores: list[list[int]] = [[] for _ in range(count)]
-    _library()([], count, [_STEP], _BLOCK).decode_frame(low, _STEP, scores)
-    said = np.array([each[0] for each in scores], dtype=np.float64) * 2 - 1
-    summed: NDArray[np.float64] = np.bincount(np.arange(count) % _BITS, said, _BITS).astype(
-        np.float64
-    )
-    return summed
+def _screen(side: int) -> Values:
+    """(side, side) thresholds of a clustered halftone: 0 to 1, largest in the middle.
 
-
-def _grid(luma: Luma) -> NDArray[np.float32]:
-    """The luma averaged to whole blocks, doubled as the library's wavelet does."""
-    import cv2
-
-    height, width = luma.shape
-    scale = _LONG_SIDE / max(width, height)
-    columns, rows = (max(1, round(side * scale)) * _BLOCK for side in (width, height))
-    low: Any = cv2.resize(luma, (columns, rows), interpolation=cv2.INTER_AREA)
-    doubled: NDArray[np.float32] = low.astype(np.float32) * 2
-    return doubled
-
-
-def _blocks(low: NDArray[np.float32]) -> int:
-    return int(low.shape[0] // _BLOCK) * int(low.shape[1] // _BLOCK)
-
-
-def _payload(digest: bytes) -> NDArray[np.uint8]:
-    check = hashlib.sha256(b"face2face watermark" + digest).digest()[:_CHECK]
-    return np.unpackbits(np.frombuffer(digest + check, np.uint8))
+    One soft patch per block costs an encoder less than scattered dots, and is seen less.
+    """
+    row, column = np.abs(np.mgrid[0:side, 0:side] - (side - 1) / 2)
+    order = np.argsort(-(row**3 + column**3), axis=None, kind="stable")
+    thresholds = np.empty(side * side)
+    thresholds[order] = (np.arange(side * side) + 0.5) / side**2
+    screen: Values = thresholds.reshape(side, side)
+    return screen
 
 
 def _library() -> Any:
@@ -149,8 +151,8 @@ def _library() -> Any:
         from imwatermark.dwtDctSvd import EmbedDwtDctSvd
     except ImportError as error:
         raise EngineUnavailable(
-            "the invisible watermark needs the package invisible-watermark:"
-            " pip install 'face2face[watermark]'",
+            f"the invisible watermark needs the package invisible-watermark: {error}."
+            " Install it, or switch the watermark off by F2F_LABEL_WATERMARK=0",
             stage=Stage.MARK,
         ) from error
-    return EmbedDwtDctSvd
+    return EmbedDwtDctSvd([0], 1, [0], 2)

@@ -71,6 +71,28 @@ def quality(
         click.echo(line)
 
 
+@bench.command("labels")
+@click.option("--files", default=50, show_default=True, help="of ours, and as many of others")
+@click.option("--frames", default=60, show_default=True)
+def labels_command(files: int, frames: int) -> None:
+    """Look for labels in files of ours, half of them encoded anew, and in others' files."""
+    from tests.bench.labels import labels as run
+
+    for line in run(files, frames):
+        click.echo(line)
+
+
+@bench.command("label-cost")
+@click.option("--seconds", default=10.0, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+def label_cost_command(seconds: float, threads: int) -> None:
+    """Processor time of all labels beside the render they are in."""
+    from tests.bench.label_cost import label_cost as run
+
+    for line in run(seconds, threads):
+        click.echo(line)
+
+
 @bench.command()
 @click.option("--jobs", default=200, show_default=True)
 @click.option("--slots", default=4, show_default=True)

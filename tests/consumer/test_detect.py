@@ -11,7 +11,6 @@ from consumer.caches import signing_root
 from consumer.marks import render_marks
 from consumer.settings import SettingsError, load
 from pipeline.mark.choosing import choose_marks
-from pipeline.mark.watermark import available
 from tests.consumer.test_cli import face2face, only_object
 from tests.pipeline.mark.clips import JOB, made, sealed
 
@@ -26,7 +25,7 @@ def test_detect_prints_one_object_that_names_the_job(tmp_path: Path) -> None:
     assert {name: layer["status"] for name, layer in told["layers"].items()} == {
         "container": "verified",
         "c2pa": "verified",
-        "watermark": "absent" if available() else "unavailable",
+        "watermark": "absent",
     }
 
 
@@ -42,11 +41,13 @@ def test_detect_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert only_object(done.stdout)["error"]["code"] == "INPUT_NOT_FOUND"  # type: ignore[index]
 
 
-def test_both_layers_are_on_unless_a_setting_says_otherwise(tmp_path: Path) -> None:
+def test_all_layers_are_on_unless_a_setting_says_otherwise(tmp_path: Path) -> None:
     marks = render_marks(load({}), {"by": "them"})
-    assert (marks.container, marks.credentials, marks.consent) == (True, True, {"by": "them"})
-    off = render_marks(load({"F2F_LABEL_C2PA": "0", "F2F_LABEL_CONTAINER": "0"}), None)
-    assert (off.container, off.credentials) == (False, False)
+    assert (marks.container, marks.credentials, marks.watermark) == (True, True, True)
+    assert marks.consent == {"by": "them"}
+    names = ("F2F_LABEL_C2PA", "F2F_LABEL_CONTAINER", "F2F_LABEL_WATERMARK")
+    off = render_marks(load(dict.fromkeys(names, "0")), None)
+    assert (off.container, off.credentials, off.watermark) == (False, False, False)
     assert choose_marks(**off.model_dump()).identity is None
 
 

@@ -1,139 +1,170 @@
-"""The watermark: invisible by figures, read back after re-encoding, not seen where none is."""
+"""The watermark: unseen by figures, read back after encoding anew, scaling and cropping."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from pipeline.mark.applying import seal
+from pipeline.mark.lattice import block_side
+from pipeline.mark.payload import job_digest
 from pipeline.mark.reading import read_labels
-from pipeline.mark.watermark import EVERY, Watermark, job_digest, read_watermark
+from pipeline.mark.seeking import Reading, read_watermark
+from pipeline.mark.watermark import Watermark
 from pipeline.types import Frame, Marks, RenderSpec
 from tests.pipeline.mark.clips import ENGINE, JOB
+from tests.pipeline.mark.films import HEIGHT, WIDTH, chroma, film, marked, read, scene, write
 from tests.pipeline.test_encode import encode, speech
 
-pytest.importorskip("imwatermark", reason="the extra `watermark` is not installed")
-
-WIDTH, HEIGHT, FRAMES = 512, 288, 2 * EVERY + 1
-Luma = NDArray[np.uint8]
+FRAMES = 40
+DIGEST = job_digest(JOB)
 
 
-@cache
-def _scene(number: int, seed: int = 7) -> Luma:
-    """A textured wall with a light that moves before it, and sensor noise of its own."""
-    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
-    wall = 110 + 40 * np.sin(x / 37 + seed) + 30 * np.cos(y / 23 - seed) + (x + y) % 9
-    light = 50 * np.exp(-((x - 3 * number) ** 2 + (y - 180) ** 2) / 4000)
-    noise = np.random.default_rng(1000 * seed + number).normal(0, 2, (HEIGHT, WIDTH))
-    made: Luma = np.clip(wall + light + noise, 0, 255).astype(np.uint8)
-    return made
+@pytest.fixture(scope="module")
+def plain() -> list[Frame]:
+    return film(FRAMES)
 
 
-def _frame(luma: Luma, index: int = 0) -> Frame:
-    chroma = torch.full((luma.shape[0] // 2, luma.shape[1] // 2), 128, dtype=torch.uint8)
-    return Frame(torch.from_numpy(luma), chroma, chroma, index)
+@pytest.fixture(scope="module")
+def made(plain: list[Frame]) -> list[Frame]:
+    return marked(plain, JOB)
 
 
-def _marked() -> list[Luma]:
-    mark = Watermark(JOB)
-    return [mark.apply(_frame(_scene(n), n)).y.numpy() for n in range(FRAMES)]
+@pytest.fixture(scope="module")
+def output(made: list[Frame], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As a render writes it."""
+    path = tmp_path_factory.mktemp("watermark") / "out.mp4"
+    return write(path, made, 18, preset="veryfast")
 
 
-def _write(path: Path, lumas: list[Luma], crf: int, scale: int = 1) -> Path:
-    height, width = (side // scale for side in lumas[0].shape)
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("libx264", rate=25, options={"crf": str(crf)})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.gop_size = EVERY  # else a marked picture is no keyframe
-        for luma in lumas:
-            planes = np.full((luma.shape[0] * 3 // 2, luma.shape[1]), 128, np.uint8)
-            planes[: luma.shape[0]] = luma
-            frame = av.VideoFrame.from_ndarray(planes, "yuv420p")
-            output.mux(stream.encode(frame.reformat(width=width, height=height)))
-        output.mux(stream.encode(None))
-    return path
+def _db(one: torch.Tensor, two: torch.Tensor) -> float:
+    square = float((one.double() - two.double()).square().mean())
+    return 99.0 if square == 0 else 10 * np.log10(255**2 / square)
 
 
-def _read(path: Path, skip: int = 0) -> Iterator[Luma]:
-    with av.open(str(path)) as container:
-        for number, frame in enumerate(container.decode(video=0)):
-            if number >= skip:
-                yield frame.to_ndarray()[: frame.height, : frame.width].astype(np.uint8)
-
-
-def test_marked_picture_stays_above_45_db_and_others_stay_identical() -> None:
-    for number, made in enumerate(_marked()):
-        plain = _scene(number)
-        if number % EVERY:
-            assert np.array_equal(made, plain)
-        else:
-            mse = float(np.mean((made.astype(float) - plain) ** 2))
-            assert mse > 0
-            assert 10 * np.log10(255**2 / mse) >= 45
-
-
-def test_chroma_and_input_are_left_alone() -> None:
-    frame = _frame(_scene(0))
-    made = Watermark(JOB).apply(frame)
-    assert np.array_equal(frame.y.numpy(), _scene(0))
-    assert made.u is frame.u
-    assert made.v is frame.v
-
-
-@pytest.mark.parametrize(("crf", "scale"), [(28, 1), (18, 2)])
-def test_job_digest_survives_encoding_anew_where_keyframes_are_marked(
-    tmp_path: Path, crf: int, scale: int
+def test_marked_picture_keeps_its_luma_and_at_least_48_db_of_its_chroma(
+    plain: list[Frame], made: list[Frame]
 ) -> None:
-    first = _write(tmp_path / "first.mp4", _marked(), 18)
-    again = _write(tmp_path / "again.mp4", list(_read(first)), crf, scale)
-    assert read_watermark(_read(again)) == job_digest(JOB)
+    for before, after in zip(plain, made, strict=True):
+        assert after.y is before.y
+        for one, two in ((before.u, after.u), (before.v, after.v)):
+            assert 48 < _db(one, two) < 60
+            assert int((one.int() - two.int()).abs().max()) <= 2
 
 
-def test_digest_is_found_where_the_beginning_was_cut_off(tmp_path: Path) -> None:
-    path = _write(tmp_path / "out.mp4", _marked(), 23)
-    assert read_watermark(_read(path, skip=17)) == job_digest(JOB)
+def test_input_is_left_alone() -> None:
+    frame = scene(0)
+    Watermark(JOB, WIDTH, HEIGHT).apply(frame)
+    assert torch.equal(frame.u, scene(0).u)
 
 
-def test_another_job_has_another_digest() -> None:
-    assert job_digest(JOB) != job_digest(JOB + "0")
+def test_mark_stands_still_where_the_picture_does(plain: list[Frame]) -> None:
+    """What changed with every picture would flicker, and an encoder would drop it."""
+    mark = Watermark(JOB, WIDTH, HEIGHT)
+    changes = [mark.apply(plain[0]).u.int() - plain[0].u.int() for _ in range(FRAMES)]
+    assert all(torch.equal(change, changes[0]) for change in changes)
+    assert bool(changes[0].any())
 
 
-def test_nothing_is_found_in_fifty_clips_of_others() -> None:
-    for seed in range(50):
-        clip = [_scene(0, seed)]
-        assert read_watermark(iter(clip)) is None
+def test_mark_follows_a_picture_that_changes_its_colours(plain: list[Frame]) -> None:
+    other = film(30, seed=8)
+    frames = marked(plain[:25] + other, JOB)
+    assert read_watermark(chroma(frames, skip=50)) == Reading(DIGEST, None)
+
+
+WAYS: dict[str, dict[str, object]] = {
+    "crf 28": {},
+    "half size": {"size": (WIDTH // 2, HEIGHT // 2)},
+    "two thirds": {"size": (342, 192)},
+    "half as large again": {"size": (WIDTH * 3 // 2, HEIGHT * 3 // 2)},
+    "5 % off each edge": {"crop": (26, 14, 26, 14)},
+    "10 % off the left": {"crop": (52, 0, 0, 0)},
+    "10 % off the top": {"crop": (0, 28, 0, 0)},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_job_is_named_after_encoding_anew_at_crf_28_and(
+    way: str, output: Path, tmp_path: Path
+) -> None:
+    again = write(tmp_path / "again.mp4", read(output), 28, **WAYS[way])  # type: ignore[arg-type]
+    labels = read_labels(again, None, ["another", JOB])
+    assert (labels["found"], labels["job_id"]) == (True, JOB)
+    assert labels["layers"]["watermark"] == {"status": "found", "digest": DIGEST, "job_id": JOB}
+    assert labels["layers"]["container"]["status"] == labels["layers"]["c2pa"]["status"] == "absent"
+
+
+def test_job_is_named_where_the_beginning_was_cut_off(output: Path) -> None:
+    assert read_watermark(chroma(read(output), skip=17), [JOB]) == Reading(DIGEST, JOB)
+
+
+def test_where_nobody_knows_the_job_the_digest_is_told(output: Path) -> None:
+    labels = read_labels(output, None, ["another"])
+    assert labels["layers"]["watermark"] == {"status": "found", "digest": DIGEST}
+    assert (labels["found"], labels["job_id"]) == (True, None)
+
+
+def test_a_known_job_is_named_where_too_many_bits_are_wrong_for_the_code(made: list[Frame]) -> None:
+    rng = np.random.default_rng(3)
+    side, frames = block_side(WIDTH, HEIGHT), made[:24]
+    hurt = [frame.u.int() for frame in frames]
+    for row in range(HEIGHT // 2 // side):
+        for column in range(WIDTH // 2 // side):
+            if rng.random() < 0.35:
+                for plane in hurt:
+                    block = plane[
+                        row * side : (row + 1) * side, column * side : (column + 1) * side
+                    ]
+                    block += 3 if rng.random() < 0.5 else -2
+    pictures = [
+        (u.clamp(0, 255).to(torch.uint8).numpy(), f.v.numpy() // 8 * 8)
+        for u, f in zip(hurt, frames, strict=True)
+    ]
+    assert read_watermark(iter(pictures)) is None
+    assert read_watermark(iter(pictures), ["another", JOB]) == Reading(DIGEST, JOB)
+
+
+def _noise(seed: int) -> list[Frame]:
+    rng = np.random.default_rng(seed)
+    planes = [rng.integers(0, 256, (144, 256), np.uint8) for _ in range(2)]
+    y = torch.zeros((288, 512), dtype=torch.uint8)
+    return [Frame(y, torch.from_numpy(planes[0]), torch.from_numpy(planes[1]), 0)]
+
+
+def _even(level: int) -> list[Frame]:
+    half = torch.full((144, 256), level, dtype=torch.uint8)
+    return [Frame(torch.zeros((288, 512), dtype=torch.uint8), half, half, 0)]
+
+
+@pytest.mark.parametrize("kind", ["scenes", "noise", "even"])
+def test_nothing_is_found_in_pictures_of_others(kind: str) -> None:
+    make: dict[str, Callable[[int], list[Frame]]] = {
+        "scenes": lambda n: [scene(0, seed=n)],
+        "noise": _noise,
+        "even": lambda n: _even(120 + n),
+    }
+    known = [f"job-{n}" for n in range(200)]
+    for seed in range(4):
+        assert read_watermark(chroma(make[kind](seed)), known) is None
 
 
 @pytest.mark.parametrize("size", [(2, 2), (18, 400), (64, 64)])
 def test_pictures_too_small_for_a_mark_do_not_fail(size: tuple[int, int]) -> None:
-    luma = np.full(size, 90, np.uint8)
-    assert Watermark(JOB).apply(_frame(luma)).y.shape == size
-    assert read_watermark(iter([luma])) is None
+    height, width = size
+    frame = scene(0, width=width, height=height)
+    made = Watermark(JOB, width, height).apply(frame)
+    assert made.u.shape == frame.u.shape
+    assert read_watermark(chroma([made])) is None
 
 
-def test_report_and_detect_name_the_watermark_after_all_metadata_is_gone(tmp_path: Path) -> None:
-    path = _write(tmp_path / "bare.mp4", _marked(), 18)
-    assert read_labels(path)["layers"]["watermark"] == {
-        "status": "found",
-        "digest": job_digest(JOB),
-    }
-    labels = read_labels(path, None, ["another", JOB])
-    assert (labels["found"], labels["job_id"]) == (True, JOB)
-    assert labels["layers"]["c2pa"]["status"] == "absent"
-
-
-def test_watermark_is_reported_only_where_it_is_on(tmp_path: Path) -> None:
+def test_report_says_what_the_picture_carries_or_that_it_is_off(tmp_path: Path) -> None:
     audio = speech(tmp_path, 0.4)
     path = encode(tmp_path / "out.mp4", audio, 10)
     for on in (True, False):
         marks = Marks(watermark=on)
         spec = RenderSpec(audio.path, audio.path, path, tmp_path, job_id=JOB, marks=marks)
-        wanted = {"digest": job_digest(JOB), "every_frames": EVERY} if on else "off"
-        assert seal(spec, ENGINE)["watermark"] == wanted
+        assert seal(spec, ENGINE)["watermark"] == ({"digest": DIGEST} if on else "off")

@@ -1,0 +1,160 @@
+"""Reading the watermark: where its blocks lie now, and which digest they say.
+
+Nothing tells the size that the picture had, or what was cut off. So blocks are looked for where
+they were put, then at every scale of the whole picture, then at every offset of a cropped one (as
+it was, or halved). At each likely place the code is asked, and each known job is compared.
+
+Chances of naming a job for somebody else's file: at most `_MOST_TRIES` places are asked; the check
+bits pass one in 2^35, and known jobs are held to a likeness that chance reaches in 1 of 10^7 files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.mark.lattice import Plane, block_side, shifted, sides_before_a_crop
+from pipeline.mark.payload import (
+    BITS,
+    Soft,
+    codeword,
+    decode,
+    job_digest,
+    least_likeness,
+    likeness,
+)
+from pipeline.mark.samples import Grid, Samples, sample, soft_bits, sureness
+from schemas.codes import Stage
+
+_BLOCKS_ALONG = np.arange(12.8, 20.2, 0.04)
+"""Blocks along the longer side of a picture, whatever its size was."""
+_USUAL = (15.0, 16.0, 16.875, 17.79)
+"""The same for 1920 or 960, 1280 or 640, 1080 and 854 pixels: always asked."""
+_SCALES = 12
+"""Scales of the whole picture that are asked, the likeliest that are not neighbours."""
+_APART = 3
+"""Steps of `_BLOCKS_ALONG` within which a scale is a neighbour."""
+_OFFSETS = 6
+"""Offsets that are asked, for each side of a block."""
+_CUT = 0.2
+"""Share of a side that a crop may take, at most."""
+_GONE = 4
+"""Whole rows and columns of blocks that a crop may take, less one."""
+_MOST_TRIES = 1 + len(_USUAL) + _SCALES + 8 * _OFFSETS * _GONE**2
+_CHANCE = 1e-7
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A watermark that was found."""
+
+    digest: str
+    job_id: str | None
+
+
+class KnownJobs:
+    """Jobs that may have made a file, by digest and by code word."""
+
+    def __init__(self, jobs: Sequence[str]) -> None:
+        self._names = {job_digest(job): job for job in jobs}
+        self._digests = list(self._names)
+        words = [codeword(digest) for digest in self._digests]
+        self._words: NDArray[np.int8] = np.array(words, np.int8).reshape(-1, BITS) * 2 - 1
+        self._least = least_likeness(_MOST_TRIES * len(words), _CHANCE)
+
+    def name(self, digest: str) -> str | None:
+        """The job of a digest, when it is known."""
+        return self._names.get(digest)
+
+    def likeliest(self, soft: Soft) -> str | None:
+        """The digest of the job whose word the bits are like beyond chance; the code may fail."""
+        if not self._digests:
+            return None
+        scores = likeness(soft, self._words)
+        best = int(scores.argmax())
+        return self._digests[best] if scores[best] >= self._least else None
+
+
+def read_watermark(
+    pictures: Iterable[tuple[Plane, Plane]], jobs: Sequence[str] = ()
+) -> Reading | None:
+    """The watermark of a file's pictures, None when there is none that passes.
+
+    Args:
+        pictures: U and V of each picture, 8 bits, half as wide and high as luma, in display order.
+        jobs: ids of jobs that may have made it. With them a mark is also found where too many of
+            its bits are wrong for the code to mend.
+
+    Raises:
+        InputError: the pictures change their size.
+    """
+    samples = _sampled(pictures)
+    if samples is None:
+        return None
+    known = KnownJobs(jobs)
+    for soft in _likely_bits(samples):
+        digest = decode(soft) or known.likeliest(soft)
+        if digest is not None:
+            return Reading(digest, known.name(digest))
+    return None
+
+
+def _sampled(pictures: Iterable[tuple[Plane, Plane]]) -> Samples | None:
+    try:
+        return sample(pictures)
+    except ValueError as error:
+        raise InputError(f"the pictures change their size: {error}", stage=Stage.DECODE) from error
+
+
+def _likely_bits(samples: Samples) -> Iterator[Soft]:
+    """Soft bits at each place that is worth asking, likeliest kinds of places first."""
+    width, height = 2 * samples.width, 2 * samples.height
+    yield soft_bits(samples.evidence(Grid(0, 0, block_side(width, height))))
+    few = samples.few()
+    for grid in _scaled(few):
+        yield soft_bits(samples.evidence(grid))
+    for half in (1, 2):
+        for side in sides_before_a_crop(width * half, height * half, _CUT)[:4]:
+            if 4 <= side // half <= min(samples.width, samples.height) // 2:
+                grids = few.places_by_likelihood(side // half, _OFFSETS)
+                yield from _cropped(samples, grids if half == 1 else _finer(few, grids))
+
+
+def _scaled(few: Samples) -> list[Grid]:
+    """Grids that begin at the picture's corner, those first whose blocks look marked."""
+    longer = max(few.width, few.height)
+    grids = [Grid(0, 0, longer / along) for along in _BLOCKS_ALONG]
+    sure = np.array([_mean_sureness(few, grid) for grid in grids])
+    found = [Grid(0, 0, longer / along) for along in _USUAL]
+    for _ in range(_SCALES):
+        best = int(sure.argmax())
+        found.append(grids[best])
+        sure[max(0, best - _APART + 1) : best + _APART] = -np.inf
+    return found
+
+
+def _mean_sureness(samples: Samples, grid: Grid) -> float:
+    sure = sureness(samples.evidence(grid))
+    return float(sure.sum() / max(1, sure.size) ** 0.5)
+
+
+def _finer(few: Samples, grids: list[Grid]) -> list[Grid]:
+    """The same offsets to half a sample: a crop by an odd number was halved, too."""
+    steps = (-0.5, 0.0, 0.5)
+    near = (
+        [Grid(max(0.0, g.y + y), max(0.0, g.x + x), g.side) for y in steps for x in steps]
+        for g in grids
+    )
+    return [max(each, key=lambda grid: _mean_sureness(few, grid)) for each in near]
+
+
+def _cropped(samples: Samples, grids: list[Grid]) -> Iterator[Soft]:
+    for grid in grids:
+        soft = soft_bits(samples.evidence(grid))
+        for row in range(_GONE):
+            for column in range(_GONE):
+                yield np.roll(soft, shifted(row, column))
