@@ -25,6 +25,7 @@ _OWN = (
 SAME_SOUND = 0.6
 """Normalised cross-correlation from which one sound is taken for a part of another."""
 _LEAST_FRAMES = 10
+_MOSTLY = 0.9
 
 
 def measure_own(evidence: Evidence, device: str, threads: int, figures: Figures) -> None:
@@ -102,14 +103,27 @@ def _compare(evidence: Evidence, seen: Watched, places: Tensor, figures: Figures
     figures.put("own_r", found.r if found else None, still)
     figures.put("own_best_r", found.best_r if found else None, still)
     figures.put("own_lag_ms", 1000 * found.lag_s if found else None, still)
-    lips, true = ours.lips[both], theirs.lips[places[both]]
-    figures.put("own_lip_distance_io", _distance(lips, true))
-    figures.put("own_still_distance_io", _distance(true.mean(0, keepdim=True), true))
+    if _lies_on(evidence, seen, places[both], both):
+        lips, true = ours.lips[both], theirs.lips[places[both]]
+        figures.put("own_lip_distance_io", _distance(lips, true))
+        figures.put("own_still_distance_io", _distance(true.mean(0, keepdim=True), true))
+    else:
+        other = "the output lies on other frames than those in which it was said: heads differ"
+        figures.leave_out(other, "own_lip_distance_io", "own_still_distance_io")
     assert evidence.speech is not None
     loud = envelope(evidence.speech, evidence.fps, evidence.output.video.frames)
     base = agreement(loud, wanted, evidence.fps)
     figures.put("own_energy_r", base.r if base else None, still)
     figures.put("own_energy_lag_ms", 1000 * base.lag_s if base else None, still)
+
+
+def _lies_on(evidence: Evidence, seen: Watched, places: Tensor, both: Tensor) -> bool:
+    """The pictures under the output are those in which the person says it, give or take a frame."""
+    line = evidence.timeline
+    if line is None or seen is not evidence.reference:
+        return False
+    under = torch.tensor([line.source(n) for n in both.nonzero().flatten().tolist()])
+    return float(((under - places).abs() <= 1).float().mean()) > _MOSTLY
 
 
 def _distance(a: Tensor, b: Tensor) -> float:
