@@ -43,7 +43,8 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
     speech = spec.audio.read_bytes()
     plan = _plan(speech)
     starts = _note(plan, spec)
-    on_tick(Tick("generate", 0, 100))
+    if not plan.get("deaf"):
+        on_tick(Tick("generate", 0, 100))
     if "say" in plan:
         os.write(1, f"{plan['say']}\n".encode())
     _rest(plan, on_tick)
