@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pipeline.faces.appearance import ROW
 from pipeline.faces.mesh import Meshes
+from pipeline.faces.motion import Window
 from pipeline.faces.roi import EYES, region_of_points
 from pipeline.faces.store import PointStore
 from pipeline.types import Frame
@@ -33,6 +34,8 @@ was expected is looked at again. The network pulls a mesh towards the middle of 
 12 %, lips were seen closed that were open."""
 REST = (0.02, 0.03, 0.02)
 """A region that is off by less keeps still."""
+RESTLESS = 8
+"""Batches for which the picture is asked where a face went that was not where it was expected."""
 COLUMNS = 5
 LOOKS = 3
 """Times that a frame is looked at."""
@@ -63,6 +66,8 @@ class Follower:
         self.doubts_in_a_row = 0
         self._region = torch.zeros(4)
         self._recent: list[Tensor] = []
+        self._restless = 0
+        self._window: Window | None = None
 
     @property
     def last_index(self) -> int:
@@ -77,7 +82,8 @@ class Follower:
     def start(self, region: Tensor) -> None:
         """Be at (4,) `region` from the next frame followed on."""
         self._region, self._recent, self.active = region, [], True
-        self.doubts_in_a_row = 0
+        self.doubts_in_a_row = self._restless = 0
+        self._window = None
 
     def doubt(self, index: int, doubtful: bool) -> None:
         """What the detector thinks of a frame."""
@@ -91,7 +97,7 @@ class Follower:
         Returns:
             How many of them it was seen in before it was lost, if it was.
         """
-        regions = self._glide(len(frames))
+        regions = self._guided(frames, self._glide(len(frames)))
         seen = self._seen(frames, regions)
         points, scores = seen.points, seen.score
         good = (scores >= FACE) & plausible(points)
@@ -100,6 +106,8 @@ class Follower:
             self._record(frames[:count], points[:count], scores[:count], seen.colors)
             self._region = regions[count - 1]
             self._recent = [*self._recent, *region_of_points(points[:count])][-4:]
+            self._restless -= self._restless > 0
+            self._window = Window(frames[count - 1], self._recent[-1]) if self._restless else None
         self.active = count == len(frames)
         return count
 
@@ -115,6 +123,7 @@ class Follower:
             again &= ~better.isnan().any(1) & ((better - regions).abs().amax(1) > 1.0)
             if not bool(again.any()):
                 break
+            self._restless = RESTLESS + 1
             chosen = again.nonzero()[:, 0].tolist()
             more = self._look([frames[n] for n in chosen], better[again])
             points[again], scores[again], regions[again] = more.points, more.score, better[again]
@@ -137,6 +146,15 @@ class Follower:
         ):
             return self._region.repeat(count, 1)
         return target + (self._region - newest) * (1 - ahead / count)
+
+    def _guided(self, frames: Sequence[Frame], regions: Tensor) -> Tensor:
+        """Regions of frames by which the face has gone elsewhere move after it."""
+        if self._window is None:
+            return regions
+        there = self._recent[-1][:2] + self._window.shifts(frames)
+        gone = (there - regions[:, :2]).norm(dim=1) > MOVED / 2 * regions[:, 2]
+        regions[gone, :2] = there[gone]
+        return regions
 
     def _record(
         self, frames: Sequence[Frame], points: Tensor, scores: Tensor, colors: Tensor
