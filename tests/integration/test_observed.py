@@ -218,6 +218,7 @@ def run(
             **kafka.env,
             **s3.env,
             "DUIX_DATA_DIR": str(folder / "data"),
+            "F2F_AVATAR_DIR": str(folder / "avatars"),  # no other test's: this one watches tracking
             "F2F_HTTP_PORT": str(http),
             "F2F_GATEWAY_PORT": str(gate),
             "F2F_API_KEY": API_KEY,
@@ -303,7 +304,8 @@ MOVED = (
     "face2face_assigned_partitions", "face2face_scratch_bytes", "face2face_disk_free_bytes",
     "face2face_disk_min_free_bytes", "face2face_store_up", "face2face_build_info",
     "face2face_gateway_requests", "face2face_gateway_request_seconds", "face2face_gateway_jobs",
-    "face2face_gateway_events", "face2face_gateway_listening",
+    "face2face_gateway_events", "face2face_gateway_listening", "face2face_avatar_misses",
+    "face2face_avatar_bytes",
 )  # fmt: skip
 STILL = (
     "face2face_jobs_in_progress", "face2face_slots_busy", "face2face_retries",
@@ -312,7 +314,7 @@ STILL = (
     "face2face_leases_lost", "face2face_draining", "face2face_lag_records",
     "face2face_intake_paused", "face2face_store_errors", "face2face_swept_objects",
     "face2face_sweeps", "face2face_gateway_jobs_watched", "face2face_gateway_uploaded_bytes",
-    "face2face_gateway_fetched_bytes",
+    "face2face_gateway_fetched_bytes", "face2face_avatar_hits",
 )  # fmt: skip
 """There, and of value 0 (or without a sample) after a run in which nothing of the kind happened."""
 
