@@ -17,14 +17,12 @@ from pipeline.engines.meshes import MeshTrack, length, mesh_at
 from pipeline.engines.musetalk.boxes import Box, box_parts, boxes_of, face_box, points_68
 from pipeline.engines.musetalk.crops import crop_faces
 from pipeline.engines.musetalk.masks import MASK, soft_masks
-from pipeline.engines.musetalk.painter import Painter
-from pipeline.engines.musetalk.picture import SIDE
+from pipeline.engines.musetalk.painter import LATENT, Painter
 from pipeline.errors import NoFace
 from pipeline.rows import RowFile
 from pipeline.types import Color, Frame, OnTick, Tick
 from schemas.codes import Stage
 
-LATENT = (8, SIDE // 8, SIDE // 8)
 CHUNK = 16
 """Frames that are cut out together."""
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from pipeline.batching.batcher import Batcher, Lane
 from pipeline.batching.captured import Captured
 from pipeline.batching.cuda import is_cuda
-from pipeline.batching.row import Row, gather
+from pipeline.batching.row import Row
 from pipeline.batching.runner import Column, Direct, Network, Runner
 from pipeline.engines.musetalk.networks import Networks, paint
 from pipeline.engines.musetalk.picture import SIDE, decode, encode
@@ -85,18 +85,6 @@ class Painter:
     def encode(self) -> Lane[Tensor, Row]:
         """A job's lane: (3, 256, 256) uint8 RGB to (8, 32, 32) latents, as the UNet takes them."""
         return self._encoding.open()
-
-    def latents(self, pictures: Tensor) -> Tensor:
-        """Latents of (B, 3, 256, 256) uint8 RGB: (B, 8, 32, 32) on the host."""
-        with self.encode() as lane:
-            lane.submit(list(pictures))
-            return gather([lane.take() for _ in pictures]).to("cpu", self.dtype)
-
-    def pictures(self, latents: Tensor, tokens: Tensor) -> Tensor:
-        """Painted faces of (B, 8, 32, 32) and (B, 50, W): (B, 3, 256, 256) uint8 on the device."""
-        with self.paint() as lane:
-            lane.submit(list(zip(latents, tokens, strict=True)))
-            return gather([lane.take() for _ in latents])
 
     def _runner(self, network: Network, columns: Sequence[Column]) -> Runner:
         if is_cuda(self.device):
