@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 from pipeline.types import AvatarFolder, RenderSpec
 from schemas.render import RenderReport
-from tests.bench import clips
-from tests.bench.speed import Cost, plain, rendered
+from tests.bench.speed import Cost, of_both, plain, rendered
 
 
 def avatars(seconds: float, threads: int, engine: str = "viseme") -> list[str]:
     """One table: a silent and a talking reference at 720p25; first job, second job, plain."""
-    lines: list[str] = []
-    for name, source in (("silent", clips.reference()), ("talking", clips.talking())):
-        with tempfile.TemporaryDirectory(prefix="f2f-bench-") as folder:
-            lines += _case(name, source, Path(folder), seconds, threads, engine)
-    return lines
+    return of_both(_case, seconds, threads, engine)
 
 
-def _case(
-    name: str, source: Path, folder: Path, seconds: float, threads: int, engine: str
-) -> list[str]:
-    (folder / "scratch").mkdir()
-    spec = RenderSpec(
-        audio=clips.cut_speech(clips.speech(), folder / "speech.wav", seconds),
-        video=clips.make_720p25(source, folder / "reference.mp4", seconds),
-        output=folder / "out.mp4",
-        scratch=folder / "scratch",
-        engine=engine,
-        threads=threads,
-    )
+def _case(name: str, spec: RenderSpec) -> list[str]:
+    folder = spec.output.parent
     rendered(spec)  # networks and libraries are loaded once per process
     spec = replace(spec, avatars=AvatarFolder(folder / "avatars", keep_free=0))
     first, before = rendered(spec)
@@ -44,7 +27,7 @@ def _case(
     frames = after.media.frames
     return [
         f"{name} reference, {after.media.width}x{after.media.height}, {frames} frames,"
-        f" {threads} threads, {kept / frames / 1e3:.0f} kB kept per frame:",
+        f" {spec.threads} threads, {kept / frames / 1e3:.0f} kB kept per frame:",
         _line("first job", first, bare, frames, before),
         _line("second job", second, bare, frames, after),
         _line("decode + encode", bare, bare, frames, None),

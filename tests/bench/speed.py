@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -76,20 +77,25 @@ def _ignore(tick: Tick) -> None:
 
 def speed(seconds: float, threads: int, engine: str = "viseme") -> list[str]:
     """One table: a silent and a talking reference at 720p25, `seconds` of speech each."""
+    return of_both(_case, seconds, threads, engine)
+
+
+def of_both(
+    case: Callable[[str, RenderSpec], list[str]], seconds: float, threads: int, engine: str
+) -> list[str]:
+    """The lines of a case for a silent and for a talking reference at 720p25."""
     lines: list[str] = []
     for name, source in (("silent", clips.reference()), ("talking", clips.talking())):
         with tempfile.TemporaryDirectory(prefix="f2f-bench-") as folder:
-            lines += _case(name, source, Path(folder), seconds, threads, engine)
+            lines += case(name, _spec(source, Path(folder), seconds, threads, engine))
     return lines
 
 
-def _case(
-    name: str, source: Path, folder: Path, seconds: float, threads: int, engine: str
-) -> list[str]:
+def _spec(source: Path, folder: Path, seconds: float, threads: int, engine: str) -> RenderSpec:
     video = clips.make_720p25(source, folder / "reference.mp4", seconds)
     audio = clips.cut_speech(clips.speech(), folder / "speech.wav", seconds)
     (folder / "scratch").mkdir()
-    spec = RenderSpec(
+    return RenderSpec(
         audio=audio,
         video=video,
         output=folder / "out.mp4",
@@ -99,13 +105,16 @@ def _case(
         limits=Limits(),
         threads=threads,
     )
+
+
+def _case(name: str, spec: RenderSpec) -> list[str]:
     bare = plain(spec)
     took, report = rendered(spec)
     frames = report.media.frames
     length = float(Fraction(report.media.frames) / Fraction(report.media.fps))
     lines = [
         f"{name} reference, {report.media.width}x{report.media.height}, {frames} frames,"
-        f" {threads} threads:",
+        f" {spec.threads} threads:",
         _line("render", length, took, frames),
         _line("decode + encode", length, bare, frames),
         f"  render / plain   {took[0] / bare[0]:6.2f} (processor {took[1] / bare[1]:.2f})",
