@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from consumer import publisher as publishing
+from consumer import producing
 from consumer.delivery import to_record
 from consumer.jobs import Record
 from consumer.publisher import Publisher
@@ -150,13 +151,24 @@ async def test_a_dead_letter_that_is_too_large_is_cut_and_says_so(
     lab: Lab, publisher: Publisher
 ) -> None:
     size = 3 * 1024 * 1024
-    record = Record(lab.topics.requests, 0, 5, None, b"x" * size, (), 0)
+    record = Record(lab.topics.requests, 0, 5, None, random.randbytes(size), (), 0)
     await publisher.dead_letter(record, "j", ERROR, 1)
     await publisher.dead_letter(record, "k", ERROR, 1)
     dead = await lab.read(lab.topics.dlq, 2)
     for raw in dead:
         assert 0 < len(raw.value) < size
         assert _headers(raw)["f2f-truncated"] == str(size)
+
+
+async def test_a_large_dead_letter_that_compresses_keeps_every_byte(
+    lab: Lab, publisher: Publisher
+) -> None:
+    value = b'{"audio_url": "' + b"x" * 10 * 1024 * 1024 + b'"}'  # the topic takes 1 MB
+    record = Record(lab.topics.requests, 0, 5, None, value, (), 0)
+    await publisher.dead_letter(record, "j", ERROR, 1)
+    dead = (await lab.read(lab.topics.dlq, 1))[0]
+    assert dead.value == value
+    assert "f2f-truncated" not in _headers(dead)
 
 
 async def test_an_outcome_is_a_cloud_event_with_the_id_it_was_given(
@@ -243,10 +255,10 @@ async def test_a_producer_that_can_no_longer_number_its_records_is_replaced(
 ) -> None:
     event = Failed(job_id="j", error=ERROR, attempt=1, max_attempts=3, failed_at=datetime.now(UTC))
     await publisher.failed(event, "1", None)
-    before: Any = publisher._producer
+    before: Any = publisher._line.producer
     before._txn_manager.increment_sequence_number(_partition(before, lab), 5)  # a gap
     await publisher.failed(event, "2", None)
-    assert publisher._producer is not before
+    assert publisher._line.producer is not before
     ids = [_headers(raw)["ce_id"] for raw in await lab.read(lab.topics.failed, 2)]
     assert ids == ["1", "2"]
 
@@ -310,4 +322,4 @@ async def test_without_a_control_topic_work_goes_on(
 
 
 def test_the_pauses_of_an_outage_stay_short() -> None:
-    assert publishing.LONGEST_PAUSE_S <= 5.0, "resumes within 10 s of the broker's return"
+    assert producing.LONGEST_PAUSE_S <= 5.0, "resumes within 10 s of the broker's return"

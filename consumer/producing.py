@@ -1,0 +1,155 @@
+"""One idempotent producer that outlives outages: sends until all in-sync replicas have the record.
+
+A send may happen twice, when its first answer was lost. A producer that can no longer number its
+records is replaced by a new one; whoever waits for the old one's answer sends again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    UnknownTopicOrPartitionError,
+)
+
+from consumer.client import connection
+from consumer.copies import Headers
+from consumer.settings import Settings
+
+MAX_REQUEST_BYTES = 16 * 1024 * 1024
+REQUEST_TIMEOUT_MS = 10_000
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+STOP_TIMEOUT_S = 2.0
+
+log = structlog.get_logger("publisher")
+
+
+class Line:
+    """A connection to the brokers on which records are sent.
+
+    Args:
+        compression: of what is sent, by its Kafka name; None sends it as it is.
+    """
+
+    def __init__(self, settings: Settings, compression: str | None = None) -> None:
+        self._settings = settings
+        self._compression = compression
+        self._producer: AIOKafkaProducer | None = None
+        self._stopped = False
+        self._replaced = asyncio.Event()
+        self._renewal = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Connect; waits until a broker answers."""
+        pause = FIRST_PAUSE_S
+        async with self._renewal:
+            while self._producer is None and not self._stopped:
+                try:
+                    self._producer = await self._connect()
+                except KafkaError as error:
+                    servers = self._settings.kafka_servers
+                    log.warning("no broker answers", brokers=servers, error=error)
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    async def stop(self) -> None:
+        """Close the connection; what is not acknowledged after 2 s is given up."""
+        self._stopped = True
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _close(producer)
+
+    @property
+    def producer(self) -> AIOKafkaProducer | None:
+        """The one in use; None before the start and after the end."""
+        return self._producer
+
+    async def send(self, topic: str, value: bytes | None, key: bytes, headers: Headers) -> None:
+        """Send and wait for all in-sync replicas, for as long as it takes.
+
+        Raises:
+            MessageSizeTooLargeError: the topic takes no record of this size.
+        """
+        pause = FIRST_PAUSE_S
+        while True:
+            producer = self._producer
+            if producer is None:
+                raise RuntimeError("the publisher is stopped")
+            try:
+                await self._until_replaced(
+                    producer.send_and_wait(topic, value, key=key, headers=headers)
+                )
+                return
+            except MessageSizeTooLargeError:
+                await self._renew(producer)  # its sequence numbers have a gap now
+                raise
+            except KafkaError as error:
+                log.warning("cannot announce yet", topic=topic, error=_hint(error), pause_s=pause)
+                if not error.retriable:
+                    await self._renew(producer)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    async def _until_replaced(self, sending: Coroutine[Any, Any, Any]) -> None:
+        """Wait for a send, but not for one that went down with its producer."""
+        replaced = asyncio.ensure_future(self._replaced.wait())
+        sent = asyncio.ensure_future(sending)
+        try:
+            await asyncio.wait((sent, replaced), return_when=asyncio.FIRST_COMPLETED)
+            if not sent.done():
+                await asyncio.wait((sent,), timeout=STOP_TIMEOUT_S)
+            if not sent.done():
+                raise KafkaError("the producer was replaced before it had an answer")
+            sent.result()
+        finally:
+            replaced.cancel()
+            sent.cancel()
+
+    async def _renew(self, broken: AIOKafkaProducer) -> None:
+        """Put a new producer in the place of one that can no longer number its records."""
+        async with self._renewal:
+            if self._producer is not broken:
+                return
+            with contextlib.suppress(KafkaError):
+                self._producer = await self._connect()
+                self._replaced.set()
+                self._replaced = asyncio.Event()
+                await _close(broken)
+
+    async def _connect(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            **connection(self._settings),
+            client_id=f"face2face-{self._settings.replica}",
+            acks="all",
+            enable_idempotence=True,
+            compression_type=self._compression,
+            max_request_size=MAX_REQUEST_BYTES,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            retry_backoff_ms=round(FIRST_PAUSE_S * 1000),
+            metadata_max_age_ms=60_000,
+        )
+        try:
+            await producer.start()
+        except BaseException:
+            await _close(producer)
+            raise
+        return producer
+
+
+def _hint(error: KafkaError) -> str:
+    if isinstance(error, UnknownTopicOrPartitionError):
+        return "the topic does not exist; run `face2face topics apply`"
+    return repr(error)
+
+
+async def _close(producer: AIOKafkaProducer) -> None:
+    with contextlib.suppress(KafkaError, TimeoutError):
+        await asyncio.wait_for(producer.stop(), STOP_TIMEOUT_S)
