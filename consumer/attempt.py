@@ -18,9 +18,9 @@ from pydantic import ValidationError
 from consumer import records, telemetry
 from consumer.avatars import Avatars, Drawer
 from consumer.faults import Fault
+from consumer.held import Held
 from consumer.inputs import Inputs, fetch_inputs
 from consumer.jobs import Job
-from consumer.lease import Held
 from consumer.marks import render_marks
 from consumer.metrics import FRAMES, STAGE_SECONDS
 from consumer.patience import OUTAGE, OWN_BUCKET, patient

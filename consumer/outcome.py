@@ -24,8 +24,9 @@ from consumer.announcing import Announcing
 from consumer.attempt import Attempt, Case
 from consumer.avatars import Avatars
 from consumer.faults import Fault
+from consumer.held import Held, LeaseLost
 from consumer.jobs import Announcer, Job, Record, Verdict
-from consumer.lease import Held, LeaseLost, Leases, Watch
+from consumer.lease import Leases, Watch
 from consumer.metrics import LEASES_LOST, QUEUE_SECONDS
 from consumer.patience import OUTAGE, patient
 from consumer.places import elsewhere

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from consumer.download import Changed, Cut, Opened
 from consumer.metrics import STORE_ERRORS
+from consumer.store_answers import HEADLESS, Body, entry, etag_of, length
 from consumer.store_base import FILE_THREADS, SMALL_THREADS, AsyncStore, file_sha256
 from consumer.store_facts import (
     Expiry,
@@ -42,7 +43,6 @@ RETRY_PAUSES_S = (0.1, 0.4)
 SHA256_META = "x-amz-meta-sha256"
 
 __all__ = ["Expiry", "NoLifecycle", "Stat", "Storage", "Stored", "file_sha256"]
-_HEADLESS = "the connection broke within the headers of the answer"
 T = TypeVar("T")
 
 
@@ -182,7 +182,7 @@ class Storage(AsyncStore):
             redirect=False,
         )
         if answer.status == HTTPStatus.OK:
-            return _etag(answer)
+            return etag_of(answer)
         conditional = "If-Match" in headers or "If-None-Match" in headers
         if answer.status == HTTPStatus.PRECONDITION_FAILED and conditional:
             return None
@@ -195,8 +195,8 @@ class Storage(AsyncStore):
         def get() -> tuple[bytes, str]:
             answer = self._client.get_object(bucket, key)
             try:
-                _length(answer)
-                return answer.read(), _etag(answer)
+                length(answer)
+                return answer.read(), etag_of(answer)
             finally:
                 answer.close()
                 answer.release_conn()
@@ -210,7 +210,7 @@ class Storage(AsyncStore):
         def stat() -> Stat:
             found = self._client.stat_object(bucket, key)
             if found.size is None or not found.etag:
-                raise OSError(_HEADLESS)
+                raise OSError(HEADLESS)
             meta = found.metadata or {}
             return Stat(found.size, found.etag, meta.get(SHA256_META), found.last_modified)
 
@@ -238,7 +238,7 @@ class Storage(AsyncStore):
                 raise Cut(str(error)) from error
             raise fault from error
         try:
-            return Opened(_Body(answer), offset + _length(answer), _etag(answer))
+            return Opened(Body(answer), offset + length(answer), etag_of(answer))
         except OSError as error:
             answer.close()
             raise Cut(str(error)) from error
@@ -251,7 +251,7 @@ class Storage(AsyncStore):
 
     def _list(self, bucket: str, prefix: str) -> list[tuple[str, Stat]]:
         return [
-            _entry(found)
+            entry(found)
             for found in self._client.list_objects(bucket, prefix=prefix, recursive=True)
         ]
 
@@ -259,7 +259,7 @@ class Storage(AsyncStore):
         found = self._client.list_objects(
             bucket, prefix=prefix, recursive=True, start_after=after or None
         )
-        return [_entry(entry) for entry in islice(found, limit)]
+        return [entry(each) for each in islice(found, limit)]
 
     def _remove_all(self, bucket: str, keys: list[str]) -> list[str]:
         from minio.deleteobjects import DeleteObject
@@ -332,50 +332,6 @@ class Storage(AsyncStore):
         except S3Error as error:
             lifecycle_missing(error)
             raise
-
-
-class _Body:
-    """An open response of the SDK, for `download`."""
-
-    def __init__(self, answer: Any) -> None:
-        self._answer = answer
-
-    def read(self, amount: int) -> bytes:
-        import urllib3.exceptions
-
-        try:
-            data: bytes = self._answer.read1(amount, decode_content=False)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            STORE_ERRORS.labels("fetch").inc()
-            raise Cut(str(error)) from error
-        return data
-
-    def close(self) -> None:
-        self._answer.close()
-        self._answer.release_conn()
-
-
-def _entry(found: Any) -> tuple[str, Stat]:
-    return found.object_name, Stat(found.size or 0, found.etag or "", None, found.last_modified)
-
-
-def _length(answer: Any) -> int:
-    """Bytes of the body.
-
-    A connection that breaks within the headers looks to `http.client` like an answer with fewer of
-    them, and like one without a body: taken at its word, an input would be empty.
-    """
-    text = str(answer.headers.get("content-length", ""))
-    if not text.isdecimal():
-        raise OSError(_HEADLESS)
-    return int(text)
-
-
-def _etag(answer: Any) -> str:
-    text = str(answer.headers.get("etag", "")).strip('"')
-    if not text:
-        raise OSError(_HEADLESS)
-    return text
 
 
 def _missing(function: Callable[[], T]) -> Callable[[], T]:

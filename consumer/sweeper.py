@@ -17,7 +17,8 @@ from typing import Any, Literal
 import structlog
 
 from consumer.faults import Fault
-from consumer.lease import LeaseLost, Leases
+from consumer.held import LeaseLost
+from consumer.lease import Leases
 from consumer.lifecycle import LifecycleFileError, default_path, read
 from consumer.metrics import SWEEPS, SWEPT
 from consumer.settings import Settings

@@ -12,7 +12,8 @@ import pytest
 
 from consumer import lease
 from consumer.faults import Fault
-from consumer.lease import Held, LeaseLost, Leases
+from consumer.held import Held, LeaseLost
+from consumer.lease import Leases
 from consumer.storage import Storage
 from schemas.codes import ErrorCode, Stage
 from schemas.manifest import AttemptMarker
