@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from consumer import delivery
+from consumer.decompression import MOST_BYTES
 from consumer.faults import Fault
 from consumer.jobs import Job, Record
 from schemas.codes import ErrorCode, Stage
@@ -56,6 +57,9 @@ def admit(record: Record) -> Job | Rejection:
     """Read a record of the request or retry topic. Never raises."""
     data: Any = None
     try:
+        unread = record.header(delivery.UNREAD)
+        if unread is not None:
+            raise _Refused(unread, limit=MOST_BYTES)
         data = _parse(record.value)
         request = _validate(data)
         generation = _generation(record)

@@ -19,6 +19,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from consumer.decompression import bound_batches
 from consumer.settings import Settings
 from schemas.envelope import Envelope, EventType, read_headers
 from schemas.request import RenderRequest
@@ -54,6 +55,7 @@ class Event:
 
 def connection(settings: Settings) -> dict[str, Any]:
     """Connection arguments of aiokafka clients."""
+    bound_batches()  # of every consumer in this process
     options: dict[str, Any] = {
         "bootstrap_servers": list(settings.kafka_servers),
         "security_protocol": settings.kafka_security,

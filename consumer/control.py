@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 
 import structlog
@@ -17,8 +17,10 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 from pydantic import ValidationError
 
 from consumer.client import connection
+from consumer.decompression import BatchTooLarge
 from consumer.delivery import RawRecord
 from consumer.jobs import Job
+from consumer.polling import Poller
 from consumer.settings import Settings
 from schemas.events import Control
 
@@ -144,10 +146,21 @@ class ControlReader:
             if not self._caught_up.is_set() and await _reached(consumer, ends):
                 self._caught_up.set()
             wait_ms = POLL_MS if self._caught_up.is_set() else 50
-            found = await consumer.getmany(timeout_ms=wait_ms, max_records=MAX_RECORDS)
+            try:
+                found = await consumer.getmany(timeout_ms=wait_ms, max_records=MAX_RECORDS)
+            except BatchTooLarge:
+                await self._search(consumer)
+                continue
             for records in found.values():
                 for raw in records:
                     self._cancellations.read(raw)
+
+    async def _search(self, consumer: AIOKafkaConsumer) -> None:
+        """Take one record more, or step over one that cannot be read."""
+        poller = Poller(deque(consumer.assignment()), searching=True)
+        raw = await poller.next(consumer)
+        if raw is not None:
+            self._cancellations.read(raw)
 
 
 async def _reached(consumer: AIOKafkaConsumer, ends: dict[object, int]) -> bool:

@@ -29,8 +29,8 @@ from consumer.jobs import Record
 from consumer.ledger import Seen
 from consumer.membership import coordination_ended, member_id, position
 from consumer.places import PLACE, Place
+from consumer.polling import Poller
 
-POLL_MS = 500
 UNWIND_S = 1.0
 """How long cancelled jobs may take to let go, and after that the last commit."""
 ERROR_PAUSE_S = 1.0
@@ -79,6 +79,7 @@ class Pump:
         self._hurry = asyncio.Event()
         self._polled_at = time.monotonic()
         self.assignment = Assignment(self._apply)
+        self._poller = Poller(self.assignment.order)
 
     # Polling
 
@@ -92,7 +93,7 @@ class Pump:
             self._turn()
             self._pass(consumer)
             try:
-                raw = await self._next(consumer)
+                raw = await self._poller.next(consumer)
             except ConsumerStoppedError:
                 return
             except KafkaError as error:
@@ -103,25 +104,6 @@ class Pump:
                 continue
             if raw is not None:
                 self._deliver(consumer, raw)
-
-    async def _next(self, consumer: AIOKafkaConsumer) -> RawRecord | None:
-        """One record, from the partition that has waited longest; None when none came in time.
-
-        aiokafka empties the buffer of one partition before it looks at the next.
-        """
-        order = self.assignment.order
-        for partition in tuple(order):
-            found = await consumer.getmany(partition, timeout_ms=0, max_records=1)
-            if found:
-                break
-        else:
-            found = await consumer.getmany(timeout_ms=POLL_MS, max_records=1)
-        for partition, records in found.items():
-            if partition in order:
-                order.remove(partition)
-                order.append(partition)
-            return records[0]
-        return None
 
     def _turn(self) -> None:
         self._polled_at = time.monotonic()

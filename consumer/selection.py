@@ -13,9 +13,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from consumer.client import connection
+from consumer.decompression import BatchTooLarge
 from consumer.delivery import to_record
 from consumer.jobs import Record
 from consumer.membership import know_topic
+from consumer.polling import step_over
 from consumer.settings import Settings
 
 TIMES_TIMEOUT_S = 10.0
@@ -108,7 +110,11 @@ async def _range(
     reader.resume(place)
     reader.seek(place, start)
     while await reader.position(place) < stop:
-        found = await reader.getmany(place, timeout_ms=500)
+        try:
+            found = await reader.getmany(place, timeout_ms=500)
+        except BatchTooLarge as error:
+            raw = step_over(reader, place, error)
+            found = {place: [raw]} if raw is not None else {}
         for raw in found.get(place, ()):
             if raw.offset >= stop:
                 return

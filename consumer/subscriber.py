@@ -28,6 +28,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.subscriber.usecase import DefaultSubscriber
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
+from consumer.decompression import bound_batches
 from consumer.delivery import RawRecord
 from consumer.jobs import Record, Verdict
 from consumer.pump import Pump
@@ -190,6 +191,7 @@ async def close(consumer: AIOKafkaConsumer) -> None:
 
 
 def _broker(settings: Settings, middlewares: Sequence[Any]) -> KafkaBroker:
+    bound_batches()
     return KafkaBroker(
         list(settings.kafka_servers),
         client_id=f"face2face-{settings.replica}",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any, ClassVar
 
 import pytest
 from faststream import BaseMiddleware
 
 from consumer.membership import member_id
-from tests.integration.lab import PATIENCE_S, Lab, Work, job, until
+from tests.integration.lab import MINIMAL, PATIENCE_S, Lab, Work, job, until
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle
 
@@ -333,6 +334,47 @@ async def test_a_broker_that_restarts_loses_nothing_and_jobs_run_on(own_kafka: A
         await lab.send([{"value": job()}])
         await lab.until_committed(3)
     assert [offset for _, _, offset in work.started] == [0, 1, 2]
+
+
+async def test_batches_that_expand_without_end_are_recorded_and_hold_up_nobody(
+    lab: Lab,
+) -> None:
+    lab.kafka.require(Can.ADMIN)  # the embedded broker gives no batch from its middle
+    work = Work()
+    await lab.send([{"value": job()}])
+    _send_bombs(lab, count=2)
+    await lab.send([{"value": job()}])
+    control = _send_bombs(lab, count=1, topic=lab.topics.control)
+    cancel = json.dumps({"job_id": "late", "action": "cancel"}).encode()
+    await lab.send([{"value": cancel, "topic": lab.topics.control}])
+    async with lab.intake(work, control=True):
+        await lab.until_committed(4)
+        await lab.send([{"value": json.dumps({**MINIMAL, "job_id": "late"}).encode()}])
+        await lab.until_committed(5)
+    assert [offset for _, _, offset in work.started] == [0, 3, 4]
+    assert [offset for (_, _, offset), _ in work.rejected] == [1, 2]
+    assert all("expands to more than" in error.message for _, error in work.rejected)
+    assert control == 1
+
+
+def _send_bombs(lab: Lab, count: int, topic: str | None = None) -> int:
+    """Send records of 40 MB in one batch of some kilobytes; how many."""
+    from confluent_kafka import Producer
+
+    producer = Producer(
+        {
+            "bootstrap.servers": lab.kafka.servers,
+            "compression.type": "zstd",
+            "message.max.bytes": 200 * 1024 * 1024,
+            "batch.size": 200 * 1024 * 1024,
+            "linger.ms": 500,
+            "log_level": 0,
+        }
+    )
+    for _ in range(count):
+        producer.produce(topic or lab.topics.requests, b"x" * 40 * 1024 * 1024, partition=0)
+    assert producer.flush(60) == 0
+    return count
 
 
 async def test_an_operators_reset_gives_all_records_again(lab: Lab) -> None:
