@@ -105,6 +105,15 @@ def overhead(jobs: int, slots: int) -> None:
 
 
 @bench.command()
+def plain() -> None:
+    """How often plain FastStream starts jobs of seconds, on the broker of the tests."""
+    from tests.bench.plain import plain as run
+
+    for line in run():
+        click.echo(line)
+
+
+@bench.command()
 def mapping() -> None:
     """Speech → mouth on unseen halves of talking clips, by what it is predicted from."""
     from tests.bench.mapping import mapping as run

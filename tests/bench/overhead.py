@@ -31,7 +31,8 @@ NOTE = json.dumps({"filler": "x" * 1200}).encode()
 
 
 @contextmanager
-def _servers(folder: Path) -> Iterator[tuple[resolve.KafkaServer, resolve.S3Server]]:
+def servers(folder: Path) -> Iterator[tuple[resolve.KafkaServer, resolve.S3Server]]:
+    """The broker and the store that the tests would choose, started."""
     _, make_kafka = resolve.kafka_choice()
     _, make_s3 = next(resolve.s3_choices())
     with ExitStack() as stack:
@@ -47,7 +48,7 @@ def overhead(jobs: int, slots: int) -> list[str]:
     """Lines with both speeds, their ratio, and where the service's time goes."""
     with tempfile.TemporaryDirectory(prefix="f2f-bench-") as name:
         folder = Path(name)
-        with _servers(folder) as (kafka, s3):
+        with servers(folder) as (kafka, s3):
             bare, cost = _bare(KafkaHandle.fresh(kafka), S3Handle.fresh(s3), folder, jobs, slots)
             served, stages = _served(
                 KafkaHandle.fresh(kafka), S3Handle.fresh(s3), folder, jobs, slots

@@ -166,10 +166,10 @@ class Lab:
             await producer.stop()
 
     async def committed(
-        self, partition: int = 0, topic: str | None = None
+        self, partition: int = 0, topic: str | None = None, group: str | None = None
     ) -> tuple[int, OffsetRuns]:
         """The group's committed offset and the finished offsets in its metadata."""
-        async with self._reader(group_id=self.kafka.group) as reader:
+        async with self._reader(group_id=group or self.kafka.group) as reader:
             tp = TopicPartition(topic or self.topics.requests, partition)
             found = (await read_commits(reader, [tp])).get(tp)
             if found is None:
