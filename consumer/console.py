@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import traceback
@@ -68,6 +69,26 @@ class CommandError(Exception):
                 code=code, stage=stage, message=text[:4000], retryable=retryable, detail=detail
             )
         )
+
+
+def exit_on_sigterm() -> None:
+    """End with 0 when SIGTERM comes before a service listens for it: nothing was taken yet.
+
+    At once, and not by SystemExit: imports run callbacks whose exceptions Python drops, and one
+    start in thirty that was told to go within them went on for ever.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+
+
+@contextmanager
+def exiting_on_sigterm() -> Iterator[None]:
+    """The same, inside."""
+    before = signal.getsignal(signal.SIGTERM)
+    exit_on_sigterm()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

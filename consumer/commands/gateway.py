@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from consumer.console import CommandError, emit, say
+from consumer.console import CommandError, emit, exiting_on_sigterm, say
 from consumer.options import JSON_FLAG
 
 
@@ -17,8 +17,9 @@ def gateway(host: str | None, port: int | None, as_json: bool) -> None:
 
     With --json: one object {"gateway": "http://host:port"} when it listens.
     """
-    from consumer.http.gateway_server import Address, serve
-    from consumer.settings import load
+    with exiting_on_sigterm():
+        from consumer.http.gateway_server import Address, serve
+        from consumer.settings import load
 
     settings = load()
     given = {"gateway_host": host, "gateway_port": port}

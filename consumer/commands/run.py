@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from importlib import import_module
-from types import FrameType
 
 import click
 
+from consumer.console import exit_on_sigterm
 from consumer.options import JSON_FLAG
 
 
@@ -28,15 +27,6 @@ def run(as_json: bool) -> None:  # noqa: ARG001 - read by `main`
     from consumer.app import run as serve
 
     asyncio.run(serve(settings))
-
-
-def exit_on_sigterm() -> None:
-    """End with 0 when a signal comes before the service listens for it: nothing was taken yet."""
-    signal.signal(signal.SIGTERM, _exit)
-
-
-def _exit(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signals are called
-    sys.exit(0)
 
 
 def _import_structlog_alone() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from consumer.commands.run import exit_on_sigterm
+from consumer.console import exit_on_sigterm
 
 if __name__ == "__main__":
     exit_on_sigterm()

@@ -1,0 +1,50 @@
+"""What the commands do at signals."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+TERM_IN_A_CALLBACK = """
+import os, signal, sys
+from consumer.console import exit_on_sigterm, exiting_on_sigterm
+
+class Dropped:
+    def __del__(self):  # Python drops what is raised here, as in the callbacks of imports
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000):
+            pass
+
+{how}
+sys.exit("went on")
+"""
+WAYS = {
+    "from here on": "exit_on_sigterm(); Dropped()",
+    "inside": """
+with exiting_on_sigterm():
+    Dropped()
+""",
+}
+
+
+@pytest.mark.parametrize("how", WAYS.values(), ids=WAYS)
+def test_sigterm_before_a_service_listens_is_heard_wherever_it_strikes(how: str) -> None:
+    code = TERM_IN_A_CALLBACK.format(how=how)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_sigterm_after_the_start_goes_where_it_went_before() -> None:
+    code = """
+import signal
+from consumer.console import exiting_on_sigterm
+before = signal.getsignal(signal.SIGTERM)
+with exiting_on_sigterm():
+    assert signal.getsignal(signal.SIGTERM) is not before
+assert signal.getsignal(signal.SIGTERM) is before
+"""
+    subprocess.run([sys.executable, "-c", code], timeout=60, check=True)
