@@ -18,19 +18,29 @@ import torch
 from av import VideoFrame
 from av.codec.context import Flags as CodecFlags
 from av.container import OutputContainer
-from av.video.plane import VideoPlane
 from av.video.stream import VideoStream
-from torch import Tensor
 
 from pipeline.errors import EngineFailed, OutputInvalid
 from pipeline.soundtrack import Soundtrack
 from pipeline.types import AudioFacts, Color, Frame
+from pipeline.upright import samples
 from schemas.codes import Stage
 
 _GOP_S = 2
 _THREADS = 4
 """x264's frame threads, fixed: more make it no slower where there are fewer processors."""
 _LIMITED, _FULL = 1, 2
+
+
+class _Picture:
+    """A picture for the encoder, and its planes' samples in the encoder's own memory."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.frame = VideoFrame(width, height, "yuv420p")
+        sizes = ((height, width), *[(height // 2, width // 2)] * 2)
+        self.planes = [
+            samples(plane, *size) for plane, size in zip(self.frame.planes, sizes, strict=True)
+        ]
 
 
 class Encoder:
@@ -69,12 +79,13 @@ class Encoder:
         self._path = path
         self._size = (width, height)
         self._fps = fps
+        self._tick = 1 / fps
         self._color = color
         self._frames = frames
         self._count = 0
         self._closed = False
         # x264 copies a picture before `encode` returns, so that two of them do for all.
-        self._pictures = [VideoFrame(width, height, "yuv420p") for _ in range(2)]
+        self._pictures = [_Picture(width, height) for _ in range(2)]
         with ExitStack() as stack:
             stack.callback(self._remove)
             self._container = stack.enter_context(_container(path, metadata))
@@ -140,11 +151,11 @@ class Encoder:
 
     def _picture(self, frame: Frame) -> VideoFrame:
         picture = self._pictures[self._count % len(self._pictures)]
-        for plane, values in zip(picture.planes, (frame.y, frame.u, frame.v), strict=True):
-            _fill(plane, values)
-        picture.pts = self._count
-        picture.time_base = 1 / self._fps
-        return picture
+        with torch.inference_mode():  # the planes may come from there, this thread does not
+            torch._foreach_copy_(picture.planes, [frame.y, frame.u, frame.v])
+        picture.frame.pts = self._count
+        picture.frame.time_base = self._tick
+        return picture.frame
 
 
 @cache
@@ -164,11 +175,6 @@ def _x264_params() -> str:
     except OSError:
         wide = False
     return params + ":asm=avx2,fma3,bmi2,lzcnt" if wide else params
-
-
-def _fill(plane: VideoPlane, values: Tensor) -> None:
-    rows = torch.frombuffer(plane, dtype=torch.uint8).view(-1, plane.line_size)
-    rows[: values.shape[0], : values.shape[1]] = values
 
 
 def _container(path: Path, metadata: dict[str, str]) -> OutputContainer:

@@ -56,8 +56,10 @@ class Grid:
 
     def picture(self, table: PictureTable, frame: int) -> int:
         """Number of the picture under a grid frame."""
-        middle = Fraction(2 * frame + 1, 2) / (self.fps * table.time_base)
-        tick = int(table.pts[0]) + middle.numerator // middle.denominator
+        # The middle of a frame, (2 frame + 1) / 2 of them, in ticks.
+        rate, base = self.fps, table.time_base
+        middle = (2 * frame + 1) * rate.denominator * base.denominator
+        tick = int(table.pts[0]) + middle // (2 * rate.numerator * base.numerator)
         return max(0, bisect_right(table.pts, tick) - 1)
 
 

@@ -68,6 +68,11 @@ class KeptPictures:
                 return
             self._slots[number] = len(self._slots)
 
+    def enough(self) -> None:
+        """Keep nothing more: what is decoded from now on is not read again."""
+        with self._lock:
+            self._capacity = 0
+
     def get(self, number: int) -> Planes | None:
         """A picture in memory of its own, None where it was not kept."""
         with self._lock:

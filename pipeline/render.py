@@ -73,6 +73,7 @@ class _Job:
     speech: Speech
     timeline: Timeline
     reader: FrameReader
+    kept: KeptPictures
 
 
 def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
@@ -125,7 +126,7 @@ def _open(spec: RenderSpec, watch: Stopwatch, on_tick: OnTick, stack: ExitStack)
     timeline = Timeline.fit(speech.duration, video.fps, video.frames, options.loop, fps)
     kept = stack.enter_context(KeptPictures(video.width, video.height, spec.scratch))
     reader = FrameReader(video, max(1, spec.threads // 2), spec.scratch, kept)
-    return _Job(spec, watch, on_tick, video, audio, speech, timeline, reader)
+    return _Job(spec, watch, on_tick, video, audio, speech, timeline, reader, kept)
 
 
 def _track(job: _Job, total: int) -> FaceTrack:
@@ -223,6 +224,8 @@ def _encode(job: _Job, engine: Engine[Any, Any], plan: Any) -> None:
 
 def _generate(job: _Job, engine: Engine[Any, Any], plan: Any, sink: Sink[list[Frame]]) -> None:
     timeline = job.timeline
+    if not timeline.loops:
+        job.kept.enough()  # nobody comes after this pass
     sources = (timeline.source(n) for n in range(timeline.frames))
     decoded = job.watch.timed("decode", _batches(job.reader.read(sources)))
     batches = prefetch(decoded, QUEUE, "decode")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 
@@ -68,9 +69,24 @@ class RowFile:
     def read(self, start: int, stop: int) -> Tensor:
         """Rows `start` to `stop`, (n, …); those that were never written are zeros."""
         rows = torch.zeros(max(0, stop - start), *self.shape, dtype=self.dtype)
-        if not rows.numel():
-            return rows
-        view = bytes_of(rows)
+        if rows.numel():
+            self._read(start, bytes_of(rows))
+        return rows
+
+    def __getitem__(self, rows: int | Sequence[int]) -> Tensor:
+        """Rows of these numbers, in this order; one row for one number."""
+        if isinstance(rows, int):
+            return self.read(rows, rows + 1)[0]
+        if not rows:
+            return self.read(0, 0)
+        made = torch.zeros(len(rows), *self.shape, dtype=self.dtype)
+        view, size = bytes_of(made), self.row_bytes
+        for start, stop in _runs(rows):
+            self._read(rows[start], view[start * size : stop * size])
+        return made
+
+    def _read(self, start: int, view: memoryview) -> None:
+        """Fill bytes with the rows from `start` on, as far as they were written."""
         offset = self._offset + start * self.row_bytes
         view = view[: max(0, (self._count - start) * self.row_bytes)]
         while view:
@@ -78,13 +94,6 @@ class RowFile:
             if not done:
                 break  # beyond what was written
             view, offset = view[done:], offset + done
-        return rows
-
-    def __getitem__(self, rows: int | Sequence[int]) -> Tensor:
-        """Rows of these numbers, in this order; one row for one number."""
-        if isinstance(rows, int):
-            return self.read(rows, rows + 1)[0]
-        return torch.cat([self.read(row, row + 1) for row in rows]) if rows else self.read(0, 0)
 
     def chunks(self) -> Iterator[Tensor]:
         """All rows, some at a time."""
@@ -103,6 +112,12 @@ class RowFile:
         if self._file is None:
             raise ValueError("closed")
         return self._file
+
+
+def _runs(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Places of rows that follow each other in the file."""
+    edges = [n for n in range(1, len(rows)) if rows[n] != rows[n - 1] + 1]
+    yield from pairwise([0, *edges, len(rows)])
 
 
 def bytes_of(tensor: Tensor) -> memoryview:

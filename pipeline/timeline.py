@@ -51,7 +51,8 @@ class Timeline:
 
     def source(self, output: int) -> int:
         """Grid index of the reference frame under an output frame."""
-        step = floor(output * self.source_fps / self.fps)
+        ours, theirs = self.fps, self.source_fps
+        step = output * theirs.numerator * ours.denominator // (theirs.denominator * ours.numerator)
         n = self.source_frames
         if n == 1 or step < n:
             return min(step, n - 1)
@@ -61,6 +62,12 @@ class Timeline:
             return step % n
         phase = step % (2 * n - 2)
         return phase if phase < n else 2 * n - 2 - phase
+
+    @property
+    def loops(self) -> bool:
+        """Whether the output comes back to frames of the reference that it has left."""
+        last = floor((self.frames - 1) * self.source_fps / self.fps)
+        return self.loop is not Loop.HOLD and 1 < self.source_frames <= last
 
     @property
     def used(self) -> int:

@@ -121,8 +121,7 @@ class Upright:
         )
 
     def _plane(self, plane: VideoPlane, width: int, height: int) -> Tensor:
-        rows = torch.frombuffer(plane, dtype=torch.uint8).view(-1, plane.line_size)
-        seen = rows[:height, :width]
+        seen = samples(plane, height, width)
         if self._orientation.transpose:
             seen = seen.T
         axes = [1] * self._orientation.flip_x + [0] * self._orientation.flip_y
@@ -132,6 +131,13 @@ class Upright:
             if axes
             else seen.clone(memory_format=torch.contiguous_format)
         )
+
+
+def samples(plane: VideoPlane, height: int, width: int) -> Tensor:
+    """(height, width) uint8 in the plane's own memory, which must outlive it."""
+    return torch.frombuffer(plane, dtype=torch.uint8).as_strided(
+        (height, width), (plane.line_size, 1)
+    )
 
 
 def _scaler_matrix(matrix: int) -> int:

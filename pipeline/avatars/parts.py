@@ -66,6 +66,22 @@ class Parts:
         return found.hexdigest()
 
 
+def rows_of(
+    parts: Parts, name: str, count: int, shape: tuple[int, ...], dtype: torch.dtype
+) -> RowFile:
+    """Rows that an avatar is to have.
+
+    Raises:
+        Unfit: they are not there, or others.
+    """
+    rows = parts.rows.get(name)
+    if rows is None or len(rows) != count:
+        raise Unfit(f"{name} of other frames than the boxes")
+    if rows.shape != shape or rows.dtype != dtype:
+        raise Unfit(f"{name} {rows.shape} {rows.dtype}, not {shape} {dtype}")
+    return rows
+
+
 def pack(value: Any, skip: Collection[str] = ()) -> Parts:
     """Parts of a dataclass.
 

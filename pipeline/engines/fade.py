@@ -33,6 +33,28 @@ def strength(output: int, frames: int, present: Callable[[int], bool]) -> float:
     return 1.0
 
 
+class Presence:
+    """Which output frames of a job have a usable face, and how much of the mouth each shows.
+
+    Args:
+        frames: output frames of the job.
+        present: whether an output frame has a usable face; asked once for each.
+    """
+
+    def __init__(self, frames: int, present: Callable[[int], bool]) -> None:
+        self._faces = bytes(map(present, range(frames)))
+
+    def __getitem__(self, output: int) -> bool:
+        return bool(self._faces[output])
+
+    def strength(self, output: int) -> float:
+        """What `strength` says of an output frame."""
+        around = self._faces[max(0, output - FADE_FRAMES) : output + FADE_FRAMES + 1]
+        if 0 not in around:
+            return 1.0
+        return strength(output, len(self._faces), self.__getitem__)
+
+
 class SpanLog:
     """Collects stretches of output frames that passed through."""
 

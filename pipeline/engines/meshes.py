@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from pipeline.engines.fade import Kind
+
+_RUN = 256
+"""Meshes of so many frames are a megabyte."""
 
 
 class MeshTrack(Protocol):
@@ -40,6 +45,24 @@ def mesh_at(track: MeshTrack, index: int) -> Tensor | None:
     if not 0 <= index < length(track) or not bool(track.usable[index]):
         return None
     return track.points(index, index + 1)[0, :, :2]
+
+
+def meshes_at(track: MeshTrack, indices: Sequence[int]) -> Tensor:
+    """(n, 478, 2) meshes of ascending grid frames that are usable, read together."""
+    first = indices[0]
+    if indices[-1] - first >= _RUN:
+        return torch.cat([track.points(n, n + 1)[:, :, :2] for n in indices])
+    return track.points(first, indices[-1] + 1)[torch.tensor(indices) - first, :, :2]
+
+
+def runs_of_meshes(track: MeshTrack) -> Iterator[tuple[list[int], Tensor]]:
+    """Grid frames with a usable face, some hundred at a time, and their (n, 478, 2) meshes."""
+    usable = track.usable.tolist()
+    for start in range(0, len(usable), _RUN):
+        chosen = [n for n in range(start, min(start + _RUN, len(usable))) if usable[n]]
+        if chosen:
+            places = torch.tensor(chosen) - start
+            yield chosen, track.points(start, chosen[-1] + 1)[places, :, :2]
 
 
 def why_not(track: MeshTrack, index: int) -> Kind:

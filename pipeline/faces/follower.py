@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -162,15 +163,25 @@ class Follower:
         low, high = points[..., :2].amin(1), points[..., :2].amax(1)
         rows = torch.cat([scores[:, None], low, high], dim=1)
         size = 3 * ROW
-        for n, (frame, mesh, row) in enumerate(zip(frames, points, rows.tolist(), strict=True)):
-            self.store.write(frame.index, mesh)
+        prints = bytes(colors[: len(frames)].contiguous().numpy().data.cast("B"))
+        for start, stop in _runs(frames):
+            self.store.write(frames[start].index, points[start:stop])
+        for n, (frame, row) in enumerate(zip(frames, rows.tolist(), strict=True)):
             self.colors.extend(bytes(max(0, (frame.index + 1) * size - len(self.colors))))
-            self.colors[frame.index * size : (frame.index + 1) * size] = colors[n].numpy().tobytes()
+            self.colors[frame.index * size : (frame.index + 1) * size] = prints[
+                n * size : (n + 1) * size
+            ]
             missing = (frame.index + 1) * COLUMNS - len(self.rows)
             self.rows.extend([0.0] * missing)
             self.rows[frame.index * COLUMNS :] = array("f", row)
         self.last_box = rows[-1, 1:]
         self.area_sum += float((high - low).prod(1).sum())
+
+
+def _runs(frames: Sequence[Frame]) -> Iterator[tuple[int, int]]:
+    """Places of frames that follow each other in the clip."""
+    edges = [n for n in range(1, len(frames)) if frames[n].index != frames[n - 1].index + 1]
+    yield from pairwise([0, *edges, len(frames)])
 
 
 def plausible(points: Tensor) -> Tensor:

@@ -89,11 +89,12 @@ def cut_out(
         (N, 3, side, side) float32, RGB from 0 to 1, channels last in memory.
     """
     steps = torch.arange(side, dtype=torch.float32, device=device) / side - 0.5
-    samples = torch.empty(len(frames), 3, side, side, device=device)
-    for n, (frame, (cx, cy, size, angle)) in enumerate(zip(frames, regions.tolist(), strict=True)):
+    luma, chroma = [], []
+    for frame, (cx, cy, size, angle) in zip(frames, regions.tolist(), strict=True):
         square = _Square(cx, cy, size * math.cos(angle), size * math.sin(angle), size / side)
-        samples[n, :1] = _sampled([frame.y], square, steps)
-        samples[n, 1:] = _sampled([frame.u, frame.v], square.chroma(), steps)
+        luma.append(_looked([frame.y], square))
+        chroma.append(_looked([frame.u, frame.v], square.chroma()))
+    samples = torch.cat([_sampled(luma, steps), _sampled(chroma, steps)], dim=1)
     matrix, offset = _conversion(color, device)
     pictures = (matrix @ samples.flatten(2)).add_(offset).clamp_(0, 1).view_as(samples)
     if outside == "black":
@@ -133,8 +134,19 @@ def _conversion(color: Color, device: str) -> tuple[Tensor, Tensor]:
     return (corners[:, 1:] - corners[:, :1]).to(device), corners[:, :1].to(device)
 
 
-def _sampled(planes: Sequence[Tensor], square: _Square, steps: Tensor) -> Tensor:
-    """Values of planes of one size inside a square: (P, side, side) float32, 0 to 255.
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The part of planes of one size below a square, and how places in the square lie in it."""
+
+    part: Tensor
+    """(1, P, h, w) float32, 0 to 255, on the host."""
+    across: tuple[float, float, float]
+    """Place along the part, -1 to 1: by column of the square, in its middle, by row."""
+    down: tuple[float, float, float]
+
+
+def _looked(planes: Sequence[Tensor], square: _Square) -> _Look:
+    """What is needed of planes to see a square.
 
     Where there are two pixels or more to one of the output, they are averaged in blocks first, so
     that nothing is skipped.
@@ -145,30 +157,53 @@ def _sampled(planes: Sequence[Tensor], square: _Square, steps: Tensor) -> Tensor
     y0, y1 = _span(square.y, square.reach, block, high)
     # Far too many pixels are thinned out first: only detection looks so coarsely.
     skip = block // 2 if block >= COARSE else 1
-    parts = [plane[y0:y1:skip, x0:x1:skip] for plane in planes]
-    part = torch.stack(parts).to(steps.device)
+    part = torch.stack([_part(plane, (y0, y1), (x0, x1), skip) for plane in planes])
     block //= skip
     part = _averaged(part, block) if block > 1 else part.float()
     middle = (block - 1) / 2 * skip
     block *= skip
     rows, columns = part.shape[1:]
-    # grid_sample wants -1..1 from the first pixel's centre to the last's. Written as two sums of
-    # a row and a column, which is several times quicker than a matrix product or affine_grid.
     per_x, per_y = 2 / block / max(columns - 1, 1), 2 / block / max(rows - 1, 1)
     x, y = square.x - x0 - middle, square.y - y0 - middle
-    grid = steps.new_empty(1, len(steps), len(steps), 2)
-    along, across = steps, steps[:, None]
-    torch.add(
-        along * (square.right * per_x) + (x * per_x - 1),
-        across * (-square.down * per_x),
-        out=grid[0, :, :, 0],
+    return _Look(
+        part.unsqueeze(0),
+        (square.right * per_x, x * per_x - 1, -square.down * per_x),
+        (square.down * per_y, y * per_y - 1, square.right * per_y),
     )
-    torch.add(
-        along * (square.down * per_y) + (y * per_y - 1),
-        across * (square.right * per_y),
-        out=grid[0, :, :, 1],
+
+
+def _part(plane: Tensor, rows: tuple[int, int], columns: tuple[int, int], skip: int) -> Tensor:
+    """Every `skip`-th sample between, in one step."""
+    row, column = plane.stride()
+    return plane.as_strided(
+        (-((rows[0] - rows[1]) // skip), -((columns[0] - columns[1]) // skip)),
+        (row * skip, column * skip),
+        plane.storage_offset() + rows[0] * row + columns[0] * column,
     )
-    return F.grid_sample(part.unsqueeze(0), grid, "bilinear", "border", align_corners=True)[0]
+
+
+def _sampled(looks: Sequence[_Look], steps: Tensor) -> Tensor:
+    """Values inside squares: (N, P, side, side) float32, 0 to 255."""
+    # grid_sample wants -1..1 from the first pixel's centre to the last's. Written as two sums of
+    # a row and a column, which is several times quicker than a matrix product or affine_grid.
+    lines = torch.tensor(
+        [(look.across, look.down) for look in looks], dtype=steps.dtype, device=steps.device
+    )
+    by_column, middle, by_row = lines.unsqueeze(3).unbind(2)  # (N, 2, 1) each
+    grids = steps.new_empty(len(looks), len(steps), len(steps), 2)
+    torch.add(
+        (steps * by_column + middle).unsqueeze(2),
+        (steps * by_row).unsqueeze(3),
+        out=grids.permute(0, 3, 1, 2),
+    )
+    return torch.cat(
+        [
+            F.grid_sample(
+                look.part.to(steps.device), grid, "bilinear", "border", align_corners=True
+            )
+            for look, grid in zip(looks, torch.split(grids, 1), strict=True)
+        ]
+    )
 
 
 def _averaged(planes: Tensor, block: int) -> Tensor:

@@ -8,13 +8,13 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from pipeline.avatars.parts import Parts, Unfit
+from pipeline.avatars.parts import Parts, Unfit, rows_of
 from pipeline.batching.batcher import Lane
 from pipeline.batching.cuda import on_own_stream, settle
 from pipeline.batching.row import Row, gather
 from pipeline.engines.base import Reference
-from pipeline.engines.meshes import MeshTrack, length, mesh_at
-from pipeline.engines.musetalk.boxes import Box, box_parts, boxes_of, face_box, points_68
+from pipeline.engines.meshes import MeshTrack, length, meshes_at, runs_of_meshes
+from pipeline.engines.musetalk.boxes import Box, box_parts, boxes_of, face_boxes, points_68
 from pipeline.engines.musetalk.crops import crop_faces
 from pipeline.engines.musetalk.masks import MASK, soft_masks
 from pipeline.engines.musetalk.painter import LATENT, Painter
@@ -84,22 +84,11 @@ def restored(parts: Parts, reference: Reference, dtype: torch.dtype) -> Avatar:
     boxes = boxes_of(parts, length(reference.track), video.height, video.width)
     if not boxes:
         raise Unfit("no boxes")
-    latents = _rows(parts, "latents", len(boxes), LATENT, dtype)
-    masks = _rows(parts, "masks", len(boxes), (MASK, MASK), torch.uint8)
+    latents = rows_of(parts, "latents", len(boxes), LATENT, dtype)
+    masks = rows_of(parts, "masks", len(boxes), (MASK, MASK), torch.uint8)
     if not bool(reference.track.usable[list(boxes)].all()):
         raise Unfit("boxes of frames that have no face")
     return _avatar(reference, boxes, latents, masks)
-
-
-def _rows(
-    parts: Parts, name: str, count: int, shape: tuple[int, ...], dtype: torch.dtype
-) -> RowFile:
-    rows = parts.rows.get(name)
-    if rows is None or len(rows) != count:
-        raise Unfit(f"{name} of other frames than the boxes")
-    if rows.shape != shape or rows.dtype != dtype:
-        raise Unfit(f"{name} {rows.shape} {rows.dtype}, not {shape} {dtype}")
-    return rows
 
 
 def _avatar(
@@ -110,15 +99,15 @@ def _avatar(
 
 
 def _boxes(reference: Reference) -> dict[int, Box]:
-    boxes: dict[int, Box] = {}
-    for index in range(length(reference.track)):
-        mesh = mesh_at(reference.track, index)
-        if mesh is None:
-            continue
-        box = face_box(points_68(mesh), reference.video.height, reference.video.width)
-        if box is not None:
-            boxes[index] = box
-    return boxes
+    video = reference.video
+    return {
+        index: box
+        for frames, meshes in runs_of_meshes(reference.track)
+        for index, box in zip(
+            frames, face_boxes(points_68(meshes), video.height, video.width), strict=True
+        )
+        if box is not None
+    }
 
 
 def _encode(reference: Reference, avatar: Avatar, painter: Painter, on_tick: OnTick) -> None:
@@ -137,8 +126,7 @@ def _encode(reference: Reference, avatar: Avatar, painter: Painter, on_tick: OnT
 def _seen(frames: list[Frame], avatar: Avatar, device: str) -> list[Tensor]:
     """(3, 256, 256) uint8 RGB of each frame's box, complete on the device; draws their masks."""
     boxes = [avatar.boxes[frame.index] for frame in frames]
-    meshes = [mesh_at(avatar.track, frame.index) for frame in frames]
-    points = torch.stack([mesh for mesh in meshes if mesh is not None]).to(device)
+    points = meshes_at(avatar.track, [frame.index for frame in frames]).to(device)
     avatar.masks.write(len(avatar.masks), soft_masks(points, boxes).cpu())
     pictures = crop_faces(frames, boxes, avatar.color, device)
     settle(device)

@@ -75,10 +75,18 @@ def landmark_rule(points: Tensor, shift: int = 0) -> Box:
         points: (68, 2) landmarks, (x, y) in pixels; fractions are cut off as in the original.
         shift: rows by which the vertical centre moves down (version 1's `bbox_shift`).
     """
+    return landmark_rules(points.unsqueeze(0), shift)[0]
+
+
+def landmark_rules(points: Tensor, shift: int = 0) -> list[Box]:
+    """`landmark_rule` of many frames: (N, 68, 2) landmarks."""
     whole = points.to(torch.int32)
-    x0, chin = int(whole[:, 0].min()), int(whole[:, 1].max())
-    centre = int(whole[29, 1]) + shift
-    return Box(x0, max(0, centre - (chin - centre)), int(whole[:, 0].max()), chin)
+    low, high = whole.amin(1).tolist(), whole.amax(1).tolist()
+    centres = (whole[:, 29, 1] + shift).tolist()
+    return [
+        Box(x0, max(0, centre - (chin - centre)), x1, chin)
+        for (x0, _), (x1, chin), centre in zip(low, high, centres, strict=True)
+    ]
 
 
 def face_box(points: Tensor, height: int, width: int) -> Box | None:
@@ -95,7 +103,15 @@ def face_box(points: Tensor, height: int, width: int) -> Box | None:
     Returns:
         None when too little of the face lies inside the picture.
     """
-    box = landmark_rule(points)
+    return face_boxes(points.unsqueeze(0), height, width)[0]
+
+
+def face_boxes(points: Tensor, height: int, width: int) -> list[Box | None]:
+    """`face_box` of many frames: (N, 68, 2) landmarks in pixels."""
+    return [_inside(box, height, width) for box in landmark_rules(points)]
+
+
+def _inside(box: Box, height: int, width: int) -> Box | None:
     if box.width <= 0 or box.height <= 0:
         return None
     box = Box(box.x0, box.y0, box.x1, box.y1 + EXTRA_MARGIN).clamped(height, width)

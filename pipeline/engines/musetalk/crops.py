@@ -16,6 +16,7 @@ from pipeline.engines.musetalk.boxes import Box
 from pipeline.engines.musetalk.picture import SIDE
 from pipeline.engines.planes import Window, rgb_of
 from pipeline.engines.resize import lanczos4_taps
+from pipeline.engines.windows import part_of, staging, windows_around
 from pipeline.types import Color, Frame
 
 _TAPS = 8
@@ -35,55 +36,51 @@ def crop_faces(frames: Sequence[Frame], boxes: Sequence[Box], color: Color, devi
     Returns:
         (B, 3, 256, 256) uint8 RGB.
     """
-    windows = [Window(box.x0, box.y0, box.x1, box.y1).even() for box in boxes]
-    high = max(window.y1 - window.y0 for window in windows)
-    wide = max(window.x1 - window.x0 for window in windows)
-    luma = _luma(frames, windows, high, wide).to(device, non_blocking=True).float()
-    chroma = _chroma(frames, windows, high, wide).to(device, non_blocking=True).float()
-    u, v = _grown(chroma).unbind(1)
-    rgb = rgb_of(luma, u, v, color).round().clamp(0, 255).to(torch.uint8).transpose(0, 1)
-    columns = _taps([box.width for box in boxes], [b.x0 - w.x0 for b, w in _pairs(boxes, windows)])
-    rows = _taps([box.height for box in boxes], [b.y0 - w.y0 for b, w in _pairs(boxes, windows)])
-    across = _along(rgb, columns.to(device), 3)
-    both = _along(across, rows.to(device), 2)
+    inner = [Window(box.x0, box.y0, box.x1, box.y1) for box in boxes]
+    windows = windows_around(inner, frames[0].height, frames[0].width)
+    rgb = windows_rgb(frames, windows, color, device)
+    taps = _taps(inner, windows, rgb.device)
+    both = _along(_along(rgb, taps[:, :2], 3), taps[:, 2:], 2)
     return ((both + _HALF) >> _BITS).clamp(0, 255).to(torch.uint8)
 
 
-def _pairs(boxes: Sequence[Box], windows: Sequence[Window]) -> list[tuple[Box, Window]]:
-    return list(zip(boxes, windows, strict=True))
+def windows_rgb(
+    frames: Sequence[Frame], windows: Sequence[Window], color: Color, device: str
+) -> Tensor:
+    """`planes.read_rgb` of many windows of one size, even: (B, 3, h, w) uint8 on the device."""
+    at = torch.device(device)
+    luma = _stacked([part_of(f.y, w) for f, w in zip(frames, windows, strict=True)], at)
+    u, v = _grown(_chroma(frames, windows, at).float()).unbind(1)
+    rgb = rgb_of(luma.float(), u, v, color).round().clamp(0, 255).to(torch.uint8)
+    return rgb.transpose(0, 1)
 
 
-def _luma(frames: Sequence[Frame], windows: Sequence[Window], high: int, wide: int) -> Tensor:
-    """(B, high, wide) uint8; what a smaller window leaves is black and not looked at."""
-    held = torch.zeros(len(frames), high, wide, dtype=torch.uint8)
-    for n, (frame, window) in enumerate(zip(frames, windows, strict=True)):
-        part = frame.y[window.y0 : window.y1, window.x0 : window.x1]
-        held[n, : part.shape[0], : part.shape[1]] = part
-    return held
+def _stacked(parts: Sequence[Tensor], device: torch.device) -> Tensor:
+    held = staging((len(parts), *parts[0].shape), device, parts[0].dtype)
+    return torch.stack(list(parts), out=held).to(device, non_blocking=True)
 
 
-def _chroma(frames: Sequence[Frame], windows: Sequence[Window], high: int, wide: int) -> Tensor:
+def _chroma(frames: Sequence[Frame], windows: Sequence[Window], device: torch.device) -> Tensor:
     """(B, 2, high / 2 + 2, wide / 2 + 1) uint8: with a row above, one below, and a column beyond.
 
     At the plane's edges they repeat it.
     """
-    held = torch.zeros(len(frames), 2, high // 2 + 2, wide // 2 + 1, dtype=torch.uint8)
-    for n, (frame, window) in enumerate(zip(frames, windows, strict=True)):
-        for k, plane in enumerate((frame.u, frame.v)):
-            last_row, last_column = plane.shape[0] - 1, plane.shape[1] - 1
-            top, end = window.y0 // 2 - 1, window.y1 // 2
-            left, right = window.x0 // 2, window.x1 // 2
-            part = plane[max(top, 0) : min(end, last_row) + 1, left : min(right, last_column) + 1]
-            block = held[n, k, : end - top + 1, : right - left + 1]
-            first = max(top, 0) - top
-            block[first : first + part.shape[0], : part.shape[1]] = part
-            if first:
-                block[0, : part.shape[1]] = part[0]
-            if end > last_row:
-                block[-1, : part.shape[1]] = part[-1]
-            if right > last_column:
-                block[:, -1] = block[:, -2]
-    return held
+    parts = [
+        _widened(plane, window)
+        for frame, window in zip(frames, windows, strict=True)
+        for plane in (frame.u, frame.v)
+    ]
+    stacked = _stacked(parts, device)
+    return stacked.view(-1, 2, *stacked.shape[1:])
+
+
+def _widened(plane: Tensor, window: Window) -> Tensor:
+    high, wide = plane.shape
+    part = Window(window.x0 // 2, window.y0 // 2 - 1, window.x1 // 2 + 1, window.y1 // 2 + 1)
+    if part.y0 >= 0 and part.y1 <= high and part.x1 <= wide:
+        return part_of(plane, part)
+    rows = torch.arange(part.y0, part.y1).clamp(0, high - 1)
+    return plane[rows.unsqueeze(1), torch.arange(part.x0, part.x1).clamp(0, wide - 1)]
 
 
 def _grown(chroma: Tensor) -> Tensor:
@@ -95,15 +92,20 @@ def _grown(chroma: Tensor) -> Tensor:
     return torch.stack([west, west * 0.5 + east * 0.5], dim=4).flatten(3, 4)
 
 
-def _taps(sources: Sequence[int], leads: Sequence[int]) -> Tensor:
-    """(B, 2, 256, 8) int64: places in the window, and weights."""
-    return torch.stack([_axis(*pair) for pair in zip(sources, leads, strict=True)])
+def _taps(inner: Sequence[Window], windows: Sequence[Window], device: torch.device) -> Tensor:
+    """(B, 4, 256, 8) int64: places in the window and weights of columns, then of rows."""
+    rows = [
+        _row(box.x1 - box.x0, box.x0 - window.x0, box.y1 - box.y0, box.y0 - window.y0)
+        for box, window in zip(inner, windows, strict=True)
+    ]
+    return _stacked(rows, device)
 
 
 @lru_cache(maxsize=1024)
-def _axis(source: int, lead: int) -> Tensor:
-    index, weight = lanczos4_taps(source, SIDE)
-    return torch.stack([index + lead, weight])
+def _row(wide: int, left: int, high: int, top: int) -> Tensor:
+    columns, column_weights = lanczos4_taps(wide, SIDE)
+    rows, row_weights = lanczos4_taps(high, SIDE)
+    return torch.stack([columns + left, column_weights, rows + top, row_weights])
 
 
 def _along(pictures: Tensor, taps: Tensor, axis: int) -> Tensor:

@@ -14,7 +14,7 @@ from pipeline.avatars.parts import Parts
 from pipeline.batching.cuda import REACH_FIRST, is_cuda, new_stream
 from pipeline.batching.row import gather
 from pipeline.engines.base import Finish, Reference
-from pipeline.engines.fade import Kind, SpanLog, strength
+from pipeline.engines.fade import Kind, Presence, SpanLog
 from pipeline.engines.meshes import MeshTrack, why_not
 from pipeline.engines.musetalk import weights
 from pipeline.engines.musetalk.ahead import Ahead
@@ -49,19 +49,21 @@ class Plan:
     track: MeshTrack
     stream: torch.cuda.Stream | None
     """Of this job alone on a GPU, so that jobs do not wait for each other's small steps."""
+    shown: Presence
+    """Which output frames have a face to paint."""
     log: SpanLog = field(default_factory=SpanLog)
     painted: int = 0
     ahead: Ahead | None = None
 
-    def present(self, output: int) -> bool:
-        """Whether an output frame has a face to paint."""
-        return self.timeline.source(output) in self.avatar.boxes
-
     def faces(self, outputs: range) -> list[Face]:
         """Latents and tokens of those outputs that are painted."""
-        heard = self.speech.frames(self.timeline.fps, outputs)
-        rows = [(n, self.avatar.rows.get(self.timeline.source(o))) for n, o in enumerate(outputs)]
-        return [(self.avatar.latents[row], heard[n]) for n, row in rows if row is not None]
+        chosen = [n for n, output in enumerate(outputs) if self.shown[output]]
+        if not chosen:
+            return []
+        heard = self.speech.frames(self.timeline.fps, outputs).unbind()
+        rows = [self.avatar.rows[self.timeline.source(outputs[n])] for n in chosen]
+        latents = self.avatar.latents[rows].unbind()
+        return [(latent, heard[n]) for latent, n in zip(latents, chosen, strict=True)]
 
     def on_stream(self) -> AbstractContextManager[Any]:
         """What runs inside goes to this job's stream."""
@@ -154,11 +156,13 @@ class MuseTalkEngine:
         """Get ready to hear the speech; it is encoded piece by piece while frames are made."""
         heard = SpeechTokens(self.painter.networks.whisper, speech.samples)
         stream = new_stream(self._device, REACH_FIRST) if is_cuda(self._device) else None
-        plan = Plan(avatar.avatar, heard, timeline, avatar.track, stream)
+        boxes = avatar.avatar.boxes
+        shown = Presence(timeline.frames, lambda output: timeline.source(output) in boxes)
+        plan = Plan(avatar.avatar, heard, timeline, avatar.track, stream, shown)
         plan.ahead = Ahead(
             self.painter.paint(deadline),
             plan.faces,
-            plan.present,
+            shown.__getitem__,
             timeline.frames,
             AHEAD * self.painter.limit,
             self._device,
@@ -198,9 +202,7 @@ class MuseTalkEngine:
     @staticmethod
     def _placed(plan: Plan, frame: Frame, output: int) -> Placed:
         box = plan.avatar.boxes[frame.index]
-        shown = strength(output, plan.timeline.frames, plan.present)
-        window = Window(box.x0, box.y0, box.x1, box.y1)
-        return Placed(frame, window, shown)
+        return Placed(frame, Window(box.x0, box.y0, box.x1, box.y1), plan.shown.strength(output))
 
     @staticmethod
     def _reason(plan: Plan, index: int) -> Kind:
