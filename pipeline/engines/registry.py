@@ -54,9 +54,8 @@ def _musetalk_fast(root: Path, device: str, threads: int) -> Engine[Any, Any]:
 
 
 def _wav2lip(root: Path, device: str, threads: int) -> Engine[Any, Any]:
-    del threads
     module = importlib.import_module("pipeline.engines.wav2lip.engine")
-    engine: Engine[Any, Any] = module.load_engine(root, device)
+    engine: Engine[Any, Any] = module.load_engine(root, device, threads)
     return engine
 
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from pipeline.avatars.parts import Parts, Unfit
+from pipeline.avatars.parts import Parts
+from pipeline.batching.cuda import REACH_FIRST, is_cuda, new_stream
+from pipeline.batching.row import gather
 from pipeline.engines.base import Finish, Reference
 from pipeline.engines.checkpoint import check_names, read_checkpoint
-from pipeline.engines.fade import SpanLog, strength
-from pipeline.engines.meshes import MeshTrack, length, mesh_at, why_not
-from pipeline.engines.musetalk.boxes import Box, box_parts, boxes_of
-from pipeline.engines.musetalk.contour import FACE, soft_mask
-from pipeline.engines.planes import Window, read_rgb, write_rgb
-from pipeline.engines.resize import opencv_linear
-from pipeline.engines.wav2lip.boxes import smoothed
+from pipeline.engines.fade import Presence, SpanLog
+from pipeline.engines.meshes import why_not
+from pipeline.engines.musetalk.ahead import Ahead
+from pipeline.engines.musetalk.boxes import Box
+from pipeline.engines.musetalk.compose import Placed, compose
+from pipeline.engines.planes import Window
+from pipeline.engines.wav2lip.avatar import Avatar, parts_of, prepare, restored
 from pipeline.engines.wav2lip.mel import (
     at_least_one_window,
     mel_spectrogram,
@@ -28,10 +31,10 @@ from pipeline.engines.wav2lip.mel import (
     windows,
 )
 from pipeline.engines.wav2lip.network import Wav2Lip, variant_of
-from pipeline.engines.wav2lip.picture import fitted, network_input
-from pipeline.errors import NoFace, WeightsMissing
+from pipeline.engines.wav2lip.painter import Face, Painter
+from pipeline.errors import WeightsMissing
 from pipeline.hub_fetch import sha256_of
-from pipeline.types import Color, Frame, OnTick, Tick
+from pipeline.types import Frame, OnTick
 from schemas.codes import Stage
 from schemas.render import EngineFacts, WeightFacts
 
@@ -39,26 +42,16 @@ if TYPE_CHECKING:
     from pipeline.audio import Speech
     from pipeline.timeline import Timeline
 
-REVISION = "1"
+REVISION = "2"
 """Counts up whenever this code makes other pixels from the same weights."""
-CHIN_MARGIN = 10
-"""Pixels below the chin that the box takes in, as the original pads its detector's box."""
+AHEAD = 2
+"""Largest batches that a job is painted ahead."""
 LICENCE = (
     "wav2lip: the published checkpoints are for research and personal use only; whoever renders"
     " with one answers for the right to do so"
 )
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Avatar:
-    """A reference, prepared: where the face is."""
-
-    color: Color
-    boxes: dict[int, Box]
-    """By grid frame; frames without a usable face are missing."""
-    track: MeshTrack
 
 
 @dataclass(slots=True)
@@ -69,12 +62,28 @@ class Plan:
     mel: Tensor
     """(80, T)."""
     timeline: Timeline
+    shown: Presence
+    """Which output frames have a face to paint."""
+    lead: int
+    stream: torch.cuda.Stream | None
+    """Of this job alone on a GPU, so that jobs do not wait for each other's small steps."""
     log: SpanLog = field(default_factory=SpanLog)
     painted: int = 0
+    ahead: Ahead | None = None
 
-    def present(self, output: int) -> bool:
-        """Whether an output frame has a face to paint."""
-        return self.timeline.source(output) in self.avatar.boxes
+    def faces(self, outputs: range) -> list[Face]:
+        """Pictures and windows of the mel of those outputs that are painted."""
+        chosen = [n for n, output in enumerate(outputs) if self.shown[output]]
+        if not chosen:
+            return []
+        starts = window_starts(self.timeline.fps, outputs, self.mel.shape[1], self.lead)
+        heard = windows(self.mel, [starts[n] for n in chosen])[:, 0].unbind()
+        rows = [self.avatar.rows[self.timeline.source(outputs[n])] for n in chosen]
+        return list(zip(self.avatar.pictures[rows].unbind(), heard, strict=True))
+
+    def on_stream(self) -> AbstractContextManager[Any]:
+        """What runs inside goes to this job's stream."""
+        return nullcontext() if self.stream is None else torch.cuda.stream(self.stream)
 
 
 class Wav2LipEngine:
@@ -85,12 +94,20 @@ class Wav2LipEngine:
         device: where it is.
         used: the checkpoint, for the report.
         lead: frames by which a frame's sound window begins earlier (`mel.window_starts`).
+        threads: processors that one operator may use on the CPU.
+        compiled: on CUDA, compile the network for the largest batch.
     """
 
     def __init__(
-        self, network: Wav2Lip, device: str, used: list[WeightFacts], lead: int = 0
+        self,
+        network: Wav2Lip,
+        device: str,
+        used: list[WeightFacts],
+        lead: int = 0,
+        threads: int = 1,
+        compiled: bool = True,
     ) -> None:
-        self._network = network
+        self.painter = Painter(network, device, threads, compiled=compiled)
         self._device = device
         self._lead = lead
         pins = "-".join(fact.sha256[:8] for fact in used)
@@ -107,104 +124,88 @@ class Wav2LipEngine:
         """Name, version (the picture's side), revision, weights, device."""
         return self._facts
 
+    def warm(self) -> None:
+        """Capture and compile now what the first job would wait for."""
+        self.painter.warm()
+
     def prepare(self, reference: Reference, on_tick: OnTick) -> Avatar:
-        """Boxes of every frame with a usable face, smoothed within each unbroken run.
+        """Boxes, pictures and masks of every frame with a usable face.
 
         Raises:
             NoFace: no frame has one.
         """
-        video = reference.video
-        boxes: dict[int, Box] = {}
-        for start, raw in _runs(reference.track):
-            for n, edges in enumerate(smoothed(raw).round().to(torch.int64).tolist()):
-                box = Box(*edges).clamped(video.height, video.width)
-                if box.usable():
-                    boxes[start + n] = box
-        if not boxes:
-            raise NoFace(
-                f"none of the {length(reference.track)} frames shows a usable face",
-                stage=Stage.TRACK,
-            )
-        on_tick(Tick("prepare", len(boxes), len(boxes)))
-        return Avatar(video.color, boxes, reference.track)
+        return prepare(reference, self.painter.side, on_tick)
 
     def parts(self, avatar: Avatar) -> Parts:
-        """Boxes; the rest is the track's."""
-        return box_parts(avatar.boxes)
+        """Boxes, pictures and masks; the rest is the track's."""
+        return parts_of(avatar)
 
     def restore(self, parts: Parts, reference: Reference) -> Avatar:
-        """The avatar again.
+        """The avatar again; its pictures stay in their file.
 
         Raises:
             Unfit: they are not those of an avatar of this track.
         """
-        video, track = reference.video, reference.track
-        boxes = boxes_of(parts, length(track), video.height, video.width)
-        if not boxes or not bool(track.usable[list(boxes)].all()):
-            raise Unfit("boxes of frames that have no face")
-        return Avatar(video.color, boxes, track)
+        return restored(parts, reference, self.painter.side)
 
     def plan(
         self,
         avatar: Avatar,
         speech: Speech,
         timeline: Timeline,
-        deadline: float | None = None,  # noqa: ARG002 - jobs take turns batch by batch
+        deadline: float | None = None,
     ) -> Plan:
-        """The mel of the whole speech."""
-        return Plan(avatar, at_least_one_window(mel_spectrogram(speech.samples)), timeline)
+        """The mel of the whole speech; faces are painted ahead of their frames."""
+        mel = at_least_one_window(mel_spectrogram(speech.samples))
+        shown = Presence(timeline.frames, lambda output: timeline.source(output) in avatar.boxes)
+        stream = new_stream(self._device, REACH_FIRST) if is_cuda(self._device) else None
+        plan = Plan(avatar, mel, timeline, shown, self._lead, stream)
+        plan.ahead = Ahead(
+            self.painter.paint(deadline),
+            plan.faces,
+            shown.__getitem__,
+            timeline.frames,
+            AHEAD * self.painter.limit,
+            self._device,
+        )
+        return plan
 
+    @torch.inference_mode()
     def generate(self, plan: Plan, frames: Sequence[Frame], outputs: Sequence[int]) -> list[Frame]:
         """Paint consecutive output frames; those without a face pass through unchanged."""
         chosen = [n for n, frame in enumerate(frames) if frame.index in plan.avatar.boxes]
         made = list(frames)
-        for n in set(range(len(frames))).difference(chosen):
+        for n in sorted(set(range(len(frames))).difference(chosen)):
             plan.log.add(outputs[n], why_not(plan.avatar.track, frames[n].index))
         if chosen:
-            painted = self._paint(plan, [frames[n] for n in chosen], [outputs[n] for n in chosen])
-            for n, face in zip(chosen, painted, strict=True):
-                made[n] = self._blend(plan, frames[n], outputs[n], face)
+            painted = self._painted(plan, [(frames[n], outputs[n]) for n in chosen])
+            for n, frame in zip(chosen, painted, strict=True):
+                made[n] = frame
             plan.painted += len(chosen)
         return made
 
+    def _painted(self, plan: Plan, chosen: list[tuple[Frame, int]]) -> list[Frame]:
+        if plan.ahead is None:
+            raise ValueError("the plan is finished")
+        avatar = plan.avatar
+        with plan.on_stream():
+            faces = gather(plan.ahead.take([output for _, output in chosen]))
+            placed = [
+                Placed(frame, _window(avatar.boxes[frame.index]), plan.shown.strength(output))
+                for frame, output in chosen
+            ]
+            masks = avatar.masks[[avatar.rows[frame.index] for frame, _ in chosen]]
+            return compose(placed, faces, masks.to(self._device), avatar.color)
+
     def finish(self, plan: Plan) -> Finish:
         """How many frames were painted, and which passed through; the licence, once more."""
+        if plan.ahead is not None:
+            plan.ahead.close()
         quality = {"painted_frames": plan.painted, "passed_frames": plan.log.frames}
         return Finish(quality=quality, spans=plan.log.spans(), warnings=[LICENCE])
 
-    @torch.inference_mode()
-    def _paint(self, plan: Plan, frames: list[Frame], outputs: list[int]) -> Tensor:
-        """(B, 3, side, side) float BGR."""
-        side = self._network.side
-        crops = [
-            opencv_linear(
-                read_rgb(frame, _window(plan.avatar.boxes[frame.index]), plan.avatar.color),
-                side,
-                side,
-            ).flip(0)
-            for frame in frames
-        ]
-        run = range(outputs[0], outputs[-1] + 1)
-        starts = window_starts(plan.timeline.fps, run, plan.mel.shape[1], self._lead)
-        heard = windows(plan.mel, [starts[output - run.start] for output in outputs])
-        like = next(self._network.parameters())
-        x = network_input(torch.stack(crops).to(like.device)).to(like.dtype)
-        out: Tensor = self._network(heard.to(like), x)
-        return out
 
-    def _blend(self, plan: Plan, frame: Frame, output: int, face: Tensor) -> Frame:
-        box = plan.avatar.boxes[frame.index]
-        mesh = mesh_at(plan.avatar.track, frame.index)
-        assert mesh is not None, "a box is made from a mesh"
-        weight = soft_mask(mesh.to(face.device), box)
-        shown = strength(output, plan.timeline.frames, plan.present)
-        if shown < 1.0:
-            weight = (weight.float() * shown).round().to(torch.uint8)
-        rgb = fitted(face.flip(0), box.height, box.width)
-        return write_rgb(frame, rgb, weight, _window(box), plan.avatar.color)
-
-
-def load_engine(root: Path, device: str) -> Wav2LipEngine:
+def load_engine(root: Path, device: str, threads: int = 1) -> Wav2LipEngine:
     """The engine with the user's checkpoint, `<root>/wav2lip/*.pth` or `*.safetensors`.
 
     Says the research licence in the log, here and in every report.
@@ -226,7 +227,7 @@ def load_engine(root: Path, device: str) -> Wav2LipEngine:
     network = load_network(found[0]).to(device)
     digest = sha256_of(found[0])
     used = WeightFacts(name=found[0].name, revision="user", sha256=digest)
-    return Wav2LipEngine(network, device, [used])
+    return Wav2LipEngine(network, device, [used], threads=threads)
 
 
 def load_network(path: Path) -> Wav2Lip:
@@ -250,25 +251,6 @@ def load_network(path: Path) -> Wav2Lip:
     network.load_state_dict(tensors, strict=True, assign=True)
     network.requires_grad_(False)
     return network.eval()
-
-
-def _runs(track: MeshTrack) -> Iterator[tuple[int, Tensor]]:
-    """Unbroken runs of faces: the first grid frame, and (n, 4) float boxes."""
-    run: list[Tensor] = []
-    for index in range(length(track) + 1):
-        mesh = mesh_at(track, index)
-        if mesh is not None:
-            run.append(_face(mesh))
-        elif run:
-            yield index - len(run), torch.stack(run)
-            run = []
-
-
-def _face(mesh: Tensor) -> Tensor:
-    """Forehead to chin and cheek to cheek, with the margin below; (4,) x0, y0, x1, y1."""
-    outline = mesh[list(FACE)]
-    low, high = outline.min(dim=0).values, outline.max(dim=0).values
-    return torch.stack([low[0], low[1], high[0], high[1] + CHIN_MARGIN])
 
 
 def _window(box: Box) -> Window:

@@ -23,7 +23,7 @@ WINDOW = 16
 SILENCE = -4.0
 """Value of a column without sound."""
 _FFT, _HOP = 800, 200
-_BANDS, _LOW, _HIGH = 80, 55.0, 7600.0
+BANDS, _LOW, _HIGH = 80, 55.0, 7600.0
 
 
 def mel_spectrogram(samples: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ def mel_bands() -> Tensor:
 
     Slaney, "Auditory Toolbox", 1998: linear below 1 kHz, logarithmic above.
     """
-    edge = _mel_to_hz(np.linspace(_hz_to_mel(_LOW), _hz_to_mel(_HIGH), _BANDS + 2))
+    edge = _mel_to_hz(np.linspace(_hz_to_mel(_LOW), _hz_to_mel(_HIGH), BANDS + 2))
     bins = np.linspace(0, RATE / 2, 1 + _FFT // 2)
     width = np.diff(edge)
     ramp = edge[:, None] - bins[None, :]
