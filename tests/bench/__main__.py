@@ -133,19 +133,41 @@ def closures() -> None:
 
 @bench.command()
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, …; by default what is there")
-@click.option("--seconds", type=float, default=None, help="of each render; 8 on a GPU, else 2")
-@click.option("--frames", type=int, default=None, help="of each run of the networks; 2048, 128")
-@click.option("--jobs", default="1,8,16", show_default=True, help="renders at a time")
+@click.option("--seconds", type=float, default=None, help="of each render; 6 on a GPU, else 1")
+@click.option("--frames", type=int, default=None, help="of each run of the networks; 1536, 64")
+@click.option("--jobs", default="", help="renders at a time; 1,8,16 on a GPU, else 1,2")
+@click.option("--processes", default="", help="that share it; 1,2,4,8 on a GPU, else 1,2")
+@click.option("--engines", default="musetalk,viseme,wav2lip,musetalk-fast", show_default=True)
 @click.option("--compile/--no-compile", "compiled", default=True, show_default=True)
+@click.option("--budget", "budget_s", default=540.0, show_default=True, help="seconds for all")
 def gpu(
-    device: str | None, seconds: float | None, frames: int | None, jobs: str, compiled: bool
+    device: str | None,
+    seconds: float | None,
+    frames: int | None,
+    jobs: str,
+    processes: str,
+    engines: str,
+    compiled: bool,
+    budget_s: float,
 ) -> None:
-    """MuseTalk's networks and whole renders; shrunken networks where there is no GPU."""
+    """Whole renders in many processes, and networks alone; shrunken ones where there is no GPU."""
     from tests.bench.gpu import gpu as run
 
-    counts = tuple(int(count) for count in jobs.split(","))
-    for line in run(device, seconds, frames, counts, compiled):
+    for line in run(
+        device,
+        seconds,
+        frames,
+        _counts(jobs),
+        _counts(processes),
+        tuple(engines.split(",")),
+        compiled,
+        budget_s,
+    ):
         click.echo(line)
+
+
+def _counts(text: str) -> tuple[int, ...] | None:
+    return tuple(int(count) for count in text.split(",")) if text else None
 
 
 if __name__ == "__main__":

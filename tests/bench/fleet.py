@@ -1,41 +1,84 @@
-"""Whole renders of MuseTalk, many at once on one device: frames/s, and where the time goes."""
+"""Whole renders, many at once in any number of processes on one device: frames/s, and who is busy.
+
+Each process is what a worker of `F2F_WORKERS_PER_GPU` is: an interpreter of its own with the models
+in the device's memory. They are started once; each line of a table uses the first of them.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from unittest.mock import patch
+from types import TracebackType
+from typing import Any
 
 import torch
 
 from pipeline.batching.cuda import is_cuda
-from pipeline.engines import registry
-from pipeline.engines.musetalk.engine import MuseTalkEngine, tuned
-from pipeline.render import render
-from pipeline.types import AvatarFolder, RenderSpec, Tick
-from schemas.render import RenderReport
 from tests.bench import clips
-from tests.bench.networks import random_networks
+
+START_S = 300.0
+"""A process may take so long to compile its networks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all processes of a table share."""
+
+    engine: str
+    device: str
+    shrunken: bool
+    compiled: bool
+    seconds: float
+    """Of each render."""
+    folder: str
+    """Reference, speech and kept avatars."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One line of a table."""
+
+    processes: int
+    jobs: int
+    """Of all processes together."""
+    known: bool
+    """Whether the reference's avatar is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a round gave."""
+
+    rate: float
+    """Frames/s, from the first start to the last end."""
+    processor_ms: float
+    """Of a frame."""
+    stages: dict[str, float]
+    """Busy ms of a frame by stage; they overlap."""
 
 
 @dataclass(slots=True)
 class Busy:
-    """How much of a GPU's time some kernel ran, by the driver's own count."""
+    """How much of a GPU's time some kernel ran, by the driver's own count, and its memory."""
 
     samples: list[int] = field(default_factory=list)
+    most_bytes: int = 0
 
     def text(self) -> str:
         """In per cent."""
         if not self.samples:
             return "no GPU"
-        return f"GPU busy {sum(self.samples) / len(self.samples):.0f} %"
+        share = sum(self.samples) / len(self.samples)
+        return f"GPU busy {share:.0f} %, {self.most_bytes / 1e9:.1f} GB"
 
 
 @contextmanager
@@ -45,7 +88,9 @@ def watched(device: str) -> Iterator[Busy]:
 
     def look() -> None:
         while not stop.wait(0.2):
-            busy.samples.append(torch.cuda.utilization())
+            busy.samples.append(torch.cuda.utilization(0))
+            free, total = torch.cuda.mem_get_info(0)
+            busy.most_bytes = max(busy.most_bytes, total - free)
 
     thread = threading.Thread(target=look, daemon=True)
     if is_cuda(device):
@@ -58,88 +103,160 @@ def watched(device: str) -> Iterator[Busy]:
             thread.join()
 
 
+class Process:
+    """One worker process of a table; orders go in and answers come out as lines of JSON."""
+
+    def __init__(self, setting: Setting, number: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.fleet_worker", json.dumps(asdict(setting))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "F2F_BENCH_PROCESS": str(number)},
+        )
+
+    def wait_ready(self) -> None:
+        """Until its models are loaded, captured and compiled.
+
+        Raises:
+            RuntimeError: it ended before.
+        """
+        timer = threading.Timer(START_S, self._process.kill)
+        timer.start()
+        try:
+            self.read()
+        finally:
+            timer.cancel()
+
+    def order(self, jobs: int, known: bool) -> None:
+        """Begin so many renders at once."""
+        assert self._process.stdin is not None
+        print(json.dumps({"jobs": jobs, "known": known}), file=self._process.stdin, flush=True)
+
+    def read(self) -> dict[str, Any]:
+        """The answer to the last order.
+
+        Raises:
+            RuntimeError: the process ended.
+        """
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"a process ended with {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.communicate()
+
+
+class Fleet:
+    """The processes of one table, started as they are needed."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._processes: list[Process] = []
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self._processes:
+            process.close()
+
+    def grow(self, count: int) -> None:
+        """Have at least `count` processes; the first alone, as it compiles for all of them."""
+        while len(self._processes) < count:
+            more = 1 if not self._processes else count - len(self._processes)
+            started = [Process(self._setting, len(self._processes) + n) for n in range(more)]
+            self._processes += started
+            for process in started:
+                process.wait_ready()
+
+    def run(self, what: Round) -> Figures:
+        """Render `what.jobs` jobs in `what.processes` processes, as evenly as it goes."""
+        self.grow(what.processes)
+        used = self._processes[: what.processes]
+        shares = [what.jobs // len(used) + (n < what.jobs % len(used)) for n in range(len(used))]
+        for process, jobs in zip(used, shares, strict=True):
+            process.order(jobs, what.known)
+        answers = [process.read() for process in used]
+        frames = sum(answer["frames"] for answer in answers)
+        wall = max(a["end"] for a in answers) - min(a["start"] for a in answers)
+        stages: dict[str, float] = {}
+        for answer in answers:
+            for stage, took in answer["stages"].items():
+                stages[stage] = stages.get(stage, 0.0) + took / frames
+        spent = sum(answer["processor_s"] for answer in answers)
+        return Figures(frames / wall, 1e3 * spent / frames, stages)
+
+
 def fleet(
-    device: str, engine: str, shrunken: bool, seconds: float, jobs: tuple[int, ...], compiled: bool
-) -> Iterator[str]:
-    """The table of one engine, line by line."""
-    dtype = torch.float16 if is_cuda(device) else torch.float32
-    networks = tuned(random_networks(engine == "musetalk-fast", device, dtype, shrunken))
-    made = MuseTalkEngine(networks, device, engine == "musetalk-fast", [], compiled=compiled)
-    made.warm()
-    cores = len(os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory(prefix="f2f-bench-") as name, _as(made):
-        folder = Path(name)
-        video = clips.make_720p25(clips.reference(), folder / "reference.mp4", seconds)
-        audio = clips.cut_speech(clips.speech(), folder / "speech.wav", seconds)
-        one = 0.0
-        for known in (True, False):
-            if known:
-                _render(_spec(folder, audio, video, engine, device, cores, 0, True))
-            for count in jobs:
-                specs = [
-                    _spec(folder, audio, video, engine, device, cores, n, known)
-                    for n in range(count)
-                ]
-                rate, text = _together(specs, device)
-                one = rate if known and count == jobs[0] else one
-                what = "known" if known else "new"
-                yield (
-                    f"  {engine:<14} {count:>2} jobs, {what:<5} reference  {rate:8.1f} frames/s"
-                    + (f"  {rate / 25:5.1f} streams  {rate / one:5.2f} x one job  {text}")
-                )
-
-
-@contextmanager
-def _as(engine: MuseTalkEngine) -> Iterator[None]:
-    with patch.object(registry, "create", return_value=engine):
-        yield
-
-
-def _spec(
-    folder: Path,
-    audio: Path,
-    video: Path,
     engine: str,
     device: str,
-    cores: int,
-    number: int,
-    known: bool,
-) -> RenderSpec:
-    own = folder / f"{number}-{known}"
-    (own / "scratch").mkdir(parents=True, exist_ok=True)
-    return RenderSpec(
-        audio=audio,
-        video=video,
-        output=own / "out.mp4",
-        scratch=own / "scratch",
-        engine=engine,
-        device=device,
-        threads=cores,
-        avatars=AvatarFolder(folder / "avatars") if known else None,
+    rounds: tuple[Round, ...],
+    *,
+    shrunken: bool,
+    seconds: float,
+    compiled: bool,
+    end: float,
+) -> Iterator[str]:
+    """The table of one engine, line by line.
+
+    Args:
+        engine: its name.
+        device: where all processes render.
+        rounds: the lines.
+        shrunken: toy networks.
+        seconds: of each render.
+        compiled: compile the networks on a GPU.
+        end: second of `time.monotonic` after which no further line is begun.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="f2f-bench-")))
+        clips.make_720p25(clips.reference(), folder / "reference.mp4", seconds)
+        clips.cut_speech(clips.speech(), folder / "speech.wav", seconds)
+        setting = Setting(engine, device, shrunken, compiled, seconds, str(folder))
+        processes = stack.enter_context(Fleet(setting))
+        single: dict[tuple[int, bool], float] = {}
+        for what in rounds:
+            if time.monotonic() > end:
+                yield f"  {engine:<14} {_name(what)} left out: the time is over"
+                continue
+            try:
+                processes.grow(what.processes)
+                with watched(device) as busy:
+                    found = processes.run(what)
+            except RuntimeError as error:
+                yield f"  {engine:<14} {_name(what)} failed: {error}"
+                return
+            if what.processes == 1:
+                single[what.jobs, what.known] = found.rate
+            yield f"  {engine:<14} {_name(what)}" + _line(
+                found, single.get((what.jobs, what.known)), busy
+            )
+
+
+def _name(what: Round) -> str:
+    reference = "known" if what.known else "new"
+    return f"{what.processes} proc, {what.jobs:>2} jobs, {reference:<5}"
+
+
+def _line(found: Figures, single: float | None, busy: Busy) -> str:
+    ratio = f"{found.rate / single:5.2f} x one process" if single else " " * 19
+    most = sorted(found.stages.items(), key=lambda item: -item[1])[:6]
+    where = ", ".join(f"{stage} {took:.1f}" for stage, took in most)
+    processors = found.rate * found.processor_ms / 1e3
+    return (
+        f" {found.rate:8.1f} frames/s {found.rate / 25:5.1f} streams {ratio}"
+        f"  processor {found.processor_ms:.1f} ms/frame ({processors:.1f} of them busy),"
+        f" {busy.text()}; ms/frame in {where}"
     )
-
-
-def _render(spec: RenderSpec) -> RenderReport:
-    return render(spec, _ignore)
-
-
-def _ignore(tick: Tick) -> None:
-    pass
-
-
-def _together(specs: list[RenderSpec], device: str) -> tuple[float, str]:
-    """Frames/s of all renders at once, and what else was seen."""
-    start, busy_start = time.perf_counter(), time.process_time()
-    with watched(device) as busy, ThreadPoolExecutor(len(specs)) as pool:
-        reports = list(pool.map(_render, specs))
-    wall, spent = time.perf_counter() - start, time.process_time() - busy_start
-    frames = sum(report.media.frames for report in reports)
-    stages: dict[str, float] = {}
-    for report in reports:
-        for stage, took in report.timings_ms.items():
-            if stage != "total":
-                stages[stage] = stages.get(stage, 0.0) + took
-    most = sorted(stages.items(), key=lambda item: -item[1])[:6]
-    where = ", ".join(f"{stage} {took / frames:.1f}" for stage, took in most)
-    text = f"{busy.text()}, {spent / wall:.1f} processors; ms/frame in {where}"
-    return frames / wall, text

@@ -7,21 +7,48 @@ seconds belong to the machine.
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Iterator
 
 import torch
 
 from pipeline.batching.cuda import is_cuda
-from tests.bench.fleet import fleet
+from tests.bench.fleet import Round, fleet
 from tests.bench.generation import generation
+
+ENGINES = ("musetalk", "viseme", "wav2lip", "musetalk-fast")
+BUDGET_S = 540.0
+"""No line is begun after so long, so that all of it ends within ten minutes."""
+
+
+def rounds(engine: str, processes: tuple[int, ...], jobs: tuple[int, ...]) -> tuple[Round, ...]:
+    """The lines of an engine's table: by jobs in one process, then by processes.
+
+    Args:
+        engine: `musetalk` is measured in full, the others with the most jobs and fewer processes.
+        processes: how many, ascending, the first is 1.
+        jobs: how many, ascending.
+    """
+    most = jobs[-1]
+    if engine != "musetalk":
+        middle = processes[len(processes) // 2]
+        plain = [Round(1, jobs[0], True), Round(1, most, True), Round(1, most, False)]
+        return (*plain, Round(middle, most, True), Round(middle, most, False))
+    lines = [Round(1, count, True) for count in jobs] + [Round(1, most, False)]
+    for count in processes[1:]:
+        lines += [Round(count, max(most, count), True), Round(count, max(most, count), False)]
+    return tuple(lines)
 
 
 def gpu(
     device: str | None,
     seconds: float | None,
     frames: int | None,
-    jobs: tuple[int, ...],
+    jobs: tuple[int, ...] | None,
+    processes: tuple[int, ...] | None,
+    engines: tuple[str, ...],
     compiled: bool,
+    budget_s: float = BUDGET_S,
 ) -> Iterator[str]:
     """All tables, line by line.
 
@@ -30,16 +57,33 @@ def gpu(
         seconds: of each render; None takes what suits the device, here and below.
         frames: of each run of the networks alone.
         jobs: renders at a time.
+        processes: that share the device.
+        engines: whose tables.
         compiled: compile the networks on a GPU.
+        budget_s: after which no line is begun.
     """
+    end = time.monotonic() + budget_s
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     shrunken = not is_cuda(device)
-    seconds, frames = seconds or (2.0 if shrunken else 8.0), frames or (128 if shrunken else 2048)
+    seconds, frames = seconds or (1.0 if shrunken else 6.0), frames or (64 if shrunken else 1536)
+    jobs = jobs or ((1, 2) if shrunken else (1, 8, 16))
+    processes = processes or ((1, 2) if shrunken else (1, 2, 4, 8))
     name = platform.processor() or "CPU" if shrunken else torch.cuda.get_device_name(device)
     toy = ", shrunken networks: only ratios mean anything" if shrunken else ""
     yield f"{name}, torch {torch.__version__}{toy}"
+    for engine in engines:
+        yield f"Whole renders of {engine}, 720p25, {seconds:g} s each, decode to verified MP4:"
+        yield from fleet(
+            engine,
+            device,
+            rounds(engine, processes, jobs),
+            shrunken=shrunken,
+            seconds=seconds,
+            compiled=compiled,
+            end=end,
+        )
+    if time.monotonic() > end:
+        yield "Networks alone left out: the time is over"
+        return
     yield "Networks alone:"
     yield from generation(device, shrunken, frames, compiled)
-    for engine in ("musetalk", "musetalk-fast"):
-        yield "Whole renders, 720p25, decode to verified MP4:"
-        yield from fleet(device, engine, shrunken, seconds, jobs, compiled)

@@ -9,6 +9,7 @@ from torch import nn
 
 from pipeline.engines.musetalk import networks
 from pipeline.engines.musetalk.networks import Networks
+from pipeline.engines.wav2lip.network import VARIANTS, Wav2Lip
 from tests.pipeline.engines.musetalk import tiny
 
 GFLOP = {"musetalk": 177.8 + 622.2, "musetalk-fast": 177.8 + 35.3}
@@ -31,6 +32,15 @@ def random_networks(fast: bool, device: str, dtype: torch.dtype, shrunken: bool)
         made[name].to(dtype)
     decoder = made["taesd"] if fast else made["vae"]
     return Networks(made["unet"], made["vae"], decoder, made["whisper"])
+
+
+def random_wav2lip(device: str, shrunken: bool) -> Wav2Lip:
+    """Wav2Lip for 96 px with random weights."""
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        network = Wav2Lip(VARIANTS[96], 1 / 32 if shrunken else 1.0)
+    made: Wav2Lip = _filled(network, device)
+    return made
 
 
 def _full() -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""One process of `tests.bench.fleet`: loads an engine, then renders as many jobs as it is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, TextIO
+from unittest.mock import patch
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import torch
+
+from pipeline.batching.cuda import is_cuda
+from pipeline.engines import registry
+from pipeline.engines.base import Warming
+from pipeline.render import render
+from pipeline.types import AvatarFolder, RenderSpec, Tick
+from tests.bench.fleet import Setting
+from tests.bench.networks import random_networks, random_wav2lip
+
+Specs = list[RenderSpec]
+
+
+def main() -> None:
+    """Say `{}` when ready, then answer each order."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+    setting = Setting(**json.loads(sys.argv[1]))
+    engine = make_engine(setting)
+    created = patch.object(registry, "create", return_value=engine) if engine else nullcontext()
+    with created:
+        _serve(setting, answers)
+
+
+def make_engine(setting: Setting) -> Any:
+    """An engine with random weights, warm; None for one that has no weights to load."""
+    device, name = setting.device, setting.engine
+    if name == "viseme":
+        registry.warm(name, device)
+        return None
+    half = torch.float16 if is_cuda(device) else torch.float32
+    engine: Any
+    if name == "wav2lip":
+        from pipeline.engines.wav2lip.engine import Wav2LipEngine
+
+        engine = Wav2LipEngine(random_wav2lip(device, setting.shrunken), device, [])
+    else:
+        from pipeline.engines.musetalk.engine import MuseTalkEngine, tuned
+
+        fast = name == "musetalk-fast"
+        networks = tuned(random_networks(fast, device, half, setting.shrunken))
+        engine = MuseTalkEngine(networks, device, fast, [], compiled=setting.compiled)
+    if isinstance(engine, Warming):
+        engine.warm()
+    return engine
+
+
+def _serve(setting: Setting, answers: TextIO) -> None:
+    _render_all(_specs(setting, "first", 1, known=True))  # the avatar is kept from here on
+    print(json.dumps({}), file=answers, flush=True)
+    for number, line in enumerate(sys.stdin):
+        order = json.loads(line)
+        specs = _specs(setting, str(number), order["jobs"], known=order["known"])
+        print(json.dumps(_render_all(specs)), file=answers, flush=True)
+
+
+def _specs(setting: Setting, name: str, count: int, *, known: bool) -> Specs:
+    folder = Path(setting.folder)
+    threads = max(2, len(os.sched_getaffinity(0)) // max(1, count))
+    specs = []
+    for n in range(count):
+        own = folder / f"{os.getpid()}-{name}-{n}"
+        (own / "scratch").mkdir(parents=True)
+        specs.append(
+            RenderSpec(
+                audio=folder / "speech.wav",
+                video=folder / "reference.mp4",
+                output=own / "out.mp4",
+                scratch=own / "scratch",
+                engine=setting.engine,
+                device=setting.device,
+                threads=threads,
+                avatars=AvatarFolder(folder / "avatars", keep_free=0) if known else None,
+            )
+        )
+    return specs
+
+
+def _render_all(specs: Specs) -> dict[str, Any]:
+    """Frames, when it began and ended (`time.monotonic`), processor seconds, and ms by stage."""
+    start, before = time.monotonic(), time.process_time()
+    with ThreadPoolExecutor(max(1, len(specs))) as pool:
+        reports = list(pool.map(lambda spec: render(spec, _ignore), specs))
+    stages: dict[str, float] = {}
+    for report in reports:
+        for stage, took in report.timings_ms.items():
+            if stage != "total":
+                stages[stage] = stages.get(stage, 0.0) + took
+    return {
+        "frames": sum(report.media.frames for report in reports),
+        "start": start,
+        "end": time.monotonic(),
+        "processor_s": time.process_time() - before,
+        "stages": stages,
+    }
+
+
+def _ignore(tick: Tick) -> None:
+    pass
+
+
+if __name__ == "__main__":
+    main()
