@@ -180,6 +180,7 @@ def _picture(job: _Job, engine: Engine[Any, Any], track: FaceTrack, cabinet: Cab
     avatar = cabinet.avatar(engine, reference, lambda: _prepare(job, engine, reference))
     with job.watch.stage("plan"):
         plan = engine.plan(avatar, job.speech, job.timeline, job.spec.deadline)
+    del job.speech  # painting needs the plan alone
     give_back()  # hearing a long speech takes more for a moment than painting ever will
     try:
         _encode(job, engine, plan)

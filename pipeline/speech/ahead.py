@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from pipeline.speech.mel import hear
+from pipeline.speech.mel import hear_level
 from pipeline.speech.recogniser import Recognition, recognise
 
 if TYPE_CHECKING:
@@ -27,12 +27,13 @@ def recognised_ahead(speech: Speech) -> Iterator[Speech]:
     """
     stop = threading.Event()
     with ThreadPoolExecutor(1, "f2f-phones") as pool:
+        heard = [replace(speech, recognition=pool.submit(_recognise, speech.samples, stop))]
+        del speech  # whoever enters may drop the samples before leaving
         try:
-            yield replace(speech, recognition=pool.submit(_recognise, speech.samples, stop))
+            yield heard.pop()
         finally:
             stop.set()
 
 
 def _recognise(samples: Tensor, stop: threading.Event) -> Recognition:
-    _, level = hear(samples)
-    return recognise(samples, level, stop)
+    return recognise(samples, hear_level(samples), stop)

@@ -99,8 +99,8 @@ def _hidden(hidden: Tensor, times: Tensor) -> list[Tensor]:
 
 def _tilts(heard: Hearing) -> Tensor:
     """Energy around 1 to 2 kHz above that around F1's floor, and of the hiss above both; (2, T)."""
-    mel = gaussian(heard.mel, _SIGMA_S)
-    low, middle, high = (mel[band].mean(0) for band in (_LOW, _MIDDLE, _HIGH))
+    bands = torch.stack([heard.mel[band].mean(0) for band in (_LOW, _MIDDLE, _HIGH)])
+    low, middle, high = gaussian(bands, _SIGMA_S)
     tilt = torch.stack([middle - low, high - middle])
     spoken = heard.active > 0.5
     if int(spoken.sum()) < STEP_RATE // 5:

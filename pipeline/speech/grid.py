@@ -26,8 +26,14 @@ def step_of(seconds: Fraction | float) -> int:
     return math.floor(seconds * STEP_RATE + 0.5)
 
 
+BLOCK = 6000
+"""Steps of a curve that are worked on together: a minute, so that an hour takes no more room."""
+
+
 def gaussian(curves: Tensor, sigma_s: float) -> Tensor:
     """Smooth along the last axis; the ends are held.
+
+    Long curves are smoothed in blocks that overlap by the kernel's reach.
 
     Args:
         curves: (..., T) float.
@@ -42,8 +48,15 @@ def gaussian(curves: Tensor, sigma_s: float) -> Tensor:
     kernel = torch.exp(-0.5 * (at / sigma).square())
     kernel = kernel / kernel.sum()
     rows = curves.reshape(-1, 1, curves.shape[-1])
-    padded = F.pad(rows, (radius, radius), mode="replicate")
-    return F.conv1d(padded, kernel[None, None]).reshape(curves.shape)
+    total = rows.shape[-1]
+    smooth = torch.empty_like(rows)
+    for start in range(0, total, BLOCK):
+        stop = min(start + BLOCK, total)
+        first, last = max(0, start - radius), min(total, stop + radius)
+        held = (radius - (start - first), radius - (last - stop))
+        padded = F.pad(rows[..., first:last], held, mode="replicate")
+        smooth[..., start:stop] = F.conv1d(padded, kernel[None, None])
+    return smooth.reshape(curves.shape)
 
 
 def at_times(curves: Tensor, times: Tensor) -> Tensor:

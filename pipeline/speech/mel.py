@@ -58,8 +58,22 @@ def hear(samples: Tensor) -> tuple[Tensor, Tensor]:
         frames = _frames(samples, start, stop)
         power = torch.fft.rfft(frames * window, _FFT).abs().square()
         mel[:, start:stop] = (power @ filters().T).clamp(min=_FLOOR).log().T
-        level[start:stop] = 10 * frames.square().mean(1).clamp(min=_FLOOR).log10()
+        level[start:stop] = _level(frames)
     return mel, level
+
+
+def hear_level(samples: Tensor) -> Tensor:
+    """The loudness of `hear` alone, (T,) dB."""
+    total = steps(samples.numel())
+    level = torch.empty(total)
+    for start in range(0, total, _BLOCK):
+        stop = min(start + _BLOCK, total)
+        level[start:stop] = _level(_frames(samples, start, stop))
+    return level
+
+
+def _level(frames: Tensor) -> Tensor:
+    return 10 * frames.square().mean(1).clamp(min=_FLOOR).log10()
 
 
 def _frames(samples: Tensor, start: int, stop: int) -> Tensor:

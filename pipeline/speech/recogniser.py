@@ -19,7 +19,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
 from pipeline.speech.activity import lift
-from pipeline.speech.conformer import RATE, Conformer, network
+from pipeline.speech.conformer import RATE, WIDTH, Conformer, network
 from pipeline.speech.grid import HOP, STEP_RATE
 from pipeline.speech.ipa import phone
 from pipeline.speech.phones import SILENCE, PhoneSpan, blocks, merge
@@ -76,16 +76,15 @@ def recognise(samples: Tensor, level: Tensor, stop: threading.Event | None = Non
     net = network()
     gain = 10 ** (lift(level) / 20)
     named: list[_Named] = []
-    hidden: list[Tensor] = []
+    hidden = torch.zeros(len(LAYERS) * WIDTH, -(-level.numel() // 2), dtype=torch.float16)
     for first, last in blocks(level):
         if stop is not None and stop.is_set():
             break
         found, outputs = _block(net, samples, level, (first, last), gain)
         named.extend(found)
-        hidden.append(outputs)
-    width = hidden[0].shape[0] if hidden else 0
-    joined = torch.cat(hidden, 1) if hidden else torch.zeros(width, 0, dtype=torch.float16)
-    return Recognition(spans(named, level.numel() / STEP_RATE), joined)
+        begin = -(-first // 2)
+        hidden[:, begin : begin + outputs.shape[1]] = outputs
+    return Recognition(spans(named, level.numel() / STEP_RATE), hidden)
 
 
 def _block(
@@ -96,7 +95,7 @@ def _block(
     frames = -(-last // 2) - -(-first // 2)  # frames lie on every second step
     start = -(-first // 2) * 2
     if float(level[first:last].max()) < _QUIET_DB:
-        return [], torch.zeros(len(LAYERS) * 144, frames, dtype=torch.float16)
+        return [], torch.zeros(len(LAYERS) * WIDTH, frames, dtype=torch.float16)
     piece = samples[start * HOP : last * HOP].detach().cpu().float() * gain
     piece = torch.nan_to_num(piece, nan=0.0, posinf=0.0, neginf=0.0).clamp(-1, 1)
     piece = F.pad(piece, (0, max(0, max(_LEAST, frames * 2) * HOP - piece.numel())))

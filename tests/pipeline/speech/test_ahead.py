@@ -109,7 +109,7 @@ def test_an_error_reaches_who_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(samples: torch.Tensor) -> None:
         raise RuntimeError("no ears")
 
-    monkeypatch.setattr(ahead, "hear", broken)
+    monkeypatch.setattr(ahead, "hear_level", broken)
     with (
         pytest.raises(RuntimeError, match="no ears"),
         recognised_ahead(_speech(1.0)) as early,
