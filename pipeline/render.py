@@ -98,6 +98,7 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
         total = tracked_frames(job.timeline.used, job.video.fps, job.video.frames)
         track = cabinet.track(total, lambda: _track(job, total))
         finish = _picture(job, engine, track, cabinet)
+        give_back()  # signing holds the file twice, in the room that painting no longer needs
         with watch.stage("mark"):
             labels = seal(spec, engine.facts)
         with watch.stage("verify"):

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from pipeline.types import Frame
 from schemas.request import LabelOptions
 
+_SHADE = 0.45
+"""Share of the dark ground under the text."""
+_BLACK, _WHITE, _GREY = 16.0, 235.0, 128.0
 
-@dataclass(frozen=True, slots=True)
+
 class VisibleLabel:
-    """A text drawn once and laid over every frame; only its own box changes."""
+    """A text drawn once and laid over every frame; only its own box changes.
 
-    x: int
-    """Left edge in luma pixels, even."""
-    y: int
-    """Top edge in luma pixels, even."""
-    ink: Tensor
-    """(h, w) float32 0..1: white text."""
-    shade: Tensor
-    """(h, w) float32 0..1: dark ground under it."""
+    Laying it is one weighted sum in whole numbers for each plane's box: what is below counts with
+    a weight, and what comes on top was multiplied by its own beforehand.
+
+    Args:
+        x: left edge in luma pixels, even.
+        y: top edge in luma pixels, even.
+        ink: (h, w) 0..1, white text; both sides even.
+    """
+
+    def __init__(self, x: int, y: int, ink: NDArray[np.float32]) -> None:
+        self.x, self.y = x, y
+        self.height, self.width = ink.shape
+        below = (1 - _SHADE) * (1 - ink)
+        above = _SHADE * _BLACK * (1 - ink) + _WHITE * ink
+        self._luma = _Overlay(below, above)
+        half = np.full((self.height // 2, self.width // 2), 1 - _SHADE)
+        self._chroma = _Overlay(half, _GREY * (1 - half))
 
     @classmethod
     def draw(cls, options: LabelOptions, width: int, height: int) -> VisibleLabel:
@@ -37,23 +49,40 @@ class VisibleLabel:
         h = min(_even(int(bottom - top) + pad), height // 2 * 2)
         canvas = Image.new("L", (w, h), 0)
         ImageDraw.Draw(canvas).text((pad - left, pad // 2 - top), options.text, fill=255, font=font)
-        ink = torch.from_numpy(np.asarray(canvas, dtype=np.float32) / 255.0)
+        ink = np.asarray(canvas, dtype=np.float32) / 255.0
         margin = _even(size // 2)
         x = margin if options.position.endswith("left") else width - w - margin
         y = margin if options.position.startswith("top") else height - h - margin
-        return cls(max(0, x // 2 * 2), max(0, y // 2 * 2), ink, torch.full((h, w), 0.45))
+        return cls(max(0, x // 2 * 2), max(0, y // 2 * 2), ink)
 
     def apply(self, frame: Frame) -> Frame:
         """The frame with the label; planes are copied, the input stays as it was."""
-        h, w = self.ink.shape
-        luma, u, v = frame.y.clone(), frame.u.clone(), frame.v.clone()
-        box = luma[self.y : self.y + h, self.x : self.x + w]
-        ground = box.float() * (1 - self.shade) + 16.0 * self.shade
-        box.copy_((ground * (1 - self.ink) + 235.0 * self.ink).round().to(torch.uint8))
-        for plane in (u, v):
-            part = plane[self.y // 2 : (self.y + h) // 2, self.x // 2 : (self.x + w) // 2]
-            part.copy_((part.float() * 0.55 + 128.0 * 0.45).round().to(torch.uint8))
-        return Frame(luma, u, v, frame.index)
+        top, left = self.y // 2, self.x // 2
+        return Frame(
+            self._luma.over(frame.y, self.y, self.x),
+            self._chroma.over(frame.u, top, left),
+            self._chroma.over(frame.v, top, left),
+            frame.index,
+        )
+
+
+class _Overlay:
+    """What lies over a box of a plane, in 1/256 of a level."""
+
+    def __init__(self, below: NDArray[Any], above: NDArray[Any]) -> None:
+        self._below = np.rint(below * 256).astype(np.uint16)
+        self._above = np.rint(above * 256 + 128).astype(np.uint16)  # half a level, for rounding
+
+    def over(self, plane: Tensor, top: int, left: int) -> Tensor:
+        """A copy of the plane with its box covered."""
+        made = plane.clone()
+        height, width = self._below.shape
+        box: NDArray[np.uint8] = made.numpy()[top : top + height, left : left + width]
+        mixed = box * self._below  # at most 141 * 255, 16 bits hold it with what is added
+        mixed += self._above
+        mixed >>= 8
+        box[...] = mixed
+        return made
 
 
 def _even(n: int) -> int:

@@ -22,7 +22,7 @@ def test_label_lies_in_its_corner_and_touches_no_pixel_elsewhere(position: str) 
     options = LabelOptions.model_validate({"text": "AI generated", "position": position})
     label = VisibleLabel.draw(options, frame.width, frame.height)
     made = label.apply(frame)
-    h, w = label.ink.shape
+    h, w = label.height, label.width
     changed = (made.y != frame.y).nonzero()
     assert len(changed) > 50
     assert changed[:, 0].min() >= label.y
@@ -46,3 +46,16 @@ def test_label_fits_pictures_smaller_than_itself(size: tuple[int, int]) -> None:
     frame = _frame(*size)
     made = VisibleLabel.draw(LabelOptions(text="A long label text"), *size).apply(frame)
     assert made.y.shape == frame.y.shape
+
+
+def test_label_mixes_to_within_a_level_of_exact_arithmetic() -> None:
+    frame = _frame()
+    values = torch.arange(frame.y.numel()).remainder(256).to(torch.uint8)
+    frame = Frame(values.view(frame.y.shape), frame.u, frame.v, 0)
+    label = VisibleLabel.draw(LabelOptions(text="AI"), frame.width, frame.height)
+    made = label.apply(frame)
+    box = (slice(label.y, label.y + 2), slice(label.x, label.x + label.width))  # no ink there
+    exact = frame.y[box].double() * 0.55 + 16 * 0.45
+    assert float((made.y[box] - exact).abs().max()) <= 1.0
+    assert int(made.u[label.y // 2, label.x // 2]) == round(90 * 0.55 + 128 * 0.45)
+    assert bool((made.y != made.y.flatten()[0]).any())
