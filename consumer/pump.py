@@ -104,6 +104,7 @@ class Pump:
                 continue
             if raw is not None:
                 self._deliver(consumer, raw)
+            raw = None  # it may be large, and the next may be long in coming
 
     def _turn(self) -> None:
         self._polled_at = time.monotonic()

@@ -52,6 +52,18 @@ class _Delivery:
     record: Record
     entered: bool = False
     verdict: Verdict | None = None
+    message: KafkaMessage | None = None
+
+    def let_go(self) -> None:
+        """Take the bytes out of FastStream's message.
+
+        It refers to itself, and would keep them until the next collection of garbage, which counts
+        objects and not the megabytes that hang on them.
+        """
+        if self.message is not None:
+            self.message.raw_message = None
+            self.message.body = b""
+            self.message = None
 
 
 _DELIVERY: ContextVar[_Delivery] = ContextVar("delivery")
@@ -161,6 +173,7 @@ class Intake:
     async def _through(self, raw: RawRecord, delivery: _Delivery) -> None:
         record = delivery.record
         error = await _outcome(self._subscriber.process_message(raw))
+        delivery.let_go()
         if not delivery.entered:
             log.warning("a record came past FastStream's layers", record=repr(record), error=error)
             error = await _outcome(self._enter(None))
@@ -238,6 +251,7 @@ async def _parse(raw: RawRecord, original: Any) -> KafkaMessage:
     """FastStream's parser, given headers that it can decode."""
     headers = tuple((n, (v or b"").decode("utf-8", "replace").encode()) for n, v in raw.headers)
     message: KafkaMessage = await original(replace(raw, headers=headers))
+    _DELIVERY.get().message = message
     return message
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from typing import Any, ClassVar
 
 import pytest
+from aiokafka import ConsumerRecord
 from faststream import BaseMiddleware
 
 from consumer.membership import member_id
@@ -355,6 +357,23 @@ async def test_batches_that_expand_without_end_are_recorded_and_hold_up_nobody(
     assert [offset for (_, _, offset), _ in work.rejected] == [1, 2]
     assert all("expands to more than" in error.message for _, error in work.rejected)
     assert control == 1
+
+
+async def test_a_record_that_is_done_holds_no_memory_until_some_collection_of_garbage(
+    lab: Lab,
+) -> None:
+    work = Work()
+    large = b"x" * 900_000
+    async with lab.intake(work):
+        gc.collect()
+        gc.disable()
+        try:
+            await lab.send([{"value": large}, {"value": large}])
+            await lab.until_committed(2)
+            held = [o for o in gc.get_objects() if isinstance(o, ConsumerRecord)]
+        finally:
+            gc.enable()
+        assert [record.offset for record in held if record.value == large] == []
 
 
 def _send_bombs(lab: Lab, count: int, topic: str | None = None) -> int:
