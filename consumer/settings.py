@@ -112,6 +112,7 @@ class Settings(BaseSettings):
         le=16,
     )
     slots: int = _env("F2F_SLOTS", 1, "jobs that one worker runs at a time", ge=1, le=64)
+    nvdec: bool = _env("F2F_NVDEC", True, "decode references on the GPU where it really can")
     threads: int = _env(
         "F2F_THREADS", os.cpu_count() or 1, "processor budget of a worker", ge=1, le=256
     )

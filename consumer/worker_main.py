@@ -71,7 +71,7 @@ def main() -> None:
     faulthandler.enable()
     _limit(options.max_file_bytes)
     _use_weights_root()
-    _use_duix()
+    _use_settings()
     child = Child(_take_stdout(), options.device, options.warm)
     child.serve(options.render)
 
@@ -82,13 +82,18 @@ def _use_weights_root() -> None:
     use_weights_root(weights_root())
 
 
-def _use_duix() -> None:
-    """The one service that a render may call; of the settings only `DUIX_*` are passed down."""
+def _use_settings() -> None:
+    """The few that a render heeds; no others are passed down (`devices.child_environ`).
+
+    `DUIX_*` name the one service that it may call.
+    """
     from consumer.settings import load
     from pipeline.engines.duix.place import configure
+    from pipeline.hardware import allow
 
     settings = load()
     configure(settings.duix_url, settings.data_dir)
+    allow(nvdec=settings.nvdec)
 
 
 def _die_with_parent() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Stream
@@ -123,8 +124,16 @@ def _known_kind(path: Path) -> str | None:
 
 
 @contextmanager
-def open_media(path: Path, limits: Limits, stage: Stage) -> Iterator[InputContainer]:
+def open_media(
+    path: Path, limits: Limits, stage: Stage, accel: HWAccel | None = None
+) -> Iterator[InputContainer]:
     """Open a local media file.
+
+    Args:
+        path: where it is.
+        limits: bytes, streams and seconds.
+        stage: named in errors.
+        accel: a device that decodes its pictures.
 
     Raises:
         InputUnreadable: not a regular file, empty, or not media of a kind on the list.
@@ -146,6 +155,7 @@ def open_media(path: Path, limits: Limits, stage: Stage) -> Iterator[InputContai
             },
             metadata_errors="replace",
             timeout=limits.probe_timeout_s,
+            hwaccel=accel,
         )
     except av.ExitError as error:
         raise clock.over() from error

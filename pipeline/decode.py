@@ -7,10 +7,15 @@ neither on the clip's length nor on the distance between its keyframes.
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+
+from av import FFmpegError
+from av.codec.hwaccel import HWAccel
 
 from pipeline.blocks import Blocks
 from pipeline.container import only, open_media
@@ -18,6 +23,7 @@ from pipeline.cursor import Cursor
 from pipeline.errors import InputUnreadable, NoVideo
 from pipeline.grid import Grid, PictureTable
 from pipeline.kept import KeptPictures
+from pipeline.nvdec import accelerator
 from pipeline.scan import scan_pictures, video_stream
 from pipeline.types import Frame, Limits, VideoFacts
 from pipeline.upright import Planes, Upright, orientation_of
@@ -34,6 +40,12 @@ _TRUSTED = Limits(
 """What `pipeline.probe` let through is not measured twice."""
 
 
+Asked = tuple[int, int | None]
+"""A grid frame, and the one that will be asked for next."""
+Accelerated = Callable[[str, VideoFacts], HWAccel | None]
+_log = logging.getLogger(__name__)
+
+
 class FrameReader:
     """Reads the grid frames of a probed reference. Each `read` opens the file for itself.
 
@@ -45,6 +57,8 @@ class FrameReader:
         scratch: folder where a descending run may keep one block of pictures in a nameless file;
             without one the block is smaller and stays in memory.
         kept: where decoded pictures are kept, so that the next `read` need not decode them again.
+        device: may decode, if it can (`pipeline.nvdec`); what it does not, the processors do.
+        accelerated: says whether it can.
     """
 
     def __init__(
@@ -53,9 +67,13 @@ class FrameReader:
         threads: int,
         scratch: Path | None = None,
         kept: KeptPictures | None = None,
+        device: str = "cpu",
+        accelerated: Accelerated = accelerator,
     ) -> None:
         self._video = video
         self._kept = kept
+        self._device = device
+        self._accelerated = accelerated
         self._scratch = scratch
         self._threads = max(1, threads)
         self._lock = threading.Lock()
@@ -70,27 +88,58 @@ class FrameReader:
             InputUnreadable: nothing decodes any more.
             IndexError: an index outside the grid.
         """
-        with self._open() as source:
-            for index, ahead in _with_next(indices):
-                if not 0 <= index < self._video.frames:
-                    raise IndexError(f"grid frame {index} of {self._video.frames}")
-                y, u, v = source.planes(index, ahead)
-                yield Frame(y, u, v, index)
+        wanted = _with_next(indices)
+        accel = self._accelerated(self._device, self._video)
+        if accel is not None:
+            left = yield from self._read_on(accel, wanted)
+            if left is None:
+                return
+            wanted = chain([left], wanted)
+        with self._open(None) as source:
+            for index, ahead in wanted:
+                yield self._frame(source, index, ahead)
+
+    def _read_on(
+        self, accel: HWAccel, wanted: Iterator[Asked]
+    ) -> Generator[Frame, None, Asked | None]:
+        """Frames that a device decodes; returns what it could not decode, if anything."""
+        asked: Asked | None = None
+        try:
+            with self._open(accel) as source:
+                for asked in wanted:
+                    yield self._frame(source, *asked)
+        except (InputUnreadable, FFmpegError, NotImplementedError) as error:
+            _log.warning(
+                "%s: decoded on the processors from here on, as %s could not: %s",
+                self._video.path.name,
+                self._device,
+                error,
+            )
+            self._device = "cpu"
+            return asked or next(wanted, None)
+        return None
+
+    def _frame(self, source: _Source, index: int, ahead: int | None) -> Frame:
+        if not 0 <= index < self._video.frames:
+            raise IndexError(f"grid frame {index} of {self._video.frames}")
+        y, u, v = source.planes(index, ahead)
+        return Frame(y, u, v, index)
 
     @contextmanager
-    def _open(self) -> Iterator[_Source]:
+    def _open(self, accel: HWAccel | None) -> Iterator[_Source]:
         video = self._video
         table = self._scanned()
         with (
             Blocks(video.width, video.height, self._scratch) as blocks,
-            open_media(video.path, _TRUSTED, Stage.DECODE) as container,
+            open_media(video.path, _TRUSTED, Stage.DECODE, accel) as container,
         ):
             stream = video_stream(container)
             if stream is None:
                 raise NoVideo(f"{video.path.name} has no video any more", stage=Stage.DECODE)
             only(container, stream)
             largest = max(4 * video.width * video.height, Limits().max_pixels)
-            cursor = Cursor(container, stream, table, self._threads, largest)
+            threads = self._threads if accel is None else 1
+            cursor = Cursor(container, stream, table, threads, largest)
             yield _Source(video, table, cursor, blocks, self._kept)
 
     def _scanned(self) -> PictureTable:
@@ -176,7 +225,7 @@ class _Source:
         return planes
 
 
-def _with_next(indices: Iterable[int]) -> Iterator[tuple[int, int | None]]:
+def _with_next(indices: Iterable[int]) -> Iterator[Asked]:
     """Each index with the one behind it; None behind the last."""
     iterator = iter(indices)
     current = next(iterator, None)

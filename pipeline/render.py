@@ -126,7 +126,7 @@ def _open(spec: RenderSpec, watch: Stopwatch, on_tick: OnTick, stack: ExitStack)
     fps: Fraction | None = exact_fps(options.fps) if options.fps is not None else None
     timeline = Timeline.fit(speech.duration, video.fps, video.frames, options.loop, fps)
     kept = stack.enter_context(KeptPictures(video.width, video.height, spec.scratch))
-    reader = FrameReader(video, max(1, spec.threads // 2), spec.scratch, kept)
+    reader = FrameReader(video, max(1, spec.threads // 2), spec.scratch, kept, spec.device)
     return _Job(spec, watch, on_tick, video, audio, speech, timeline, reader, kept)
 
 

@@ -92,6 +92,9 @@ class Upright:
     def planes(self, frame: VideoFrame) -> Planes:
         """Luma (H, W) and both chroma planes (H/2, W/2) of a picture, in memory of their own."""
         width, height = self._coded
+        fits = (frame.width & ~1, frame.height & ~1) == (width, height)
+        if fits and frame.format.name == "nv12":
+            return self._interleaved(frame, width, height)
         picture = self._planar(frame, width, height)
         y, u, v = picture.planes[:3]
         return (
@@ -120,8 +123,21 @@ class Upright:
             threads=1,
         )
 
+    def _interleaved(self, frame: VideoFrame, width: int, height: int) -> Planes:
+        """Of a picture as a GPU's decoder leaves it: both chroma planes in one."""
+        luma, chroma = frame.planes[:2]
+        both = torch.frombuffer(chroma, dtype=torch.uint8)
+        size, steps = (height // 2, width // 2), (chroma.line_size, 2)
+        return (
+            self._plane(luma, width, height),
+            self._turned(both.as_strided(size, steps)),
+            self._turned(both.as_strided(size, steps, 1)),
+        )
+
     def _plane(self, plane: VideoPlane, width: int, height: int) -> Tensor:
-        seen = samples(plane, height, width)
+        return self._turned(samples(plane, height, width))
+
+    def _turned(self, seen: Tensor) -> Tensor:
         if self._orientation.transpose:
             seen = seen.T
         axes = [1] * self._orientation.flip_x + [0] * self._orientation.flip_y

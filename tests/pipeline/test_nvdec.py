@@ -1,0 +1,182 @@
+"""The choice of a decoder, with and without a device that decodes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from av import VideoFrame
+from av.codec.hwaccel import HWAccel
+
+from pipeline import nvdec
+from pipeline.container import open_media
+from pipeline.decode import FrameReader, _Source
+from pipeline.errors import InputUnreadable
+from pipeline.hardware import allow
+from pipeline.probe import probe_video
+from pipeline.types import Color, Frame, Limits, VideoFacts
+from pipeline.upright import Orientation, Upright, samples
+from schemas.codes import Stage
+from schemas.request import RenderOptions
+from tests.support.media import Clip, write_clip
+
+FRAMES = 12
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> VideoFacts:
+    path = tmp_path_factory.mktemp("nvdec") / "clip.mp4"
+    write_clip(path, Clip(frames=FRAMES, width=192, height=160))
+    return probe_video(path, Limits(), RenderOptions())
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    nvdec._way.cache_clear()
+    yield
+    nvdec._way.cache_clear()
+    allow(nvdec=True)
+
+
+def _accel(device: str, facts: VideoFacts) -> HWAccel:
+    del device, facts
+    return HWAccel("cuda", allow_software_fallback=False)
+
+
+def _same(found: list[Frame], want: list[Frame], levels: int = 0) -> bool:
+    return len(found) == len(want) and all(
+        a.index == b.index
+        and all(
+            int((x.int() - y.int()).abs().max()) <= levels
+            for x, y in ((a.y, b.y), (a.u, b.u), (a.v, b.v))
+        )
+        for a, b in zip(found, want, strict=True)
+    )
+
+
+def test_a_decoder_that_will_not_open_is_replaced_and_said_once(
+    video: VideoFacts, caplog: pytest.LogCaptureFixture
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("a CUDA device would open it")
+    want = list(FrameReader(video, 1).read(range(FRAMES)))
+    reader = FrameReader(video, 1, device="cuda", accelerated=_only_on_cuda)
+    assert _same(list(reader.read(range(FRAMES))), want)
+    assert _same(list(reader.read(reversed(range(FRAMES)))), want[::-1])
+    assert caplog.text.count("decoded on the processors from here on") == 1
+
+
+def _only_on_cuda(device: str, facts: VideoFacts) -> HWAccel | None:
+    return _accel(device, facts) if device == "cuda" else None
+
+
+def test_a_decoder_that_fails_midway_loses_and_repeats_no_frame(
+    video: VideoFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want = list(FrameReader(video, 1).read(range(FRAMES)))
+    whole, asked = _Source.planes, []
+
+    def planes(source: _Source, index: int, ahead: int | None) -> Any:
+        asked.append(index)
+        if len(asked) == 6:
+            raise InputUnreadable("the unit has gone", stage=Stage.DECODE)
+        return whole(source, index, ahead)
+
+    class Opened:
+        """Stands for a device whose decoder opens."""
+
+    monkeypatch.setattr(
+        "pipeline.decode.open_media",
+        lambda path, limits, stage, _=None: open_media(path, limits, stage),
+    )
+    monkeypatch.setattr(_Source, "planes", planes)
+    given: Any = lambda device, facts: Opened() if device == "cuda" else None  # noqa: E731
+    assert _same(
+        list(FrameReader(video, 1, device="cuda", accelerated=given).read(range(FRAMES))), want
+    )
+    assert asked == [*range(6), *range(5, FRAMES)]
+
+
+@pytest.mark.parametrize(
+    "turn", [Orientation(), Orientation(True, True, False), Orientation(False, True, True)]
+)
+def test_a_devices_pictures_are_the_same_planes(turn: Orientation) -> None:
+    width, height = 96, 64
+    frame = VideoFrame(width, height, "yuv420p")
+    generator = torch.Generator().manual_seed(3)
+    for plane, size in zip(frame.planes, ((64, 96), (32, 48), (32, 48)), strict=True):
+        samples(plane, *size).copy_(torch.randint(0, 256, size, generator=generator))
+    both = frame.reformat(format="nv12")
+    assert both.format.name == "nv12"
+    size = (height, width) if turn.transpose else (width, height)
+    upright = Upright(*size, Color(1, False, 1, 1), turn)
+    for got, want in zip(upright.planes(both), upright.planes(frame), strict=True):
+        assert torch.equal(got, want)
+
+
+def test_a_device_is_chosen_when_its_pictures_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvdec, "_made", lambda device, options: None)
+    assert nvdec._way("cuda") == nvdec._WAYS[0]
+
+
+def test_the_next_way_is_tried_and_a_wrong_picture_is_no_way(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried: list[dict[str, object]] = []
+
+    def second(device: str, options: dict[str, object]) -> None:
+        del device
+        tried.append(options)
+        if len(tried) == 1:
+            raise OSError("no context")
+
+    monkeypatch.setattr(nvdec, "_made", second)
+    assert nvdec._way("cuda:1") == nvdec._WAYS[1]
+    monkeypatch.setattr(nvdec, "same", lambda found, want: False)
+    with caplog.at_level(logging.INFO, "pipeline.nvdec"):
+        assert nvdec._way("cuda:2") is None
+        assert nvdec._way("cuda:2") is None
+    assert caplog.text.count("on the processors") == 1
+
+
+def test_pictures_that_differ_by_two_levels_or_are_missing_are_others() -> None:
+    one = [torch.full((4, 4), 100, dtype=torch.uint8)]
+    assert nvdec.same(one, [one[0] + 1])
+    assert not nvdec.same(one, [one[0] + 2])
+    assert not nvdec.same([], one)
+
+
+def test_only_what_units_decode_is_given_to_them(
+    video: VideoFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nvdec, "_way", lambda device: {})
+    monkeypatch.setattr(nvdec, "_made", _accel)
+    assert nvdec.accelerator("cuda", video) is not None
+    assert nvdec.accelerator("cpu", video) is None
+    for other in ({"codec": "prores"}, {"still": True}, {"width": 96}, {"height": 8192}):
+        assert nvdec.accelerator("cuda", replace(video, **other)) is None
+    allow(nvdec=False)
+    assert nvdec.accelerator("cuda", video) is None
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_the_device_decodes_the_pictures_of_the_processors(tmp_path: Path, rotation: int) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    if nvdec._way("cuda") is None:
+        pytest.skip("this device or this build does not decode")
+    path = tmp_path / "clip.mp4"
+    options = {"bf": "2"}
+    write_clip(path, Clip(frames=40, fps=Fraction(25), rotation=rotation, options=options))
+    facts = replace(probe_video(path, Limits(), RenderOptions()))
+    order = [*range(40), *range(38, -1, -1), 7, 20, 39]
+    want = list(FrameReader(facts, 1).read(order))
+    device = FrameReader(facts, 1, device="cuda", accelerated=lambda d, v: nvdec._made(d, {}))
+    assert _same(list(device.read(order)), want, levels=1)
