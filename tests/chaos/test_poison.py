@@ -95,14 +95,15 @@ def test_bad_records_are_each_recorded_and_hold_up_nobody(rig: Rig, scale: Scale
     for line in done:
         took[names[line["record"]] == "10 MB"].append(line["seconds"] * 1000)
     middle, least = statistics.median(took[False]), statistics.median(bare)
-    grown = (sizes[-1] - sizes[WARM_ROUNDS - 1]) / MB
+    # what is freed may stay with the allocator for a round; what leaks stays in all of them
+    grown = (min(sizes[-3:]) - sizes[WARM_ROUNDS - 1]) / MB
     assert middle <= max(RECORDED_MS, MOST_PRODUCES * least) * scale.slow, (middle, least)
     assert grown < LARGEST_MB, [size / MB for size in sizes]
     row(
         f"{len(letters)} bad records of {len(BAD)} kinds (not JSON, NUL, 10 MB, nesting 100,000 …)",
         "each recorded in ≤ 50 ms; offsets advance; memory flat",
         f"median {middle:.0f} ms where two bare produces take {least:.0f} ms, longest "
-        f"{max(took[False]):.0f} ms, of 10 MB {statistics.median(took[True]):.0f} ms; all "
-        "committed; "
+        f"{max(took[False]):.0f} ms, of 10 MB {statistics.median(took[True]):.0f} ms, longest "
+        f"{max(took[True]):.0f} ms; all committed; "
         f"{grown:+.1f} MB over {rounds} rounds after the first {WARM_ROUNDS}",
     )
