@@ -71,6 +71,16 @@ def quality(
         click.echo(line)
 
 
+@bench.command("lips")
+@click.option("--write", is_flag=True, help="put the weights where they ship from")
+def lips_command(write: bool) -> None:
+    """Teach the reading of closed lips on synthetic speech in fourteen languages."""
+    from tests.bench.lips import lips as run
+
+    for line in run(write):
+        click.echo(line)
+
+
 @bench.command("labels")
 @click.option("--files", default=50, show_default=True, help="of ours, and as many of others")
 @click.option("--frames", default=60, show_default=True)
