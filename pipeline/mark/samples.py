@@ -95,9 +95,14 @@ def sample(pictures: Iterable[tuple[Plane, Plane]]) -> Samples | None:
 
 
 def soft_bits(evidence: Evidence) -> Soft:
-    """(BITS,) sums over the blocks that carry the same bit, as if no block had been cut off."""
+    """(BITS,) sums over the blocks that carry the same bit, as if no block had been cut off.
+
+    A block says its bit as clearly as its value lies away from the middle between both remainders.
+    """
     soft = np.zeros(BITS)
-    for plane, said in enumerate(-evidence.imag):
+    length = np.abs(evidence)
+    clear = np.arcsin(np.clip(-evidence.imag / np.maximum(length, 1e-6), -1, 1))
+    for plane, said in enumerate(clear * length):
         rows, columns = said.shape
         at = places(rows, columns, plane)
         soft += np.bincount(at.reshape(-1), said.reshape(-1), BITS)

@@ -4,8 +4,10 @@ Nothing tells the size that the picture had, or what was cut off. So blocks are 
 they were put, then at every scale of the whole picture, then at every offset of a cropped one (as
 it was, or halved). At each likely place the code is asked, and each known job is compared.
 
-Chances of naming a job for somebody else's file: at most `_MOST_TRIES` places are asked; the check
-bits pass one in 2^35, and known jobs are held to a likeness that chance reaches in 1 of 10^7 files.
+Chances of naming a job for somebody else's file: at most 785 places are asked; the check bits pass
+one in 2^35, and known jobs are held to a likeness that chance reaches in 1 of 10^7 files. A third
+of that chance belongs to each kind of place, so that the few likely ones need not be as sure as
+the hundreds that a crop may have led to.
 """
 
 from __future__ import annotations
@@ -44,8 +46,9 @@ _CUT = 0.2
 """Share of a side that a crop may take, at most."""
 _GONE = 4
 """Whole rows and columns of blocks that a crop may take, less one."""
-_MOST_TRIES = 1 + len(_USUAL) + _SCALES + 8 * _OFFSETS * _GONE**2
-_CHANCE = 1e-7
+_TRIES = {"usual": 1 + len(_USUAL), "scaled": _SCALES, "cropped": 8 * _OFFSETS * _GONE**2}
+"""Places of each kind that are asked, at most."""
+_CHANCE = 1e-7 / len(_TRIES)
 
 
 @dataclass(frozen=True)
@@ -64,19 +67,26 @@ class KnownJobs:
         self._digests = list(self._names)
         words = [codeword(digest) for digest in self._digests]
         self._words: NDArray[np.int8] = np.array(words, np.int8).reshape(-1, BITS) * 2 - 1
-        self._least = least_likeness(_MOST_TRIES * len(words), _CHANCE)
+        self._least = {
+            kind: least_likeness(tries * len(words), _CHANCE) for kind, tries in _TRIES.items()
+        }
 
     def name(self, digest: str) -> str | None:
         """The job of a digest, when it is known."""
         return self._names.get(digest)
 
-    def likeliest(self, soft: Soft) -> str | None:
-        """The digest of the job whose word the bits are like beyond chance; the code may fail."""
+    def likeliest(self, soft: Soft, kind: str) -> str | None:
+        """The digest of the job whose word the bits are like beyond chance; the code may fail.
+
+        Args:
+            soft: what was read.
+            kind: of the place that it was read at, of `_TRIES`.
+        """
         if not self._digests:
             return None
         scores = likeness(soft, self._words)
         best = int(scores.argmax())
-        return self._digests[best] if scores[best] >= self._least else None
+        return self._digests[best] if scores[best] >= self._least[kind] else None
 
 
 def read_watermark(
@@ -96,8 +106,8 @@ def read_watermark(
     if samples is None:
         return None
     known = KnownJobs(jobs)
-    for soft in _likely_bits(samples):
-        digest = decode(soft) or known.likeliest(soft)
+    for kind, soft in _likely_bits(samples):
+        digest = decode(soft) or known.likeliest(soft, kind)
         if digest is not None:
             return Reading(digest, known.name(digest))
     return None
@@ -110,18 +120,21 @@ def _sampled(pictures: Iterable[tuple[Plane, Plane]]) -> Samples | None:
         raise InputError(f"the pictures change their size: {error}", stage=Stage.DECODE) from error
 
 
-def _likely_bits(samples: Samples) -> Iterator[Soft]:
-    """Soft bits at each place that is worth asking, likeliest kinds of places first."""
+def _likely_bits(samples: Samples) -> Iterator[tuple[str, Soft]]:
+    """Kind and soft bits of each place that is worth asking, likeliest kinds first."""
     width, height = 2 * samples.width, 2 * samples.height
-    yield soft_bits(samples.evidence(Grid(0, 0, block_side(width, height))))
+    longer = max(samples.width, samples.height)
+    for side in (block_side(width, height), *(longer / along for along in _USUAL)):
+        yield "usual", soft_bits(samples.evidence(Grid(0, 0, side)))
     few = samples.few()
     for grid in _scaled(few):
-        yield soft_bits(samples.evidence(grid))
+        yield "scaled", soft_bits(samples.evidence(grid))
     for half in (1, 2):
         for side in sides_before_a_crop(width * half, height * half, _CUT)[:4]:
             if 4 <= side // half <= min(samples.width, samples.height) // 2:
                 grids = few.places_by_likelihood(side // half, _OFFSETS)
-                yield from _cropped(samples, grids if half == 1 else _finer(few, grids))
+                for soft in _cropped(samples, grids if half == 1 else _finer(few, grids)):
+                    yield "cropped", soft
 
 
 def _scaled(few: Samples) -> list[Grid]:
@@ -129,7 +142,7 @@ def _scaled(few: Samples) -> list[Grid]:
     longer = max(few.width, few.height)
     grids = [Grid(0, 0, longer / along) for along in _BLOCKS_ALONG]
     sure = np.array([_mean_sureness(few, grid) for grid in grids])
-    found = [Grid(0, 0, longer / along) for along in _USUAL]
+    found = []
     for _ in range(_SCALES):
         best = int(sure.argmax())
         found.append(grids[best])

@@ -54,3 +54,14 @@ def test_likeness_of_its_own_word_is_beyond_chance_and_of_others_is_not() -> Non
     assert likeness(soft, own)[0] > least
     assert likeness(soft, words).max() < least
     assert likeness(np.zeros(BITS), own)[0] == 0
+
+
+def test_words_of_others_reach_the_least_likeness_no_oftener_than_promised() -> None:
+    """The bound holds for unequal weights, too, and is not so loose that it costs marks."""
+    rng = np.random.default_rng(5)
+    words = rng.integers(0, 2, (40_000, BITS)).astype(np.int8) * 2 - 1
+    for soft in (rng.normal(size=BITS), rng.exponential(size=BITS) ** 2, np.ones(BITS)):
+        scores = likeness(soft, words)
+        for chance in (0.1, 0.01, 0.001):
+            share = float((scores >= least_likeness(1, chance)).mean())
+            assert 0.1 * chance < share < chance
