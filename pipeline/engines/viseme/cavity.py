@@ -34,7 +34,7 @@ LIT, EVENS = 174.0, 0.25
 """Teeth are alike where skins are not: on darker skin than this (video levels above black) they are
 brighter against it, by this power, as some of the darkness may be the light's."""
 BRIGHTEST = 1.5
-IVORY_U, IVORY_V = 0.60, 0.45
+IVORY_U, IVORY_V = 0.65, 0.70
 """How much of the skin's tint teeth have."""
 
 

@@ -10,10 +10,16 @@ from torch import Tensor
 from pipeline.engines.viseme.canvas import Area, Canvas, Lattice
 from pipeline.engines.viseme.lipline import LipLine
 from pipeline.engines.viseme.patch import Patch, read
-from pipeline.engines.viseme.warp import MouthFields
+from pipeline.engines.viseme.warp import Base, MouthFields
 
 SEAM, SEAM_WIDTH = 0.35, 0.010
 """Darkness of the line between lips, and its width in io."""
+WIDEST = 2.0
+"""The inside of a mouth is stretched over at most so many times its own gap."""
+DIM, LIT = 0.25, 0.2
+"""Light on what lies in the narrowest slit, against that in an open mouth, and the gap from which
+a mouth is open, in halves of its width."""
+BLACK = 16.0
 BEYOND = 0.5
 """Beside the corners the switch between the fields softens by this much per pixel of distance."""
 
@@ -101,12 +107,22 @@ def lay(
 
 
 def inside_of(
-    source: Patch, line: LipLine, source_line: LipLine, parts: tuple[Parting, Parting]
+    source: Patch, line: LipLine, source_line: LipLine, base: Base, parts: tuple[Parting, Parting]
 ) -> Patch:
-    """The inside of a source's mouth, stretched between the wanted lips; planes of the lip box."""
-    luma = source.luma_places(_ruled(line, source_line, parts[0]))
-    chroma = source.chroma_places(_ruled(line, source_line, parts[1]))
-    return Patch(read(source.luma, luma, smooth=True), read(source.chroma, chroma))
+    """The inside of a source's mouth behind the wanted lips; planes of the lip box.
+
+    Args:
+        source: float pieces (B).
+        line: the wanted lips.
+        source_line: the source's, in its piece.
+        base: from the region to the piece, as skulls move: teeth hang on it.
+        parts: the lip box parted, for luma and for chroma.
+    """
+    places, light = _behind(line, source_line, base, parts[0])
+    luma = read(source.luma, source.luma_places(places), smooth=True)
+    luma = BLACK + (luma - BLACK) * light.unsqueeze(1)
+    places, _ = _behind(line, source_line, base, parts[1])
+    return Patch(luma, read(source.chroma, source.chroma_places(places)))
 
 
 def put_inside(area: Area, laid: Patch, inner: Patch, parts: tuple[Parting, Parting]) -> None:
@@ -115,10 +131,47 @@ def put_inside(area: Area, laid: Patch, inner: Patch, parts: tuple[Parting, Part
     box.put(box.mix(inner, parts[0].inside.unsqueeze(1), parts[1].inside.unsqueeze(1)))
 
 
-def _ruled(line: LipLine, source: LipLine, parting: Parting) -> Tensor:
-    along = parting.along * (source.half / line.half)[:, None, None]
+def _behind(line: LipLine, source: LipLine, base: Base, parting: Parting) -> tuple[Tensor, Tensor]:
+    """Where the inside is read, (B, h, w, 2), and how bright it stays, (B, h, w).
+
+    Teeth do not bend: lips slide over them. So what both mouths show is read where the skull has
+    it, from the upper lip down. Where the wanted mouth is wider open than the source's, what lies
+    under the teeth is stretched, least at the top.
+    """
+    along, off = _carried(line, source, base, parting)
+    size = base.size()[:, None, None]
+    side = (parting.along / line.half[:, None, None]).clamp(-1, 1)
+    along = torch.lerp(along, side * source.half[:, None, None], side.square())
     up, low = source.edges(along)
-    return source.points(along, torch.lerp(up, low, parting.depth))
+    gap, wanted = low - up, parting.gap * size
+    top = (off - (parting.off - parting.edge) * size).minimum(low - wanted).maximum(up)
+    room = low - top
+    wider = (wanted / room.clamp_min(0.25)).clamp(1, WIDEST)
+    down = parting.depth
+    shown = wanted.minimum(room) * down * (wider - (wider - 1) * down)
+    half = source.half[:, None, None]
+    light = _light(wanted / half) / _light(gap / half)
+    return source.points(along, top + shown), light.clamp(max=1)
+
+
+def _carried(line: LipLine, source: LipLine, base: Base, parting: Parting) -> tuple[Tensor, Tensor]:
+    """The samples' places on the source's axis, `along` and `off`, if the skull alone moved."""
+    x, y = line.axis.unbind(1)
+    axes = torch.stack([line.axis, torch.stack([-y, x], 1)], 1) @ base.turn.transpose(1, 2)
+    start = base(line.middle[:, None])[:, 0] - source.middle
+    x, y = source.axis.unbind(1)
+    frame = torch.stack([source.axis, torch.stack([-y, x], 1)], 2)
+    turn, shift = (axes @ frame)[..., None, None], (start[:, None] @ frame)[:, 0, :, None, None]
+    along, off = (
+        parting.along * turn[:, 0, n] + parting.off * turn[:, 1, n] + shift[:, n] for n in (0, 1)
+    )
+    return along, off
+
+
+def _light(gap: Tensor) -> Tensor:
+    """How much light falls between lips that are so many halves of the mouth's width apart."""
+    share = (gap / LIT).clamp(0, 1)
+    return DIM + (1 - DIM) * share.square() * (3 - 2 * share)
 
 
 def _switch(area: Area, line: LipLine) -> Tensor:

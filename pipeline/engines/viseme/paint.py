@@ -30,6 +30,7 @@ from pipeline.engines.viseme.patch import (
 )
 from pipeline.engines.viseme.score import Score
 from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, edit
+from pipeline.engines.viseme.warp import Base
 from pipeline.speech.range import JAW_PER_APERTURE
 from pipeline.types import Frame
 
@@ -142,9 +143,10 @@ def _opened(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
     """The frame's own lips and chin, moved."""
     canvas = score.avatar.canvas
     closing = _closing(scene.own_aperture, scene.aperture)
-    fields = warp.mouth_fields(canvas, canvas.whole, scene.wanted, scene.own, closing, own=True)
+    base = warp.at_rest(scene.wanted)
+    fields = warp.mouth_fields(canvas, canvas.whole, scene.wanted, scene.own, closing, base)
     laid = layer.lay(canvas, canvas.whole, own, fields, scene.line, scene.parts, closing)
-    inner = _inside(score, scene, own, LipLine.of(scene.own), scene.own_aperture, own, at)
+    inner = _inside(score, scene, own, LipLine.of(scene.own), base, scene.own_aperture, own, at)
     layer.put_inside(canvas.whole, laid, inner, scene.parts)
     return laid
 
@@ -168,7 +170,8 @@ def _lent(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
         laid.luma[mixed], laid.chroma[mixed] = both.luma, both.chroma
     laid = Patch(crispen(laid.luma), laid.chroma)
     opened = bank.mouths.aperture[rows].to(scene.aperture.device)
-    inner = _inside(score, scene, units, _rows(bank.lines, rows), opened, own, at)
+    base = warp.carried(scene.wanted, bank.points[rows].to(scene.wanted.device))
+    inner = _inside(score, scene, units, _rows(bank.lines, rows), base, opened, own, at)
     layer.put_inside(canvas.face, laid, inner, scene.parts)
     score.tally.units.update(rows.tolist())
     return _on_face(canvas, scene, own, laid)
@@ -178,7 +181,8 @@ def _lay_unit(canvas: Canvas, bank: Bank, rows: Tensor, units: Patch, scene: Sce
     source = bank.points[rows].to(scene.wanted.device)
     opened = bank.mouths.aperture[rows].to(scene.aperture.device)
     closing = _closing(opened, scene.aperture)
-    fields = warp.mouth_fields(canvas, canvas.face, scene.wanted, source, closing, own=False)
+    base = warp.carried(scene.wanted, source)
+    fields = warp.mouth_fields(canvas, canvas.face, scene.wanted, source, closing, base)
     return layer.lay(canvas, canvas.face, units, fields, scene.line, scene.parts, closing)
 
 
@@ -212,12 +216,13 @@ def _inside(
     scene: Scene,
     source: Patch,
     source_line: LipLine,
+    base: Base,
     opened: Tensor,
     own: Patch,
     at: Tensor,
 ) -> Patch:
     """The inside of the mouths: the lender's own, an open frame's, or painted."""
-    inner = layer.inside_of(source, scene.line, source_line, scene.parts)
+    inner = layer.inside_of(source, scene.line, source_line, base, scene.parts)
     low, high = OPEN_ENOUGH
     ratio = opened / scene.aperture.clamp_min(1e-3)
     foreign = 1 - ((ratio - low) / (high - low)).clamp(0, 1)
@@ -240,12 +245,9 @@ def _other_inside(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
     if avatar.mode == "warp+bank" and bank is not None and first is not None:
         rows = first[at]
         score.tally.inner_lent += len(at)
-        lent = layer.inside_of(
-            bank.pieces[rows].float(), scene.line, _rows(bank.lines, rows), scene.parts
-        )
-        wide = bank.mouths.aperture[rows].to(scene.aperture.device)
-        shade = (scene.aperture / wide.clamp_min(1e-3)).clamp(0.55, 1)[:, None, None, None]
-        return Patch((lent.luma - 16) * shade + 16, lent.chroma)
+        base = warp.carried(scene.wanted, bank.points[rows].to(scene.wanted.device))
+        line = _rows(bank.lines, rows)
+        return layer.inside_of(bank.pieces[rows].float(), scene.line, line, base, scene.parts)
     score.tally.inner_painted += len(at)
     skin = _skin(avatar.canvas, scene, own)
     return cavity.paint(scene.line, LipLine.of(scene.own), scene.scale, skin, scene.parts)

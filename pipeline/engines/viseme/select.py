@@ -18,6 +18,9 @@ POSE_SCALE, POSE_MOST = (9.0, 8.0, 10.0), 4.0
 SHUT, OPEN = 0.012, 0.030
 SHUT_PENALTY = 6.0
 """For a wanted closure (below SHUT) from a mouth that is open (above OPEN)."""
+AJAR, LITTLE, LITTLE_PENALTY = 0.02, 0.5, 6.0
+"""For an opening wanted (above AJAR) from a mouth less than LITTLE as open: what it does not show
+of its inside has to be painted."""
 NEXT, BACK, STAY, SKIP, BACK_TWO = 0.0, 0.05, 0.35, 0.2, 0.25
 JUMP, JUMP_LOOK, JUMP_APERTURE = 3.0, 24.0, 0.1
 """A jump is dear: a lent mouth is warped to its aperture anyway, but other teeth flicker."""
@@ -81,6 +84,7 @@ def fitness(units: Candidates, wanted: Wanted) -> Tensor:
     turn = ((wanted.pose[:, None] - units.pose) / scale).abs().clamp(max=POSE_MOST)
     cost = cost + turn.square().sum(2) + units.penalty
     cost = cost + SHUT_PENALTY * ((a < SHUT) & (units.aperture > OPEN))
+    cost = cost + LITTLE_PENALTY * ((a > AJAR) & (units.aperture < LITTLE * a))
     return cost * wanted.weight[:, None]
 
 

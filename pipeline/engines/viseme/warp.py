@@ -65,7 +65,7 @@ class MouthFields:
 
 
 @dataclass(frozen=True, slots=True)
-class _Base:
+class Base:
     """Similarities from the region to the source's piece."""
 
     turn: Tensor
@@ -77,9 +77,13 @@ class _Base:
         """(B or 1, n, 2) to (B, n, 2)."""
         return points @ self.turn.transpose(1, 2) + self.shift[:, None]
 
+    def size(self) -> Tensor:
+        """(B,) pixels of the piece per pixel of the region."""
+        return self.turn.det().abs().sqrt()
+
 
 def mouth_fields(
-    canvas: Canvas, area: Area, wanted: Tensor, source: Tensor, closing: Tensor, own: bool
+    canvas: Canvas, area: Area, wanted: Tensor, source: Tensor, closing: Tensor, base: Base
 ) -> MouthFields:
     """Fields that bring a source's lips and skin to where they are wanted.
 
@@ -89,9 +93,8 @@ def mouth_fields(
         wanted: (B, K, 2) points in the region.
         source: (B, K, 2) the same points in the source's piece.
         closing: (B,) 0 to 1, how much of the source's opening vanishes.
-        own: the source is the very frame under the output; far from the mouth nothing moves.
+        base: from the region to the piece, far from the mouth: `at_rest` or `carried`.
     """
-    base = _identity(wanted) if own else _rigid(wanted, source)
     tucked = tuck(source, closing)
     return MouthFields(
         _field(canvas, area, wanted, tucked, base, _UPPER),
@@ -101,7 +104,7 @@ def mouth_fields(
 
 def skin_field(canvas: Canvas, wanted: Tensor, source: Tensor) -> Tensor:
     """The field (B, NODES, NODES, 2) that brings the frame's own chin and cheeks along."""
-    return _field(canvas, canvas.whole, wanted, source, _identity(wanted), _SKIN)
+    return _field(canvas, canvas.whole, wanted, source, at_rest(wanted), _SKIN)
 
 
 def tuck(source: Tensor, closing: Tensor) -> Tensor:
@@ -118,7 +121,7 @@ def tuck(source: Tensor, closing: Tensor) -> Tensor:
 
 
 def _field(
-    canvas: Canvas, area: Area, wanted: Tensor, source: Tensor, base: _Base, chosen: list[int]
+    canvas: Canvas, area: Area, wanted: Tensor, source: Tensor, base: Base, chosen: list[int]
 ) -> Tensor:
     at = wanted[:, chosen]
     delta = source[:, chosen] - base(at)
@@ -141,11 +144,13 @@ def _border(canvas: Canvas, like: Tensor) -> Tensor:
     return torch.cat([top, bottom, left, right])[None].to(like)
 
 
-def _identity(like: Tensor) -> _Base:
+def at_rest(like: Tensor) -> Base:
+    """For a source that is the very frame under the output: far from the mouth nothing moves."""
     turn = torch.eye(2, device=like.device).expand(len(like), 2, 2)
-    return _Base(turn, torch.zeros(len(like), 2, device=like.device))
+    return Base(turn, torch.zeros(len(like), 2, device=like.device))
 
 
-def _rigid(wanted: Tensor, source: Tensor) -> _Base:
+def carried(wanted: Tensor, source: Tensor) -> Base:
+    """As the skull moved between (B, K, 2) points in the region and those in another's piece."""
     scale, rotation, shift = similarity(wanted[:, _RIGID].double(), source[:, _RIGID].double())
-    return _Base((scale[:, None, None] * rotation).float(), shift.float())
+    return Base((scale[:, None, None] * rotation).float(), shift.float())

@@ -45,6 +45,12 @@ def test_closure_is_taken_from_a_closed_mouth() -> None:
     assert found[2] == found[3] == 10
 
 
+def test_an_opening_is_not_taken_from_a_mouth_that_shows_nothing_of_its_inside() -> None:
+    cost = fitness(_units([0.004, 0.065]), _wanted([0.032, 0.012]))
+    assert cost[0, 1] < cost[0, 0]
+    assert cost[1, 0] < cost[1, 1]  # a slit shows none anyway
+
+
 def test_turned_and_blurred_frames_cost_more() -> None:
     units = _units([0.05, 0.05, 0.05])
     units.pose[1, 0] = 20.0

@@ -1,0 +1,83 @@
+"""What lies behind the lips: teeth that do not bend, and little light in a slit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.engines.viseme import layer, warp
+from pipeline.engines.viseme.canvas import Box, Canvas
+from pipeline.engines.viseme.lipline import STEPS, LipLine
+from pipeline.engines.viseme.patch import Patch
+
+CANVAS = Canvas.make((160, 128), (80, 60), 100.0, Box(28, 32, 104, 72), Box(16, 16, 128, 96), "cpu")
+HALF, TEETH = 30.0, 200.0
+
+
+def lips(gap: float, rise: float = 0.0) -> LipLine:
+    """Lips so many pixels apart in the middle, the upper one so much higher than at rest."""
+    arch = 1 - torch.linspace(-1, 1, STEPS + 1).square()
+    return LipLine(
+        torch.tensor([[80.0, 60.0]]),
+        torch.tensor([[1.0, 0.0]]),
+        torch.tensor([HALF]),
+        -rise * arch[None],
+        (gap - rise) * arch[None],
+    )
+
+
+def inside(luma: Tensor, wanted: LipLine, source: LipLine, base: warp.Base | None = None) -> Tensor:
+    """(72, 104) luma of the lip box."""
+    parts = (
+        layer.part(wanted, CANVAS.whole.lips_luma, 1.0),
+        layer.part(wanted, CANVAS.whole.lips_chroma, 2.0),
+    )
+    piece = Patch(luma[None, None], torch.full((1, 2, 64, 80), 128.0))
+    still = base or warp.at_rest(torch.zeros(1, 1, 2))
+    return layer.inside_of(piece, wanted, source, still, parts).luma[0, 0]
+
+
+def ramp() -> Tensor:
+    """(128, 160), every row brighter by one than the one above: brightness tells where it was."""
+    return (16.0 + torch.arange(128.0))[:, None].expand(128, 160).contiguous()
+
+
+@pytest.mark.parametrize("wanted", [12.0, 20.0, 29.0])
+def test_closing_lips_slide_over_teeth_and_do_not_squeeze_them(wanted: float) -> None:
+    seen = inside(ramp(), lips(wanted), lips(30))
+    rows = torch.arange(30, 58) if wanted > 27 else torch.arange(30, int(26 + wanted))
+    assert torch.allclose(seen[rows, 52], 16.0 + rows + 32, atol=0.6)
+
+
+def test_opening_lips_leave_the_teeth_under_the_upper_lip_as_tall_as_they_were() -> None:
+    seen = inside(ramp(), lips(20), lips(14))
+    steps = seen[28:48, 52].diff()
+    assert float(steps[:4].mean()) > 0.85
+    assert float(steps[-4:].mean()) < 0.65
+    assert bool((steps > 0).all())  # nothing is read twice or backwards
+
+
+def test_teeth_stay_on_the_skull_that_turned_between_the_pictures() -> None:
+    moved = LipLine(
+        torch.tensor([[86.0, 64.0]]), lips(30).axis, lips(30).half, lips(30).upper, lips(30).lower
+    )
+    turn = torch.eye(2)[None]
+    seen = inside(ramp(), lips(20), moved, warp.Base(turn, torch.tensor([[6.0, 4.0]])))
+    rows = torch.arange(30, 44)
+    assert torch.allclose(seen[rows, 52], 16.0 + rows + 36, atol=0.6)
+
+
+def test_teeth_in_a_slit_are_in_the_shadow_of_the_lips() -> None:
+    teeth = torch.full((128, 160), TEETH)
+    slit, half_open, open_ = (
+        float(inside(teeth, lips(gap), lips(12))[29, 52]) for gap in (2, 5, 11)
+    )
+    assert slit < 0.5 * TEETH
+    assert slit < half_open < open_
+    assert open_ == pytest.approx(TEETH, abs=1)
+
+
+def test_a_slit_of_the_source_keeps_its_own_light() -> None:
+    teeth = torch.full((128, 160), TEETH)
+    assert float(inside(teeth, lips(2), lips(2))[29, 52]) == pytest.approx(TEETH, abs=1)
