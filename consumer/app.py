@@ -175,7 +175,10 @@ async def _joined(
     settings: Settings, processing: Processing, handler: Handler, signals: Signals
 ) -> AsyncIterator[Intake]:
     intake = Intake(
-        settings, handler, processing.capacity + settings.backlog, processing.free_to_admit
+        settings,
+        handler,
+        lambda: processing.capacity + settings.backlog,
+        processing.free_to_admit,
     )
     try:
         await signals.unless_stopped(intake.start())

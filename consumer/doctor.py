@@ -19,8 +19,10 @@ from aiokafka.errors import KafkaError
 
 from consumer import lifecycle
 from consumer.client import ClientFailed
+from consumer.devices import find_devices
 from consumer.faults import Fault
 from consumer.settings import Settings
+from consumer.slot_budget import MOST, SHARE
 from consumer.storage import Storage
 from consumer.topics_apply import admin, brokers, partitions, plan
 from consumer.topics_file import default_path as topics_path
@@ -196,7 +198,11 @@ async def _disk(settings: Settings) -> list[Finding]:
                 "Free space, or point DUIX_DATA_DIR at a larger disk.",
             )
         ]
-    room = settings.max_input_bytes * 2 * (settings.slots + settings.backlog)
+    room = (
+        settings.max_input_bytes
+        * 2
+        * ((settings.slots or _slots_at_most(settings)) + settings.backlog)
+    )
     if free < room:
         advice = "Lower F2F_MAX_INPUT_BYTES or F2F_BACKLOG, or take a larger disk."
         return [
@@ -207,4 +213,22 @@ async def _disk(settings: Settings) -> list[Finding]:
     return [Finding("disk", "ok", text)]
 
 
-CHECKS: tuple[Check, ...] = (_kafka, _store, _disk)
+async def _slots(settings: Settings) -> list[Finding]:
+    if settings.slots is not None:
+        return [Finding("slots", "ok", f"{settings.slots} for each worker, by F2F_SLOTS")]
+    if _slots_at_most(settings) == 1:
+        return [Finding("slots", "ok", "auto: 1, as no GPU is used")]
+    text = (
+        f"auto: a worker measures its GPU when it is warm and takes what {SHARE:.0%} of the memory"
+        f" holds for {settings.workers_per_gpu} worker(s), at most {_slots_at_most(settings)};"
+        " /health says what was chosen and why"
+    )
+    return [Finding("slots", "ok", text)]
+
+
+def _slots_at_most(settings: Settings) -> int:
+    gpu = any(device.visible for device in find_devices(settings.devices))
+    return min(MOST, settings.threads) if gpu else 1
+
+
+CHECKS: tuple[Check, ...] = (_kafka, _store, _disk, _slots)

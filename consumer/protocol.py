@@ -82,6 +82,15 @@ class Cancel(Message):
     run: str
 
 
+class DeviceMemory(Message):
+    """`pipeline.device_memory.Held`: what the child holds of its GPU, bytes."""
+
+    total_bytes: int
+    idle_bytes: int = Field(description="before any job: weights, graphs, CUDA itself")
+    job_bytes: int = Field(0, description="that each job has added; 0 before the first")
+    jobs: int = Field(0, description="most jobs at a time so far")
+
+
 class Ready(Message):
     """The child can render. Sent once, after its imports."""
 
@@ -95,6 +104,7 @@ class Ready(Message):
     avatars: dict[str, list[str]] = Field(
         default_factory=dict, description="folders of kept avatars by engine that prepares"
     )
+    memory: DeviceMemory | None = Field(None, description="of a GPU, when its engine is warm")
 
 
 class Unready(Message):
@@ -118,6 +128,7 @@ class Beat(Message):
 
     kind: Literal["beat"] = "beat"
     runs: list[RunTick] = Field(default_factory=list)
+    memory: DeviceMemory | None = Field(None, description="of a GPU, by now")
 
 
 class Done(Message):

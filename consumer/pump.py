@@ -48,8 +48,8 @@ class Pump:
 
     Args:
         see: sees one record to its end.
-        limit: records that may be in work at a time; those that wait for another replica
-            (`consumer.places`) are not counted.
+        limit: says how many records may be in work at a time now; those that wait for another
+            replica (`consumer.places`) are not counted.
         retry_topic: the topic whose records carry due times.
         blocked: why intake must pause now, or None; asked at every turn of the poll loop.
         longest_wait_s: how long a due time may hold up its partition. This service writes none that
@@ -59,7 +59,7 @@ class Pump:
     def __init__(
         self,
         see: See,
-        limit: int,
+        limit: Callable[[], int],
         retry_topic: str,
         blocked: Callable[[], str | None] = lambda: None,
         longest_wait_s: float = math.inf,
@@ -170,7 +170,7 @@ class Pump:
         if self._draining or self._reason is not None:
             return True
         here = len(self._jobs) - len(self._elsewhere())
-        return here >= self._limit or len(self._jobs) >= MOST_ELSEWHERE * self._limit
+        return here >= self._limit() or len(self._jobs) >= MOST_ELSEWHERE * self._limit()
 
     def _elsewhere(self) -> list[asyncio.Task[None]]:
         return [task for task, place in self._places.items() if place.elsewhere]
@@ -287,7 +287,7 @@ class Pump:
             "paused_until_due": by_topic(self._held),
             "running": len(self._jobs),
             "elsewhere": len(self._elsewhere()),
-            "limit": self._limit,
+            "limit": self._limit(),
             "intake": "draining" if self._draining else self._reason or "open",
             "last_poll_s": round(self.polled_s, 3),
             "oldest_uncommitted_s": round(self._oldest_s(), 3),

@@ -20,8 +20,8 @@ from schemas.codes import ErrorCode, facts
 from schemas.topics import Topics
 
 README = Path(__file__).parents[1] / "README.md"
-_DIFFERS = {"F2F_THREADS": "number of processors"}
-"""Defaults that follow from the machine."""
+_DIFFERS = {"F2F_THREADS": "number of processors", "F2F_SLOTS": "`auto`"}
+"""Defaults that follow from the machine, or are shown by a word."""
 
 
 def settings_table() -> str:

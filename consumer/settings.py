@@ -41,6 +41,10 @@ def _split(value: Any) -> Any:
     return value
 
 
+def _auto(value: Any) -> Any:
+    return None if value == "auto" else value
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
@@ -111,7 +115,13 @@ class Settings(BaseSettings):
         ge=1,
         le=16,
     )
-    slots: int = _env("F2F_SLOTS", 1, "jobs that one worker runs at a time", ge=1, le=64)
+    slots: Annotated[int | None, BeforeValidator(_auto)] = _env(
+        "F2F_SLOTS",
+        None,
+        "jobs that one worker runs at a time; auto: 1 on a CPU, on a GPU what its memory holds",
+        ge=1,
+        le=64,
+    )
     nvdec: bool = _env("F2F_NVDEC", True, "decode references on the GPU where it really can")
     threads: int = _env(
         "F2F_THREADS", os.cpu_count() or 1, "processor budget of a worker", ge=1, le=256

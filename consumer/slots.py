@@ -13,15 +13,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from consumer.devices import find_devices
 from consumer.faults import Fault
 from consumer.metrics import SLOTS_BUSY, SLOTS_TOTAL
 from consumer.settings import Settings
+from consumer.slot_budget import Slots, choose
 from consumer.worker import PIPELINE, Worker
 from schemas.codes import ErrorCode, Stage
 
+ALONE = 1_000_000
+"""Counts as more slots than any worker has, however many it will have."""
 ABSENT = "absent"
 """Stands for the revision of an engine that is not here: failures need an identity, too."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,8 @@ class Fleet:
     """All workers. Made without a running loop; `start` needs one."""
 
     def __init__(self, settings: Settings, renderer: str = PIPELINE) -> None:
-        self._per_worker = settings.slots
+        self._settings = settings
+        self._slots: dict[Worker, Slots] = {}
         self.workers: Sequence[Worker] = [
             Worker(
                 device,
@@ -60,14 +68,18 @@ class Fleet:
         self._busy: dict[Worker, int] = dict.fromkeys(self.workers, 0)
         self._queue: deque[_Waiter] = deque()
         self._news = asyncio.Event()
+        self._count_slots()
         for worker in self.workers:
-            SLOTS_TOTAL.labels(worker.device.label).set(self._per_worker)
             SLOTS_BUSY.labels(worker.device.label).set(0)
 
     @property
     def capacity(self) -> int:
         """Renders that can run at a time."""
-        return len(self.workers) * self._per_worker
+        return sum(self.slots_of(worker) for worker in self.workers)
+
+    def slots_of(self, worker: Worker) -> int:
+        """Renders that a worker may run at a time, by now."""
+        return self._slots[worker].count
 
     @property
     def ready(self) -> bool:
@@ -95,8 +107,9 @@ class Fleet:
             worker.device.label: {
                 "state": worker.state,
                 "pid": worker.pid,
-                "busy": self._busy[worker],
-                "slots": self._per_worker,
+                "busy": self._shown(worker),
+                "slots": self.slots_of(worker),
+                "slots_why": self._slots[worker].why,
                 "restarts": worker.restarts,
                 "trouble": worker.trouble.message if worker.trouble else None,
             }
@@ -161,7 +174,20 @@ class Fleet:
             self._give_back(worker, alone)
             self._serve()
 
+    def _count_slots(self) -> None:
+        settings = self._settings
+        for worker in self.workers:
+            chosen = choose(
+                settings.slots, worker.memory, settings.workers_per_gpu, settings.threads
+            )
+            before = self._slots.get(worker)
+            self._slots[worker] = chosen
+            SLOTS_TOTAL.labels(worker.device.label).set(chosen.count)
+            if before is not None and before.count != chosen.count:
+                log.info("slots", device=worker.device.label, slots=chosen.count, why=chosen.why)
+
     def _changed(self) -> None:
+        self._count_slots()
         self._news.set()
         self._serve()
 
@@ -178,17 +204,25 @@ class Fleet:
             self._queue.popleft()
             if waiter.turn.done():
                 continue
-            self._take(worker, self._per_worker if waiter.alone else 1)
+            self._take(worker, ALONE if waiter.alone else 1)
             waiter.turn.set_result(worker)
 
     def _find(self, alone: bool) -> Worker | None:
-        most = 0 if alone else self._per_worker - 1
-        free = [w for w in self.workers if w.state == "ready" and self._busy[w] <= most]
+        free = [
+            w
+            for w in self.workers
+            if w.state == "ready" and self._busy[w] <= (0 if alone else self.slots_of(w) - 1)
+        ]
         return min(free, key=lambda w: self._busy[w], default=None)
 
     def _give_back(self, worker: Worker, alone: bool) -> None:
-        self._take(worker, -self._per_worker if alone else -1)
+        self._take(worker, -ALONE if alone else -1)
 
     def _take(self, worker: Worker, slots: int) -> None:
         self._busy[worker] += slots
-        SLOTS_BUSY.labels(worker.device.label).set(self._busy[worker])
+        SLOTS_BUSY.labels(worker.device.label).set(self._shown(worker))
+
+    def _shown(self, worker: Worker) -> int:
+        """Busy slots; a job that is alone has all of them."""
+        busy = self._busy[worker]
+        return self.slots_of(worker) if busy >= ALONE else busy

@@ -113,7 +113,7 @@ class Intake:
 
     Args:
         handle: what is done with one record; its offset counts as finished when this returns.
-        limit: records in work at a time.
+        limit: says how many records may be in work at a time now.
         blocked: why intake must pause now, or None.
         middlewares: FastStream broker middlewares; they run inside each job.
     """
@@ -122,7 +122,7 @@ class Intake:
         self,
         settings: Settings,
         handle: Handle,
-        limit: int,
+        limit: Callable[[], int],
         blocked: Callable[[], str | None] = lambda: None,
         middlewares: Sequence[Any] = (),
     ) -> None:

@@ -28,6 +28,7 @@ from consumer.protocol import (
     Beat,
     Broken,
     Cancel,
+    DeviceMemory,
     Done,
     Message,
     Ready,
@@ -87,6 +88,8 @@ class Worker:
         """What the child said when it became ready; kept while it is down."""
         self.trouble: ErrorFacts | None = None
         """Why it cannot become ready, as far as it could say so itself."""
+        self.memory: DeviceMemory | None = None
+        """Of its GPU, as the child measured it last; kept while it is down."""
         self.restarts = 0
         self._stall_timeout_s = stall_timeout_s
         self._renderer = renderer
@@ -218,11 +221,13 @@ class Worker:
         message = read_child(line)
         match message:
             case Beat():
+                self._remember(message.memory)
                 for tick in message.runs:
                     if tick.run in self._runs:
                         self._runs[tick.run].on_progress(tick)
             case Ready():
                 self.facts, self.trouble, self.state = message, None, "ready"
+                self._remember(message.memory)
                 WORKER_UP.labels(self.device.label).set(1)
                 log.info("worker ready", device=self.device.label, worker=message.pid)
                 self._on_change()
@@ -237,6 +242,11 @@ class Worker:
                 self._served += 1
                 if message.run in self._runs:
                     self._runs[message.run].fail(message.error)
+
+    def _remember(self, memory: DeviceMemory | None) -> None:
+        if memory is not None and memory != self.memory:
+            self.memory = memory
+            self._on_change()
 
     async def _watch(self, started: float) -> None:
         """Kill the child when it is silent, or does not stop a render in time."""

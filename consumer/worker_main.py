@@ -24,6 +24,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -32,6 +33,7 @@ from consumer.protocol import (
     Beat,
     Broken,
     Cancel,
+    DeviceMemory,
     Done,
     Message,
     Ready,
@@ -45,6 +47,7 @@ from schemas.codes import ErrorCode, Stage, facts
 from schemas.render import EngineFacts, ErrorFacts, RenderReport
 
 if TYPE_CHECKING:
+    from pipeline.device_memory import MemoryWatch
     from pipeline.types import RenderSpec, Tick
 
 PIPELINE = "pipeline.render:render"
@@ -153,6 +156,7 @@ class Child:
         self._write = threading.Lock()
         self._runs: dict[str, _Run] = {}
         self._render: Renderer | None = None
+        self._memory: MemoryWatch | None = None
 
     def serve(self, renderer: str) -> None:
         """Beat, import, say ready, then take orders until the parent is gone."""
@@ -178,6 +182,7 @@ class Child:
                 _make_warm([e.name for e in engines if e.name == self._warm], self._device)
             folders = getattr(module, "avatar_folders", None)
             avatars = folders(self._device) if folders else {}
+            self._memory = _watch_memory(self._device)
         except Exception as error:  # noqa: BLE001 - told to the parent, whatever it is
             traceback.print_exc()
             self._send(Unready(error=_describe(error, ErrorCode.ENGINE_UNAVAILABLE)))
@@ -188,6 +193,7 @@ class Child:
             engines=engines,
             missing=missing,
             avatars=avatars,
+            memory=self._held(),
         )
 
     def _start(self, order: Render) -> None:
@@ -203,7 +209,8 @@ class Child:
         sticky = fresh = False
         try:
             assert self._render is not None
-            report = self._render(_spec(run.order, self._device, run.end), run.on_tick)
+            with self._memory.job() if self._memory else nullcontext():
+                report = self._render(_spec(run.order, self._device, run.end), run.on_tick)
             answer = Done(run=run.order.run, report=report)
         except Exception as error:  # noqa: BLE001 - one render must not end the others
             error_facts = _describe(error, ErrorCode.INTERNAL)
@@ -221,8 +228,17 @@ class Child:
 
     def _beat(self) -> None:
         while True:
-            self._send(Beat(runs=[run.tick for run in list(self._runs.values())]))
+            runs = [run.tick for run in list(self._runs.values())]
+            self._send(Beat(runs=runs, memory=self._held()))
             time.sleep(BEAT_S)
+
+    def _held(self) -> DeviceMemory | None:
+        if self._memory is None:
+            return None
+        held = self._memory.held()
+        return DeviceMemory(
+            total_bytes=held.total, idle_bytes=held.idle, job_bytes=held.job, jobs=held.jobs
+        )
 
     def _send(self, message: Message) -> None:
         line = memoryview(encode(message))
@@ -255,6 +271,14 @@ def _spec(order: Render, device: str, deadline: float) -> RenderSpec:
         avatars=AvatarFolder(Path(kept.folder), kept.max_bytes, kept.keep_free) if kept else None,
         video_sha256=order.video_sha256,
     )
+
+
+def _watch_memory(device: str) -> MemoryWatch | None:
+    if device == "cpu":
+        return None
+    from pipeline.device_memory import watch_memory
+
+    return watch_memory(device)
 
 
 def _make_warm(engines: list[str], device: str) -> None:

@@ -40,7 +40,9 @@ async def test_a_healthy_place_has_nothing_to_do_and_nothing_is_left_in_the_buck
     await _apply_all(env)
     found = await examine(load(env))
     assert {f.check: (f.state, f.text) for f in found if f.state != "ok"} == {}
-    assert [f.check for f in found] == ["kafka", "topics", "store", "expiry", "clock", "disk"]
+    assert [f.check for f in found] == [
+        *("kafka", "topics", "store", "expiry", "clock", "disk", "slots"),
+    ]
     assert s3.keys() == []
 
 

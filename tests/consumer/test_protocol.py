@@ -10,6 +10,7 @@ from consumer.protocol import (
     Beat,
     Broken,
     Cancel,
+    DeviceMemory,
     Done,
     Message,
     Ready,
@@ -68,14 +69,16 @@ FROM_CHILD: list[tuple[Message, str]] = [
             engines=[ENGINE],
             missing={"musetalk": ERROR},
             avatars={"viseme": ["track-1", "viseme-1"]},
+            memory=DeviceMemory(total_bytes=9, idle_bytes=4),
         ),
         f'{{"kind":"ready","pid":7,"device":"cpu","engines":[{_ENGINE}],'
-        f'"missing":{{"musetalk":{_ERROR}}},"avatars":{{"viseme":["track-1","viseme-1"]}}}}\n',
+        f'"missing":{{"musetalk":{_ERROR}}},"avatars":{{"viseme":["track-1","viseme-1"]}},'
+        f'"memory":{{"total_bytes":9,"idle_bytes":4,"job_bytes":0,"jobs":0}}}}\n',
     ),
     (Unready(error=ERROR), f'{{"kind":"unready","error":{_ERROR}}}\n'),
     (
         Beat(runs=[RunTick(run="cpu-0", stage="track", done=1, total=9)]),
-        '{"kind":"beat","runs":[{"run":"cpu-0","stage":"track","done":1,"total":9}]}\n',
+        '{"kind":"beat","runs":[{"run":"cpu-0","stage":"track","done":1,"total":9}],"memory":null}\n',
     ),
     (
         Done(run="cpu-0", report=REPORT),

@@ -133,7 +133,7 @@ class Lab:
         if control:
             await reader.start()
         handler = Handler(work, cancellations, settings.topics.retry)
-        intake = Intake(settings, handler, limit, **options)
+        intake = Intake(settings, handler, lambda: limit, **options)
         try:
             await asyncio.wait_for(intake.start(), PATIENCE_S)
             yield intake

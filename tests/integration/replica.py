@@ -66,7 +66,7 @@ async def run(settings: Settings, history: History) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     handler = Handler(LoggedWork(history), Cancellations(), settings.topics.retry)
-    intake = Intake(settings, handler, int(os.environ["LIMIT"]))
+    intake = Intake(settings, handler, lambda: int(os.environ["LIMIT"]))
     await intake.start()
     history.say("ready")
     await stop.wait()

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pipeline.device_memory import CONTEXT, Held, MemoryWatch, Reading, watch_memory
+
+GB = 10**9
+
+
+class Device:
+    """A device whose allocator takes what the test says."""
+
+    def __init__(self) -> None:
+        self.most = 7 * GB
+
+    def read(self) -> Reading:
+        return Reading(141 * GB, self.most)
+
+
+def test_before_a_job_nothing_is_known_of_jobs() -> None:
+    device = Device()
+    assert MemoryWatch(device.read).held() == Held(141 * GB, 7 * GB + CONTEXT, 0, 0)
+
+
+def test_growth_belongs_to_as_many_jobs_as_ever_ran_at_once() -> None:
+    device = Device()
+    watch = MemoryWatch(device.read)
+    with watch.job():
+        device.most = 9 * GB
+        assert watch.held().job == 2 * GB
+        with watch.job(), watch.job():
+            device.most = 10 * GB
+    assert watch.held() == Held(141 * GB, 7 * GB + CONTEXT, GB, 3)
+    with watch.job():  # reuses what the others have freed
+        assert watch.held().job == GB
+
+
+def test_a_job_that_fails_is_over() -> None:
+    watch = MemoryWatch(Device().read)
+    for _ in range(2):
+        try:
+            with watch.job():
+                raise ValueError
+        except ValueError:
+            pass
+    assert watch.held().jobs == 1
+
+
+def test_there_is_nothing_to_watch_on_a_cpu() -> None:
+    assert watch_memory("cpu") is None
