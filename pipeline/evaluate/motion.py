@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -33,7 +35,7 @@ def measure_motion(evidence: Evidence, figures: Figures) -> None:
     if abs(float(reference.video.fps) / evidence.fps - 1) > _SAME_RATE:
         figures.leave_out("output and reference have different frame rates", *_RATIOS)
         return
-    theirs = reference.mouths
+    theirs = _under(evidence, reference.mouths)
     silent = "the reference does not talk: its lips rest"
     if evidence.range.talks:
         figures.ratio(
@@ -47,6 +49,20 @@ def measure_motion(evidence: Evidence, figures: Figures) -> None:
     our_skull, their_skull = (acceleration(m.skull, m.usable) for m in (ours, theirs))
     still = "the reference does not move"
     figures.ratio("stable_acceleration_ratio", our_skull, their_skull, still)
+
+
+def _under(evidence: Evidence, theirs: Mouths) -> Mouths:
+    """The reference's mouth on those frames alone that lie under the output.
+
+    Somebody who laughs in the second half of a clip shakes there: a speech of the first half is not
+    to be compared with that.
+    """
+    if evidence.timeline is None:
+        return theirs
+    used = torch.zeros_like(theirs.usable)
+    under = [evidence.timeline.source(n) for n in range(evidence.timeline.frames)]
+    used[[frame for frame in under if frame < len(used)]] = True
+    return replace(theirs, usable=theirs.usable & used)
 
 
 def speed(places: Tensor, usable: Tensor) -> float | None:
