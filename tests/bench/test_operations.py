@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.bench import clips
 from tests.bench.operations_case import cost
 
-KNOWN, NEW = 60, 280
+KNOWN, NEW = 50, 240
 """Operators for each frame of the output, and what each new frame of the reference adds."""
 
 

@@ -5,6 +5,7 @@ Networks are shrunken and have the rule's weights; everything around them is rea
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -198,6 +199,36 @@ def test_device_without_memory_gets_smaller_batches_and_nothing_fails(tmp_path: 
     _, want, _, _, _ = _run(_musetalk(), tmp_path, seconds=0.3)
     assert sizes[:3] == [8, 4, 2]
     assert all((a.y.int() - b.y.int()).abs().max() <= 1 for a, b in zip(made, want, strict=True))
+
+
+def test_wav2lip_jobs_share_batches_and_wait_for_nobody(tmp_path: Path) -> None:
+    network = Wav2Lip(VARIANTS[96], width=1 / 8)
+    network.load_state_dict(weights_for(network, "tiny"))
+    engine = Wav2LipEngine(network.eval().requires_grad_(False), "cpu", [])
+    sizes: list[int] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def note(_: Any, given: tuple[Any, ...]) -> None:
+        sizes.append(len(given[0]))
+        begun.set()
+        assert go_on.wait(60)
+
+    network.register_forward_pre_hook(note)
+    reference = synthetic.reference(tmp_path, frames=6)
+    avatar, timeline = engine.prepare(reference, lambda tick: None), _timeline(0.2, 6)
+    paused = engine.plan(avatar, synthetic.speech(0.2), timeline)
+    plans = [engine.plan(avatar, synthetic.speech(0.2), timeline) for _ in range(2)]
+    frames = list(reference.frames(timeline.source(n) for n in range(timeline.frames)))
+    for plan in (paused, *plans):  # the others offer while the first one's batch runs
+        assert plan.ahead is not None
+        plan.ahead._offer(timeline.frames)
+        assert begun.wait(60)
+    go_on.set()
+    made = [engine.generate(plan, frames, range(len(frames))) for plan in plans]
+    assert all(_same(a, b) for a, b in zip(*made, strict=True))
+    assert sizes == [5, 8, 2], "the second batch holds faces of both"
+    for plan in (*plans, paused):
+        engine.finish(plan)
 
 
 def test_full_weight_takes_the_painted_pixel(tmp_path: Path) -> None:
