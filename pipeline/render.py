@@ -49,6 +49,9 @@ BATCH = 8
 """Frames that travel together through generate."""
 QUEUE = 2
 """Batches that a stage may be ahead."""
+LARGE_PIXELS, LARGE_BATCH = 1_500_000, 4
+"""Pictures above this travel in smaller batches on the CPU: one of 1080p takes 3 MB, and dozens are
+on their way."""
 
 
 def engines() -> list[EngineFacts]:
@@ -73,6 +76,13 @@ class _Job:
     speech: Speech
     timeline: Timeline
     reader: FrameReader
+
+    @property
+    def batch(self) -> int:
+        """Frames that travel together."""
+        large = self.video.width * self.video.height > LARGE_PIXELS
+        return LARGE_BATCH if large and self.spec.device == "cpu" else BATCH
+
     kept: KeptPictures
 
 
@@ -133,7 +143,7 @@ def _open(spec: RenderSpec, watch: Stopwatch, on_tick: OnTick, stack: ExitStack)
 def _track(job: _Job, total: int) -> FaceTrack:
     decoded = job.watch.timed("decode", job.reader.read(range(total)))
     with ExitStack() as stack, job.watch.stage("track"):
-        ahead = prefetch(decoded, BATCH * QUEUE, "decode")
+        ahead = prefetch(decoded, job.batch * QUEUE, "decode")
         stack.callback(ahead.close)  # type: ignore[attr-defined]
         return track_faces(
             ahead,
@@ -229,7 +239,7 @@ def _generate(job: _Job, engine: Engine[Any, Any], plan: Any, sink: Sink[list[Fr
     if not timeline.loops:
         job.kept.enough()  # nobody comes after this pass
     sources = (timeline.source(n) for n in range(timeline.frames))
-    decoded = job.watch.timed("decode", _batches(job.reader.read(sources)))
+    decoded = job.watch.timed("decode", _batches(job.reader.read(sources), job.batch))
     batches = prefetch(decoded, QUEUE, "decode")
     done = 0
     try:
@@ -247,9 +257,9 @@ def _generate(job: _Job, engine: Engine[Any, Any], plan: Any, sink: Sink[list[Fr
         batches.close()  # type: ignore[attr-defined]
 
 
-def _batches(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
     iterator = iter(frames)
-    while batch := list(islice(iterator, BATCH)):
+    while batch := list(islice(iterator, size)):
         yield batch
 
 
