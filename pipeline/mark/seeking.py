@@ -4,7 +4,7 @@ Nothing tells the size that the picture had, or what was cut off. So blocks are 
 they were put, then at every scale of the whole picture, then at every offset of a cropped one (as
 it was, or halved). At each likely place the code is asked, and each known job is compared.
 
-Chances of naming a job for somebody else's file: at most 785 places are asked; the check bits pass
+Chances of naming a job for somebody else's file: at most 1553 places are asked; the check bits pass
 one in 2^35, and known jobs are held to a likeness that chance reaches in 1 of 10^7 files. A third
 of that chance belongs to each kind of place, so that the few likely ones need not be as sure as
 the hundreds that a crop may have led to.
@@ -40,7 +40,7 @@ _SCALES = 12
 """Scales of the whole picture that are asked, the likeliest that are not neighbours."""
 _APART = 3
 """Steps of `_BLOCKS_ALONG` within which a scale is a neighbour."""
-_OFFSETS = 6
+_OFFSETS = 12
 """Offsets that are asked, for each side of a block."""
 _CUT = 0.2
 """Share of a side that a crop may take, at most."""
