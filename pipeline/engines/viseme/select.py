@@ -18,7 +18,7 @@ POSE_SCALE, POSE_MOST = (9.0, 8.0, 10.0), 4.0
 SHUT, OPEN = 0.012, 0.030
 SHUT_PENALTY = 6.0
 """For a wanted closure (below SHUT) from a mouth that is open (above OPEN)."""
-AJAR, LITTLE, LITTLE_PENALTY = 0.02, 0.5, 6.0
+AJAR, LITTLE, LITTLE_PENALTY = 0.02, 0.5, 2.0
 """For an opening wanted (above AJAR) from a mouth less than LITTLE as open: what it does not show
 of its inside has to be painted."""
 NEXT, BACK, STAY, SKIP, BACK_TWO = 0.0, 0.05, 0.35, 0.2, 0.25
