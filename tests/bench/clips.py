@@ -79,6 +79,20 @@ def _copy(source: Path, outside: object, stream: object, rate: int, need: int) -
     return need
 
 
+def begin(source: Path, target: Path, seconds: float) -> Path:
+    """The first seconds of a clip, without its sound: its packets in the order of decoding."""
+    with av.open(str(source)) as inside, av.open(str(target), "w") as outside:
+        picture = inside.streams.video[0]
+        stream = outside.add_stream_from_template(picture)
+        for packet in inside.demux(picture):
+            base = picture.time_base
+            if base is None or packet.dts is None or packet.dts * base >= seconds:
+                continue
+            packet.stream = stream
+            outside.mux(packet)
+    return target
+
+
 def repeat(source: Path, target: Path, seconds: float) -> Path:
     """A clip played again and again by copying its packets, until so many seconds are full."""
     with av.open(str(target), "w") as outside:
