@@ -107,3 +107,25 @@ def test_bad_records_are_each_recorded_and_hold_up_nobody(rig: Rig, scale: Scale
         f"{max(took[True]):.0f} ms; all committed; "
         f"{grown:+.1f} MB over {rounds} rounds after the first {WARM_ROUNDS}",
     )
+
+
+def test_a_bad_record_that_comes_alone_is_recorded_at_once(
+    rig: Rig, scale: Scale, row: Row
+) -> None:
+    replica = rig.static("a")
+    replica.wait_ready()
+    turns = 2 if scale.name == "short" else 6
+    for turn in range(turns):  # the first loads code and opens connections
+        for n, (name, value) in enumerate(BAD.items()):
+            rig.produce(value, f"{name} {turn}", partition=n % 6)
+            rig.settle()
+    rig.judge()
+    done = [line for line in replica.said("record done") if line["outcome"] == "rejected"]
+    assert len(done) == turns * len(BAD)
+    took = [line["seconds"] * 1000 for line in done]
+    row(
+        f"{len(done)} bad records of {len(BAD)} kinds, one after the other",
+        "each recorded in ≤ 50 ms",
+        f"median {statistics.median(took):.0f} ms, longest {max(took[len(BAD) :]):.0f} ms, in the "
+        f"first round {max(took[: len(BAD)]):.0f} ms",
+    )
