@@ -370,7 +370,7 @@ async def test_a_record_that_is_done_holds_no_memory_until_some_collection_of_ga
         try:
             await lab.send([{"value": large}, {"value": large}])
             await lab.until_committed(2)
-            held = [o for o in gc.get_objects() if isinstance(o, ConsumerRecord)]
+            held = [o for o in gc.get_objects() if type(o) is ConsumerRecord]
         finally:
             gc.enable()
         assert [record.offset for record in held if record.value == large] == []
