@@ -38,6 +38,10 @@ class Runner(Protocol):
         """
         ...
 
+    def warm(self) -> None:
+        """Do now what the first batches would wait for."""
+        ...
+
 
 class Direct:
     """The network as it is, on the host's processors or on any device.
@@ -68,3 +72,6 @@ class Direct:
         ]
         out = self._network(*stacked)
         return [Row(out, n) for n in range(len(out))]
+
+    def warm(self) -> None:
+        """There is nothing to wait for."""

@@ -7,16 +7,14 @@ jobs go together, as a captured graph (`pipeline.batching`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from pipeline.batching.batcher import Batcher
-from pipeline.batching.captured import Captured
 from pipeline.batching.cuda import is_cuda
+from pipeline.batching.placed import runner_on
 from pipeline.batching.row import Row, gather
-from pipeline.batching.runner import Column, Direct, Runner
+from pipeline.batching.runner import Column
 from pipeline.faces.graph import Model
 from pipeline.faces.network import Network
 
@@ -41,7 +39,8 @@ class SharedNetwork:
         self._names = list(model.graph.outputs)
         self._widths: list[int] = []
         self.size = self._network.size
-        runner = self._runner(device)
+        columns = [Column((3, self.size, self.size), torch.float32)]
+        runner = runner_on(device, self._flat, columns, BUCKETS, compiled=False)
         self._batcher: Batcher[Tensor, Row] = Batcher(
             lambda pictures: runner([pictures]), BUCKETS, MAX_DELAY_S
         )
@@ -60,12 +59,6 @@ class SharedNetwork:
             lane.submit(list(pictures))
             flat = gather([lane.take() for _ in pictures]).cpu()
         return dict(zip(self._names, torch.split(flat, self._widths, dim=1), strict=True))
-
-    def _runner(self, device: str) -> Runner:
-        columns: Sequence[Column] = [Column((3, self.size, self.size), torch.float32)]
-        if is_cuda(device):
-            return Captured(self._flat, columns, BUCKETS, device, compiled=False)
-        return Direct(self._flat, columns, device)
 
     def _flat(self, pictures: Tensor) -> Tensor:
         """(N, 3, size, size) to all outputs side by side, (N, values)."""

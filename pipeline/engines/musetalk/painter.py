@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from pipeline.batching.batcher import Batcher, Lane
-from pipeline.batching.captured import Captured
 from pipeline.batching.cuda import is_cuda
+from pipeline.batching.placed import runner_on
 from pipeline.batching.row import Row
-from pipeline.batching.runner import Column, Direct, Network, Runner
+from pipeline.batching.runner import Column, Network, Runner
 from pipeline.engines.musetalk.networks import Networks, paint
 from pipeline.engines.musetalk.picture import SIDE, decode, encode
 from pipeline.engines.musetalk.windows import TOKENS, positional_table
@@ -66,7 +66,7 @@ class Painter:
         self._encoding: Batcher[Tensor, Row] = Batcher(
             lambda pictures: encoding([pictures]), self._buckets
         )
-        self._warm = [one for one in (painting, encoding) if isinstance(one, Captured)]
+        self._runners = (painting, encoding)
 
     @property
     def limit(self) -> int:
@@ -75,7 +75,7 @@ class Painter:
 
     def warm(self) -> None:
         """Capture and compile now what the first batches would wait for."""
-        for runner in self._warm:
+        for runner in self._runners:
             runner.warm()
 
     def paint(self, deadline: float | None = None) -> Lane[Face, Row]:
@@ -87,9 +87,14 @@ class Painter:
         return self._encoding.open()
 
     def _runner(self, network: Network, columns: Sequence[Column]) -> Runner:
-        if is_cuda(self.device):
-            return Captured(network, columns, self._buckets, self.device, self._compiled)
-        return Direct(network, columns, self.device, self._threads)
+        return runner_on(
+            self.device,
+            network,
+            columns,
+            self._buckets,
+            threads=self._threads,
+            compiled=self._compiled,
+        )
 
 
 def _rows_of(runner: Runner) -> Callable[[list[Face]], list[Row]]:

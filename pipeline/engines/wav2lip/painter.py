@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from pipeline.batching.batcher import Batcher, Lane
-from pipeline.batching.captured import Captured
 from pipeline.batching.cuda import is_cuda
+from pipeline.batching.placed import runner_on
 from pipeline.batching.row import Row
-from pipeline.batching.runner import Column, Direct, Network, Runner
+from pipeline.batching.runner import Column, Network
 from pipeline.engines.musetalk.painter import BUCKETS_CPU, BUCKETS_CUDA
 from pipeline.engines.wav2lip.mel import BANDS, WINDOW
 from pipeline.engines.wav2lip.network import Wav2Lip
@@ -46,12 +46,10 @@ class Painter:
             Column((3, network.side, network.side), torch.uint8),
             Column((BANDS, WINDOW), torch.float32),
         ]
-        runner: Runner
-        if is_cuda(device):
-            runner = Captured(_painting(network), columns, chosen, device, compiled)
-        else:
-            runner = Direct(_painting(network), columns, device, threads)
-        self._warm = runner.warm if isinstance(runner, Captured) else None
+        runner = runner_on(
+            device, _painting(network), columns, chosen, threads=threads, compiled=compiled
+        )
+        self._runner = runner
         self._batcher: Batcher[Face, Row] = Batcher(
             lambda faces: runner([[picture for picture, _ in faces], [mel for _, mel in faces]]),
             chosen,
@@ -64,8 +62,7 @@ class Painter:
 
     def warm(self) -> None:
         """Capture and compile now what the first batches would wait for."""
-        if self._warm is not None:
-            self._warm()
+        self._runner.warm()
 
     def paint(self, deadline: float | None = None) -> Lane[Face, Row]:
         """A job's lane: faces to (3, S, S) uint8 RGB on the device."""

@@ -1,0 +1,33 @@
+"""The runner that suits a device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.batching.captured import Captured
+from pipeline.batching.cuda import is_cuda
+from pipeline.batching.runner import Column, Direct, Network, Runner
+
+
+def runner_on(
+    device: str,
+    network: Network,
+    columns: Sequence[Column],
+    buckets: Sequence[int],
+    *,
+    threads: int = 1,
+    compiled: bool = True,
+) -> Runner:
+    """A network in captured graphs on CUDA, as it is elsewhere.
+
+    Args:
+        device: where the network's weights are.
+        network: what to run.
+        columns: its arguments.
+        buckets: batch sizes, ascending.
+        threads: processors that one operator may use on the CPU.
+        compiled: on CUDA, compile the largest batch size.
+    """
+    if is_cuda(device):
+        return Captured(network, columns, buckets, device, compiled)
+    return Direct(network, columns, device, threads)
