@@ -181,7 +181,7 @@ class Publisher:
         marked = [*headers, (delivery.TRUNCATED, str(len(value)).encode())]
         for limit in SHORTER_VALUES:
             with contextlib.suppress(MessageSizeTooLargeError):
-                return await self._bury(value[:limit], key, marked)
+                return await self._line.send(self._topics.dlq, value[:limit], key, marked)
         log.error("the dead-letter topic takes not even headers", topic=self._topics.dlq)
         return None
 
