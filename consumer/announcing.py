@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -126,9 +127,12 @@ class Announcing:
             max_attempts=self._settings.max_attempts,
             failed_at=datetime.now(UTC),
         )
-        await self._announcer.dead_letter(record, job_id, error, 0)
-        await self._announcer.failed(
-            failed, event_id(job_id, "rejected", "failed"), record.header("traceparent")
+        # Together, as either alone is sent again: the offset is finished only after both.
+        await asyncio.gather(
+            self._announcer.failed(
+                failed, event_id(job_id, "rejected", "failed"), record.header("traceparent")
+            ),
+            self._announcer.dead_letter(record, job_id, error, 0),
         )
         log.warning("record refused", error=error.message)
         return Verdict("rejected", error.code)

@@ -24,6 +24,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from consumer import logs, metrics, telemetry
+from consumer.allocator import keep_freed_memory
 from consumer.control import Cancellations, ControlReader
 from consumer.handler import Handler
 from consumer.http import health
@@ -125,6 +126,7 @@ async def run(settings: Settings) -> None:
         Fault: the scratch folder cannot be used.
     """
     logs.configure(settings)
+    keep_freed_memory()
     telemetry.start(settings, "face2face")
     signals = Signals()
     signals.listen()

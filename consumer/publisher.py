@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,13 +50,14 @@ class Publisher:
         self._topics = settings.topics
         self._line = Line(settings)
         self._packed = Line(settings, compression="zstd")
-        """For large dead letters that shrink: opened with the first."""
+        """For large dead letters that shrink; the first one must not wait for a connection."""
         self._pending: set[asyncio.Task[None]] = set()
         self._throttle = Throttle()
 
     async def start(self) -> None:
         """Connect; waits until a broker answers."""
         await self._line.start()
+        self._in_background(self._packed.start())
 
     async def stop(self) -> None:
         """Close the connections; what is not acknowledged after 2 s is given up."""
@@ -147,7 +148,10 @@ class Publisher:
         envelope = _envelope(
             EventType.PROGRESS, event.job_id, str(uuid.uuid4()), event.at, traceparent=None
         )
-        task = asyncio.create_task(self._progress(event, envelope))
+        self._in_background(self._progress(event, envelope))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
 

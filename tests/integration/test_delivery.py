@@ -171,6 +171,11 @@ async def test_a_large_dead_letter_that_compresses_keeps_every_byte(
     assert "f2f-truncated" not in _headers(dead)
 
 
+async def test_the_first_large_dead_letter_finds_its_connection_open(publisher: Publisher) -> None:
+    await asyncio.wait_for(asyncio.gather(*publisher._pending), 30)
+    assert publisher._packed.producer is not None
+
+
 async def test_an_outcome_is_a_cloud_event_with_the_id_it_was_given(
     lab: Lab, publisher: Publisher
 ) -> None:
