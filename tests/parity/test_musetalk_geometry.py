@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from pipeline.engines.musetalk.blend import paste
-from pipeline.engines.musetalk.boxes import EXTRA_MARGIN, Box, blend_square, face_box, landmark_rule
-from pipeline.engines.musetalk.mask import (
+from pipeline.engines.musetalk.boxes import EXTRA_MARGIN, face_box, landmark_rule
+from pipeline.engines.musetalk.picture import SIDE, crop, normalised
+from pipeline.engines.neural.boxes import Box, blend_square
+from pipeline.engines.neural.mask import (
     Mode,
     blend_mask,
     blur_width,
@@ -21,7 +23,6 @@ from pipeline.engines.musetalk.mask import (
     cone_kernel,
     region_mask,
 )
-from pipeline.engines.musetalk.picture import SIDE, crop, normalised
 from pipeline.engines.resize import opencv_linear
 from pipeline.timeline import Timeline
 from schemas.request import Loop

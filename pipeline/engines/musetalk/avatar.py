@@ -14,10 +14,11 @@ from pipeline.batching.cuda import on_own_stream, settle
 from pipeline.batching.row import Row, gather
 from pipeline.engines.base import Reference
 from pipeline.engines.meshes import MeshTrack, length, meshes_at, runs_of_meshes
-from pipeline.engines.musetalk.boxes import Box, box_parts, boxes_of, face_boxes, points_68
+from pipeline.engines.musetalk.boxes import face_boxes, points_68
 from pipeline.engines.musetalk.crops import crop_faces
-from pipeline.engines.musetalk.masks import MASK, soft_masks
 from pipeline.engines.musetalk.painter import LATENT, Painter
+from pipeline.engines.neural.boxes import Box, box_parts, boxes_of
+from pipeline.engines.neural.masks import MASK, soft_masks
 from pipeline.errors import NoFace
 from pipeline.rows import RowFile
 from pipeline.types import Color, Frame, OnTick, Tick

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pipeline.engines.musetalk.boxes import Box, blend_square
+from pipeline.engines.neural.boxes import Box, blend_square
 from pipeline.engines.planes import mix
 
 

@@ -7,20 +7,13 @@ gives them: as wide as the face, from the chin up to as far above the lower nose
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from pipeline.avatars.parts import Parts, Unfit
+from pipeline.engines.neural.boxes import Box
 
 EXTRA_MARGIN = 10
 """Pixels that version 1.5 adds below the chin."""
-EXPAND = 1.5
-"""Side of the blending square over the longer side of the box."""
-MIN_SIDE = 8
-"""A box with a shorter side inside the picture cannot be cut out, px."""
 
 # The 68 points of iBUG 300-W among the 478 points of the face mesh.
 # fmt: off
@@ -33,39 +26,6 @@ MESH_TO_68 = (
     78, 82, 13, 312, 308, 317, 14, 87,  # inner lips
 )
 # fmt: on
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """Half-open rectangle, whole pixels; may reach over the picture's edge."""
-
-    x0: int
-    y0: int
-    x1: int
-    y1: int
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-        return self.x1 - self.x0
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-        return self.y1 - self.y0
-
-    def clamped(self, height: int, width: int) -> Box:
-        """The part inside a picture."""
-        return Box(
-            min(max(self.x0, 0), width),
-            min(max(self.y0, 0), height),
-            min(max(self.x1, 0), width),
-            min(max(self.y1, 0), height),
-        )
-
-    def usable(self) -> bool:
-        """True when there is enough of it to be cut out."""
-        return self.width >= MIN_SIDE and self.height >= MIN_SIDE
 
 
 def landmark_rule(points: Tensor, shift: int = 0) -> Box:
@@ -129,45 +89,3 @@ def points_68(mesh: Tensor) -> Tensor:
     """
     index = torch.tensor(MESH_TO_68, device=mesh.device)
     return mesh.index_select(-2, index)[..., :2]
-
-
-def blend_square(box: Box) -> Box:
-    """The square around a box in which its mask lives; may reach over the picture's edge."""
-    x, y = (box.x0 + box.x1) // 2, (box.y0 + box.y1) // 2
-    half = int(max(box.width, box.height) // 2 * EXPAND)
-    return Box(x - half, y - half, x + half, y + half)
-
-
-def box_parts(boxes: Mapping[int, Box]) -> Parts:
-    """Boxes by grid frame, for keeping."""
-    edges = [[box.x0, box.y0, box.x1, box.y1] for box in boxes.values()]
-    return Parts(
-        {
-            "frames": torch.tensor(list(boxes), dtype=torch.int64),
-            "edges": torch.tensor(edges, dtype=torch.int64),
-        }
-    )
-
-
-def boxes_of(parts: Parts, frames: int, height: int, width: int) -> dict[int, Box]:
-    """Boxes by grid frame from their parts.
-
-    Args:
-        parts: from `box_parts`.
-        frames: grid frames of the track.
-        height: rows of the picture.
-        width: columns of the picture.
-
-    Raises:
-        Unfit: they are not boxes inside such a picture, of frames of such a track.
-    """
-    if not {"frames", "edges"} <= parts.tensors.keys():
-        raise Unfit("no boxes")
-    index, edges = parts.tensors["frames"].tolist(), parts.tensors["edges"].tolist()
-    if len(index) != len(edges) or any(len(each) != 4 for each in edges):
-        raise Unfit("boxes of another shape")
-    boxes = {n: Box(*each) for n, each in zip(index, edges, strict=True)}
-    for n, box in boxes.items():
-        if not 0 <= n < frames or not box.usable() or box != box.clamped(height, width):
-            raise Unfit(f"frame {n}: {box} is none of {frames} pictures of {width}x{height}")
-    return boxes

@@ -17,13 +17,13 @@ from pipeline.engines.base import Finish, Reference
 from pipeline.engines.fade import Kind, Presence, SpanLog
 from pipeline.engines.meshes import MeshTrack, why_not
 from pipeline.engines.musetalk import weights
-from pipeline.engines.musetalk.ahead import Ahead
 from pipeline.engines.musetalk.avatar import Avatar, parts_of, prepare, restored
-from pipeline.engines.musetalk.compose import Placed, compose
 from pipeline.engines.musetalk.doubling import double_at_once
 from pipeline.engines.musetalk.hearing import SpeechTokens
 from pipeline.engines.musetalk.networks import Networks
 from pipeline.engines.musetalk.painter import Face, Painter
+from pipeline.engines.neural.ahead import Ahead
+from pipeline.engines.neural.compose import Placed, compose
 from pipeline.engines.planes import Window
 from pipeline.types import Frame, OnTick
 from schemas.render import EngineFacts, WeightFacts

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pipeline.engines.musetalk.boxes import Box
+from pipeline.engines.neural.boxes import Box
 from pipeline.engines.resize import opencv_lanczos4
 
 if TYPE_CHECKING:

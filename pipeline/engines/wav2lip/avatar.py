@@ -14,10 +14,10 @@ from pipeline.batching.cuda import on_own_stream
 from pipeline.engines.base import Reference
 from pipeline.engines.fitting import Stretch, fitted, taps_of
 from pipeline.engines.meshes import MeshTrack, length, mesh_at, meshes_at
-from pipeline.engines.musetalk.boxes import Box, box_parts, boxes_of
-from pipeline.engines.musetalk.contour import FACE
-from pipeline.engines.musetalk.crops import windows_rgb
-from pipeline.engines.musetalk.masks import MASK, soft_masks
+from pipeline.engines.neural.boxes import Box, box_parts, boxes_of
+from pipeline.engines.neural.contour import FACE
+from pipeline.engines.neural.masks import MASK, soft_masks
+from pipeline.engines.neural.reading import windows_rgb
 from pipeline.engines.planes import Window
 from pipeline.engines.wav2lip.boxes import smoothed
 from pipeline.engines.windows import windows_around

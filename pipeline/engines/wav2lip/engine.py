@@ -19,9 +19,9 @@ from pipeline.engines.base import Finish, Reference
 from pipeline.engines.checkpoint import check_names, read_checkpoint
 from pipeline.engines.fade import Presence, SpanLog
 from pipeline.engines.meshes import why_not
-from pipeline.engines.musetalk.ahead import Ahead
-from pipeline.engines.musetalk.boxes import Box
-from pipeline.engines.musetalk.compose import Placed, compose
+from pipeline.engines.neural.ahead import Ahead
+from pipeline.engines.neural.boxes import Box
+from pipeline.engines.neural.compose import Placed, compose
 from pipeline.engines.planes import Window
 from pipeline.engines.wav2lip.avatar import Avatar, parts_of, prepare, restored
 from pipeline.engines.wav2lip.mel import (

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline.engines.base import Reference
-from pipeline.engines.musetalk.contour import FACE, LIPS, NOSE_OUTLINE
+from pipeline.engines.neural.contour import FACE, LIPS, NOSE_OUTLINE
 from pipeline.types import Color, Frame, VideoFacts
 
 COLOR = Color(matrix=1, full_range=False, primaries=1, transfer=1)

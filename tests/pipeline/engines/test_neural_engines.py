@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.engines.musetalk.boxes import Box, face_box, points_68
-from pipeline.engines.musetalk.contour import soft_mask
+from pipeline.engines.musetalk.boxes import face_box, points_68
 from pipeline.engines.musetalk.engine import MuseTalkEngine
 from pipeline.engines.musetalk.picture import crop
+from pipeline.engines.neural.boxes import Box
+from pipeline.engines.neural.contour import soft_mask
 from pipeline.engines.planes import Window, read_rgb, write_rgb
 from pipeline.engines.resize import opencv_linear
 from pipeline.engines.wav2lip.engine import LICENCE, Wav2LipEngine, load_engine, load_network

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pipeline.engines.musetalk.mask import gaussian_blur
+from pipeline.engines.neural.mask import gaussian_blur
 from pipeline.engines.resize import opencv_lanczos4, opencv_linear, pillow_bicubic
 
 

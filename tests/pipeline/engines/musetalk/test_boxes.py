@@ -7,13 +7,11 @@ from hypothesis import strategies as st
 from pipeline.engines.musetalk.boxes import (
     EXTRA_MARGIN,
     MESH_TO_68,
-    MIN_SIDE,
-    Box,
-    blend_square,
     face_box,
     landmark_rule,
     points_68,
 )
+from pipeline.engines.neural.boxes import MIN_SIDE, Box, blend_square
 
 
 def _face(x0: float, nose: float, x1: float, chin: float) -> torch.Tensor:

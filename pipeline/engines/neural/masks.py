@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
-from pipeline.engines.musetalk.boxes import Box, blend_square
-from pipeline.engines.musetalk.contour import FACE, LIPS, NOSE_OUTLINE, polygon
-from pipeline.engines.musetalk.mask import (
+from pipeline.engines.neural.boxes import Box, blend_square
+from pipeline.engines.neural.contour import FACE, LIPS, NOSE_OUTLINE, polygon
+from pipeline.engines.neural.mask import (
     SIDE,
     UPPER_BOUNDARY,
     blur_width,

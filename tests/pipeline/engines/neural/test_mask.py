@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.engines.musetalk.blend import paste
-from pipeline.engines.musetalk.boxes import Box, blend_square
-from pipeline.engines.musetalk.mask import (
+from pipeline.engines.neural.boxes import Box, blend_square
+from pipeline.engines.neural.mask import (
     NECK,
     NOSE,
     SIDE,

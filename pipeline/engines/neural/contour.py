@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.engines.musetalk.boxes import Box, blend_square
-from pipeline.engines.musetalk.mask import NOSE, SIDE, SKIN, UPPER_LIP, blend_mask, region_mask
+from pipeline.engines.neural.boxes import Box, blend_square
+from pipeline.engines.neural.mask import NOSE, SIDE, SKIN, UPPER_LIP, blend_mask, region_mask
 
 # Outlines in order around the region; points of MediaPipe's face mesh.
 # fmt: off

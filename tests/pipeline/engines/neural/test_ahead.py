@@ -5,8 +5,8 @@ import torch
 
 from pipeline.batching.batcher import Batcher
 from pipeline.batching.row import Row
-from pipeline.engines.musetalk.ahead import Ahead
 from pipeline.engines.musetalk.painter import Face
+from pipeline.engines.neural.ahead import Ahead
 
 FRAMES = 40
 

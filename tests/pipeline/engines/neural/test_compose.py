@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.engines.musetalk.compose import Placed, compose
+from pipeline.engines.neural.compose import Placed, compose
 from pipeline.engines.planes import Window, write_rgb
 from pipeline.engines.resize import opencv_linear
 from pipeline.types import Color, Frame

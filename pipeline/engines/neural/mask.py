@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
-from pipeline.engines.musetalk.boxes import Box, blend_square
+from pipeline.engines.neural.boxes import Box, blend_square
 from pipeline.engines.resize import pillow_bicubic
 
 SIDE = 512

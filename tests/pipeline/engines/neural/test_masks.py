@@ -3,11 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.engines.musetalk.boxes import Box, face_box, points_68
-from pipeline.engines.musetalk.contour import soft_mask
+from pipeline.engines.musetalk.boxes import face_box, points_68
 from pipeline.engines.musetalk.crops import crop_faces
-from pipeline.engines.musetalk.masks import MASK, soft_masks
 from pipeline.engines.musetalk.picture import crop
+from pipeline.engines.neural.boxes import Box
+from pipeline.engines.neural.contour import soft_mask
+from pipeline.engines.neural.masks import MASK, soft_masks
 from pipeline.engines.planes import Window, read_rgb
 from pipeline.engines.resize import opencv_linear
 from pipeline.types import Color
