@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 
 import torch
 
+from pipeline.batching.cuda import give_back_memory
 from pipeline.batching.shares import Line, Shares
 
 Item = TypeVar("Item")
@@ -116,6 +117,13 @@ class Batcher(Generic[Item, Made]):
                 self._thread.start()
         return lane
 
+    def keep_below(self, size: int) -> None:
+        """The device has no memory for batches of this size: make smaller ones from now on."""
+        with self._news:
+            while self._shares.limit >= size and self._shares.shrink():
+                pass
+        give_back_memory()
+
     def offer(self, lane: Lane[Item, Made], items: Sequence[Item]) -> None:
         """Frames of a lane; `Lane.submit` calls it."""
         with self._news:
@@ -168,5 +176,5 @@ class Batcher(Generic[Item, Made]):
             if not self._shares.shrink():
                 return False
             self._shares.put_back(batch, self._clock())
-        torch.cuda.empty_cache()
+        give_back_memory()
         return True

@@ -21,6 +21,7 @@ from torch import Tensor
 from pipeline.batching.cuda import new_event, new_stream
 from pipeline.batching.row import Row
 from pipeline.batching.runner import Column, Network
+from pipeline.batching.sizes import Sizes
 
 _WARM_UP = 3
 _capturing = threading.Lock()
@@ -65,7 +66,7 @@ class Captured:
     ) -> None:
         self._network = network
         self._columns = columns
-        self._buckets = buckets
+        self._sizes = Sizes(buckets)
         self._device = device
         self._compiled = compiled and can_compile()
         self._stream = new_stream(device)
@@ -77,7 +78,7 @@ class Captured:
     def __call__(self, columns: Sequence[Sequence[Tensor]]) -> list[Row]:
         """Queue a batch; waits only while two are queued already."""
         count = len(columns[0])
-        graph = self._graph(next(size for size in self._buckets if size >= count))
+        graph = self._graph(self._sizes.holding(count))
         stage = self._stages[0]
         self._stages.reverse()
         stage.done.synchronize()
@@ -94,13 +95,12 @@ class Captured:
             stage.done.record(self._stream)
         return [Row(out, n, stage.done) for n in range(count)]
 
-    def warm(self) -> None:
-        """Capture every size now instead of when it is first needed, the largest first."""
-        for size in reversed(self._buckets):
-            self._graph(size)
+    def warm(self, size: int) -> None:
+        """Capture a size now instead of when it is first needed; begin with the largest."""
+        self._graph(size)
 
     def _stage(self) -> _Stage:
-        size = self._buckets[-1]
+        size = self._sizes.largest
         buffers = [
             torch.empty(size, *column.shape, dtype=column.dtype, pin_memory=True)
             for column in self._columns
@@ -110,7 +110,11 @@ class Captured:
     def _graph(self, size: int) -> _Graph:
         if size not in self._graphs:
             with _capturing:
-                self._graphs[size] = self._capture(size)
+                try:
+                    self._graphs[size] = self._capture(size)
+                except torch.OutOfMemoryError:
+                    self._sizes.refuse(size)
+                    raise
         return self._graphs[size]
 
     @torch.inference_mode()
@@ -118,7 +122,7 @@ class Captured:
         from torch._dynamo import config as dynamo_config  # heavy: only where it is used
 
         network = self._network
-        if self._compiled and size == self._buckets[-1]:
+        if self._compiled and size == self._sizes.largest:
             network = torch.compile(network, dynamic=False)
         with torch.cuda.device(self._device):
             with torch.cuda.stream(self._stream):

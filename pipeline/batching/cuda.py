@@ -38,3 +38,8 @@ def settle(device: str) -> None:
 def on_own_stream(device: str) -> AbstractContextManager[Any]:
     """What runs inside goes to a stream of its own on a GPU; nothing changes on the CPU."""
     return torch.cuda.stream(new_stream(device)) if is_cuda(device) else nullcontext()
+
+
+def give_back_memory() -> None:
+    """Hand what the allocator holds and nobody uses back to the device; nothing without CUDA."""
+    torch.cuda.empty_cache()

@@ -38,8 +38,12 @@ class Runner(Protocol):
         """
         ...
 
-    def warm(self) -> None:
-        """Do now what the first batches would wait for."""
+    def warm(self, size: int) -> None:
+        """Do now what the first batch of this size would wait for.
+
+        Raises:
+            torch.OutOfMemoryError: the device has no room for so many.
+        """
         ...
 
 
@@ -73,5 +77,5 @@ class Direct:
         out = self._network(*stacked)
         return [Row(out, n) for n in range(len(out))]
 
-    def warm(self) -> None:
+    def warm(self, size: int) -> None:
         """There is nothing to wait for."""

@@ -10,11 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.batching.batcher import Batcher
 from pipeline.batching.cuda import is_cuda
-from pipeline.batching.placed import runner_on
-from pipeline.batching.row import Row, gather
+from pipeline.batching.row import gather
 from pipeline.batching.runner import Column
+from pipeline.batching.shared import Shared
 from pipeline.faces.graph import Model
 from pipeline.faces.network import Network
 
@@ -40,11 +39,10 @@ class SharedNetwork:
         self._widths: list[int] = []
         self.size = self._network.size
         columns = [Column((3, self.size, self.size), torch.float32)]
-        runner = runner_on(device, self._flat, columns, BUCKETS, compiled=False)
-        self._batcher: Batcher[Tensor, Row] = Batcher(
-            lambda pictures: runner([pictures]), BUCKETS, MAX_DELAY_S
+        self._shared = Shared(
+            device, self._flat, columns, BUCKETS, compiled=False, max_delay_s=MAX_DELAY_S
         )
-        self._open = self._batcher.open()  # keeps the thread between two looks
+        self._open = self._shared.open()  # keeps the thread between two looks
 
     def __call__(self, pictures: Tensor) -> dict[str, Tensor]:
         """Run a batch, together with those of other jobs.
@@ -55,8 +53,8 @@ class SharedNetwork:
         Returns:
             Each output by its name, (N, values), on the host.
         """
-        with self._batcher.open() as lane:
-            lane.submit(list(pictures))
+        with self._shared.open() as lane:
+            lane.submit([(picture,) for picture in pictures])
             flat = gather([lane.take() for _ in pictures]).cpu()
         return dict(zip(self._names, torch.split(flat, self._widths, dim=1), strict=True))
 

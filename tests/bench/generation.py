@@ -10,7 +10,7 @@ import torch
 from pipeline.batching.cuda import is_cuda
 from pipeline.engines.musetalk.engine import tuned
 from pipeline.engines.musetalk.networks import Networks
-from pipeline.engines.musetalk.painter import LATENT, Face, Painter
+from pipeline.engines.musetalk.painter import LATENT, Painter
 from pipeline.engines.musetalk.windows import TOKENS
 from tests.bench.networks import GFLOP, random_networks
 
@@ -58,7 +58,7 @@ def ours(painter: Painter, lanes: int, frames: int) -> float:
     width = int(painter.networks.unet.config.cross_attention_dim)
     latents = torch.randn(*LATENT).to(painter.dtype)
     tokens = torch.randn(TOKENS, width, device=painter.device)
-    face: Face = (latents, tokens)
+    face = (latents, tokens)
     reach = 2 * painter.limit
     wait(painter.device)
     start = time.perf_counter()

@@ -37,7 +37,7 @@ def crop_faces(frames: Sequence[Frame], boxes: Sequence[Box], color: Color, devi
     Returns:
         (B, 3, 256, 256) uint8 RGB.
     """
-    inner = [Window(box.x0, box.y0, box.x1, box.y1) for box in boxes]
+    inner = [box.window() for box in boxes]
     windows = windows_around(inner, frames[0].height, frames[0].width)
     rgb = windows_rgb(frames, windows, color, device)
     taps = _taps(inner, windows, rgb.device)

@@ -6,28 +6,23 @@ from all running jobs (`pipeline.batching`); a job opens a lane to each that it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from pipeline.batching.batcher import Batcher, Lane
-from pipeline.batching.cuda import is_cuda
-from pipeline.batching.placed import runner_on
+from pipeline.batching.batcher import Lane
 from pipeline.batching.row import Row
-from pipeline.batching.runner import Column, Network, Runner
+from pipeline.batching.runner import Column, Network
+from pipeline.batching.shared import Item, Shared
 from pipeline.engines.musetalk.networks import Networks, paint
 from pipeline.engines.musetalk.picture import SIDE, decode, encode
 from pipeline.engines.musetalk.windows import TOKENS, positional_table
+from pipeline.engines.neural.avatar import Layout
+from pipeline.engines.neural.buckets import buckets_on
 
-BUCKETS_CPU = (8,)
-BUCKETS_CUDA = (8, 16, 32, 64)
-"""Frames per batch; the largest is what runs under load."""
 LATENT = (8, SIDE // 8, SIDE // 8)
 """Of one frame: the masked picture's latents, then the full one's."""
-
-Face = tuple[Tensor, Tensor]
-"""Latents (8, 32, 32) and tokens (50, W) without positions, of one frame."""
 
 
 class Painter:
@@ -53,20 +48,20 @@ class Painter:
         self.device = device
         self.dtype: torch.dtype = networks.unet.dtype
         """Of latents."""
-        self._buckets = tuple(buckets or (BUCKETS_CUDA if is_cuda(device) else BUCKETS_CPU))
+        self._buckets = tuple(buckets or buckets_on(device))
         self._compiled = compiled
         self._threads = threads
         width = int(networks.unet.config.cross_attention_dim)
-        painting = self._runner(
+        self._painting = self._shared(
             _painting(networks, width, device),
             [Column(LATENT, self.dtype), Column((TOKENS, width), torch.float32)],
         )
-        encoding = self._runner(_encoding(networks), [Column((3, SIDE, SIDE), torch.uint8)])
-        self._painting: Batcher[Face, Row] = Batcher(_rows_of(painting), self._buckets)
-        self._encoding: Batcher[Tensor, Row] = Batcher(
-            lambda pictures: encoding([pictures]), self._buckets
-        )
-        self._runners = (painting, encoding)
+        self._encoding = self._shared(_encoding(networks), [Column((3, SIDE, SIDE), torch.uint8)])
+
+    @property
+    def layout(self) -> Layout:
+        """What is kept of a face."""
+        return Layout("latents", LATENT, self.dtype)
 
     @property
     def limit(self) -> int:
@@ -75,19 +70,21 @@ class Painter:
 
     def warm(self) -> None:
         """Capture and compile now what the first batches would wait for."""
-        for runner in self._runners:
-            runner.warm()
+        self._painting.warm()
+        self._encoding.warm()
 
-    def paint(self, deadline: float | None = None) -> Lane[Face, Row]:
-        """A job's lane: faces to (3, 256, 256) uint8 RGB on the device."""
+    def paint(self, deadline: float | None = None) -> Lane[Item, Row]:
+        """A job's lane: latents (8, 32, 32) and tokens (50, W) without positions of each face, to
+        (3, 256, 256) uint8 RGB on the device.
+        """
         return self._painting.open(deadline)
 
-    def encode(self) -> Lane[Tensor, Row]:
+    def encode(self) -> Lane[Item, Row]:
         """A job's lane: (3, 256, 256) uint8 RGB to (8, 32, 32) latents, as the UNet takes them."""
         return self._encoding.open()
 
-    def _runner(self, network: Network, columns: Sequence[Column]) -> Runner:
-        return runner_on(
+    def _shared(self, network: Network, columns: Sequence[Column]) -> Shared:
+        return Shared(
             self.device,
             network,
             columns,
@@ -95,14 +92,6 @@ class Painter:
             threads=self._threads,
             compiled=self._compiled,
         )
-
-
-def _rows_of(runner: Runner) -> Callable[[list[Face]], list[Row]]:
-    def run(faces: list[Face]) -> list[Row]:
-        latents, tokens = zip(*faces, strict=True)
-        return runner([latents, tokens])
-
-    return run
 
 
 def _painting(networks: Networks, width: int, device: str) -> Network:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pipeline.batching.batcher import Lane
 from pipeline.batching.cuda import settle
 from pipeline.batching.row import Row
-from pipeline.engines.musetalk.painter import Face
+from pipeline.batching.shared import Item
 
-Faces = Callable[[range], list[Face]]
-"""The latents and tokens of those output frames of a range that are painted, in order."""
+Faces = Callable[[range], list[Item]]
+"""What the network takes for those output frames of a range that are painted, in order."""
 
 
 class Ahead:
@@ -32,7 +32,7 @@ class Ahead:
 
     def __init__(
         self,
-        lane: Lane[Face, Row],
+        lane: Lane[Item, Row],
         faces: Faces,
         painted: Callable[[int], bool],
         frames: int,

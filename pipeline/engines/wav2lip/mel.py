@@ -88,6 +88,23 @@ def at_least_one_window(mel: Tensor) -> Tensor:
     return F.pad(mel, (0, max(0, WINDOW - mel.shape[1])), value=SILENCE)
 
 
+class MelWindows:
+    """What the network hears of one speech.
+
+    Args:
+        samples: (n,) at 16 kHz, -1 to 1.
+        lead: frames by which a frame's window begins earlier (`window_starts`).
+    """
+
+    def __init__(self, samples: Tensor, lead: int = 0) -> None:
+        self._mel = at_least_one_window(mel_spectrogram(samples))
+        self._lead = lead
+
+    def frames(self, fps: Fraction, frames: range) -> Tensor:
+        """(len(frames), 80, 16) of some output frames."""
+        return windows(self._mel, window_starts(fps, frames, self._mel.shape[1], self._lead))[:, 0]
+
+
 @lru_cache
 def mel_bands() -> Tensor:
     """(80, 401) float64: triangles of equal area on Slaney's scale, rounded to float32.

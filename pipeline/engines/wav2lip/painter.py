@@ -7,18 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.batching.batcher import Batcher, Lane
-from pipeline.batching.cuda import is_cuda
-from pipeline.batching.placed import runner_on
+from pipeline.batching.batcher import Lane
 from pipeline.batching.row import Row
 from pipeline.batching.runner import Column, Network
-from pipeline.engines.musetalk.painter import BUCKETS_CPU, BUCKETS_CUDA
+from pipeline.batching.shared import Item, Shared
+from pipeline.engines.neural.avatar import Layout
+from pipeline.engines.neural.buckets import buckets_on
 from pipeline.engines.wav2lip.mel import BANDS, WINDOW
 from pipeline.engines.wav2lip.network import Wav2Lip
 from pipeline.engines.wav2lip.picture import network_input, to_bytes
-
-Face = tuple[Tensor, Tensor]
-"""(3, S, S) uint8 RGB of the face's box, and its (80, 16) window of the mel."""
 
 
 class Painter:
@@ -40,33 +37,35 @@ class Painter:
         buckets: Sequence[int] | None = None,
         compiled: bool = True,
     ) -> None:
-        self.side = network.side
-        chosen = tuple(buckets or (BUCKETS_CUDA if is_cuda(device) else BUCKETS_CPU))
+        side = network.side
+        self.layout = Layout("pictures", (3, side, side), torch.uint8)
         columns = [
-            Column((3, network.side, network.side), torch.uint8),
+            Column(self.layout.shape, self.layout.dtype),
             Column((BANDS, WINDOW), torch.float32),
         ]
-        runner = runner_on(
-            device, _painting(network), columns, chosen, threads=threads, compiled=compiled
-        )
-        self._runner = runner
-        self._batcher: Batcher[Face, Row] = Batcher(
-            lambda faces: runner([[picture for picture, _ in faces], [mel for _, mel in faces]]),
-            chosen,
+        self._shared = Shared(
+            device,
+            _painting(network),
+            columns,
+            tuple(buckets or buckets_on(device)),
+            threads=threads,
+            compiled=compiled,
         )
 
     @property
     def limit(self) -> int:
         """Frames of the largest batch."""
-        return self._batcher.limit
+        return self._shared.limit
 
     def warm(self) -> None:
         """Capture and compile now what the first batches would wait for."""
-        self._runner.warm()
+        self._shared.warm()
 
-    def paint(self, deadline: float | None = None) -> Lane[Face, Row]:
-        """A job's lane: faces to (3, S, S) uint8 RGB on the device."""
-        return self._batcher.open(deadline)
+    def paint(self, deadline: float | None = None) -> Lane[Item, Row]:
+        """A job's lane: (3, S, S) uint8 RGB of each face's box and its (80, 16) window of the mel,
+        to (3, S, S) uint8 RGB on the device.
+        """
+        return self._shared.open(deadline)
 
 
 def _painting(network: Wav2Lip) -> Network:

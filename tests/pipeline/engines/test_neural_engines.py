@@ -170,10 +170,10 @@ def test_progress_is_told_and_can_stop_the_preparation(make: Make, tmp_path: Pat
 
 def test_latents_leave_no_file_behind_and_are_the_pictures_own(tmp_path: Path) -> None:
     engine = _musetalk()
-    avatar = engine.prepare(synthetic.reference(tmp_path, frames=10), lambda tick: None).avatar
+    avatar = engine.prepare(synthetic.reference(tmp_path, frames=10), lambda tick: None)
     assert list(tmp_path.iterdir()) == []
-    assert (len(avatar.latents), *avatar.latents.shape) == (10, 8, 32, 32)
-    assert not torch.equal(avatar.latents[[0]], avatar.latents[[9]])
+    assert (len(avatar.inputs), *avatar.inputs.shape) == (10, 8, 32, 32)
+    assert not torch.equal(avatar.inputs[[0]], avatar.inputs[[9]])
 
 
 def test_same_job_gives_the_same_pixels(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_full_weight_takes_the_painted_pixel(tmp_path: Path) -> None:
     plan = engine.plan(prepared, synthetic.speech(0.1), _timeline(0.1, 1))
     (before,) = reference.frames([0])
     (after,) = engine.generate(plan, [before], [0])
-    box = prepared.avatar.boxes[0]
+    box = prepared.boxes[0]
     mask = soft_mask(reference.track.points(0, 1)[0, :, :2], box)
     assert (mask == 255).any()
     shown = read_rgb(after, Window(box.x0, box.y0, box.x1, box.y1), synthetic.COLOR)

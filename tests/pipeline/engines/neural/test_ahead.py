@@ -5,7 +5,7 @@ import torch
 
 from pipeline.batching.batcher import Batcher
 from pipeline.batching.row import Row
-from pipeline.engines.musetalk.painter import Face
+from pipeline.batching.shared import Item
 from pipeline.engines.neural.ahead import Ahead
 
 FRAMES = 40
@@ -17,14 +17,14 @@ class Job:
     def __init__(self, reach: int = 8, gone: frozenset[int] = frozenset()) -> None:
         self.asked: list[range] = []
         self.gone = gone
-        self.batcher: Batcher[Face, Row] = Batcher(_paint, (4,), 0.001)
+        self.batcher: Batcher[Item, Row] = Batcher(_paint, (4,), 0.001)
         lane = self.batcher.open()
         self.ahead = Ahead(lane, self._faces, self._painted, FRAMES, reach, "cpu")
 
     def _painted(self, output: int) -> bool:
         return output not in self.gone
 
-    def _faces(self, outputs: range) -> list[Face]:
+    def _faces(self, outputs: range) -> list[Item]:
         self.asked.append(outputs)
         return [(torch.tensor(n), torch.tensor(n)) for n in outputs if self._painted(n)]
 
@@ -32,7 +32,7 @@ class Job:
         return [int(row.batch[row.index]) for row in self.ahead.take(list(outputs))]
 
 
-def _paint(faces: list[Face]) -> list[Row]:
+def _paint(faces: list[Item]) -> list[Row]:
     batch = torch.stack([latents for latents, _ in faces])
     return [Row(batch, n) for n in range(len(faces))]
 
