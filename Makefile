@@ -40,9 +40,9 @@ demo: setup ## the main job end to end on the embedded broker and store
 test-servers: setup ## build or fetch the real Kafka and S3 servers that the tests use
 	$(BIN)/python -m tests.support.servers
 
-test: setup ## the whole test suite of one machine
+test: setup ## the whole test suite of one machine, in two processes
 	$(BIN)/python -m tests.support.servers --if-possible
-	$(BIN)/pytest
+	$(BIN)/python -m tests.support.halves
 
 test-deploy: setup ## what lies in deploy/: builds helm, kubeconform and promtool first (minutes)
 	$(BIN)/python -m tests.support.servers --checkers
