@@ -13,7 +13,9 @@ import importlib.util
 import shutil
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -119,16 +121,13 @@ class Captured:
 
     @torch.inference_mode()
     def _capture(self, size: int) -> _Graph:
-        from torch._dynamo import config as dynamo_config  # heavy: only where it is used
-
-        network = self._network
+        network: Network = self._network
+        fallback: AbstractContextManager[Any] = nullcontext()
         if self._compiled and size == self._sizes.largest:
-            network = torch.compile(network, dynamic=False)
+            network, fallback = _compiled(network)
         with torch.cuda.device(self._device):
             with torch.cuda.stream(self._stream):
                 inputs = [self._input(column, size) for column in self._columns]
-                # What cannot be compiled runs as it is; torch says so in the log.
-                fallback = dynamo_config.patch(suppress_errors=True)
                 with fallback, torch.backends.cudnn.flags(enabled=True, benchmark=True):
                     for _ in range(_WARM_UP):
                         network(*inputs)
@@ -143,6 +142,16 @@ class Captured:
     def _input(self, column: Column, size: int) -> Tensor:
         zeros = torch.zeros(size, *column.shape, dtype=column.dtype, device=self._device)
         return zeros.contiguous(memory_format=torch.channels_last) if zeros.ndim == 4 else zeros
+
+
+def _compiled(network: Network) -> tuple[Network, AbstractContextManager[Any]]:
+    """The network as it is to be compiled when it first runs, inside the context.
+
+    What cannot be compiled runs as it is; torch says so in the log.
+    """
+    from torch._dynamo import config  # heavy: only where it is used
+
+    return torch.compile(network, dynamic=False), config.patch(suppress_errors=True)
 
 
 def can_compile() -> bool:

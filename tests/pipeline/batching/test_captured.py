@@ -1,0 +1,136 @@
+"""The captured runner with CUDA on paper (`tests.support.paper_cuda`), and what it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.batching import placed
+from pipeline.batching.captured import Captured
+from pipeline.batching.row import Row
+from pipeline.batching.runner import Column, Direct
+from pipeline.batching.shared import Shared
+from pipeline.engines.musetalk.painter import Painter
+from pipeline.engines.wav2lip.network import VARIANTS, Wav2Lip
+from pipeline.engines.wav2lip.painter import Painter as Wav2LipPainter
+from tests.parity.rule import weights_for
+from tests.pipeline.engines.musetalk.tiny import tiny_networks
+from tests.support import paper_cuda
+
+COLUMNS = [Column((3, 2, 2), torch.float32), Column((4,), torch.float32)]
+
+
+@pytest.fixture(autouse=True)
+def paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    paper_cuda.install(monkeypatch)
+
+
+def _network(picture: Tensor, sound: Tensor) -> Tensor:
+    return picture * 2 + sound.sum(1)[:, None, None, None]
+
+
+def _rows(count: int, seed: int = 0) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    a = torch.randn(count, 3, 2, 2, generator=generator)
+    b = torch.randn(count, 4, generator=generator)
+    return list(a), list(b), _network(a, b)
+
+
+def _values(rows: list[Row]) -> Tensor:
+    return torch.stack([row.batch[row.index] for row in rows])
+
+
+def test_a_graph_that_is_replayed_makes_what_the_network_makes_of_new_rows() -> None:
+    runner = Captured(_network, COLUMNS, (4, 8), "cpu", compiled=False)
+    for turn, count in enumerate((1, 4, 7, 8, 3)):
+        a, b, want = _rows(count, turn)
+        assert torch.equal(_values(runner([a, b])), want)
+
+
+def test_batches_that_nobody_has_taken_yet_stay_as_they_were() -> None:
+    runner = Captured(_network, COLUMNS, (4,), "cpu", compiled=False)
+    flying = [(runner(_rows(n, n)[:2]), _rows(n, n)[2]) for n in (4, 2, 3, 4, 1)]
+    for made, want in flying:
+        assert torch.equal(_values(made), want)
+
+
+def test_the_host_waits_for_a_batch_only_when_two_are_behind_it() -> None:
+    runner = Captured(_network, COLUMNS, (4,), "cpu", compiled=False)
+    events = [runner(_rows(2, n)[:2])[0].done for n in range(4)]
+    assert [event.waits for event in events] == [1, 1, 0, 0]  # type: ignore[union-attr]
+
+
+def test_a_size_without_room_is_left_and_the_next_runs_under_load(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+
+    def network(picture: Tensor, sound: Tensor) -> Tensor:
+        if len(picture) > 4:
+            raise torch.OutOfMemoryError("no room")
+        seen.append(len(picture))
+        return _network(picture, sound)
+
+    def captured(device: str, *given: Any, **_: Any) -> Captured:
+        return Captured(*given, device, compiled=False)
+
+    monkeypatch.setattr("pipeline.batching.shared.runner_on", captured)
+    shared = Shared("cpu", network, COLUMNS, (8, 16))
+    a, b, want = _rows(20)
+    with shared.open() as lane:
+        lane.submit(list(zip(a, b, strict=True)))
+        assert torch.equal(_values([lane.take() for _ in range(20)]), want)
+    assert shared.limit == 4
+    assert set(seen) == {4}
+
+
+def test_a_number_read_on_the_host_is_found_when_it_is_captured() -> None:
+    runner = Captured(lambda x: x * float(x[0]), [Column((), torch.float32)], (2,), "cpu", False)
+    with pytest.raises(RuntimeError, match="reads a number on the host"):
+        runner([[torch.tensor(1.0)]])
+
+
+def _musetalk() -> Painter:
+    return Painter(tiny_networks(), "cpu", buckets=(2, 4), compiled=False)
+
+
+def _wav2lip() -> Wav2LipPainter:
+    network = Wav2Lip(VARIANTS[96], width=1 / 8)
+    network.load_state_dict(weights_for(network, "tiny"))
+    return Wav2LipPainter(
+        network.eval().requires_grad_(False), "cpu", buckets=(2, 4), compiled=False
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [_musetalk, _wav2lip],
+    ids=["musetalk", "wav2lip"],
+)
+def test_the_engines_networks_can_be_captured_and_make_the_same_pictures(
+    make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    direct = make()
+    monkeypatch.setattr(placed, "is_cuda", lambda device: True)
+    captured = make()
+    shared = [v for v in vars(captured).values() if isinstance(v, Shared)]
+    runners = [each._runner for each in shared]
+    assert all(isinstance(runner, Captured) for runner in runners)
+    plain = [v._runner for v in vars(direct).values() if isinstance(v, Shared)]
+    assert all(isinstance(runner, Direct) for runner in plain)
+    for runner, other in zip(runners, plain, strict=True):
+        for seed, count in enumerate((2, 3, 1)):
+            columns = [_column(column, count, seed) for column in runner._columns]
+            found, want = _values(runner(columns)), _values(other(columns))
+            assert (found.float() - want.float()).abs().max() <= 1e-4 * want.float().abs().max() + 1
+
+
+def _column(column: Column, count: int, seed: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.rand(count, *column.shape, generator=generator)
+    scale = 255 if column.dtype == torch.uint8 else 1
+    return list((drawn * scale).to(column.dtype))
