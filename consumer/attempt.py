@@ -156,7 +156,7 @@ class Attempt:
                     max_audio_s=settings.max_audio_s,
                     max_bytes=settings.max_input_bytes,
                 ),
-                threads=max(1, settings.threads // self._fleet.slots_of(worker)),
+                threads=max(1, self._fleet.processors // self._fleet.slots_of(worker)),
                 budget_s=budget,
                 marks=render_marks(settings, request.consent),
                 avatars=self._avatars.order if case.engine.avatars else None,

@@ -21,6 +21,7 @@ from consumer import lifecycle
 from consumer.client import ClientFailed
 from consumer.devices import find_devices
 from consumer.faults import Fault
+from consumer.processors import share
 from consumer.settings import Settings
 from consumer.slot_budget import MOST, SHARE
 from consumer.storage import Storage
@@ -227,8 +228,9 @@ async def _slots(settings: Settings) -> list[Finding]:
 
 
 def _slots_at_most(settings: Settings) -> int:
-    gpu = any(device.visible for device in find_devices(settings.devices))
-    return min(MOST, settings.threads) if gpu else 1
+    devices = find_devices(settings.devices, per_gpu=settings.workers_per_gpu)
+    gpu = any(device.visible for device in devices)
+    return min(MOST, share(settings.threads, len(devices))) if gpu else 1
 
 
 CHECKS: tuple[Check, ...] = (_kafka, _store, _disk, _slots)

@@ -20,7 +20,7 @@ from schemas.codes import ErrorCode, facts
 from schemas.topics import Topics
 
 README = Path(__file__).parents[1] / "README.md"
-_DIFFERS = {"F2F_THREADS": "number of processors", "F2F_SLOTS": "`auto`"}
+_DIFFERS = {"F2F_THREADS": "`auto`", "F2F_SLOTS": "`auto`"}
 """Defaults that follow from the machine, or are shown by a word."""
 
 

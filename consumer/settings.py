@@ -123,8 +123,20 @@ class Settings(BaseSettings):
         le=64,
     )
     nvdec: bool = _env("F2F_NVDEC", True, "decode references on the GPU where it really can")
-    threads: int = _env(
-        "F2F_THREADS", os.cpu_count() or 1, "processor budget of a worker", ge=1, le=256
+    encoder: Literal["auto", "x264", "nvenc"] = _env(
+        "F2F_ENCODER",
+        "x264",
+        "who encodes; auto: the GPU where it really can, which makes other bytes on every machine",
+    )
+    gpu_batch: int = _env(
+        "F2F_GPU_BATCH", 64, "frames of the largest batch of a neural engine on a GPU", ge=8, le=256
+    )
+    threads: Annotated[int | None, BeforeValidator(_auto)] = _env(
+        "F2F_THREADS",
+        None,
+        "processor budget of a worker; auto: those of the container, shared by its workers",
+        ge=1,
+        le=256,
     )
     backlog: int = _env("F2F_BACKLOG", 2, "jobs admitted beyond the running ones", ge=0, le=256)
     max_attempts: int = _env("F2F_MAX_ATTEMPTS", 3, "tries of a job", ge=1, le=20)

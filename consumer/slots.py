@@ -18,6 +18,7 @@ import structlog
 from consumer.devices import find_devices
 from consumer.faults import Fault
 from consumer.metrics import SLOTS_BUSY, SLOTS_TOTAL
+from consumer.processors import share
 from consumer.settings import Settings
 from consumer.slot_budget import Slots, choose
 from consumer.worker import PIPELINE, Worker
@@ -55,6 +56,9 @@ class Fleet:
     def __init__(self, settings: Settings, renderer: str = PIPELINE) -> None:
         self._settings = settings
         self._slots: dict[Worker, Slots] = {}
+        devices = find_devices(settings.devices, per_gpu=settings.workers_per_gpu)
+        self.processors = share(settings.threads, len(devices))
+        """Of each worker."""
         self.workers: Sequence[Worker] = [
             Worker(
                 device,
@@ -62,8 +66,9 @@ class Fleet:
                 renderer=renderer,
                 on_change=self._changed,
                 warm=settings.engine,
+                processors=self.processors,
             )
-            for device in find_devices(settings.devices, per_gpu=settings.workers_per_gpu)
+            for device in devices
         ]
         self._busy: dict[Worker, int] = dict.fromkeys(self.workers, 0)
         self._queue: deque[_Waiter] = deque()
@@ -178,7 +183,7 @@ class Fleet:
         settings = self._settings
         for worker in self.workers:
             chosen = choose(
-                settings.slots, worker.memory, settings.workers_per_gpu, settings.threads
+                settings.slots, worker.memory, settings.workers_per_gpu, self.processors
             )
             before = self._slots.get(worker)
             self._slots[worker] = chosen

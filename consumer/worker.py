@@ -81,6 +81,7 @@ class Worker:
         renderer: str = PIPELINE,
         on_change: Callable[[], None] = lambda: None,
         warm: str | None = None,
+        processors: int = 0,
     ) -> None:
         self.device = device
         self.state: State = "starting"
@@ -94,6 +95,7 @@ class Worker:
         self._stall_timeout_s = stall_timeout_s
         self._renderer = renderer
         self._warm = warm
+        self._processors = processors
         self._on_change = on_change
         self._process: asyncio.subprocess.Process | None = None
         self._runs: dict[str, _Run] = {}
@@ -187,6 +189,7 @@ class Worker:
             *(sys.executable, "-m", "consumer.worker_main"),
             *("--device", self.device.torch_name, "--render", self._renderer),
             *(("--warm", self._warm) if self._warm else ()),
+            *("--processors", str(self._processors)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

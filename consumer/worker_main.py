@@ -66,6 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--warm", default=None, metavar="ENGINE")
+    parser.add_argument("--processors", type=int, default=0, help="for all its jobs; 0: all")
     parser.add_argument("--max-file-bytes", type=int, default=MAX_FILE_BYTES)
     parser.add_argument("--render", default=PIPELINE, metavar="MODULE:FUNCTION")
     options = parser.parse_args()
@@ -74,7 +75,7 @@ def main() -> None:
     faulthandler.enable()
     _limit(options.max_file_bytes)
     _use_weights_root()
-    _use_settings()
+    _use_settings(options.processors)
     child = Child(_take_stdout(), options.device, options.warm)
     child.serve(options.render)
 
@@ -85,7 +86,7 @@ def _use_weights_root() -> None:
     use_weights_root(weights_root())
 
 
-def _use_settings() -> None:
+def _use_settings(processors: int) -> None:
     """The few that a render heeds; no others are passed down (`devices.child_environ`).
 
     `DUIX_*` name the one service that it may call.
@@ -96,7 +97,12 @@ def _use_settings() -> None:
 
     settings = load()
     configure(settings.duix_url, settings.data_dir)
-    allow(nvdec=settings.nvdec)
+    allow(
+        nvdec=settings.nvdec,
+        encoder=settings.encoder,
+        largest_batch=settings.gpu_batch,
+        processors=processors,
+    )
 
 
 def _die_with_parent() -> None:
@@ -179,6 +185,7 @@ class Child:
             engines = list(module.engines())
             missing = _missing(engines) if renderer == PIPELINE else {}
             if renderer == PIPELINE:
+                _check_encoder(self._device)
                 _make_warm([e.name for e in engines if e.name == self._warm], self._device)
             folders = getattr(module, "avatar_folders", None)
             avatars = folders(self._device) if folders else {}
@@ -279,6 +286,14 @@ def _watch_memory(device: str) -> MemoryWatch | None:
     from pipeline.device_memory import watch_memory
 
     return watch_memory(device)
+
+
+def _check_encoder(device: str) -> None:
+    """Try the GPU's encoder now where one may be used; raises where it is demanded and absent."""
+    from pipeline import hardware, nvenc
+
+    if hardware.encoder() != "x264":
+        nvenc.chosen(device)
 
 
 def _make_warm(engines: list[str], device: str) -> None:

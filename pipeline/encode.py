@@ -1,17 +1,17 @@
 """Writing the output: H.264 and AAC in an MP4 that starts playing before it is fully loaded.
 
 The frame clock is exact: the stream's time base is one frame, 1001/30000 s at 29.97. Nothing in the
-file depends on the date or the machine, and x264 always runs with the same number of threads, since
-its frame threads change its decisions: the same frames give the same file, whatever the budget.
+file depends on the date or the machine, as long as x264 encodes (`pipeline.x264`); a GPU's encoder,
+where one is allowed (`pipeline.nvenc`), makes other bytes.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 from types import TracebackType
+from typing import cast
 
 import av
 import torch
@@ -20,15 +20,15 @@ from av.codec.context import Flags as CodecFlags
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
+from pipeline import nvenc, x264
 from pipeline.errors import EngineFailed, OutputInvalid
+from pipeline.permits import encoding
 from pipeline.soundtrack import Soundtrack
 from pipeline.types import AudioFacts, Color, Frame
 from pipeline.upright import samples
 from schemas.codes import Stage
 
 _GOP_S = 2
-_THREADS = 4
-"""x264's frame threads, fixed: more make it no slower where there are fewer processors."""
 _LIMITED, _FULL = 1, 2
 
 
@@ -53,12 +53,13 @@ class Encoder:
         fps: frames per second, exactly.
         color: tags of the stream and the container; planes are taken as they are.
         crf: x264's constant rate factor.
-        threads: processor budget; must not change a pixel, so it is not heeded.
         audio: the speech, decoded again and written beside the picture.
         frames: that will be written.
         metadata: words for the container; keys of one's own survive.
+        device: of the job; its video unit may be allowed to encode (`pipeline.hardware`).
 
     Raises:
+        EngineUnavailable: a GPU's encoder is demanded, and there is none.
         OSError: the disk is full, or the file cannot be written.
     """
 
@@ -71,10 +72,10 @@ class Encoder:
         fps: Fraction,
         color: Color,
         crf: int,
-        threads: int,  # noqa: ARG002 - the contract's; see _THREADS
         audio: AudioFacts,
         frames: int,
         metadata: dict[str, str],
+        device: str = "cpu",
     ) -> None:
         self._path = path
         self._size = (width, height)
@@ -89,7 +90,9 @@ class Encoder:
         with ExitStack() as stack:
             stack.callback(self._remove)
             self._container = stack.enter_context(_container(path, metadata))
-            self._stream = _video(self._container, width, height, fps, color, crf)
+            chosen = nvenc.CODEC if nvenc.chosen(device) else x264.CODEC
+            self._stream = _video(self._container, chosen, width, height, fps, color, crf)
+            self._threads = _threads(self._stream, width, height)
             self._sound = stack.enter_context(Soundtrack(self._container, audio))
             self._open = stack.pop_all()
 
@@ -120,7 +123,7 @@ class Encoder:
                 stage=Stage.ENCODE,
             )
         self._container.mux(list(self._sound.until(self._count / self._fps)))
-        self._container.mux(self._stream.encode(self._picture(frame)))
+        self._encode(self._picture(frame))
         self._count += 1
 
     def close(self) -> None:
@@ -131,13 +134,18 @@ class Encoder:
         try:
             self._check_count()
             self._container.mux(list(self._sound.rest()))
-            self._container.mux(self._stream.encode(None))
+            self._encode(None)
             self._container.close()
         except BaseException:
             self._open.close()
             raise
         self._open.pop_all()
         self._sound.__exit__(None, None, None)
+
+    def _encode(self, picture: VideoFrame | None) -> None:
+        with encoding.hold(self._threads):
+            packets = self._stream.encode(picture)
+        self._container.mux(packets)
 
     def _check_count(self) -> None:
         if self._count != self._frames:
@@ -158,29 +166,6 @@ class Encoder:
         return picture.frame
 
 
-@cache
-def _x264_params() -> str:
-    """What makes x264 cheap, and keeps it from depending on the machine.
-
-    On top of `veryfast`, coarser motion saves a third of the time for 5 % more bytes and 0.2 dB.
-    Whole 16x16 blocks without weights save 15 % more, and make the file 2 to 5 % smaller and 0.1 dB
-    better: at a low rate factor, the smaller blocks and weights cost more bits than they save.
-    Adaptive quantisation at half its usual strength takes bits from even walls for what has grain
-    (1 to 16 % fewer bytes, up to 0.8 dB better), and narrower dead zones spend them on detail:
-    together 0.8 to 1.6 dB, and sharper by 1 to 3 %, for -1 to +13 % bytes (grain alone: +41 %).
-    The number of processors would choose the lookahead's threads, and with them frame types. On
-    processors with AVX-512 libx264 165 weighs macroblocks by memory that it never wrote: pictures
-    some macroblocks wide came out differently from run to run. AVX2 is as fast.
-    """
-    params = "subme=1:me=dia:partitions=i8x8:weightp=0:weightb=0:aq-strength=0.5"
-    params += ":deadzone-inter=13:deadzone-intra=7:lookahead-threads=1"
-    try:
-        wide = "avx512" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        wide = False
-    return params + ":asm=avx2,fma3,bmi2,lzcnt" if wide else params
-
-
 def _container(path: Path, metadata: dict[str, str]) -> OutputContainer:
     container = av.open(
         f"file:{path.absolute()}",
@@ -198,13 +183,16 @@ def _container(path: Path, metadata: dict[str, str]) -> OutputContainer:
 
 
 def _video(
-    container: OutputContainer, width: int, height: int, fps: Fraction, color: Color, crf: int
+    container: OutputContainer,
+    codec_name: str,
+    width: int,
+    height: int,
+    fps: Fraction,
+    color: Color,
+    crf: int,
 ) -> VideoStream:
-    stream: VideoStream = container.add_stream(
-        "libx264",
-        rate=fps,
-        options={"preset": "veryfast", "crf": str(crf), "x264-params": _x264_params()},
-    )
+    options = nvenc.options(crf) if codec_name == nvenc.CODEC else x264.options(crf)
+    stream = cast(VideoStream, container.add_stream(codec_name, rate=fps, options=options))
     stream.time_base = 1 / fps
     codec = stream.codec_context
     codec.width, codec.height = width, height
@@ -216,7 +204,11 @@ def _video(
     codec.color_range = _FULL if color.full_range else _LIMITED
     codec.color_primaries = color.primaries
     codec.color_trc = color.transfer
-    codec.thread_count = _THREADS
-    codec.thread_type = "FRAME"  # slices would change the picture
     codec.flags |= CodecFlags.bitexact.value
     return stream
+
+
+def _threads(stream: VideoStream, width: int, height: int) -> int:
+    """Threads of ours that encode; a GPU's encoder works with its own."""
+    codec = stream.codec_context
+    return x264.set_threads(codec, width, height) if stream.name == x264.CODEC else 0

@@ -1,29 +1,59 @@
-"""What this process may use of a device. Imports nothing, so that a child can set it first.
+"""What this process may use of a machine. Imports nothing heavy, so that a child can set it first.
 
-The units are looked for elsewhere (`pipeline.nvdec`).
+Units are looked for elsewhere (`pipeline.nvdec`, `pipeline.nvenc`).
 """
 
 from __future__ import annotations
 
-_allowed = {"nvdec": True}
-_batch = {"largest": 64}
+import os
+from dataclasses import dataclass, replace
+from typing import Literal
+
+EncoderName = Literal["auto", "x264", "nvenc"]
 
 
-def allow(*, nvdec: bool) -> None:
-    """Allow or forbid the video decoder, `F2F_NVDEC`."""
-    _allowed["nvdec"] = nvdec
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What may be used."""
 
-
-def allowed(unit: str) -> bool:
-    """Whether a unit may be used: `nvdec`."""
-    return _allowed[unit]
-
-
-def batch_up_to(largest: int) -> None:
+    nvdec: bool = True
+    """The GPU's video decoder, `F2F_NVDEC`."""
+    encoder: EncoderName = "x264"
+    """Who encodes, `F2F_ENCODER`."""
+    largest_batch: int = 64
     """Frames of the largest batch of a neural engine on a GPU, `F2F_GPU_BATCH`."""
-    _batch["largest"] = largest
+    processors: int = 0
+    """For all jobs of this process; 0: all that the system gives it."""
+
+
+_use = Use()
+
+
+def allow(**changes: bool | int | str) -> None:
+    """Set what may be used, by the names of `Use`; the rest stays."""
+    global _use
+    _use = replace(_use, **changes)  # type: ignore[arg-type]
+
+
+def allowed(unit: Literal["nvdec"]) -> bool:
+    """Whether a unit may be used."""
+    return bool(getattr(_use, unit))
+
+
+def encoder() -> EncoderName:
+    """Who is to encode."""
+    return _use.encoder
 
 
 def largest_batch() -> int:
     """Frames of the largest batch of a neural engine on a GPU."""
-    return _batch["largest"]
+    return _use.largest_batch
+
+
+def processors() -> int:
+    """Processors for all jobs of this process together."""
+    if _use.processors:
+        return _use.processors
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

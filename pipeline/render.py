@@ -211,10 +211,10 @@ def _encode(job: _Job, engine: Engine[Any, Any], plan: Any) -> None:
                 fps=job.timeline.fps,
                 color=job.video.color,
                 crf=job.spec.options.crf,
-                threads=max(1, job.spec.threads // 2),
                 audio=job.audio,
                 frames=job.timeline.frames,
                 metadata=words(job.spec, engine.facts),
+                device=job.spec.device,
             )
         )
 

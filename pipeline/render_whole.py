@@ -100,10 +100,10 @@ def _encode(
             fps=timeline.fps,
             color=result.color,
             crf=spec.options.crf,
-            threads=max(1, spec.threads // 2),
             audio=audio,
             frames=timeline.frames,
             metadata=words(spec, facts),
+            device=spec.device,
         ) as encoder:
             for n, frame in enumerate(frames):
                 _write(encoder, watch, marks.apply(frame))

@@ -14,6 +14,7 @@ from consumer.caches import weights_root
 from consumer.console import FAILED, emit
 from consumer.doctor import Finding, State, examine
 from consumer.options import JSON_FLAG
+from consumer.processors import available
 from consumer.settings import load
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, see consumer.commands.media
@@ -43,8 +44,10 @@ def doctor(as_json: bool) -> int:
 def _machine() -> list[Finding]:
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    text = f"face2face {version('face2face')}, Python {platform.python_version()}, {cores} cores"
+    text = (
+        f"face2face {version('face2face')}, Python {platform.python_version()},"
+        f" {available()} processors"
+    )
     return [Finding("machine", "ok", text), _torch(torch.__version__, _gpus())]
 
 

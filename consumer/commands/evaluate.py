@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import click
 from consumer.commands.media import typed_errors
 from consumer.console import CommandError, emit, say
 from consumer.options import JSON_FLAG
+from consumer.processors import available
 from schemas.codes import ErrorCode, Stage
 
 FILE = click.Path(path_type=Path)
@@ -50,7 +50,7 @@ def evaluate(mp4: Path, as_json: bool, **given: Any) -> None:
 
         files = {name: given[name] for name in (*names, "transcript")}
         sources = Sources(mp4, **files)
-        threads = given["threads"] or os.cpu_count() or 1
+        threads = given["threads"] or available()
         found = measure(sources, device=given["device"], threads=threads)
         result = found.as_json()
         if report is not None:

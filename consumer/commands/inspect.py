@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 from consumer.commands.media import typed_errors
 from consumer.console import CommandError, emit, say
 from consumer.options import JSON_FLAG
+from consumer.processors import available
 from schemas.codes import ErrorCode, Stage
 
 FILE = click.Path(path_type=Path)
@@ -41,7 +41,7 @@ def inspect(mp4: Path, output: Path | None, as_json: bool, **given: Any) -> None
                 path=str(path),
             )
     png = output or mp4.with_suffix(".png")
-    threads = given.pop("threads") or os.cpu_count() or 1
+    threads = given.pop("threads") or available()
     with typed_errors():
         from pipeline.inspect import inspect as draw
 

@@ -16,6 +16,7 @@ import click
 from consumer.caches import avatars_root, weights_root
 from consumer.console import CommandError, emit, say, stoppable
 from consumer.options import JSON_FLAG, build_options, render_options
+from consumer.processors import available as available_processors
 from schemas.codes import ErrorCode, Stage
 from schemas.request import JOB_ID_PATTERN
 
@@ -83,7 +84,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
     with typed_errors(), _scratch(output) as scratch:
         from pipeline.types import RenderSpec
 
-        _use_duix()
+        _use_settings()
         avatars = _avatars() if given["avatar_cache"] else None
         spec = RenderSpec(
             audio=audio,
@@ -93,7 +94,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
             engine=given["engine"] or "viseme",
             options=options,
             device=_device(given["device"]),
-            threads=given["threads"] or os.cpu_count() or 1,
+            threads=given["threads"] or available_processors(),
             job_id=job_id,
             marks=_marks(),
             avatars=avatars,
@@ -108,12 +109,19 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
     _summarise(report, output)
 
 
-def _use_duix() -> None:
+def _use_settings() -> None:
     from consumer.settings import load
     from pipeline.engines.duix.place import configure
+    from pipeline.hardware import allow
 
     settings = load()
     configure(settings.duix_url, settings.data_dir)
+    allow(
+        nvdec=settings.nvdec,
+        encoder=settings.encoder,
+        largest_batch=settings.gpu_batch,
+        processors=available_processors(),
+    )
 
 
 def _avatars() -> AvatarFolder | None:
@@ -267,7 +275,7 @@ def engines(as_json: bool) -> None:
     with typed_errors():
         from pipeline.render import engines as available
 
-        _use_duix()
+        _use_settings()
         found = available()
     if as_json:
         emit({"engines": [engine.model_dump(mode="json") for engine in found]})

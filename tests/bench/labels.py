@@ -126,7 +126,6 @@ def labelled(folder: Path, job: str, frames: list[Frame]) -> Path:
         fps=Fraction(25),
         color=BT709,
         crf=RenderOptions().crf,
-        threads=2,
         audio=audio,
         frames=len(frames),
         metadata=words(spec, ENGINE),

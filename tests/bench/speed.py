@@ -47,7 +47,6 @@ def plain(spec: RenderSpec) -> Cost:
         fps=timeline.fps,
         color=video.color,
         crf=spec.options.crf,
-        threads=spec.threads,
         audio=audio,
         frames=timeline.frames,
         metadata={},

@@ -33,7 +33,7 @@ timeline = Timeline.fit(audio.duration, video.fps, video.frames)
 out = scratch / (sound.stem + ".mp4")
 reader = FrameReader(video, 1, scratch)
 with Encoder(out, width=video.width, height=video.height, fps=timeline.fps, color=video.color,
-             crf=30, threads=1, audio=audio, frames=timeline.frames, metadata={}) as encoder:
+             crf=30, audio=audio, frames=timeline.frames, metadata={}) as encoder:
     for frame in reader.read(timeline.source(n) for n in range(timeline.frames)):
         encoder.write(frame)
 verify(out, timeline, audio)

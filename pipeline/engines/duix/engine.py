@@ -119,7 +119,6 @@ def _write_reference(job: WholeJob, path: Path, on_tick: OnTick) -> None:
         fps=Fraction(video.fps),
         color=video.color,
         crf=CRF,
-        threads=max(1, job.threads // 2),
         audio=job.audio,
         frames=frames,
         metadata={},
