@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.batching import placed
 from pipeline.batching.captured import Captured
 from pipeline.batching.row import Row
-from pipeline.batching.runner import Column, Direct
+from pipeline.batching.runner import Column, Direct, Network
 from pipeline.batching.shared import Shared
 from pipeline.engines.musetalk.painter import Painter
 from pipeline.engines.wav2lip.network import VARIANTS, Wav2Lip
@@ -75,8 +75,10 @@ def test_a_size_without_room_is_left_and_the_next_runs_under_load(
         seen.append(len(picture))
         return _network(picture, sound)
 
-    def captured(device: str, *given: Any, **_: Any) -> Captured:
-        return Captured(*given, device, compiled=False)
+    def captured(
+        device: str, network: Network, columns: list[Column], buckets: tuple[int, ...], **_: Any
+    ) -> Captured:
+        return Captured(network, columns, buckets, device, compiled=False)
 
     monkeypatch.setattr("pipeline.batching.shared.runner_on", captured)
     shared = Shared("cpu", network, COLUMNS, (8, 16))
@@ -117,16 +119,22 @@ def test_the_engines_networks_can_be_captured_and_make_the_same_pictures(
     direct = make()
     monkeypatch.setattr(placed, "is_cuda", lambda device: True)
     captured = make()
-    shared = [v for v in vars(captured).values() if isinstance(v, Shared)]
-    runners = [each._runner for each in shared]
-    assert all(isinstance(runner, Captured) for runner in runners)
-    plain = [v._runner for v in vars(direct).values() if isinstance(v, Shared)]
-    assert all(isinstance(runner, Direct) for runner in plain)
-    for runner, other in zip(runners, plain, strict=True):
+    pairs = zip(_runners(captured, Captured), _runners(direct, Direct), strict=True)
+    for runner, other in pairs:
         for seed, count in enumerate((2, 3, 1)):
             columns = [_column(column, count, seed) for column in runner._columns]
             found, want = _values(runner(columns)), _values(other(columns))
             assert (found.float() - want.float()).abs().max() <= 1e-4 * want.float().abs().max() + 1
+
+
+Kind = TypeVar("Kind")
+
+
+def _runners(painter: object, kind: type[Kind]) -> list[Kind]:
+    found = [each._runner for each in vars(painter).values() if isinstance(each, Shared)]
+    assert found
+    assert all(isinstance(runner, kind) for runner in found)
+    return cast("list[Kind]", found)
 
 
 def _column(column: Column, count: int, seed: int) -> list[Tensor]:
