@@ -168,7 +168,7 @@ class Follower:
         if self._lively and look(everything):
             needed[offset:] = False
         well = look([n + offset for n in key_places(len(frames), bool(before))])
-        while well and (more := unexplained(pictures, _boxes(found.points), needed)):
+        while well and (more := unexplained(pictures, found.points, needed)):
             self._aim(regions, more, offset, found, needed)
             well = look(more)
         if not well:
@@ -293,11 +293,6 @@ def _room(count: int) -> Meshes:
 def _put(found: Meshes, places: list[int], more: Meshes) -> None:
     found.points[places], found.score[places] = more.points, more.score
     found.colors[places] = more.colors
-
-
-def _boxes(points: Tensor) -> Tensor:
-    flat = points[..., :2]
-    return torch.cat([flat.amin(1), flat.amax(1)], dim=1)
 
 
 def _elsewhere(own: Tensor, looked: Tensor) -> Tensor:

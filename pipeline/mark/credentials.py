@@ -25,8 +25,10 @@ from schemas.render import EngineFacts
 ASSERTION = "org.face2face.render"
 """Label of the assertion with what C2PA has no field for."""
 _FORMAT = "video/mp4"
+_COPY_MB = 16
+"""A larger file is copied in the temporary folder (TMPDIR) while it is signed, not in memory."""
 _SETTINGS = {
-    "core": {"allowed_network_hosts": []},
+    "core": {"allowed_network_hosts": [], "backing_store_memory_threshold_in_mb": _COPY_MB},
     "builder": {"thumbnail": {"enabled": False}},
     # What was signed is read back by `pipeline.verify` and `reading`; no file is fetched for it.
     "verify": {"verify_after_sign": False, "ocsp_fetch": False, "remote_manifest_fetch": False},

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.audio import Speech
 
 VERSION = "1.5"
-REVISION = "2"
+REVISION = "3"
 """Counts up whenever this code makes other pixels from the same weights."""
 
 

@@ -29,10 +29,6 @@ def blinking(index: int) -> Frame:
     return frame
 
 
-def boxes(count: int) -> Tensor:
-    return torch.tensor([200.0 - FACE, 200.0 - FACE, 200.0 + FACE, 200.0 + FACE]).repeat(count, 1)
-
-
 def test_a_batch_is_looked_at_in_steps_and_at_its_end() -> None:
     assert key_places(16, follows=True) == [3, 7, 11, 15]
     assert key_places(6, follows=False) == [0, 4, 5]
@@ -43,9 +39,19 @@ def test_a_moment_that_its_neighbours_do_not_explain_is_asked_for() -> None:
     frames = [blinking(n) for n in range(9)]
     looked = torch.zeros(9, dtype=torch.bool)
     looked[[0, 4, 8]] = True
-    assert unexplained(frames, boxes(9), looked) == [BLINK]
+    points = torch.stack([mesh(200, 200)] * 9)
+    assert unexplained(frames, points, looked) == [BLINK]
     looked[BLINK] = True
-    assert unexplained(frames, boxes(9), looked) == [5, 7]
+    assert unexplained(frames, points, looked) == [5, 7]
+
+
+def test_a_mouth_that_the_network_is_unsure_of_is_looked_at_in_every_frame() -> None:
+    frames = [picture(n, 200, 200) for n in range(5)]
+    looked = torch.tensor([True, False, False, False, True])
+    points = torch.stack([mesh(200, 200)] * 5)
+    assert not unexplained(frames, points, looked)
+    points[4, 14, 1] += 0.02 * FACE
+    assert unexplained(frames, points, looked) == [2]
 
 
 def test_what_was_not_looked_at_is_drawn_straight_between() -> None:
