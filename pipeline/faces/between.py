@@ -24,13 +24,14 @@ SPANS = [[33, 263], [13, 14], [61, 291]]
 CELLS, FINE = 12, 8
 """Cells along a side of a copy, and samples along a side of a cell."""
 CALM = (0.075, 0.15)
-"""Of the face and of the mouth: what a cell may differ from its neighbours' mean in time, of the spread of all cells."""
+"""Of the face and of the mouth: what a cell may differ from its neighbours' mean in time, of the
+spread of all cells."""
 DIMMEST = 10.0
 """Spread that every face is taken to have, of 255: below it there is noise."""
 STILL = (0.0025, 0.006)
-"""What the mouth may open and widen between two looks, io. The network reads each picture's grain as
-a little motion, and whoever looks at an output reads the same grain: frames of a face of which it
-is so unsure are looked at."""
+"""What the mouth may open and widen between two looks, io. The network reads each picture's grain
+as a little motion, and whoever looks at an output reads the same grain: frames of a face of which
+it is so unsure are looked at."""
 MOUTH_MARGIN = 0.15
 """Around the lips, of their width. Mouths have cells of their own: a third of a face's."""
 
