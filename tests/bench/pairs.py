@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
+import numpy as np
 
-from pipeline.audio import load_speech
+from pipeline.audio import SPEECH_RATE, load_speech
 from pipeline.probe import probe_video
 from pipeline.quality.watch import LIMITS
 from schemas.request import RenderOptions
 from tests.bench import clips
 
 OWN = ("own>", "own<")
-"""Self re-enactment: learn from the first half and say the second, and the other way round."""
+"""Self re-enactment on other frames: learn from the first half and lend its picture to the words of
+the second, and the other way round."""
+OVER = ("over>", "over<")
+"""Self re-enactment over the very frames: the whole picture, with the sound of the half alone that
+is learnt from, says all its words, and the other half is compared with what was really said."""
+WAYS = (*OWN, *OVER)
 TALKING = ("v07", "v08", "v09", "v10")
 """Clips of the media folder whose sound is the person's own speech."""
 LANGUAGES = {"en": "a06_ls_demo3.wav", "zh": "a01_musetalk_yongen_zh_48k_st.wav"}
-LONGEST_S = 10.0
-"""Seconds of a half that are said."""
-GAP_S = 0.2
-"""Seconds between the halves: pictures are cut in the order of decoding, which is some ahead."""
+_NEARLY_LOSSLESS = {"crf": "10", "preset": "veryfast"}
+_CLOCK = Fraction(1, 90_000)
+_HAIR_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class Pair:
 
     clip: Path
     speech: Path | str
-    """A file, or one of `OWN`."""
+    """A file, or one of `WAYS`."""
     name: str
     """Of the speech, in the table."""
 
@@ -52,7 +59,7 @@ class Job:
 
 
 def listed(path: Path) -> list[Pair]:
-    """Pairs of a text file: `CLIP SPEECH` a line, where SPEECH may be `own>` or `own<`.
+    """Pairs of a text file: `CLIP SPEECH` a line, where SPEECH may be one of `WAYS`.
 
     Paths are relative to the file; `#` starts a remark.
     """
@@ -61,8 +68,8 @@ def listed(path: Path) -> list[Pair]:
         words = line.partition("#")[0].split()
         if len(words) == 2:
             clip, speech = path.parent / words[0], words[1]
-            named = speech if speech in OWN else path.parent / speech
-            found.append(Pair(clip, named, speech if speech in OWN else Path(speech).stem[:12]))
+            named = speech if speech in WAYS else path.parent / speech
+            found.append(Pair(clip, named, speech if speech in WAYS else Path(speech).stem[:12]))
     return found
 
 
@@ -82,7 +89,7 @@ def default(quick: bool) -> list[Pair]:
         chosen = [languages[n % len(languages)]] if quick else languages
         pairs += [Pair(clip, path, name) for name, path in chosen]
         if clip.stem.startswith(TALKING):
-            pairs += [Pair(clip, way, way) for way in OWN]
+            pairs += [Pair(clip, way, way) for way in WAYS]
     return pairs
 
 
@@ -92,45 +99,76 @@ def prepare(pair: Pair, folder: Path, seconds: float) -> Job:
         audio = clips.cut_speech(pair.speech, folder / "speech.wav", seconds)
         return Job(pair.clip, audio, None)
     middle = float(probe_video(pair.clip, LIMITS, RenderOptions()).duration) / 2
-    seen, said = (0.0, middle), (middle + GAP_S, 2 * middle)
-    if pair.speech == "own<":
-        seen, said = (middle, 2 * middle), (0.0, middle - GAP_S)
-    video = part(pair.clip, folder / "half.mp4", *seen)
-    audio = sound(pair.clip, folder / "speech.wav", said[0], min(said[1], said[0] + LONGEST_S))
-    return Job(video, audio, pair.clip)
+    halves = [(0.0, middle), (middle, 2 * middle)]
+    seen, said = halves if pair.speech.endswith(">") else reversed(halves)
+    if pair.speech in OWN:
+        video = joined(pair.clip, folder / "half.mov", [seen], seen)
+        return Job(video, sound(pair.clip, folder / "speech.wav", [said]), pair.clip)
+    video = joined(pair.clip, folder / "whole.mov", [seen, said], seen)
+    truth = joined(pair.clip, folder / "truth.mov", [said], said)
+    return Job(video, sound(pair.clip, folder / "speech.wav", [seen, said]), truth)
 
 
-def part(source: Path, target: Path, start: float, end: float) -> Path:
-    """A stretch of a clip by copying packets, from the keyframe at or after its start."""
+Stretch = tuple[float, float]
+"""Begin and end, seconds of a clip."""
+
+
+def joined(source: Path, target: Path, pictures: Sequence[Stretch], heard: Stretch) -> Path:
+    """Stretches of a clip's pictures one after the other, encoded anew with hardly any loss, and
+    from the start of it one stretch of its sound.
+
+    Packets cannot be copied instead: a half would begin at its first keyframe, which may be its
+    last picture.
+    """
+    samples = _samples(source, heard)
     with av.open(str(source)) as inside, av.open(str(target), "w") as outside:
-        streams = [inside.streams.video[0], *inside.streams.audio[:1]]
-        copies = {s.index: outside.add_stream_from_template(s) for s in streams}
-        origin: float | None = 0.0 if start == 0 else None
-        for packet in inside.demux(streams):
-            if packet.dts is None or packet.pts is None or packet.time_base is None:
-                continue
-            at = float(packet.pts * packet.time_base)
-            picture = packet.stream.type == "video"
-            if origin is None and picture and packet.is_keyframe and at >= start:
-                origin = at
-            if origin is None or at < origin or float(packet.dts * packet.time_base) >= end:
-                continue
-            shift = round(origin / packet.time_base)
-            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-            packet.stream = copies[packet.stream.index]
-            outside.mux(packet)
+        shown = inside.streams.video[0]
+        stream = outside.add_stream("libx264", options=_NEARLY_LOSSLESS)
+        stream.width, stream.height, stream.pix_fmt = shown.width, shown.height, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = _CLOCK
+        track = outside.add_stream("pcm_s16le", rate=SPEECH_RATE, layout="mono")
+        for frame, at in _pictures(source, pictures):
+            frame.pts, frame.time_base = round(at / _CLOCK), _CLOCK
+            frame.pict_type = av.video.frame.PictureType.NONE
+            outside.mux(stream.encode(frame))
+        outside.mux(stream.encode(None))
+        block = av.AudioFrame.from_ndarray(samples[None], "s16", "mono")
+        block.sample_rate, block.pts, block.time_base = SPEECH_RATE, 0, Fraction(1, SPEECH_RATE)
+        outside.mux(track.encode(block))
+        outside.mux(track.encode(None))
     return target
 
 
-def sound(source: Path, target: Path, start: float, end: float) -> Path:
-    """A stretch of a clip's own sound as a WAV, counted from its first picture."""
+def _pictures(source: Path, stretches: Sequence[Stretch]) -> Iterator[tuple[av.VideoFrame, float]]:
+    """Frames of stretches with their seconds in the new clip."""
+    origin = 0.0
+    for start, end in stretches:
+        with av.open(str(source)) as inside:
+            shown = [frame.time for frame in islice(inside.decode(video=0), 1)]
+        first = shown[0] or 0.0
+        with av.open(str(source)) as inside:
+            for frame in inside.decode(video=0):
+                at = (frame.time or 0.0) - first - start
+                if -_HAIR_S <= at < end - start - _HAIR_S:
+                    yield frame, origin + at
+        origin += end - start
+
+
+def _samples(source: Path, stretch: Stretch) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    """(N,) samples of a stretch of a clip's own sound, counted from its first picture."""
     speech = load_speech(source, LIMITS, under_picture=True)
-    samples = speech.samples[round(start * speech.rate) : round(end * speech.rate)]
+    samples = speech.samples[round(stretch[0] * speech.rate) : round(stretch[1] * speech.rate)]
+    return (samples * 32767).round().short().numpy()
+
+
+def sound(source: Path, target: Path, stretches: Sequence[Stretch]) -> Path:
+    """Stretches of a clip's own sound, one after the other, as a WAV."""
     with wave.open(str(target), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(speech.rate)
-        file.writeframes((samples * 32767).round().short().numpy().tobytes())
+        file.setframerate(SPEECH_RATE)
+        for stretch in stretches:
+            file.writeframes(_samples(source, stretch).tobytes())
     return target
 
 

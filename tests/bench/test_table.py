@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from pipeline.audio import load_speech
 from pipeline.probe import probe_video
 from pipeline.quality.watch import LIMITS
 from schemas.request import RenderOptions
-from tests.bench.pairs import GAP_S, listed, part, sound
+from tests.bench.pairs import joined, listed, sound
 from tests.bench.table import BEGIN, COLUMNS, END, compare, draw, put, read, verdict
 from tests.support.media import Clip, Tone, write_clip
 
@@ -64,13 +66,18 @@ def test_pairs_are_listed_beside_their_file(tmp_path: Path) -> None:
     assert (second.speech, second.key) == ("own>", ("b", "own>"))
 
 
-def test_parts_of_a_clip_keep_to_their_time(tmp_path: Path) -> None:
-    tone = Tone(2.0, rate=48000, layout="mono")
-    clip = write_clip(tmp_path / "a.mp4", Clip(frames=48, sound=tone))
-    first = probe_video(part(clip, tmp_path / "b.mp4", 0.0, 0.96), LIMITS, RenderOptions())
-    last = probe_video(part(clip, tmp_path / "c.mp4", 0.96, 2.0), LIMITS, RenderOptions())
-    assert first.has_audio
-    assert last.has_audio
-    assert 24 <= first.frames <= 24 + GAP_S * 25
-    assert 12 <= last.frames <= 24
-    assert sound(clip, tmp_path / "d.wav", 0.5, 1.0).stat().st_size == 44 + 2 * 8000
+def test_stretches_of_a_clip_are_joined_to_the_frame(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mp4", Clip(frames=48, sound=Tone(2.0, rate=48000)))
+    halves = [(0.96, 1.92), (0.0, 0.96)]
+    whole = joined(clip, tmp_path / "b.mov", halves, halves[0])
+    facts = probe_video(whole, LIMITS, RenderOptions())
+    assert facts.frames == 48
+    assert facts.fps == Fraction(25)
+    assert abs(float(load_speech(whole, LIMITS).duration) - 0.96) < 1e-3
+    assert sound(clip, tmp_path / "c.wav", halves).stat().st_size == 44 + 2 * round(1.92 * 16000)
+    assert (
+        probe_video(
+            joined(clip, tmp_path / "d.mov", halves[:1], halves[0]), LIMITS, RenderOptions()
+        ).frames
+        == 24
+    )

@@ -7,7 +7,7 @@ import torch
 
 from pipeline.audio import Speech
 from pipeline.evaluate.lips import envelope, rest_limit, silences
-from pipeline.evaluate.own import find
+from pipeline.evaluate.own import find, followed
 from pipeline.speech.range import MouthRange
 
 RATE = 16_000
@@ -57,3 +57,17 @@ def test_another_sound_is_not_found() -> None:
     a, b = talk((2.0, 0.2)).samples, talk((1.0, 0.1), (3.0, 0.2)).samples
     assert find(a.flip(0), b) is None
     assert find(torch.zeros(RATE), b) is None
+
+
+def test_a_still_mouth_turns_with_its_head_and_follows_no_speech() -> None:
+    generator = torch.Generator().manual_seed(5)
+    turn, opening = torch.randn(2, 90, 1, 1, generator=generator)
+    skull = turn * torch.randn(1, 20, 2, generator=generator)
+    rigid = 1 + turn * torch.randn(1, 40, 2, generator=generator)
+    spoken = opening * torch.randn(1, 40, 2, generator=generator)
+    assert torch.allclose(followed(rigid, skull), rigid, atol=1e-4)
+    still = followed(rigid + spoken, skull)
+    assert float((still - rigid).abs().mean()) < 0.2 * float(spoken.abs().mean())
+    assert torch.allclose(
+        followed(rigid + spoken, skull, opening[:, 0, 0]), rigid + spoken, atol=1e-4
+    )
