@@ -20,9 +20,11 @@ from pipeline.speech.visemes import (
     VOWELS,
 )
 
-HELD_SHARE = 0.6
-"""Half of the phone's duration times this, on either side of its centre, is fully closed."""
-RAMP_S = 0.07
+HELD_SHARE = 0.4
+"""Half of the phone's duration times this, on either side of its centre, is fully closed. Longer
+holds than a frame are seen no better, and shut the vowels beside them."""
+RAMP_S = 0.05
+_NO_RAMP_S = 1e-6
 _LEAST_HELD_S = 0.012
 _NARROW_CAP = 0.40
 _NARROW_HELD_S = 0.02
@@ -65,22 +67,32 @@ def _of_phone(span: PhoneSpan, dips: Sequence[Dip]) -> Iterator[Closure]:
             )
 
 
-def caps(closures: Iterable[Closure], total: int) -> Tensor:
+def caps(closures: Iterable[Closure], total: int, ramp_s: float = RAMP_S) -> Tensor:
     """The highest opening that the closures allow at each step.
 
+    Args:
+        closures: in any order.
+        total: steps.
+        ramp_s: seconds of the linear ramps beside each closure, above 0.
+
     Returns:
-        (T,) float32, 1 where nothing is closed, linear ramps of 70 ms beside each closure.
+        (T,) float32, 1 where nothing is closed.
     """
     cap = torch.ones(total)
     for closure in closures:
-        first = max(0, int((closure.start - RAMP_S) * STEP_RATE))
-        last = min(total, int((closure.end + RAMP_S) * STEP_RATE) + 2)
+        first = max(0, int((closure.start - ramp_s) * STEP_RATE))
+        last = min(total, int((closure.end + ramp_s) * STEP_RATE) + 2)
         if first >= last:
             continue
         at = torch.arange(first, last, dtype=torch.float64) / STEP_RATE
         away = torch.maximum(closure.start - at, at - closure.end).clamp(min=0)
         # The step nearest to a very short closure must reach the cap.
         away = torch.where(away <= 0.5 / STEP_RATE, torch.zeros_like(away), away)
-        allowed = closure.cap + (1 - closure.cap) * (away / RAMP_S).clamp(max=1)
+        allowed = closure.cap + (1 - closure.cap) * (away / ramp_s).clamp(max=1)
         cap[first:last] = torch.minimum(cap[first:last], allowed.to(cap.dtype))
     return cap
+
+
+def holds(closures: Iterable[Closure], total: int) -> Tensor:
+    """The same without ramps: what holds within the closures alone, (T,)."""
+    return caps(closures, total, _NO_RAMP_S)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pipeline.speech.closures import holds
 from pipeline.speech.grid import STEP_RATE, at_times
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class MouthTargets:
     """The mouth of each output frame in shares of a person's range. All are (F,)."""
 
     openness: Tensor
-    """0 to 1; inside a closure the least over the frame's interval."""
+    """0 to 1; a closure that touches the frame's interval holds for all of it."""
     width: Tensor
     """-1 to 1."""
     jaw: Tensor
@@ -47,18 +48,21 @@ def sample(curve: MouthCurve, fps: Fraction, frames: int) -> MouthTargets:
     """The mouth of each frame; frame n stands for [n, n + 1) / fps.
 
     Curves are read in the middle of the frame's interval, and a closure that touches the interval
-    holds for the whole frame, so that no closure falls between two frames.
+    holds for the whole frame, so that no closure falls between two frames. The ways into a closure
+    and out of it are read like the rest: the least of them would shut the frames beside it too.
     """
     middles = [float((n + Fraction(1, 2)) / fps + LEAD) for n in range(frames)]
     times = torch.tensor(middles, dtype=torch.float64)
-    stacked = torch.stack([curve.openness, curve.width, curve.jaw, curve.activity, curve.rest])
+    stacked = torch.stack(
+        [curve.capped, curve.width, curve.jaw, curve.activity, curve.rest],
+    )
     openness, width, jaw, active, rest = at_times(stacked, times)
-    cap = least(curve.cap, fps, frames)
+    held = least(holds(curve.closures, curve.openness.numel()), fps, frames)
     return MouthTargets(
-        openness=torch.minimum(openness, cap),
+        openness=torch.minimum(openness, held),
         width=width,
         jaw=jaw,
-        closed=cap < _CLOSED_BELOW,
+        closed=held < _CLOSED_BELOW,
         activity=active,
         rest=rest,
     )
