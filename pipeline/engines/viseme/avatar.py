@@ -14,6 +14,7 @@ from pipeline.engines.viseme import bank as banks
 from pipeline.engines.viseme import tracked
 from pipeline.engines.viseme.bank import Bank
 from pipeline.engines.viseme.canvas import Box, Canvas
+from pipeline.engines.viseme.expression import slow
 from pipeline.engines.viseme.features import LEFT, RIGHT, Mouths, measure
 from pipeline.engines.viseme.heads import Heads, Skull
 from pipeline.engines.viseme.points import JAW, NOSE_BASE, places
@@ -66,6 +67,8 @@ class Avatar:
     """(N,) degrees away from the camera."""
     usable: Tensor
     """(N,) bool."""
+    expression: Tensor | None
+    """(N, K, 3) float16 io, the slow part of each frame's mouth (`unit`)."""
 
 
 def parts_of(avatar: Avatar) -> Parts:
@@ -130,9 +133,25 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
             on_tick,
         )
         join = joins(bank.units)
-    fit = _fit(reference, seen, len(usable)) if mode == "unit" else None
+    fit = expression = None
+    if mode == "unit":
+        fit = _fit(reference, seen, len(usable))
+        expression = slow(seen.heads.shape, seen.frames, run, reference.video.fps)
     return Avatar(
-        reference, run, skull, canvas, mouth, rest_jaw, mode, bank, join, fit, pose, yaw, usable
+        reference=reference,
+        run=run,
+        skull=skull,
+        canvas=canvas,
+        range=mouth,
+        rest_jaw=rest_jaw,
+        mode=mode,
+        bank=bank,
+        join=join,
+        fit=fit,
+        pose=pose,
+        yaw=yaw,
+        usable=usable,
+        expression=expression,
     )
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
 from pipeline.engines.viseme.canvas import Canvas
+from pipeline.engines.viseme.expression import level
 from pipeline.engines.viseme.features import LEFT, RIGHT, Mouths, measure
 from pipeline.engines.viseme.heads import Heads
 from pipeline.engines.viseme.lipline import LipLine
@@ -46,6 +47,8 @@ class Bank:
     """(C, K, 2) mesh points in the pieces."""
     lines: LipLine
     """Of the pieces."""
+    levelled: Tensor
+    """(C, K, 3) io, shapes with one opening (`pipeline.engines.viseme.expression`)."""
 
     def __len__(self) -> int:
         return len(self.units.frame)
@@ -107,7 +110,7 @@ def fill(
     blur = (1 - detail / usual).clamp_min(0) * BLUR_WEIGHT
     mouths = measure(heads.shape)
     units = Candidates(chosen, run, mouths.aperture, mouths.width, pose, blur.square(), look)
-    return Bank(units, heads, mouths, pieces, inside, LipLine.of(inside))
+    return Bank(units, heads, mouths, pieces, inside, LipLine.of(inside), level(heads.shape))
 
 
 def _looks(pieces: Patch, points: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.engines.viseme import cavity, layer, mask, tone, tracked, warp
+from pipeline.engines.viseme import cavity, expression, layer, mask, tone, tracked, warp
 from pipeline.engines.viseme.bank import Bank
 from pipeline.engines.viseme.canvas import Canvas, Lattice
 from pipeline.engines.viseme.features import LEFT, RIGHT, measure
@@ -38,9 +38,6 @@ OPEN_ENOUGH = (0.35, 0.55)
 """A mouth lends its own inside when its aperture is at least this share of the wanted one."""
 SLIT = 0.018
 """Aperture, io: a slit shows no inside; up to twice this, what is shown fades in."""
-SHAPE_SIGMA = 2.0
-"""Of the smoothing of lent shapes over time, output frames."""
-SHAPE_REACH = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +112,13 @@ def _scene(score: Score, frames: Sequence[Frame], at: Tensor, device: str) -> Sc
 
 
 def _wanted_shape(score: Score, heads: Heads, at: Tensor) -> Tensor:
-    """(B, K, 3): the lender's shape, or the frame's own, with the planned aperture and width."""
+    """(B, K, 3): the frame's own shape with the planned aperture and width, or its slow part alone,
+    with the fast part of the lender's."""
     avatar = score.avatar
-    shape = heads.shape
-    if avatar.mode == "unit" and avatar.bank is not None and score.first is not None:
-        shape = _lent_shape(avatar.bank, score.first, at)
+    bank, first, shape = avatar.bank, score.first, heads.shape
+    if avatar.expression is not None and bank is not None and first is not None:
+        own = avatar.expression[score.source[at]].to(shape.dtype)
+        shape = own + expression.lent(bank.levelled, first, at, score.fps)
     now = measure(shape)
     aperture = score.path.aperture[at].float()
     width = score.path.width[at].float()
@@ -129,14 +128,6 @@ def _wanted_shape(score: Score, heads: Heads, at: Tensor) -> Tensor:
         sunk = score.path.jaw[at].float() * (CHIN_PER_APERTURE / JAW_PER_APERTURE)
         drop = avatar.rest_jaw + sunk - now.jaw
     return edit(shape, aperture, width, drop)
-
-
-def _lent_shape(bank: Bank, first: Tensor, at: Tensor) -> Tensor:
-    steps = torch.arange(-SHAPE_REACH, SHAPE_REACH + 1)
-    near = (at.unsqueeze(1) + steps).clamp(0, len(first) - 1)
-    weight = torch.exp(-0.5 * (steps / SHAPE_SIGMA) ** 2)
-    weight = weight / weight.sum()
-    return torch.einsum("k,bkpc->bpc", weight, bank.heads.shape[first[near]])
 
 
 def _opened(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:

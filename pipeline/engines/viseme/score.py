@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pipeline.engines.fade import SpanLog
 from pipeline.engines.viseme.avatar import Avatar
+from pipeline.engines.viseme.expression import keep_width
 from pipeline.engines.viseme.presence import strength
 from pipeline.engines.viseme.select import Wanted, select
 from pipeline.speech.mouth import plan_mouth
@@ -67,6 +68,8 @@ def compose(avatar: Avatar, speech: Speech, timeline: Timeline) -> Score:
     source = torch.tensor([timeline.source(n) for n in range(timeline.frames)])
     known = source.clamp(max=len(avatar.usable) - 1)
     usable = avatar.usable[known] & (source == known)
+    if avatar.expression is not None:
+        path = keep_width(path, avatar.expression[known], avatar.range, timeline.fps)
     shown = strength(usable, avatar.yaw[known])
     score = Score(avatar, source, path, targets.closed, shown, timeline.fps)
     cast(score)

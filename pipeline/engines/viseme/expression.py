@@ -1,0 +1,92 @@
+"""What a mouth does slowly: the smile of the frame under the output stays.
+
+The mouth of a frame is split in time. What changes slower than syllables (a smile, a pout, where
+the corners lie) belongs to the face above it, and no speech can tell it; what changes faster is
+speech. Output mouths take the slow part from the frame that they are painted on, and the fast part
+from their lender and from what the speech asks for.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from pipeline.engines.viseme.features import measure
+from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, edit
+from pipeline.speech.grid import STEP_RATE, gaussian
+from pipeline.speech.range import MouthPath, MouthRange
+
+SLOW_S = 0.4
+"""Standard deviation of the smoothing: a syllable of a fifth of a second leaves nothing in it."""
+LEVEL = 0.06
+"""Aperture to which mouths are brought before they are compared, io: an expression has none."""
+FAST_SIGMA = 2.0
+"""Of the smoothing of lent shapes over time, output frames."""
+_REACH = 3.0
+
+
+def level(shape: Tensor) -> Tensor:
+    """Shapes (B, K, 3) as if their mouths were open by `LEVEL`, io."""
+    now = measure(shape)
+    aperture = torch.full_like(now.aperture, LEVEL)
+    return edit(shape, aperture, now.width, CHIN_PER_APERTURE * (aperture - now.aperture))
+
+
+def slow(shape: Tensor, frames: Tensor, run: Tensor, fps: Fraction) -> Tensor:
+    """The slow part of every frame's mouth, opened by `LEVEL`.
+
+    Args:
+        shape: (M, K, 3) of the usable frames, io.
+        frames: (M,) their indices, ascending.
+        run: (N,) number of the unbroken run of each frame.
+        fps: of the frames.
+
+    Returns:
+        (N, K, 3) float16 io; 0 in frames that are not usable.
+    """
+    out = torch.zeros(len(run), *shape.shape[1:], dtype=torch.float16)
+    for number in sorted(set(run[frames].tolist())):
+        rows = torch.nonzero(run[frames] == number).flatten()
+        flat = level(shape[rows]).flatten(1).T.contiguous()
+        smooth = gaussian(flat, SLOW_S * float(fps) / STEP_RATE).T
+        out[frames[rows]] = smooth.reshape(len(rows), *shape.shape[1:]).half()
+    return out
+
+
+def keep_width(path: MouthPath, expression: Tensor, mouth: MouthRange, fps: Fraction) -> MouthPath:
+    """A path whose slow width is that of the frames under the output.
+
+    Args:
+        path: of F output frames.
+        expression: (F, K, 3) of those frames, from `slow`.
+        mouth: the person's range.
+        fps: of the output.
+    """
+    own = measure(expression.float()).width.to(path.width.dtype)
+    width = own + path.width - gaussian(path.width, SLOW_S * float(fps) / STEP_RATE)
+    narrow, wide = own.clamp(max=mouth.narrow), own.clamp(min=mouth.wide)
+    return MouthPath(path.aperture, width.maximum(narrow).minimum(wide), path.jaw)
+
+
+def lent(levelled: Tensor, first: Tensor, at: Tensor, fps: Fraction) -> Tensor:
+    """The fast part of the lenders' mouths, (B, K, 3) io.
+
+    Args:
+        levelled: (C, K, 3) shapes of the bank, each by `level`.
+        first: (F,) rows of the bank that lend to each output frame.
+        at: (B,) output frames.
+        fps: of the output.
+    """
+    sigma = SLOW_S * float(fps)
+    reach = int(_REACH * sigma)
+    steps = torch.arange(-reach, reach + 1)
+    weight = _bell(steps, FAST_SIGMA) - _bell(steps, sigma)
+    near = (at.unsqueeze(1) + steps).clamp(0, len(first) - 1)
+    return torch.einsum("k,bkpc->bpc", weight, levelled[first[near]])
+
+
+def _bell(steps: Tensor, sigma: float) -> Tensor:
+    weight = torch.exp(-0.5 * (steps / sigma) ** 2)
+    return weight / weight.sum()
