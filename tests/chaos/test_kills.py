@@ -43,6 +43,8 @@ def test_kills_of_parents_and_children_lose_nothing_and_contradict_nothing(
         rig.until(lambda: rig.open < MOST_OPEN, "fewer open jobs")
     lasted = time.monotonic() - begun
     rig.settle()
+    for replica in replicas:  # one that was just begun has no handler for SIGTERM yet
+        replica.wait_ready()
     assert rig.stop_replicas() == [0, 0]
     history = rig.judge()
     again = sum(count - 1 for count in history.starts.values())
