@@ -191,7 +191,7 @@ def _video(
     color: Color,
     crf: int,
 ) -> VideoStream:
-    options = nvenc.options(crf) if codec_name == nvenc.CODEC else x264.options(crf)
+    options = nvenc.options(crf) if codec_name == nvenc.CODEC else x264.options(crf, width, height)
     stream = cast(VideoStream, container.add_stream(codec_name, rate=fps, options=options))
     stream.time_base = 1 / fps
     codec = stream.codec_context

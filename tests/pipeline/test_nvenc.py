@@ -71,12 +71,12 @@ def test_an_encoder_that_proved_itself_makes_the_file(wanted: EncoderName, tmp_p
 def test_the_trial_finds_pictures_that_are_missing_or_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert nvenc._tried(x264.CODEC, x264.options(18)) is None
+    assert nvenc._tried(x264.CODEC, x264.options(18, 640, 360)) is None
     whole = nvenc._decoded
     monkeypatch.setattr(nvenc, "_decoded", lambda film: whole(film)[1:])
-    assert nvenc._tried(x264.CODEC, x264.options(18)) == "5 of 6 pictures came back"
+    assert nvenc._tried(x264.CODEC, x264.options(18, 640, 360)) == "5 of 6 pictures came back"
     monkeypatch.setattr(nvenc, "_decoded", lambda film: whole(film)[::-1])
-    assert "levels apart" in str(nvenc._tried(x264.CODEC, x264.options(18)))
+    assert "levels apart" in str(nvenc._tried(x264.CODEC, x264.options(18, 640, 360)))
     assert "no_such_codec" in str(nvenc._tried("no_such_codec", {}))
 
 
