@@ -25,6 +25,7 @@ from pipeline.audio import Speech, load_speech
 from pipeline.avatars.cabinet import Cabinet, open_cabinet
 from pipeline.avatars.key import folders
 from pipeline.avatars.reach import tracked_frames
+from pipeline.batching.cuda import is_cuda
 from pipeline.decode import FrameReader
 from pipeline.encode import Encoder
 from pipeline.engines import registry
@@ -46,7 +47,9 @@ from schemas.render import EngineFacts, RenderReport
 from schemas.request import exact_fps
 
 BATCH = 8
-"""Frames that travel together through generate."""
+"""Frames that travel together through generate, on the CPU."""
+GPU_BATCH = 16
+"""On a GPU, where a batch's steps cost the interpreter more than their samples cost the device."""
 QUEUE = 2
 """Batches that a stage may be ahead."""
 LARGE_PIXELS, LARGE_BATCH = 1_500_000, 4
@@ -57,6 +60,13 @@ on their way."""
 def engines() -> list[EngineFacts]:
     """The engines that can run on this machine."""
     return registry.available()
+
+
+def batch_of(pixels: int, device: str) -> int:
+    """Frames of a size that travel together through generate on a device."""
+    if is_cuda(device):
+        return GPU_BATCH
+    return LARGE_BATCH if pixels > LARGE_PIXELS else BATCH
 
 
 def avatar_folders(device: str) -> dict[str, list[str]]:
@@ -80,8 +90,7 @@ class _Job:
     @property
     def batch(self) -> int:
         """Frames that travel together."""
-        large = self.video.width * self.video.height > LARGE_PIXELS
-        return LARGE_BATCH if large and self.spec.device == "cpu" else BATCH
+        return batch_of(self.video.width * self.video.height, self.spec.device)
 
     kept: KeptPictures
 

@@ -5,8 +5,9 @@
 The tests of the service wait for brokers, leases and children for most of their time; those of the
 pipeline use processors and no server. They share nothing: servers take free ports, every test has a
 folder of its own. The pipeline's half runs at a lower priority, so that whoever waits for a sign of
-life gets a processor at once. Its report is printed whole when both are done. `.venv/bin/pytest`
-still runs everything in one process.
+life gets a processor at once, and with one thread for each operator of torch: helpers of the small
+networks' operators spin where processors are short (twice the processor time). Its report is
+printed whole when both are done. `.venv/bin/pytest` still runs everything in one process.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def run(options: Sequence[str]) -> int:
         beside = subprocess.Popen(
             command(computing, [*own, *options]),
             cwd=TESTS.parent,
+            env={"OMP_NUM_THREADS": "1", **os.environ},
             stdout=report,
             stderr=subprocess.STDOUT,
             preexec_fn=_behind,

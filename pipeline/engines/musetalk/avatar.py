@@ -15,7 +15,7 @@ from pipeline.engines.meshes import runs_of_meshes
 from pipeline.engines.musetalk.boxes import face_boxes, points_68
 from pipeline.engines.musetalk.crops import crop_faces
 from pipeline.engines.musetalk.painter import Painter
-from pipeline.engines.neural.avatar import CHUNK, Avatar, empty
+from pipeline.engines.neural.avatar import Avatar, chunk_on, empty
 from pipeline.engines.neural.boxes import Box
 from pipeline.rows import RowFile
 from pipeline.types import Frame, OnTick, Tick
@@ -49,7 +49,7 @@ def _encode(reference: Reference, avatar: Avatar, painter: Painter, on_tick: OnT
     """Fill in latents and masks; while the device encodes some faces, the next are cut out."""
     frames = reference.frames(avatar.boxes)
     with painter.encode() as lane:
-        while chunk := list(islice(frames, CHUNK)):
+        while chunk := list(islice(frames, chunk_on(reference.device))):
             waiting = lane.outstanding
             lane.submit(_seen(chunk, avatar, reference.device))
             _keep(lane, waiting, avatar.inputs)

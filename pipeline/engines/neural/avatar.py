@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.avatars.parts import Parts, Unfit, rows_of
+from pipeline.batching.cuda import is_cuda
 from pipeline.engines.base import Reference
 from pipeline.engines.meshes import MeshTrack, length, meshes_at
 from pipeline.engines.neural.boxes import Box, box_parts, boxes_of
@@ -17,8 +18,7 @@ from pipeline.rows import RowFile
 from pipeline.types import Color, Frame
 from schemas.codes import Stage
 
-CHUNK = 16
-"""Frames that are cut out together."""
+_CHUNK, _GPU_CHUNK = 16, 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,11 @@ class Avatar:
         points = meshes_at(self.track, [frame.index for frame in frames]).to(device)
         self.masks.write(len(self.masks), soft_masks(points, boxes).cpu())
         return boxes
+
+
+def chunk_on(device: str) -> int:
+    """Frames that are cut out together: more on a GPU, where the number of steps is what costs."""
+    return _GPU_CHUNK if is_cuda(device) else _CHUNK
 
 
 def empty(reference: Reference, boxes: Mapping[int, Box], layout: Layout) -> Avatar:

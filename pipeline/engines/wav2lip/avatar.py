@@ -12,7 +12,7 @@ from pipeline.batching.cuda import on_own_stream
 from pipeline.engines.base import Reference
 from pipeline.engines.fitting import Stretch, fitted, taps_of
 from pipeline.engines.meshes import MeshTrack, length, mesh_at
-from pipeline.engines.neural.avatar import CHUNK, Avatar, Layout, empty
+from pipeline.engines.neural.avatar import Avatar, Layout, chunk_on, empty
 from pipeline.engines.neural.boxes import Box
 from pipeline.engines.neural.contour import FACE
 from pipeline.engines.neural.reading import windows_rgb
@@ -33,7 +33,7 @@ def prepare(reference: Reference, layout: Layout, on_tick: OnTick) -> Avatar:
     made = empty(reference, _boxes(reference), layout)
     frames = reference.frames(made.boxes)
     with on_own_stream(reference.device):
-        while chunk := list(islice(frames, CHUNK)):
+        while chunk := list(islice(frames, chunk_on(reference.device))):
             boxes = made.draw_masks(chunk, reference.device)
             pictures = _pictures(chunk, boxes, made.color, layout.shape[-1], reference.device)
             made.inputs.write(len(made.inputs), pictures.cpu())
