@@ -24,6 +24,13 @@ FILE = click.Path(path_type=Path)
 @click.option(
     "--truth", type=FILE, default=None, help="the person really saying it [the reference]"
 )
+@click.option(
+    "--learnt",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="words before this were learnt from: compare with the person's own mouth after it",
+)
 @click.option("--report", type=FILE, default=None, help="folder for a page with pictures")
 @click.option("--syncnet", type=FILE, default=None, help="SyncNet v2 checkpoint, for LSE-C, LSE-D")
 @click.option("--transcript", default=None, help="what is said; helps English a little")

@@ -32,6 +32,8 @@ class Sources:
     transcript: str | None = None
     syncnet: Path | None = None
     """A checkpoint of SyncNet v2."""
+    learnt_s: float = 0.0
+    """Seconds of the output whose words were learnt from: self re-enactment leaves them out."""
 
 
 @dataclass(frozen=True, slots=True)

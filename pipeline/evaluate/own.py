@@ -92,6 +92,7 @@ def _places(evidence: Evidence, seen: Watched, offset_s: float) -> Tensor:
     middles = (torch.arange(evidence.output.video.frames, dtype=torch.float64) + 0.5) / evidence.fps
     places = ((middles + offset_s) * float(seen.video.fps)).floor().long()
     inside = (places >= 0) & (places < len(seen.mouths.usable))
+    inside &= middles >= evidence.sources.learnt_s
     return torch.where(inside, places, torch.full_like(places, -1))
 
 

@@ -3,7 +3,8 @@
 Each clip that talks is cut in two; a map is fitted on one half and measured on the other, both
 ways. Every map has the same ridge, its strength cross-validated inside its half, and the same hard
 closures. The last two rows are the general table, which learns nothing, and what ships: the fit
-blended with the table (`pipeline.speech.fit`).
+blended with the table (`pipeline.speech.fit`). Lips are what the engine `viseme` would paint over
+the frames of the unseen half, but for the fast part of the lenders' shapes.
 """
 
 from __future__ import annotations
@@ -20,20 +21,23 @@ from torch import Tensor
 from pipeline.audio import Speech, load_speech
 from pipeline.decode import FrameReader
 from pipeline.engines.viseme import tracked
+from pipeline.engines.viseme.expression import keep_width, slow
 from pipeline.engines.viseme.features import measure
 from pipeline.engines.viseme.heads import Heads
 from pipeline.engines.viseme.points import PLACE
+from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, edit
 from pipeline.errors import NoAudio
 from pipeline.faces.track import track_faces
 from pipeline.probe import probe_video
 from pipeline.quality.mouths import LIPS
+from pipeline.quality.sync import agreement
 from pipeline.quality.watch import LIMITS
 from pipeline.speech.cues import CUES, DELAYS_S, cues, rows, scales
 from pipeline.speech.fit import fit_person, shares
 from pipeline.speech.grid import at_times, gaussian
 from pipeline.speech.mouth import Hearing, MouthCurve, listen, plan_heard
 from pipeline.speech.phones import SILENCE, PhoneSpan, labels, recognise
-from pipeline.speech.range import MouthRange
+from pipeline.speech.range import MouthPath, MouthRange
 from pipeline.speech.ridge import choose, correlation, solve
 from pipeline.speech.targets import LEAD
 from pipeline.speech.visemes import PHONES
@@ -43,7 +47,8 @@ from tests.bench import clips
 
 TALKS_S = 2.0
 """Seconds of phones from which a clip talks."""
-HEAD = "| predicted from | half | r aperture | r width | r jaw | lips by the map, io | lips, io |"
+HEAD = "| predicted from | half | r aperture | at best lag | r width | r jaw | lips, io |"
+STILL, TRUE = "standing still", "the true aperture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +61,10 @@ class Talk:
     w: Tensor
     jaw: Tensor
     """(N,) each, io; NaN without a face."""
-    lips: Tensor
-    """(N, 40, 2) io, free of the head's pose."""
+    shape: Tensor
+    """(N, K, 3) io, free of the head's pose; NaN without a face."""
+    own: Tensor
+    """(N, K, 3) io, its slow part (`pipeline.engines.viseme.expression`)."""
     usable: Tensor
     speech: Speech
     heard: Hearing
@@ -89,7 +96,7 @@ def mapping() -> Iterator[str]:
             for name, path in _paths(talk, seen):
                 figures = _figures(talk, path, seen, unseen)
                 measured.setdefault(name, []).append(figures)
-                if name == "ships":
+                if name in ("ships", STILL):
                     yield _row(name, f"{talk.name} {label}", figures)
     for name, all_figures in measured.items():
         mean = torch.tensor(all_figures, dtype=torch.float64).mean(0).tolist()
@@ -133,14 +140,15 @@ def _talk(path: Path) -> Talk | None:
         out[frames] = values
         return out
 
-    lips = heads.shape[:, [PLACE[point] for point in LIPS], :2]
+    run = tracked.shots(track)
     return Talk(
         path.name.split("_")[0],
         video.fps,
         whole(mouths.aperture),
         whole(mouths.width),
         whole(mouths.jaw),
-        whole(lips),
+        whole(heads.shape),
+        slow(heads.shape, frames, run, video.fps).float(),
         track.usable.clone(),
         speech,
         heard,
@@ -208,6 +216,8 @@ def _paths(talk: Talk, seen: Tensor) -> Iterator[tuple[str, Tensor]]:
     late = fit.offset_s if fit is not None else 0.0
     curve = fit.apply_heard(talk.heard) if fit is not None else talk.table
     yield "ships", _read(curve, talk.times + late)
+    yield TRUE, y
+    yield STILL, y[seen].mean(0).expand_as(y)
 
 
 def _read(curve: MouthCurve, times: Tensor) -> Tensor:
@@ -215,17 +225,28 @@ def _read(curve: MouthCurve, times: Tensor) -> Tensor:
 
 
 def _figures(talk: Talk, path: Tensor, seen: Tensor, unseen: Tensor) -> list[float]:
-    """r of aperture, width and jaw; lips by the map's own error, and by everything; io."""
+    """r of aperture, the same at its best lag, r of width and jaw; distance of the lips, io."""
     mouth = MouthRange.from_track(talk.ap, talk.w, seen)
     y = torch.nan_to_num(shares(talk.ap, talk.w, talk.jaw, mouth))
-    r = correlation(path[unseen], y[unseen]).tolist()
+    r, r_width, r_jaw = correlation(path[unseen], y[unseen]).tolist()
+    true = torch.where(unseen, talk.ap, torch.nan)
+    found = agreement(path[:, 0].float(), true, float(talk.fps))
+    still = bool((path == path[:1]).all())
+    base = talk.shape[seen].mean(0).expand_as(talk.shape) if still else talk.own
+    aperture = (path[:, 0].clamp(min=0) * mouth.top).float()
+    now = measure(base)
+    drop = CHIN_PER_APERTURE * (aperture - now.aperture)
+    width = now.width if still else _width(path[:, 1], mouth, talk)
+    made = base if still else edit(base, aperture, width, drop)
+    away = (made - talk.shape)[unseen][:, [PLACE[point] for point in LIPS], :2]
+    best = found.best_r if found is not None else 0.0
+    return [r, best, r_width, r_jaw, float(away.norm(dim=-1).mean())]
+
+
+def _width(share: Tensor, mouth: MouthRange, talk: Talk) -> Tensor:
+    """(N,) io, as `pipeline.engines.viseme.score` plans it."""
+    spread = share.float().clamp(-1, 1)
     wide, tight = mouth.wide - mouth.middle, mouth.middle - mouth.narrow
-    spread = path[:, 1].clamp(-1, 1)
     width = mouth.middle + torch.where(spread > 0, spread * wide, spread * tight)
-    known = torch.stack([torch.ones_like(talk.ap), talk.ap, talk.w], 1).double()
-    asked = torch.stack([torch.ones_like(width), path[:, 0].clamp(0, 1) * mouth.top, width], 1)
-    shape = torch.linalg.lstsq(known[seen], talk.lips[seen].flatten(1).double()).solution
-    lips = (asked[unseen] @ shape).reshape(-1, 40, 2)
-    same = (known[unseen] @ shape).reshape(-1, 40, 2)
-    by_map = (lips - same).norm(dim=-1).mean()
-    return [*r, float(by_map), float((lips - talk.lips[unseen]).norm(dim=-1).mean())]
+    path = MouthPath(torch.zeros_like(width), width, torch.zeros_like(width))
+    return keep_width(path, talk.own, mouth, talk.fps).width

@@ -56,6 +56,8 @@ class Job:
     video: Path
     audio: Path
     truth: Path | None
+    learnt_s: float = 0.0
+    """Seconds of the speech that were learnt from."""
 
 
 def listed(path: Path) -> list[Pair]:
@@ -100,27 +102,30 @@ def prepare(pair: Pair, folder: Path, seconds: float) -> Job:
         return Job(pair.clip, audio, None)
     middle = float(probe_video(pair.clip, LIMITS, RenderOptions()).duration) / 2
     halves = [(0.0, middle), (middle, 2 * middle)]
-    seen, said = halves if pair.speech.endswith(">") else reversed(halves)
+    seen, said = halves if pair.speech.endswith(">") else halves[::-1]
     if pair.speech in OWN:
-        video = joined(pair.clip, folder / "half.mov", [seen], seen)
+        video = joined(pair.clip, folder / "half.mov", [seen], [seen])
         return Job(video, sound(pair.clip, folder / "speech.wav", [said]), pair.clip)
-    video = joined(pair.clip, folder / "whole.mov", [seen, said], seen)
-    truth = joined(pair.clip, folder / "truth.mov", [said], said)
-    return Job(video, sound(pair.clip, folder / "speech.wav", [seen, said]), truth)
+    video = joined(pair.clip, folder / "whole.mov", [seen, said], [seen])
+    truth = joined(pair.clip, folder / "truth.mov", [seen, said], [seen, said])
+    speech = sound(pair.clip, folder / "speech.wav", [seen, said])
+    return Job(video, speech, truth, middle)
 
 
 Stretch = tuple[float, float]
 """Begin and end, seconds of a clip."""
 
 
-def joined(source: Path, target: Path, pictures: Sequence[Stretch], heard: Stretch) -> Path:
+def joined(
+    source: Path, target: Path, pictures: Sequence[Stretch], heard: Sequence[Stretch]
+) -> Path:
     """Stretches of a clip's pictures one after the other, encoded anew with hardly any loss, and
-    from the start of it one stretch of its sound.
+    from the start of it stretches of its sound.
 
     Packets cannot be copied instead: a half would begin at its first keyframe, which may be its
     last picture.
     """
-    samples = _samples(source, heard)
+    samples = np.concatenate([_samples(source, stretch) for stretch in heard])
     with av.open(str(source)) as inside, av.open(str(target), "w") as outside:
         shown = inside.streams.video[0]
         stream = outside.add_stream("libx264", options=_NEARLY_LOSSLESS)

@@ -60,7 +60,7 @@ def _row(pair: Pair, seconds: float) -> table.Row:
                 scratch=folder / "scratch",
             )
             report = render(spec, _ignore)
-            sources = Sources(spec.output, job.video, job.audio, job.truth)
+            sources = Sources(spec.output, job.video, job.audio, job.truth, learnt_s=job.learnt_s)
             found = evaluate(sources, labels=False).as_json()
         except PipelineError as error:
             return row | {"mode": error.code.value}

@@ -69,7 +69,7 @@ def test_pairs_are_listed_beside_their_file(tmp_path: Path) -> None:
 def test_stretches_of_a_clip_are_joined_to_the_frame(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", Clip(frames=48, sound=Tone(2.0, rate=48000)))
     halves = [(0.96, 1.92), (0.0, 0.96)]
-    whole = joined(clip, tmp_path / "b.mov", halves, halves[0])
+    whole = joined(clip, tmp_path / "b.mov", halves, halves[:1])
     facts = probe_video(whole, LIMITS, RenderOptions())
     assert facts.frames == 48
     assert facts.fps == Fraction(25)
@@ -77,7 +77,7 @@ def test_stretches_of_a_clip_are_joined_to_the_frame(tmp_path: Path) -> None:
     assert sound(clip, tmp_path / "c.wav", halves).stat().st_size == 44 + 2 * round(1.92 * 16000)
     assert (
         probe_video(
-            joined(clip, tmp_path / "d.mov", halves[:1], halves[0]), LIMITS, RenderOptions()
+            joined(clip, tmp_path / "d.mov", halves[:1], halves[:1]), LIMITS, RenderOptions()
         ).frames
         == 24
     )

@@ -15,13 +15,13 @@ def test_every_bilabial_shuts_the_lips_around_its_centre() -> None:
     spans = [PhoneSpan("AA", 0, 0.2), PhoneSpan("B", 0.2, 0.3), PhoneSpan("AA", 0.3, 0.5)]
     cap = caps(find(spans, []), 51)
     assert cap[25] == 0
-    assert float(cap[23:28].max()) == 0
-    assert float(cap[:18].min()) == 1
-    assert float(cap[33:].min()) == 1
-    assert 0 < float(cap[20]) < 1
+    assert float(cap[22:29].max()) == 0
+    assert float(cap[:14].min()) == 1
+    assert float(cap[36:].min()) == 1
+    assert 0 < float(cap[19]) < 1
     held = holds(find(spans, []), 51)
-    assert held[23:28].tolist() == [0.0] * 5
-    assert float(held[:23].min()) == float(held[28:].min()) == 1
+    assert held[22:29].tolist() == [0.0] * 7
+    assert float(held[:22].min()) == float(held[29:].min()) == 1
 
 
 def test_lips_on_teeth_stay_a_little_open() -> None:
