@@ -21,8 +21,7 @@ from pipeline.speech.visemes import (
 )
 
 HELD_SHARE = 0.6
-"""Half of the phone's duration times this, on either side of its centre, is fully closed. With less
-(.4, ramps of 50 ms) the map's r gains .008, but 1 of 38 closures was not seen in the file."""
+"""Half of the phone's duration times this, on either side of its centre, is fully closed."""
 RAMP_S = 0.07
 _NO_RAMP_S = 1e-6
 _LEAST_HELD_S = 0.012
