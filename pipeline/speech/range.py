@@ -15,6 +15,8 @@ _TALKING_SPAN = 0.045
 _TALKING_FRAMES = 40
 _TOP = (0.10, 0.20)
 _REST_SHARE = 0.25
+_REST_MOST = 0.015
+"""Aperture of a silent mouth of somebody who is seen speaking, who can close it; io."""
 _SILENT_TOP, _SILENT_OPENING = 0.12, 0.055
 _SILENT_WIDTHS = (0.86, 1.06)
 _USUAL_WIDTH = 0.55
@@ -67,7 +69,7 @@ class MouthRange:
             return cls.silent(median, float(v.median()))
         narrow, middle, wide = _quantiles(v, (0.05, 0.50, 0.95))
         top = min(max(top, _TOP[0]), _TOP[1])
-        rest = min(quiet, _REST_SHARE * top)  # who talks shuts the mouth between the words
+        rest = min(quiet, _REST_SHARE * top, _REST_MOST)  # shut between the words
         return cls(top, rest, narrow, middle, wide, talks=True)
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -35,8 +35,6 @@ LARGEST = 2.4
 """Of the region's sides, io."""
 BOX_WIDTH, BOX_HEIGHT = 1.05, 0.72
 """Of the box around the lips, io."""
-REST_MOST = 0.015
-"""Aperture of a silent mouth of somebody who is seen speaking, io."""
 MISFIT = 2.2
 """A mesh that fits the skull this many times worse than usual lends nothing."""
 OPEN_LEAST = 0.05
@@ -200,8 +198,6 @@ def _range(seen: _Seen, good: Tensor, total: int) -> tuple[MouthRange, float]:
     aperture[seen.frames], width[seen.frames] = seen.mouths.aperture, seen.mouths.width
     usable[seen.frames] = good
     mouth = MouthRange.from_track(aperture, width, usable)
-    if mouth.talks:  # who talks can close the mouth, and in silence does
-        mouth = replace(mouth, rest=min(mouth.rest, REST_MOST))
     jaw = seen.mouths.jaw - CHIN_PER_APERTURE * seen.mouths.aperture
     return mouth, float(jaw.median())
 

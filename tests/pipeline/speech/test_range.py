@@ -30,6 +30,11 @@ def test_a_talking_face_gives_its_own_range() -> None:
     assert mouth.narrow < mouth.middle < mouth.wide
 
 
+def test_who_talks_with_lips_always_apart_still_shuts_them_in_pauses() -> None:
+    ap, w, usable = talking()
+    assert MouthRange.from_track(ap + 0.1, w, usable).rest <= 0.015
+
+
 def test_a_silent_face_gets_a_range_around_its_resting_mouth() -> None:
     mouth = MouthRange.from_track(
         torch.full((100,), 0.01), torch.full((100,), 0.6), torch.ones(100).bool()
