@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 _OPENNESS_SIGMA_S = 0.045
 _WIDTH_SIGMA_S = 0.063
 _JAW_SIGMA_S = 0.060
-_SETTLE_SIGMA_S = 0.025
+_SETTLE_SIGMA_S, _SETTLES = 0.026, 3
+"""Together as wide as .045 s: of the talking clips' unseen halves the mean correlation grows to here
+and hardly further, and the lips' acceleration falls by a fourth; wider only mumbles."""
 _QUIET_SHARE = 0.80
 """Opening of the quietest speech, as a share of the table's."""
 _BAND_SIGMA_S = 0.035
@@ -152,13 +154,16 @@ def plan_heard(heard: Hearing) -> MouthCurve:
 def settle(openness: Tensor, cap: Tensor) -> Tensor:
     """The opening as lips that have mass can follow it: they are on their way before a closure.
 
-    Without it the opening bends sharply wherever it meets the cap, and the lips shake.
+    Without it the opening bends sharply wherever it meets the cap, and the lips shake; in several
+    passes the bend is gentler than in one as wide.
 
     Args:
         openness: (T,) 0 to 1.
         cap: (T,) of `pipeline.speech.closures.caps`; it still holds over what is returned.
     """
-    return gaussian(torch.minimum(openness, cap), _SETTLE_SIGMA_S)
+    for _ in range(_SETTLES):
+        openness = gaussian(torch.minimum(openness, cap), _SETTLE_SIGMA_S)
+    return openness
 
 
 def table_curves(spans: list[PhoneSpan], total: int) -> tuple[Tensor, Tensor, Tensor]:
