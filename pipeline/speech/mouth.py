@@ -28,8 +28,8 @@ _OPENNESS_SIGMA_S = 0.045
 _WIDTH_SIGMA_S = 0.063
 _JAW_SIGMA_S = 0.060
 _SETTLE_SIGMA_S, _SETTLES = 0.026, 3
-"""Together as wide as .045 s: of the talking clips' unseen halves the mean correlation grows to here
-and hardly further, and the lips' acceleration falls by a fourth; wider only mumbles."""
+"""Together as wide as .045 s: of the talking clips' unseen halves the mean correlation grows to
+here and hardly further, and the lips' acceleration falls by a fourth; wider only mumbles."""
 _QUIET_SHARE = 0.80
 """Opening of the quietest speech, as a share of the table's."""
 _BAND_SIGMA_S = 0.035

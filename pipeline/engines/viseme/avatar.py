@@ -21,6 +21,7 @@ from pipeline.engines.viseme.points import JAW, NOSE_BASE, places
 from pipeline.engines.viseme.presence import YAW_FULL
 from pipeline.engines.viseme.select import joins
 from pipeline.engines.viseme.shape import CHIN_PER_APERTURE
+from pipeline.engines.viseme.steady import steady
 from pipeline.errors import NoFace
 from pipeline.speech.fit import PersonFit, fit_person
 from pipeline.speech.range import MouthRange
@@ -61,6 +62,8 @@ class Avatar:
     fit: PersonFit | None
     pose: Tensor
     """(N, 3) yaw, pitch and roll against the clip's mean head, degrees."""
+    turn: Tensor
+    """(N, 3, 3) how each frame's head is turned, steady over time."""
     yaw: Tensor
     """(N,) degrees away from the camera."""
     usable: Tensor
@@ -112,6 +115,9 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
     canvas = _canvas(seen, device)
     pose = torch.zeros(len(usable), 3)
     pose[seen.frames] = seen.heads.angles()
+    turn = torch.eye(3).repeat(len(usable), 1, 1)
+    turn[seen.frames] = seen.heads.rotation
+    turn = steady(turn, run)
     yaw = track.yaw.float()
     misfit = seen.heads.misfit
     good = (yaw[seen.frames].abs() <= YAW_FULL) & (misfit <= MISFIT * misfit.median() + 0.002)
@@ -147,6 +153,7 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
         join=join,
         fit=fit,
         pose=pose,
+        turn=turn,
         yaw=yaw,
         usable=usable,
         expression=expression,

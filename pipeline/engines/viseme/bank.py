@@ -30,7 +30,7 @@ LOOK_WIDTH, LOOK_HEIGHT = 0.9, 0.6
 """What it shows, io."""
 LOOK_SIGMA = (0.20, 0.12)
 """Half width and height of what the eye is drawn to: teeth and the lips around them, io."""
-BLUR_WEIGHT = 6.0
+BLUR_WEIGHT = 12.0
 """Penalty of a frame without any detail, against the clip's usual detail."""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
 from pipeline.engines.viseme import cavity, expression, layer, mask, tone, tracked, warp
@@ -30,6 +31,7 @@ from pipeline.engines.viseme.patch import (
 )
 from pipeline.engines.viseme.score import Score
 from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, edit
+from pipeline.engines.viseme.steady import turned
 from pipeline.engines.viseme.warp import Base
 from pipeline.speech.range import JAW_PER_APERTURE
 from pipeline.types import Frame
@@ -38,6 +40,8 @@ OPEN_ENOUGH = (0.35, 0.55)
 """A mouth lends its own inside when its aperture is at least this share of the wanted one."""
 SLIT = 0.018
 """Aperture, io: a slit shows no inside; up to twice this, what is shown fades in."""
+SHADE = 0.06
+"""Of a second lender around a jump no detail finer than this is mixed in, io."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,10 @@ def _scene(score: Score, frames: Sequence[Frame], at: Tensor, device: str) -> Sc
     heads = fit_heads(points, avatar.skull)
     seen = heads.project(heads.shape)
     shape = _wanted_shape(score, heads, at)
-    wanted = heads.project(shape)
+    placed = heads
+    if avatar.mode == "unit":
+        placed = turned(heads, avatar.turn[[frame.index for frame in frames]], avatar.skull)
+    wanted = placed.project(shape)
     strength = score.strength[at][:, None, None]
     wanted = torch.lerp(seen, wanted, strength)
     corner = avatar.canvas.origin((seen[:, LEFT] + seen[:, RIGHT]) / 2)
@@ -157,8 +164,8 @@ def _lent(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
         pieces = bank.pieces[others].float()
         other = _lay_unit(canvas, bank, others, pieces, _part_of(scene, mixed))
         part = share[at][mixed].to(laid.luma.device)[:, None, None, None]
-        both = laid[mixed].mix(other, part, part)
-        laid.luma[mixed], laid.chroma[mixed] = both.luma, both.chroma
+        laid.luma[mixed] += part * _shade(other.luma - laid.luma[mixed], canvas.io)
+        laid.chroma[mixed] += part * (other.chroma - laid.chroma[mixed])
     laid = Patch(crispen(laid.luma), laid.chroma)
     opened = bank.mouths.aperture[rows].to(scene.aperture.device)
     base = warp.carried(scene.wanted, bank.points[rows].to(scene.wanted.device))
@@ -166,6 +173,16 @@ def _lent(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
     layer.put_inside(canvas.face, laid, inner, scene.parts)
     score.tally.units.update(rows.tolist())
     return _on_face(canvas, scene, own, laid)
+
+
+def _shade(apart: Tensor, io: float) -> Tensor:
+    """What of a difference (B, 1, h, w) is light and not detail: two pictures' pores and edges,
+    one over the other, are sharp in neither."""
+    cell = max(2, round(SHADE * io))
+    coarse = F.avg_pool2d(apart, cell, ceil_mode=True, count_include_pad=False)
+    size = (coarse.shape[-2] * cell, coarse.shape[-1] * cell)
+    fine = F.interpolate(coarse, size, mode="bilinear")
+    return fine[..., : apart.shape[-2], : apart.shape[-1]]
 
 
 def _lay_unit(canvas: Canvas, bank: Bank, rows: Tensor, units: Patch, scene: Scene) -> Patch:

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import torch
+
+from pipeline.engines.viseme.heads import Heads, Skull
+from pipeline.engines.viseme.steady import steady, turned
+
+
+def turns(yaw: torch.Tensor) -> torch.Tensor:
+    zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
+    rows = [yaw.cos(), zero, yaw.sin(), zero, one, zero, -yaw.sin(), zero, yaw.cos()]
+    return torch.stack(rows, 1).reshape(-1, 3, 3)
+
+
+def angle(rotation: torch.Tensor) -> torch.Tensor:
+    return torch.atan2(rotation[:, 0, 2], rotation[:, 2, 2])
+
+
+def test_a_turn_that_speeds_up_is_kept_and_noise_on_it_is_not() -> None:
+    at = torch.arange(60) / 25
+    real = 0.05 + 0.2 * at + 0.1 * at.square()
+    noise = 0.02 * torch.randn(60, generator=torch.Generator().manual_seed(1))
+    run = torch.zeros(60, dtype=torch.int64)
+    assert (angle(steady(turns(real), run)) - real).abs().max() < 1e-3
+    left = angle(steady(turns(real + noise), run)) - real
+    assert left[3:-3].std() < 0.75 * noise.std()
+
+
+def test_what_comes_out_is_a_rotation_and_a_cut_is_not_smoothed() -> None:
+    yaw = torch.cat([torch.full((5,), -0.4), torch.full((2,), 0.4)])
+    found = steady(turns(yaw), torch.tensor([0, 0, 0, 0, 0, 1, 1]))
+    assert torch.allclose(angle(found), yaw, atol=1e-5)
+    assert torch.allclose(found @ found.transpose(1, 2), torch.eye(3).expand(7, 3, 3), atol=1e-5)
+
+
+def test_a_head_turned_otherwise_stays_where_it_is() -> None:
+    stable = torch.randn(20, 3, generator=torch.Generator().manual_seed(2))
+    skull = Skull(stable, torch.zeros(3))
+    heads = Heads(
+        torch.tensor([90.0]),
+        turns(torch.tensor([0.3])),
+        torch.ones(1, 3),
+        stable[None],
+        torch.ones(1),
+    )
+    other = turned(heads, turns(torch.tensor([0.35])), skull)
+    before, after = heads.project(stable[None]), other.project(stable[None])
+    assert torch.allclose(before.mean(1), after.mean(1), atol=1e-3)
+    assert not torch.allclose(before, after, atol=1)
