@@ -11,7 +11,10 @@ from torch import Tensor
 if TYPE_CHECKING:
     from pipeline.speech.targets import MouthTargets
 
-_TALKING_SPAN = 0.045
+_TALKING_SPANS = (0.03, 0.06)
+"""From the 3rd to the 90th percentile of the aperture, io: nobody talks below the first, who passes
+the second does. Between them a range is mixed, as no measure is so exact that a mouth may jump from
+one to the other by it."""
 _TALKING_FRAMES = 40
 _TOP = (0.10, 0.20)
 _REST_SHARE = 0.25
@@ -65,12 +68,22 @@ class MouthRange:
             return cls.silent(0.0, _USUAL_WIDTH)
         a, v = ap[good].double(), w[good].double()
         low, quiet, median, high, top = _quantiles(a, (0.03, 0.05, 0.50, 0.90, 0.97))
-        if a.numel() < _TALKING_FRAMES or high - low <= _TALKING_SPAN:
-            return cls.silent(median, float(v.median()))
+        silent = cls.silent(median, float(v.median()))
+        least, most = _TALKING_SPANS
+        share = min(max((high - low - least) / (most - least), 0.0), 1.0)
+        if a.numel() < _TALKING_FRAMES or share == 0:
+            return silent
         narrow, middle, wide = _quantiles(v, (0.05, 0.50, 0.95))
         top = min(max(top, _TOP[0]), _TOP[1])
         rest = min(quiet, _REST_SHARE * top, _REST_MOST)  # shut between the words
-        return cls(top, rest, narrow, middle, wide, talks=True)
+        return silent.towards(cls(top, rest, narrow, middle, wide, talks=share > 0.5), share)
+
+    def towards(self, other: MouthRange, share: float) -> MouthRange:
+        """A range between this one and another, which says whether it talks."""
+        mine = (self.top, self.rest, self.narrow, self.middle, self.wide)
+        theirs = (other.top, other.rest, other.narrow, other.middle, other.wide)
+        mixed = ((1 - share) * a + share * b for a, b in zip(mine, theirs, strict=True))
+        return MouthRange(*mixed, talks=other.talks)
 
     @classmethod
     def silent(cls, rest: float, width: float) -> MouthRange:

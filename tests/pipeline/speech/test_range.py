@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import torch
 
 from pipeline.speech.range import MouthRange
@@ -43,6 +45,18 @@ def test_a_silent_face_gets_a_range_around_its_resting_mouth() -> None:
     assert abs(mouth.top - 0.12) < 1e-6
     assert abs(mouth.rest - 0.01) < 1e-6
     assert mouth.narrow < 0.6 < mouth.wide
+
+
+def test_no_range_jumps_where_it_is_hard_to_say_whether_somebody_talks() -> None:
+    ap, w, usable = talking()
+    ranges = [
+        MouthRange.from_track(0.06 + scale * (ap - 0.08), w, usable)
+        for scale in torch.linspace(0, 0.6, 121).tolist()
+    ]
+    assert [mouth.talks for mouth in ranges[::120]] == [False, True]
+    for one, next_one in itertools.pairwise(ranges):
+        assert abs(one.rest - next_one.rest) < 0.003
+        assert abs(one.top - next_one.top) < 0.003
 
 
 def test_frames_without_a_usable_face_do_not_count() -> None:
