@@ -80,17 +80,19 @@ class MouthRange:
 
     def towards(self, other: MouthRange, share: float) -> MouthRange:
         """A range between this one and another, which says whether it talks."""
-        mine = (self.top, self.rest, self.narrow, self.middle, self.wide)
-        theirs = (other.top, other.rest, other.narrow, other.middle, other.wide)
-        mixed = ((1 - share) * a + share * b for a, b in zip(mine, theirs, strict=True))
-        return MouthRange(*mixed, talks=other.talks)
 
-    @classmethod
-    def silent(cls, rest: float, width: float) -> MouthRange:
-        """The range of a face that is not seen speaking, from its resting mouth."""
-        narrow, wide = (width * share for share in _SILENT_WIDTHS)
-        top = max(_SILENT_TOP, rest + _SILENT_OPENING)
-        return cls(top, rest, narrow, width, wide, talks=False)
+        def mix(name: str) -> float:
+            mine, theirs = float(getattr(self, name)), float(getattr(other, name))
+            return (1 - share) * mine + share * theirs
+
+        return MouthRange(
+            top=mix("top"),
+            rest=mix("rest"),
+            narrow=mix("narrow"),
+            middle=mix("middle"),
+            wide=mix("wide"),
+            talks=other.talks,
+        )
 
     def path(self, targets: MouthTargets) -> MouthPath:
         """Targets in the units of this face."""
