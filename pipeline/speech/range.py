@@ -94,6 +94,13 @@ class MouthRange:
             talks=other.talks,
         )
 
+    @classmethod
+    def silent(cls, rest: float, width: float) -> MouthRange:
+        """The range of a face that is not seen speaking, from its resting mouth."""
+        narrow, wide = (width * share for share in _SILENT_WIDTHS)
+        top = max(_SILENT_TOP, rest + _SILENT_OPENING)
+        return cls(top, rest, narrow, width, wide, talks=False)
+
     def path(self, targets: MouthTargets) -> MouthPath:
         """Targets in the units of this face."""
         spoken = targets.openness * self.top
