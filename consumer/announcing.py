@@ -129,10 +129,10 @@ class Announcing:
         )
         # Together, as either alone is sent again: the offset is finished only after both.
         await asyncio.gather(
+            self._announcer.dead_letter(record, job_id, error, 0),
             self._announcer.failed(
                 failed, event_id(job_id, "rejected", "failed"), record.header("traceparent")
             ),
-            self._announcer.dead_letter(record, job_id, error, 0),
         )
         log.warning("record refused", error=error.message)
         return Verdict("rejected", error.code)
