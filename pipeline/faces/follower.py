@@ -3,8 +3,7 @@
 A batch of frames is looked at with regions that continue where the last ones were and glide to
 where the face is going; a region that is right already is not moved at all, so that a face that
 keeps still is sampled at the very same places and its points do not jitter. Only frames whose face
-turned out to be elsewhere are looked at again. Where little happens, only some frames are looked at
-at all (`pipeline.faces.between`).
+turned out to be elsewhere are looked at again.
 """
 
 from __future__ import annotations
@@ -18,8 +17,7 @@ import torch
 from torch import Tensor
 
 from pipeline.faces.appearance import ROW
-from pipeline.faces.between import between, key_places, unexplained
-from pipeline.faces.mesh import POINTS, Meshes
+from pipeline.faces.mesh import Meshes
 from pipeline.faces.motion import Window
 from pipeline.faces.roi import EYES, region_of_points
 from pipeline.faces.store import PointStore
@@ -39,10 +37,6 @@ REST = (0.02, 0.03, 0.02)
 """A region that is off by less keeps still."""
 RESTLESS = 8
 """Batches for which the picture is asked where a face went that was not where it was expected."""
-TOGETHER = 8
-"""Frames of a lively face that are looked at before it is asked where it goes from there."""
-LIVELY = 0.6
-"""Share of a batch that needs looks from which the next one is looked at as a whole, in one go."""
 COLUMNS = 5
 LOOKS = 3
 """Times that a frame is looked at."""
@@ -54,12 +48,10 @@ class Follower:
     Args:
         look: places meshes in regions of frames.
         store: takes the points.
-        sparse: frames that their neighbours explain need no look.
     """
 
-    def __init__(self, look: Look, store: PointStore, *, sparse: bool = True) -> None:
+    def __init__(self, look: Look, store: PointStore) -> None:
         self._look = look
-        self._sparse = sparse
         self.store = store
         self.rows = array("f")
         """Score and box (x0 y0 x1 y1) of each frame by index; the score is 0 where it is absent."""
@@ -77,8 +69,6 @@ class Follower:
         self._recent: list[Tensor] = []
         self._restless = 0
         self._window: Window | None = None
-        self._before: tuple[Frame, Meshes] | None = None
-        self._lively = False
 
     @property
     def last_index(self) -> int:
@@ -90,17 +80,11 @@ class Follower:
         row = self.rows[index * COLUMNS : (index + 1) * COLUMNS]
         return torch.tensor(row[1:]) if row and row[0] else None
 
-    @property
-    def calm(self) -> bool:
-        """Whether the last batch held little that its neighbours in time did not explain."""
-        return self._sparse and not self._lively and not self.doubts_in_a_row
-
     def start(self, region: Tensor) -> None:
         """Be at (4,) `region` from the next frame followed on."""
         self._region, self._recent, self.active = region, [], True
         self.doubts_in_a_row = self._restless = 0
-        self._window = self._before = None
-        self._lively = False
+        self._window = None
 
     def doubt(self, index: int, doubtful: bool) -> None:
         """What the detector thinks of a frame."""
@@ -114,21 +98,10 @@ class Follower:
         Returns:
             How many of them it was seen in before it was lost, if it was.
         """
-        done = 0
-        while done < len(frames):
-            calm = self._sparse and not self._lively
-            part = frames[done:] if calm else frames[done : done + TOGETHER]
-            count = self._step(part)
-            done += count
-            if count < len(part):
-                break
-        return done
-
-    def _step(self, frames: Sequence[Frame]) -> int:
         regions = self._guided(frames, self._glide(len(frames)))
-        seen = (self._some if self._sparse else self._seen)(frames, regions)
+        seen = self._seen(frames, regions)
         points, scores = seen.points, seen.score
-        good = _is_face(seen)
+        good = (scores >= FACE) & plausible(points)
         count = len(frames) if bool(good.all()) else int(good.long().argmin())
         if count:
             self._record(frames[:count], points[:count], scores[:count], seen.colors)
@@ -136,58 +109,8 @@ class Follower:
             self._recent = [*self._recent, *region_of_points(points[:count])][-4:]
             self._restless -= self._restless > 0
             self._window = Window(frames[count - 1], self._recent[-1]) if self._restless else None
-            last = slice(count - 1, count)
-            self._before = frames[count - 1], Meshes(points[last], scores[last], seen.colors[last])
         self.active = count == len(frames)
         return count
-
-    def _some(self, frames: Sequence[Frame], regions: Tensor) -> Meshes:
-        """What is there, looked at where the neighbours do not explain it."""
-        before = [self._before] if self._before is not None else []
-        offset, count = len(before), len(before) + len(frames)
-        pictures = [*(frame for frame, _ in before), *frames]
-        found = _room(count)
-        for _, meshes in before:
-            _put(found, [0], meshes)
-        seen, needed = torch.zeros(count, dtype=torch.bool), torch.zeros(count, dtype=torch.bool)
-        seen[:offset] = needed[:offset] = True
-
-        def look(places: list[int]) -> bool:
-            """Whether there is a face at all of these places."""
-            needed[places] = True
-            new = [n for n in places if not bool(seen[n])]
-            if new:
-                at = [n - offset for n in new]
-                looked = regions[at]
-                _put(found, new, self._seen([frames[n] for n in at], looked))
-                regions[at] = looked
-                seen[new] = True
-            return bool(_is_face(found)[places].all())
-
-        everything = list(range(offset, count))
-        if self._lively and look(everything):
-            needed[offset:] = False
-        well = look([n + offset for n in key_places(len(frames), bool(before))])
-        while well and (more := unexplained(pictures, found.points, needed)):
-            self._aim(regions, more, offset, found, needed)
-            well = look(more)
-        if not well:
-            look(everything)
-        self._lively = int(needed[offset:].sum()) > LIVELY * len(frames)
-        filled = (between(part, seen) for part in (found.points, found.score, found.colors.float()))
-        points, scores, colors = (part[offset:] for part in filled)
-        return Meshes(points, scores, colors.round().to(torch.uint8))
-
-    def _aim(
-        self, regions: Tensor, places: list[int], offset: int, found: Meshes, looked: Tensor
-    ) -> None:
-        """Move regions to where the neighbours say that the face is, if it is not in them."""
-        at = [n - offset for n in places]
-        own = region_of_points(between(found.points, looked)[places])
-        off = _elsewhere(own, regions[at])
-        for n, region, gone in zip(at, own, off.tolist(), strict=True):
-            if gone:
-                regions[n] = region
 
     def _seen(self, frames: Sequence[Frame], regions: Tensor) -> Meshes:
         """What is there; `regions` becomes what was looked at in the end."""
@@ -195,7 +118,7 @@ class Follower:
         points, scores = found.points, found.score
         for _ in range(LOOKS - 1):
             own = region_of_points(points)
-            own[~_is_face(found)] = math.nan
+            own[~((scores >= FACE) & plausible(points))] = math.nan
             again = _elsewhere(own, regions) | (scores < SURE)
             better = _filled(own, again)
             again &= ~better.isnan().any(1) & ((better - regions).abs().amax(1) > 1.0)
@@ -275,24 +198,6 @@ def plausible(points: Tensor) -> Tensor:
     good: Tensor = (io > 4) & (to_nose > 0.1) & (to_mouth > 0.3) & (to_chin < 3)
     ordered: Tensor = good & (to_mouth > to_nose) & (to_chin > to_mouth)
     return ordered
-
-
-def _is_face(found: Meshes) -> Tensor:
-    return (found.score >= FACE) & plausible(found.points)
-
-
-def _room(count: int) -> Meshes:
-    """Meshes of frames that nobody looked at yet."""
-    return Meshes(
-        torch.zeros(count, POINTS, 3),
-        torch.zeros(count),
-        torch.zeros(count, ROW, 3, dtype=torch.uint8),
-    )
-
-
-def _put(found: Meshes, places: list[int], more: Meshes) -> None:
-    found.points[places], found.score[places] = more.points, more.score
-    found.colors[places] = more.colors
 
 
 def _elsewhere(own: Tensor, looked: Tensor) -> Tensor:

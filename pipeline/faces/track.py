@@ -27,7 +27,7 @@ from pipeline.weights import load_faces, weights_root
 from schemas.codes import Stage
 from schemas.request import FaceBox
 
-BATCH = 16
+BATCH = 8
 """Frames that are looked at together, and the most that are held."""
 FADE_YAW, MAX_YAW = 35.0, 40.0
 """Degrees: from the first on an engine fades to the source, beyond the second there is no face."""
@@ -125,7 +125,6 @@ def track_faces(
     threads: int,
     on_tick: OnTick,
     total: int,
-    sparse: bool = True,
 ) -> FaceTrack:
     """Follow a face through a clip, once, in order.
 
@@ -140,8 +139,6 @@ def track_faces(
         threads: processor budget; the work is one thread's, beside the decoder's.
         on_tick: told after each batch.
         total: frames to expect.
-        sparse: frames that their neighbours explain need no look of the mesh network; whoever
-            measures wants all of them.
 
     Raises:
         NoFace: no frame has a usable face; the detail says what was seen instead.
@@ -150,9 +147,7 @@ def track_faces(
     del threads
     detector, mesh = _networks(device, weights_root())
     wanted = torch.tensor(choice.box) if isinstance(choice, FaceBox) else None
-    tracker = Tracker(
-        detector, mesh, video.color, lambda: PointStore(scratch), wanted, sparse=sparse
-    )
+    tracker = Tracker(detector, mesh, video.color, lambda: PointStore(scratch), wanted)
     with torch.inference_mode():
         while batch := list(islice(frames, BATCH)):
             tracker.feed(batch)

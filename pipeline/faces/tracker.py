@@ -23,8 +23,6 @@ from pipeline.types import Color, Frame
 
 EVERY = 5
 """Frames between two looks of the detector at the faces that are followed."""
-CALMLY = 4 * EVERY
-"""The same while nothing happens in a face but what its neighbours in time explain."""
 WIDELY = 10
 """Frames between two looks for other faces, while somebody is followed."""
 CONFIRMED = 0.6
@@ -57,7 +55,6 @@ class Tracker:
         color: how the frames' planes are to be read.
         new_store: makes room for a face's points.
         wanted: (4,) box that a chosen face is near, if one was chosen.
-        sparse: see `pipeline.faces.follower.Follower`.
     """
 
     def __init__(
@@ -67,10 +64,7 @@ class Tracker:
         color: Color,
         new_store: Callable[[], PointStore],
         wanted: Tensor | None = None,
-        *,
-        sparse: bool = True,
     ) -> None:
-        self._sparse = sparse
         self._detector = detector
         self._mesh = mesh
         self._color = color
@@ -120,27 +114,21 @@ class Tracker:
             for end in self._acquire(frames, at, seen[at]):
                 if end < len(frames):
                     heapq.heappush(events, end)
-        self._confirm(frames)
+        self._confirm([frame for frame in frames if frame.index % EVERY == 0])
         self._drop_doubles(frames[-1].index)
 
     def _confirm(self, frames: Sequence[Frame]) -> None:
         """Ask the detector about the faces that are followed."""
         for follower in self.followers:
-            every = CALMLY if follower.calm else EVERY
-            self._ask(follower, [frame for frame in frames if frame.index % every == 0])
-            if every == CALMLY and not follower.calm:  # it saw no face: what of the others?
-                self._ask(follower, [f for f in frames if f.index % EVERY == 0 and f.index % every])
+            placed = [(f, b) for f in frames if (b := follower.box_at(f.index)) is not None]
+            if not placed:
+                continue
+            boxes = torch.stack([box for _, box in placed])
+            scores = self._detector.confirm([f for f, _ in placed], boxes, self._color)
+            for (frame, _), score in zip(placed, scores.tolist(), strict=True):
+                follower.doubt(frame.index, score < MIN_SCORE)
             if follower.doubts_in_a_row >= DOUBTS:
                 follower.active = False
-
-    def _ask(self, follower: Follower, frames: Sequence[Frame]) -> None:
-        placed = [(f, b) for f in frames if (b := follower.box_at(f.index)) is not None]
-        if not placed:
-            return
-        boxes = torch.stack([box for _, box in placed])
-        scores = self._detector.confirm([f for f, _ in placed], boxes, self._color)
-        for (frame, _), score in zip(placed, scores.tolist(), strict=True):
-            follower.doubt(frame.index, score < MIN_SCORE)
 
     def _whole(self, frames: Sequence[Frame], at: list[int]) -> list[Detections]:
         return self._detector.whole([frames[n] for n in at], self._color) if at else []
@@ -233,7 +221,7 @@ class Tracker:
         chosen = self._wanted is not None and _closeness(box, self._wanted) > 0.3
         if len(self.followers) >= MAX_FACES or (_area(box) < MIN_SHARE * largest and not chosen):
             return None
-        self.followers.append(Follower(self._look, self._new_store(), sparse=self._sparse))
+        self.followers.append(Follower(self._look, self._new_store()))
         return self.followers[-1]
 
     def _look(self, frames: Sequence[Frame], regions: Tensor) -> Meshes:

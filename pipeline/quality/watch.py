@@ -71,7 +71,6 @@ def watch(
             threads=threads,
             on_tick=_ignore,
             total=frames,
-            sparse=False,
         )
         return Watched(video, reader, read_mouths(track, template))
 

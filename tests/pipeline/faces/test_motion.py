@@ -79,7 +79,7 @@ def looks(folder: Path, places: list[tuple[float, float]]) -> float:
         colors = torch.zeros(len(frames), ROW, 3, dtype=torch.uint8)
         return Meshes(points, torch.ones(len(frames)), colors)
 
-    its = Follower(look, PointStore(folder), sparse=False)
+    its = Follower(look, PointStore(folder))
     its.start(region_of_points(mesh(*places[0])[None])[0])
     frames = [picture(n, *place) for n, place in enumerate(places)]
     for start in range(0, len(frames), 8):
