@@ -152,6 +152,7 @@ async def _work(settings: Settings, state: State, signals: Signals) -> None:
         await signals.unless_stopped(publisher.start())
         state.phase = "waiting for topics"
         await signals.unless_stopped(wait_for_topics(settings, publisher))
+        publisher.get_ready()
         state.phase = "opening"
         processing = await stack.enter_async_context(open_processor(settings, publisher))
         state.processing = processing

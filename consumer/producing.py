@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import structlog
@@ -59,6 +59,14 @@ class Line:
                     log.warning("no broker answers", brokers=servers, error=error)
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    async def learn(self, topics: Iterable[str]) -> None:
+        """Connect where that was not done, and ask which brokers have some topics."""
+        await self.start()
+        for topic in topics:
+            with contextlib.suppress(KafkaError):
+                if self._producer is not None:
+                    await self._producer.partitions_for(topic)
 
     async def stop(self) -> None:
         """Close the connection; what is not acknowledged after 2 s is given up."""

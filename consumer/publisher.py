@@ -57,7 +57,17 @@ class Publisher:
     async def start(self) -> None:
         """Connect; waits until a broker answers."""
         await self._line.start()
-        self._in_background(self._packed.start())
+
+    def get_ready(self) -> None:
+        """Open the second connection and learn where topics live, while other work goes on.
+
+        Call it when all topics exist: a broker may create one that is asked for. Without it, the
+        first records of each kind wait for this.
+        """
+        topics = self._topics
+        often = (topics.failed, topics.dlq, topics.completed, topics.retry)
+        self._in_background(self._line.learn(often))
+        self._in_background(self._packed.learn((topics.dlq,)))
 
     async def stop(self) -> None:
         """Close the connections; what is not acknowledged after 2 s is given up."""

@@ -171,9 +171,15 @@ async def test_a_large_dead_letter_that_compresses_keeps_every_byte(
     assert "f2f-truncated" not in _headers(dead)
 
 
-async def test_the_first_large_dead_letter_finds_its_connection_open(publisher: Publisher) -> None:
+async def test_the_first_dead_letters_find_connections_open_and_topics_known(
+    lab: Lab, publisher: Publisher
+) -> None:
+    publisher.get_ready()
     await asyncio.wait_for(asyncio.gather(*publisher._pending), 30)
-    assert publisher._packed.producer is not None
+    topics = lab.topics
+    for line, known in ((publisher._line, topics.failed), (publisher._packed, topics.dlq)):
+        assert line.producer is not None
+        assert line.producer.client.cluster.partitions_for_topic(known)
 
 
 async def test_an_outcome_is_a_cloud_event_with_the_id_it_was_given(
