@@ -11,10 +11,10 @@ from torch import Tensor
 if TYPE_CHECKING:
     from pipeline.speech.targets import MouthTargets
 
-_TALKING_SPANS = (0.03, 0.06)
-"""From the 3rd to the 90th percentile of the aperture, io: nobody talks below the first, who passes
-the second does. Between them a range is mixed, as no measure is so exact that a mouth may jump from
-one to the other by it."""
+_TALKING_SPANS = (0.03, 0.045)
+"""From the 3rd to the 90th percentile of the aperture, io: below the first nobody talks, from the
+second on somebody does. Between them a range is mixed, as no measure is so exact that a mouth may
+jump from one to the other by it."""
 _TALKING_FRAMES = 40
 _TOP = (0.10, 0.20)
 _REST_SHARE = 0.25
@@ -76,7 +76,7 @@ class MouthRange:
         narrow, middle, wide = _quantiles(v, (0.05, 0.50, 0.95))
         top = min(max(top, _TOP[0]), _TOP[1])
         rest = min(quiet, _REST_SHARE * top, _REST_MOST)  # shut between the words
-        return silent.towards(cls(top, rest, narrow, middle, wide, talks=share > 0.5), share)
+        return silent.towards(cls(top, rest, narrow, middle, wide, talks=share == 1), share)
 
     def towards(self, other: MouthRange, share: float) -> MouthRange:
         """A range between this one and another, which says whether it talks."""
