@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from pipeline.batching.batcher import MAX_DELAY_S, Batcher, Lane
-from pipeline.batching.placed import runner_on
 from pipeline.batching.row import Row
-from pipeline.batching.runner import Column, Network
+from pipeline.batching.runner import Runner
 
 Item = tuple[Tensor, ...]
 """One row of each column."""
@@ -20,30 +19,16 @@ class Shared:
     """Shared batches of one network.
 
     Args:
-        device: where the network's weights are.
-        network: what to run.
-        columns: its arguments.
+        runner: of the network (`pipeline.batching.placed`).
         buckets: batch sizes, ascending.
-        threads: processors that one operator may use on the CPU.
-        compiled: on CUDA, compile the largest batch size.
         max_delay_s: longest wait of a row for company.
     """
 
     def __init__(
-        self,
-        device: str,
-        network: Network,
-        columns: Sequence[Column],
-        buckets: Sequence[int],
-        *,
-        threads: int = 1,
-        compiled: bool = True,
-        max_delay_s: float = MAX_DELAY_S,
+        self, runner: Runner, buckets: Sequence[int], *, max_delay_s: float = MAX_DELAY_S
     ) -> None:
         self._buckets = buckets
-        self._runner = runner_on(
-            device, network, columns, buckets, threads=threads, compiled=compiled
-        )
+        self._runner = runner
         self._batcher: Batcher[Item, Row] = Batcher(self._run, buckets, max_delay_s)
 
     @property

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.batching.cuda import is_cuda
+from pipeline.batching.placed import runner_on
 from pipeline.batching.row import gather
 from pipeline.batching.runner import Column
 from pipeline.batching.shared import Shared
@@ -39,9 +40,8 @@ class SharedNetwork:
         self._widths: list[int] = []
         self.size = self._network.size
         columns = [Column((3, self.size, self.size), torch.float32)]
-        self._shared = Shared(
-            device, self._flat, columns, BUCKETS, compiled=False, max_delay_s=MAX_DELAY_S
-        )
+        runner = runner_on(device, self._flat, columns, BUCKETS, compiled=False)
+        self._shared = Shared(runner, BUCKETS, max_delay_s=MAX_DELAY_S)
         self._open = self._shared.open()  # keeps the thread between two looks
 
     def __call__(self, pictures: Tensor) -> dict[str, Tensor]:

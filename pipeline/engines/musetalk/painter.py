@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.batching.batcher import Lane
+from pipeline.batching.placed import runner_on
 from pipeline.batching.row import Row
 from pipeline.batching.runner import Column, Network
 from pipeline.batching.shared import Item, Shared
@@ -84,7 +85,7 @@ class Painter:
         return self._encoding.open()
 
     def _shared(self, network: Network, columns: Sequence[Column]) -> Shared:
-        return Shared(
+        runner = runner_on(
             self.device,
             network,
             columns,
@@ -92,6 +93,7 @@ class Painter:
             threads=self._threads,
             compiled=self._compiled,
         )
+        return Shared(runner, self._buckets)
 
 
 def _painting(networks: Networks, width: int, device: str) -> Network:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.batching.batcher import Lane
+from pipeline.batching.placed import runner_on
 from pipeline.batching.row import Row
 from pipeline.batching.runner import Column, Network
 from pipeline.batching.shared import Item, Shared
@@ -43,14 +44,11 @@ class Painter:
             Column(self.layout.shape, self.layout.dtype),
             Column((BANDS, WINDOW), torch.float32),
         ]
-        self._shared = Shared(
-            device,
-            _painting(network),
-            columns,
-            tuple(buckets or buckets_on(device)),
-            threads=threads,
-            compiled=compiled,
+        sizes = tuple(buckets or buckets_on(device))
+        runner = runner_on(
+            device, _painting(network), columns, sizes, threads=threads, compiled=compiled
         )
+        self._shared = Shared(runner, sizes)
 
     @property
     def limit(self) -> int:

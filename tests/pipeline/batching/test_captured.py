@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.batching import placed
 from pipeline.batching.captured import Captured
 from pipeline.batching.row import Row
-from pipeline.batching.runner import Column, Direct, Network
+from pipeline.batching.runner import Column, Direct
 from pipeline.batching.shared import Shared
 from pipeline.engines.musetalk.painter import Painter
 from pipeline.engines.wav2lip.network import VARIANTS, Wav2Lip
@@ -64,9 +64,7 @@ def test_the_host_waits_for_a_batch_only_when_two_are_behind_it() -> None:
     assert [event.waits for event in events] == [1, 1, 0, 0]  # type: ignore[union-attr]
 
 
-def test_a_size_without_room_is_left_and_the_next_runs_under_load(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_size_without_room_is_left_and_the_next_runs_under_load() -> None:
     seen: list[int] = []
 
     def network(picture: Tensor, sound: Tensor) -> Tensor:
@@ -75,13 +73,7 @@ def test_a_size_without_room_is_left_and_the_next_runs_under_load(
         seen.append(len(picture))
         return _network(picture, sound)
 
-    def captured(
-        device: str, network: Network, columns: list[Column], buckets: tuple[int, ...], **_: Any
-    ) -> Captured:
-        return Captured(network, columns, buckets, device, compiled=False)
-
-    monkeypatch.setattr("pipeline.batching.shared.runner_on", captured)
-    shared = Shared("cpu", network, COLUMNS, (8, 16))
+    shared = Shared(Captured(network, COLUMNS, (8, 16), "cpu", compiled=False), (8, 16))
     a, b, want = _rows(20)
     with shared.open() as lane:
         lane.submit(list(zip(a, b, strict=True)))

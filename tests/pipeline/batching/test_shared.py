@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.batching import shared
 from pipeline.batching.row import Row, gather
 from pipeline.batching.runner import Column, Direct
 from pipeline.batching.shared import Shared
@@ -43,10 +42,8 @@ class Small(Direct):
 
 
 @pytest.fixture
-def runner(monkeypatch: pytest.MonkeyPatch) -> Small:
-    made = Small()
-    monkeypatch.setattr(shared, "runner_on", lambda *args, **more: made)
-    return made
+def runner() -> Small:
+    return Small()
 
 
 def _made(network: Shared, count: int) -> Tensor:
@@ -58,7 +55,7 @@ def _made(network: Shared, count: int) -> Tensor:
 @pytest.mark.parametrize("most", [128, 64, 16, 2])
 def test_batches_halve_from_128_to_what_fits_and_no_row_is_lost(runner: Small, most: int) -> None:
     runner.most = most
-    network = Shared("cpu", torch.add, COLUMNS, BUCKETS)
+    network = Shared(runner, BUCKETS)
     assert torch.equal(_made(network, 300), torch.arange(300.0) + 1)
     assert network.limit == most
     assert runner.ran[0] == runner.sizes.largest == most
@@ -66,7 +63,7 @@ def test_batches_halve_from_128_to_what_fits_and_no_row_is_lost(runner: Small, m
 
 def test_warming_tries_the_largest_first_and_stays_below_what_does_not_fit(runner: Small) -> None:
     runner.most = 32
-    network = Shared("cpu", torch.add, COLUMNS, BUCKETS)
+    network = Shared(runner, BUCKETS)
     network.warm()
     assert runner.captured == [32, 16, 8]
     assert network.limit == 32
@@ -78,4 +75,4 @@ def test_a_device_without_room_for_the_smallest_batch_says_so_when_it_is_warmed(
 ) -> None:
     runner.most = 4
     with pytest.raises(torch.OutOfMemoryError, match="no room for 8"):
-        Shared("cpu", torch.add, COLUMNS, BUCKETS).warm()
+        Shared(runner, BUCKETS).warm()
