@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.evaluate.pixels import psnr
 from pipeline.mark.applying import seal
 from pipeline.mark.lattice import block_side
 from pipeline.mark.payload import job_digest
@@ -42,8 +43,7 @@ def output(made: list[Frame], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _db(one: torch.Tensor, two: torch.Tensor) -> float:
-    square = float((one.double() - two.double()).square().mean())
-    return 99.0 if square == 0 else 10 * np.log10(255**2 / square)
+    return psnr(float((one.double() - two.double()).square().mean()))
 
 
 def test_marked_picture_keeps_its_luma_and_at_least_48_db_of_its_chroma(
