@@ -35,9 +35,9 @@ def allow(**changes: bool | int | str) -> None:
     _use = replace(_use, **changes)  # type: ignore[arg-type]
 
 
-def allowed(unit: Literal["nvdec"]) -> bool:
-    """Whether a unit may be used."""
-    return bool(getattr(_use, unit))
+def nvdec() -> bool:
+    """Whether the GPU's video decoder may be used."""
+    return _use.nvdec
 
 
 def encoder() -> EncoderName:

@@ -19,8 +19,8 @@ from av import FFmpegError, VideoFrame
 from av.codec.hwaccel import HWAccel
 from torch import Tensor
 
+from pipeline import hardware
 from pipeline.batching.cuda import is_cuda
-from pipeline.hardware import allowed
 from pipeline.types import VideoFacts
 from pipeline.upright import samples
 
@@ -40,7 +40,7 @@ def accelerator(device: str, video: VideoFacts) -> HWAccel | None:
 
     Call it in the thread that decodes.
     """
-    if not allowed("nvdec") or not suits(video) or not is_cuda(device):
+    if not hardware.nvdec() or not suits(video) or not is_cuda(device):
         return None
     options = _way(device)
     return None if options is None else _made(device, options)
