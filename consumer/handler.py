@@ -36,8 +36,8 @@ class Handler:
             bound_contextvars(job_id=found.job_id, record=place),
             _span(record, found.job_id, place) as span,
         ):
-            log.info("admitted" if isinstance(found, Job) else "refused")
             if isinstance(found, Job):
+                log.info("admitted")
                 found.traceparent = span.traceparent or found.traceparent
             verdict = await self._settle(record, found)
             span.set(outcome=verdict.kind, attempt=verdict.attempt, reused=verdict.reused)
