@@ -186,6 +186,7 @@ class Child:
             missing = _missing(engines) if renderer == PIPELINE else {}
             if renderer == PIPELINE:
                 _check_encoder(self._device)
+                _load_label_libraries()
                 _make_warm([e.name for e in engines if e.name == self._warm], self._device)
             folders = getattr(module, "avatar_folders", None)
             avatars = folders(self._device) if folders else {}
@@ -294,6 +295,12 @@ def _check_encoder(device: str) -> None:
 
     if hardware.encoder() != "x264":
         nvenc.chosen(device)
+
+
+def _load_label_libraries() -> None:
+    from pipeline.mark.applying import load_libraries
+
+    load_libraries()
 
 
 def _make_warm(engines: list[str], device: str) -> None:

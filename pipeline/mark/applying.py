@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
+from pipeline.errors import EngineUnavailable
 from pipeline.mark.credentials import Origin, sign
 from pipeline.mark.payload import job_digest
 from pipeline.mark.visible import VisibleLabel
-from pipeline.mark.watermark import Watermark
+from pipeline.mark.watermark import Watermark, load_library
 from pipeline.mark.words import container_metadata
 from pipeline.types import Frame, RenderSpec
 from schemas.render import EngineFacts
@@ -26,6 +28,12 @@ class PictureMarks:
         for mark in self._marks:
             frame = mark.apply(frame)
         return frame
+
+
+def load_libraries() -> None:
+    """Load what labels need now, so that no job waits for it; what is missing is a job's matter."""
+    with suppress(EngineUnavailable):
+        load_library()
 
 
 def picture_marks(spec: RenderSpec, width: int, height: int) -> PictureMarks:

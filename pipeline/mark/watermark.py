@@ -49,7 +49,7 @@ class Watermark:
     """
 
     def __init__(self, job_id: str, width: int, height: int) -> None:
-        library = _library()
+        library = load_library()
         word = codeword(job_digest(job_id))
         side = block_side(width, height)
         shape = ((height + 1) // 2, (width + 1) // 2)
@@ -89,6 +89,7 @@ class _MarkedPlane:
         if not self._bits.size:
             return
         cells = cell_means(values, self._side)
+        own = singular_of_cells(cells)
         wanted = 0.25 + 0.5 * self._bits
         off = (singular_of_cells(cells + self._change) / STEP - wanted + 0.5) % 1 - 0.5
         doubtful = np.abs(off) > _DOUBT / 2
@@ -97,7 +98,8 @@ class _MarkedPlane:
         for row, column in np.argwhere(doubtful).tolist():
             here = np.s_[2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
             block = cells[here]
-            marked = _embed(self._library, block, int(self._bits[row, column]))
+            bit = int(self._bits[row, column])
+            marked = _embed(self._library, block, float(own[row, column]), bit)
             self._change[here] = _SHARE * (marked - block)
             self._draw(row, column)
 
@@ -118,15 +120,14 @@ class _MarkedPlane:
         self._less[here] = np.maximum(self._screen - full, 0)
 
 
-def _embed(library: Any, block: Values, bit: int) -> Values:
-    """The block with its bit, at the nearest of the places that say it.
+def _embed(library: Any, block: Values, value: float, bit: int) -> Values:
+    """The block, whose largest singular value is given, with its bit in the nearest of places.
 
     The library takes the place within the step that the block is in; a block that is nearer to the
     same place in the next step is handed over half a step brighter or darker.
     """
-    if not block.any():
-        block = block + 0.5
-    value = float(singular_of_cells(block)[0, 0])
+    if not value:
+        block, value = block + 0.5, 1.0
     off = value / STEP % 1 - (0.25 + 0.5 * bit)
     moved = value + (STEP / 2 if off > 0.5 else -STEP / 2 if off < -0.5 and value > STEP else 0)
     marked: Values = library.diffuse_dct_svd(block * (moved / value), bit, STEP)
@@ -146,7 +147,12 @@ def _screen(side: int) -> Values:
     return screen
 
 
-def _library() -> Any:
+def load_library() -> Any:
+    """The library's embedder, and OpenCV, on which it stands: a tenth of a second, once a process.
+
+    Raises:
+        EngineUnavailable: the library is not installed.
+    """
     try:
         from imwatermark.dwtDctSvd import EmbedDwtDctSvd
     except ImportError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.errors import EngineUnavailable
 from pipeline.evaluate.pixels import psnr
-from pipeline.mark.applying import seal
+from pipeline.mark.applying import load_libraries, seal
 from pipeline.mark.lattice import block_side
 from pipeline.mark.payload import job_digest
 from pipeline.mark.reading import read_labels
@@ -177,3 +180,19 @@ def test_report_says_what_the_picture_carries_or_that_it_is_off(tmp_path: Path) 
         marks = Marks(watermark=on)
         spec = RenderSpec(audio.path, audio.path, path, tmp_path, job_id=JOB, marks=marks)
         assert seal(spec, ENGINE)["watermark"] == ({"digest": DIGEST} if on else "off")
+
+
+def test_a_worker_that_lacks_the_library_starts_and_a_job_that_wants_the_mark_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "imwatermark.dwtDctSvd", None)
+    load_libraries()
+    with pytest.raises(EngineUnavailable, match="F2F_LABEL_WATERMARK=0"):
+        Watermark(JOB, WIDTH, HEIGHT)
+
+
+def test_no_job_waits_for_the_library() -> None:
+    program = "import sys; from pipeline.mark.applying import load_libraries; load_libraries();"
+    program += "print(sorted({'cv2', 'imwatermark'} & set(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert said.stdout.strip() == b"['cv2', 'imwatermark']"
