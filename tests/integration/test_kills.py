@@ -164,14 +164,14 @@ async def test_a_drain_whose_grace_ends_exits_0_and_leaves_the_rest_to_others(
 async def test_static_members_that_restart_repeat_nothing(lab: Lab, crew: Crew) -> None:
     count = 60
     names = ("pod-0", "pod-1")
-    replicas = {
-        name: await crew.start(KAFKA_GROUP_INSTANCE_ID=name, F2F_DRAIN_S="20") for name in names
-    }
+    # a restart takes seconds where processors are short; whoever stays away longer is replaced
+    patient = {"F2F_DRAIN_S": "20", "KAFKA_SESSION_TIMEOUT_S": "40"}
+    replicas = {name: await crew.start(KAFKA_GROUP_INSTANCE_ID=name, **patient) for name in names}
     # only now: the very first join of the second one does move partitions
     await lab.send([{"value": job(seconds="0.7"), "partition": n % 6} for n in range(count)])
     for name in names:
         assert await crew.end(replicas[name], signal.SIGTERM) == 0
-        await crew.start(KAFKA_GROUP_INSTANCE_ID=name, F2F_DRAIN_S="20")
+        await crew.start(KAFKA_GROUP_INSTANCE_ID=name, **patient)
     for partition in range(6):
         await lab.until_committed(count // 6, partition)
     crew.check_commits()
