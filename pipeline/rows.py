@@ -122,7 +122,10 @@ def _runs(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 def bytes_of(tensor: Tensor) -> memoryview:
     """The bytes of a contiguous host tensor with at least one item."""
-    values: NDArray[np.uint8] = tensor.reshape(-1).view(torch.uint8).numpy()
+    flat = tensor.reshape(-1)
+    # One item alone counts as contiguous whatever its step, but `view` looks at the step.
+    flat = flat.as_strided(flat.shape, (1,))
+    values: NDArray[np.uint8] = flat.view(torch.uint8).numpy()
     return values.data
 
 

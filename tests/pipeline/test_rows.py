@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.rows import RowFile
+from pipeline.rows import RowFile, bytes_of
 
 
 def test_rows_come_back_by_number_and_in_chunks(tmp_path: Path) -> None:
@@ -31,3 +31,9 @@ def test_a_part_of_a_file_ends_where_its_rows_end(tmp_path: Path) -> None:
     rows = RowFile(os.open(path, os.O_RDONLY), (2,), torch.uint8, offset=6, count=3)
     assert rows.read(0, 5).tolist() == [[6, 7], [8, 9], [10, 11], [0, 0], [0, 0]]
     assert rows[[2]].tolist() == [[10, 11]]
+
+
+def test_one_item_gives_its_bytes_whatever_the_step_of_what_it_was_cut_from() -> None:
+    of_a_still = torch.arange(8.0).reshape(1, 8)[:, 3]
+    assert of_a_still.stride() == (8,)
+    assert bytes(bytes_of(of_a_still)) == bytes(bytes_of(torch.tensor([3.0])))
