@@ -6,6 +6,7 @@ PipelineError
 │   ├── MediaLimitExceeded     too many pixels, seconds, streams or bytes
 │   ├── NoVideo · NoAudio      the stream that is needed is missing
 │   ├── NoFace                 no frame shows a usable face
+│   ├── LabelUnfit             no font can draw the label that is asked for
 │   └── UnknownEngine          no engine of that name
 ├── WeightsMissing             files are not on this machine; names the command that brings them
 ├── EngineUnavailable          the engine is a service, and it does not answer
@@ -86,6 +87,12 @@ class NoFace(InputError):
     """No frame shows a usable face."""
 
     code = ErrorCode.NO_FACE
+
+
+class LabelUnfit(InputError):
+    """The visible label that is asked for cannot be drawn."""
+
+    code = ErrorCode.INVALID_REQUEST
 
 
 class UnknownEngine(InputError):

@@ -35,6 +35,7 @@ from pipeline.errors import EngineFailed, OutOfMemory, PipelineError, ScratchFul
 from pipeline.faces.track import FaceTrack, track_faces
 from pipeline.kept import KeptPictures
 from pipeline.mark.applying import picture_marks, seal, words
+from pipeline.mark.fonts import check_label
 from pipeline.probe import probe_audio, probe_video
 from pipeline.render_whole import render_whole
 from pipeline.speech.ahead import recognised_ahead
@@ -105,6 +106,7 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
     keep_freed_memory()
     with _machine_limits(), ExitStack() as stack:
         stack.callback(give_back)
+        check_label(spec.options.label)
         engine = registry.create(spec.engine, spec.device, spec.threads)
         threads = registry.operator_threads(spec.engine, spec.device, spec.threads)
         torch.set_num_threads(threads)

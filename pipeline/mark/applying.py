@@ -41,6 +41,7 @@ def picture_marks(spec: RenderSpec, width: int, height: int) -> PictureMarks:
 
     Raises:
         EngineUnavailable: the watermark is wanted and its library is not installed.
+        LabelUnfit: the text cannot be drawn.
     """
     marks: list[VisibleLabel | Watermark] = []
     if spec.marks.watermark and spec.job_id is not None:

@@ -6,14 +6,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
+from pipeline.mark.fonts import Font, typeset
 from pipeline.types import Frame
 from schemas.request import LabelOptions
 
 _SHADE = 0.45
 """Share of the dark ground under the text."""
+_BASELINE = "ls"
+_LEAST_PX = 8
+"""Letters are made smaller down to this where the text is longer than the picture is wide."""
 _BLACK, _WHITE, _GREY = 16.0, 235.0, 128.0
 
 
@@ -40,15 +44,27 @@ class VisibleLabel:
 
     @classmethod
     def draw(cls, options: LabelOptions, width: int, height: int) -> VisibleLabel:
-        """Draw for a picture of width × height; the text is at least 12 px and 3 % high."""
+        """Draw for a picture of width × height; the text is at least 12 px and 3 % high.
+
+        It is less high, down to 8 px, where it would be wider than the picture.
+
+        Raises:
+            LabelUnfit: see `pipeline.mark.fonts`.
+        """
         size = max(12, round(height * 0.03))
-        font = ImageFont.load_default(size)
-        left, top, right, bottom = font.getbbox(options.text)
+        line = typeset(options.text, size)
+        while size > _LEAST_PX and _length(line) > width - 2 * size:
+            size -= 1
+            line = typeset(options.text, size)
+        left, top, right, bottom = _extent(line)
         pad = size // 2
         w = min(_even(int(right - left) + 2 * pad), width // 2 * 2)
         h = min(_even(int(bottom - top) + pad), height // 2 * 2)
         canvas = Image.new("L", (w, h), 0)
-        ImageDraw.Draw(canvas).text((pad - left, pad // 2 - top), options.text, fill=255, font=font)
+        pen, x, y = ImageDraw.Draw(canvas), pad - left, pad // 2 - top
+        for text, font in line:
+            pen.text((x, y), text, fill=255, font=font, anchor=_BASELINE)
+            x += font.getlength(text)
         ink = np.asarray(canvas, dtype=np.float32) / 255.0
         margin = _even(size // 2)
         x = margin if options.position.endswith("left") else width - w - margin
@@ -83,6 +99,21 @@ class _Overlay:
         mixed >>= 8
         box[...] = mixed
         return made
+
+
+def _length(line: list[tuple[str, Font]]) -> float:
+    return sum(font.getlength(text) for text, font in line)
+
+
+def _extent(line: list[tuple[str, Font]]) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the ink, from where the base line begins."""
+    boxes, start = [], 0.0
+    for text, font in line:
+        left, top, right, bottom = font.getbbox(text, anchor=_BASELINE)
+        boxes.append((start + left, top, start + right, bottom))
+        start += font.getlength(text)
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
 
 
 def _even(n: int) -> int:

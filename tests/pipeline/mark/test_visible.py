@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pipeline.errors import LabelUnfit
+from pipeline.mark import fonts
 from pipeline.mark.visible import VisibleLabel
 from pipeline.types import Frame
 from schemas.request import LabelOptions
@@ -59,3 +61,46 @@ def test_label_mixes_to_within_a_level_of_exact_arithmetic() -> None:
     assert float((made.y[box] - exact).abs().max()) <= 1.0
     assert int(made.u[label.y // 2, label.x // 2]) == round(90 * 0.55 + 128 * 0.45)
     assert bool((made.y != made.y.flatten()[0]).any())
+
+
+@pytest.mark.parametrize("text", ["由人工智能生成", "مولد آليا", "AI 🤖", "\u200b ", "   "])
+def test_text_that_no_font_here_has_is_refused_instead_of_drawn_as_boxes(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fonts, "SYSTEM_FONTS", ())
+    with pytest.raises(LabelUnfit, match="label text") as refused:
+        fonts.check_label(LabelOptions(text=text))
+    assert refused.value.error_facts().code == "INVALID_REQUEST"
+    fonts.check_label(LabelOptions(text=text, visible=False))
+
+
+def test_letters_that_one_font_lacks_come_from_the_next_which_has_them() -> None:
+    text = "AI: создано"
+    try:
+        line = fonts.typeset(text, 20)
+    except LabelUnfit:
+        pytest.skip("no font of this machine has Cyrillic letters")
+    assert "".join(part for part, _ in line) == text
+    assert {font.getname() for _, font in line} != {fonts.typeset("AI", 20)[0][1].getname()}
+    drawn = VisibleLabel.draw(LabelOptions(text=text), 640, 480)
+    assert drawn.width > VisibleLabel.draw(LabelOptions(text="AI"), 640, 480).width
+
+
+def test_text_that_no_font_has_whole_is_cut_where_fonts_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lacking(font: fonts.Font, letters: list[str]) -> list[str]:
+        return [c for c in letters if (c in "xyz") == (font.size == 20)]
+
+    twenty, thirty = (next(fonts._fonts(size)) for size in (20, 30))
+    monkeypatch.setattr(fonts, "_fonts", lambda _: iter([twenty, thirty]))
+    monkeypatch.setattr(fonts, "_missing", lacking)
+    line = fonts.typeset(" ab xy c", 20)
+    assert [(part, font.size) for part, font in line] == [(" ab ", 20), ("xy ", 30), ("c", 20)]
+
+
+def test_text_longer_than_the_picture_is_wide_is_written_smaller() -> None:
+    label = VisibleLabel.draw(LabelOptions(text="W" * 40), 480, 360)
+    made = label.apply(_frame(480, 360)).y
+    assert label.width < 480
+    assert int(made[:, label.x + label.width - 4 :].max()) <= 128, "nothing white at the edge"

@@ -1,0 +1,106 @@
+"""Fonts that have every character of a label: a box in place of a letter labels nothing.
+
+Pillow carries one for Latin text, which comes first, so that such labels are the same on every
+machine. Other scripts take a font of the system, by the file names that distributions give them.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+from PIL import ImageFont
+
+from pipeline.errors import LabelUnfit
+from schemas.codes import Stage
+from schemas.request import LabelOptions
+
+Font = ImageFont.FreeTypeFont
+
+SYSTEM_FONTS = (
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "DroidSansFallbackFull.ttf",
+    "wqy-microhei.ttc",
+    "NotoSansArabic-Regular.ttf",
+    "NotoSansHebrew-Regular.ttf",
+    "NotoSansDevanagari-Regular.ttf",
+    "NotoSansThai-Regular.ttf",
+)
+_NOBODY_HAS = "\U0010ffff"
+_NO_GLYPH = frozenset({"Cc", "Cf", "Mn", "Zl", "Zp", "Zs"})
+"""Categories whose characters show nothing, or only together with their neighbours."""
+
+
+def check_label(label: LabelOptions | None) -> None:
+    """Refuse a label that could not be drawn, before anything is computed.
+
+    Raises:
+        LabelUnfit: no font of this machine has one of its characters, or it shows nothing.
+    """
+    if label is not None and label.visible:
+        typeset(label.text, 16)
+
+
+def typeset(text: str, size: int) -> list[tuple[str, Font]]:
+    """The text with the first font that has all that is seen of it, else cut where fonts change.
+
+    Raises:
+        LabelUnfit: no font has one of its characters, or nothing is seen of it.
+    """
+    letters = [c for c in dict.fromkeys(text) if unicodedata.category(c) not in _NO_GLYPH]
+    if not letters:
+        raise LabelUnfit(
+            f"label text {text!r} shows nothing; give it a letter", stage=Stage.PROBE, text=text
+        )
+    homes: dict[str, Font] = {}
+    for font in _fonts(size):
+        missing = _missing(font, letters)
+        if not missing:
+            return [(text, font)]
+        homes = {c: font for c in letters if c not in missing} | homes
+    nowhere = [c for c in letters if c not in homes]
+    if nowhere:
+        raise LabelUnfit(
+            f"no font of this machine has {' '.join(nowhere)} of label text {text!r}; change the "
+            "text, or let the operator install one, such as Debian's fonts-noto-cjk",
+            stage=Stage.PROBE,
+            text=text,
+            missing=nowhere,
+        )
+    return _runs(text, homes)
+
+
+def _runs(text: str, homes: dict[str, Font]) -> list[tuple[str, Font]]:
+    runs: list[tuple[str, Font]] = []
+    current = next(homes[c] for c in text if c in homes)
+    for letter in text:
+        font = homes.get(letter, current)
+        if runs and font is current:
+            letter = runs.pop()[0] + letter
+        runs.append((letter, font))
+        current = font
+    return runs
+
+
+def _fonts(size: int) -> Iterator[Font]:
+    own = ImageFont.load_default(size)
+    if isinstance(own, ImageFont.FreeTypeFont):  # else Pillow was built without FreeType
+        yield own
+    for name in SYSTEM_FONTS:
+        try:
+            yield ImageFont.truetype(name, size)
+        except OSError:
+            continue  # not on this machine
+
+
+def _missing(font: Font, letters: list[str]) -> list[str]:
+    """Letters that look like one that no font has, or like nothing."""
+    nobody = _look(font, _NOBODY_HAS)
+    return [c for c in letters if (look := _look(font, c)) == nobody or not any(look[1])]
+
+
+def _look(font: Font, letter: str) -> tuple[tuple[int, int], bytes]:
+    mask = font.getmask(letter)
+    return mask.size, bytes(mask)
