@@ -165,7 +165,7 @@ async def test_static_members_that_restart_repeat_nothing(lab: Lab, crew: Crew) 
     count = 60
     names = ("pod-0", "pod-1")
     # a restart takes seconds where processors are short; whoever stays away longer is replaced
-    patient = {"F2F_DRAIN_S": "20", "KAFKA_SESSION_TIMEOUT_S": "40"}
+    patient: dict[str, Any] = {"F2F_DRAIN_S": "20", "KAFKA_SESSION_TIMEOUT_S": "40"}
     replicas = {name: await crew.start(KAFKA_GROUP_INSTANCE_ID=name, **patient) for name in names}
     # only now: the very first join of the second one does move partitions
     await lab.send([{"value": job(seconds="0.7"), "partition": n % 6} for n in range(count)])
