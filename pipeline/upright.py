@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from av import VideoFrame
+from av.filter import Graph
 from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 from torch import Tensor
@@ -55,7 +56,27 @@ def orientation_of(frame: VideoFrame) -> Orientation:
 
 
 def _side_data(frame: VideoFrame) -> Any:
-    return frame.side_data  # typed as a dict of motion vectors only
+    return _without_profile(frame).side_data  # typed as a dict of motion vectors only
+
+
+def _without_profile(frame: VideoFrame) -> VideoFrame:
+    """The picture without its colour profile, which most PNG of cameras and editors have.
+
+    PyAV 18 frees what it names (the profile's own name) twice as soon as side data are looked at:
+    the process dies some garbage collections later. Video has no such names.
+    """
+    kinds = len(frame.format.components)  # grey has one or two, a GPU's surface none
+    if not (is_rgb(frame) or 0 < kinds < 3):
+        return frame
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+    )
+    graph.link_nodes(
+        source, graph.add("sidedata", "mode=delete:type=ICC_PROFILE"), graph.add("buffersink")
+    ).configure()
+    graph.vpush(frame)
+    return graph.vpull()
 
 
 def _from_degrees(counterclockwise: int) -> Orientation:
