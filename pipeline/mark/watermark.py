@@ -35,10 +35,13 @@ _PAUSE = 5
 """Frames from one look at a part of the blocks to the next."""
 _PARTS = 5
 """Parts: so each block is looked at every 25 frames, and never all in one picture."""
-_DOUBT = 0.3
+_DOUBT, _DOUBT_SMALL = 0.3, 0.2
 """Distance from a bit's own remainder, in steps of half, at which a block is embedded anew."""
-_SHARE = 0.8
-"""Of the way to that remainder; the rest would cost more than it gives."""
+_SHARE, _SHARE_SMALL = 0.8, 1.1
+"""Of the way to that remainder; the rest would cost more than it gives, but in small pictures."""
+_SMALL = 20
+"""Chroma samples along a block, at most, in pictures (up to 640 pixels) whose marks an encoder
+flattens when it gets them at half size: there a block is as small as what it works on."""
 
 
 class Watermark:
@@ -75,6 +78,8 @@ class _MarkedPlane:
     ) -> None:
         self._library = library
         self._side = side
+        self._doubt = _DOUBT_SMALL if side <= _SMALL else _DOUBT
+        self._share = _SHARE_SMALL if side <= _SMALL else _SHARE
         rows, columns = shape[0] // side, shape[1] // side
         self._bits = word[places(rows, columns, plane)]
         row, column = np.mgrid[0:rows, 0:columns]
@@ -92,7 +97,7 @@ class _MarkedPlane:
         own = singular_of_cells(cells)
         wanted = 0.25 + 0.5 * self._bits
         off = (singular_of_cells(cells + self._change) / STEP - wanted + 0.5) % 1 - 0.5
-        doubtful = np.abs(off) > _DOUBT / 2
+        doubtful = np.abs(off) > self._doubt / 2
         if part is not None:
             doubtful &= self._part == part
         for row, column in np.argwhere(doubtful).tolist():
@@ -100,7 +105,7 @@ class _MarkedPlane:
             block = cells[here]
             bit = int(self._bits[row, column])
             marked = _embed(self._library, block, float(own[row, column]), bit)
-            self._change[here] = _SHARE * (marked - block)
+            self._change[here] = self._share * (marked - block)
             self._draw(row, column)
 
     def add_to(self, plane: Tensor) -> Tensor:
