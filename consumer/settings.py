@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +27,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from consumer import settings_checks as checks
 from schemas.refs import check_bucket
 from schemas.topics import Topics
 
@@ -45,6 +46,10 @@ def _auto(value: Any) -> Any:
     return None if value == "auto" else value
 
 
+def _given(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else check(value)
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
@@ -59,7 +64,11 @@ class Settings(BaseSettings):
     """The service's settings; field order is the README's order."""
 
     model_config = SettingsConfigDict(
-        extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        env_ignore_empty=True,
+        allow_inf_nan=False,
     )
 
     # Kafka
@@ -68,7 +77,10 @@ class Settings(BaseSettings):
     )
     kafka_group: str = _env("KAFKA_GROUP_ID", "face2face", "consumer group", min_length=1)
     kafka_instance: str | None = _env(
-        "KAFKA_GROUP_INSTANCE_ID", None, "static membership: a stable name per replica"
+        "KAFKA_GROUP_INSTANCE_ID",
+        None,
+        "static membership: a stable name per replica",
+        pattern=r"^[A-Za-z0-9._-]{1,249}$",
     )
     topic_prefix: str = _env(
         "F2F_TOPIC_PREFIX", "face2face", "prefix of all topics", pattern=r"^[A-Za-z0-9._-]{1,150}$"
@@ -140,8 +152,12 @@ class Settings(BaseSettings):
     )
     backlog: int = _env("F2F_BACKLOG", 2, "jobs admitted beyond the running ones", ge=0, le=256)
     max_attempts: int = _env("F2F_MAX_ATTEMPTS", 3, "tries of a job", ge=1, le=20)
-    retry_delays_s: Annotated[tuple[float, ...], NoDecode, BeforeValidator(_split)] = _env(
-        "F2F_RETRY_DELAYS_S", (10.0, 60.0), "waits before the next tries, seconds, comma-separated"
+    retry_delays_s: Annotated[
+        tuple[Annotated[float, Field(ge=0)], ...], NoDecode, BeforeValidator(_split)
+    ] = _env(
+        "F2F_RETRY_DELAYS_S",
+        (10.0, 60.0),
+        "waits before the next tries, seconds, comma-separated",
     )
     job_timeout_s: float = _env("F2F_JOB_TIMEOUT_S", 1800.0, "longest render of one job", gt=0)
     stall_timeout_s: float = _env(
@@ -230,7 +246,9 @@ class Settings(BaseSettings):
 
     # HTTP and logs
     http_host: str = _env("F2F_HTTP_HOST", "127.0.0.1", "address of health and metrics")
-    http_port: int = _env("F2F_HTTP_PORT", 8385, "port of health and metrics; 0 picks one", ge=0)
+    http_port: int = _env(
+        "F2F_HTTP_PORT", 8385, "port of health and metrics; 0 picks one", ge=0, le=65_535
+    )
     gateway_host: str = _env("F2F_GATEWAY_HOST", "127.0.0.1", "address of the gateway")
     gateway_port: int = _env(
         "F2F_GATEWAY_PORT", 8385, "port of the gateway; 0 picks one", ge=0, le=65_535
@@ -266,25 +284,29 @@ class Settings(BaseSettings):
     def _bucket(cls, value: str) -> str:
         return check_bucket(value)
 
-    @field_validator("s3_endpoint", "s3_public_endpoint", "duix_url")
-    @classmethod
-    def _http(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return value
+    _brokers = field_validator("kafka_servers")(checks.brokers)
+    _devices = field_validator("devices")(checks.devices)
+    _hosts = field_validator("allowed_hosts")(checks.allowed_hosts)
+    _endpoints = field_validator("s3_endpoint", "s3_public_endpoint")(_given(checks.endpoint))
+    _urls = field_validator("duix_url", "otlp_endpoint")(_given(checks.http_url))
+    _certificates = field_validator("kafka_ca", "s3_ca")(_given(checks.certificates))
+    _files = field_validator("c2pa_certificate", "c2pa_key")(_given(checks.file))
 
     @model_validator(mode="after")
-    def _signer(self) -> Settings:
+    def _together(self) -> Settings:
         if (self.c2pa_certificate is None) != (self.c2pa_key is None):
             raise ValueError("F2F_C2PA_CERTIFICATE_PATH and F2F_C2PA_KEY_PATH belong together")
+        if self.heartbeat_s >= self.session_timeout_s:
+            raise ValueError(
+                f"KAFKA_HEARTBEAT_S = {self.heartbeat_s:g} must be less than "
+                f"KAFKA_SESSION_TIMEOUT_S = {self.session_timeout_s:g}; a third of it is usual"
+            )
+        if self.kafka_security.startswith("SASL") and not (self.kafka_user and self.kafka_password):
+            raise ValueError(
+                f"KAFKA_SECURITY_PROTOCOL = {self.kafka_security!r} needs KAFKA_SASL_USERNAME and "
+                "KAFKA_SASL_PASSWORD"
+            )
         return self
-
-    @field_validator("c2pa_certificate", "c2pa_key")
-    @classmethod
-    def _readable(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_file():
-            raise ValueError("is not a file")
-        return value
 
     @property
     def avatars(self) -> Path:
@@ -330,11 +352,14 @@ def _read_secret(name: str, path: Path) -> str:
         return path.read_text(encoding="utf-8").rstrip("\n")
     except OSError as error:
         raise SettingsError(f"{name}_FILE: cannot read {str(path)!r}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{name}_FILE: {str(path)!r} is not UTF-8 text") from None
 
 
 def _explain(line: Any) -> str:
     name = ".".join(str(part) for part in line["loc"])
+    text = str(line["msg"]).removeprefix("Value error, ")
     if not name:  # about several settings at once: the message names them
-        return str(line["msg"])
+        return text
     shown = "(hidden)" if any(word in name for word in _HIDDEN) else repr(line["input"])
-    return f"{name} = {shown}: {line['msg']}"
+    return f"{name} = {shown}: {text}"

@@ -58,6 +58,19 @@ def test_a_file_that_cannot_be_read_is_said() -> None:
         ("KAFKA_SECURITY_PROTOCOL", "TLS", "PLAINTEXT"),
         ("F2F_TOPIC_PREFIX", "a b", "pattern"),
         ("F2F_PRESIGN_S", "604801", "604800"),
+        ("F2F_LEASE_S", "nan", "finite"),
+        ("CLEANUP_DELAY", "inf", "finite"),
+        ("F2F_HTTP_PORT", "65536", "65535"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "a:1,b:99999", "'b:99999' is not host:port"),
+        ("KAFKA_BOOTSTRAP_SERVERS", " , ", "names no broker"),
+        ("KAFKA_GROUP_INSTANCE_ID", "a b", "pattern"),
+        ("F2F_DEVICES", "gpu0", "auto, cpu"),
+        ("F2F_ALLOWED_HOSTS", "https://example.org/", "leave out scheme"),
+        ("S3_ENDPOINT", "http://", "names no host"),
+        ("S3_ENDPOINT", "http://minio:9000/bucket", "without user, path or query"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "must start with http"),
+        ("KAFKA_SSL_CA_FILE", "/nowhere/ca.pem", "is not a file"),
+        ("S3_CA_FILE", __file__, "no CA certificates"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_with_name_value_and_limit(
@@ -65,8 +78,35 @@ def test_a_setting_that_cannot_work_is_refused_with_name_value_and_limit(
 ) -> None:
     with pytest.raises(SettingsError) as refused:
         load({name: value})
-    assert str(refused.value).startswith(f"{name} = {value!r}: ")
+    assert str(refused.value).startswith((f"{name} = {value!r}: ", f"{name} = ("))
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"KAFKA_HEARTBEAT_S": "45"}, "KAFKA_HEARTBEAT_S = 45 must be less than"),
+        ({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "needs KAFKA_SASL_USERNAME"),
+        ({"F2F_RETRY_DELAYS_S": "1,-1"}, "F2F_RETRY_DELAYS_S.1 = '-1': "),
+    ],
+)
+def test_settings_that_cannot_work_together_are_refused(given: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(given)
+    assert said in str(refused.value)
+
+
+def test_a_secret_that_is_no_text_is_said(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match=r"S3_SECRET_KEY_FILE: .* is not UTF-8"):
+        load({"S3_SECRET_KEY_FILE": str(tmp_path / "secret")})
+
+
+def test_addresses_in_every_form_that_works_are_taken() -> None:
+    hosts = "a.example,.b.example,*.c.example,*,[::1]:8443,d:1"
+    brokers = "[::1]:9092,broker_1:9,SSL://b:9093,c"
+    load({"F2F_ALLOWED_HOSTS": hosts, "KAFKA_BOOTSTRAP_SERVERS": brokers})
+    load({"S3_ENDPOINT": "https://s3.example/", "F2F_DEVICES": "cuda:0,GPU-1a-2b,cpu"})
 
 
 def test_every_wrong_setting_is_named_at_once() -> None:

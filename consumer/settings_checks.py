@@ -1,0 +1,83 @@
+"""What single settings must look like, beyond their type; `consumer.settings` puts them to use.
+
+Each check returns the value or raises ValueError with the limit and what to write instead; name
+and value are put in front of it.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from pathlib import Path
+from urllib.parse import urlsplit
+
+_HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)"
+_BROKER = re.compile(rf"(?:[A-Za-z_]+://)?{_HOST}(?::(?P<port>[0-9]{{1,5}}))?")
+_ALLOWED = re.compile(rf"(\*|(\*\.|\.)?{_HOST})(:(?P<port>[0-9]{{1,5}}))?")
+_DEVICE = re.compile(r"auto|cpu|(cuda:)?[0-9]{1,3}|(GPU|MIG)-[0-9A-Za-z/-]+")
+
+
+def brokers(values: tuple[str, ...]) -> tuple[str, ...]:
+    """At least one `host:port`."""
+    if not values:
+        raise ValueError("names no broker; write host:port, comma-separated")
+    return _all(values, _BROKER, "is not host:port with a port of 1 to 65535")
+
+
+def allowed_hosts(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Hosts without scheme and path: anything else would never match, silently."""
+    return _all(values, _ALLOWED, "is not host, host:port, .domain or *; leave out scheme and path")
+
+
+def devices(values: tuple[str, ...]) -> tuple[str, ...]:
+    """At least one of `auto`, `cpu` and names of GPUs."""
+    if not values:
+        raise ValueError("names no device; write auto, cpu, or GPU indices such as 0,1")
+    return _all(values, _DEVICE, "is not auto, cpu, or the index or UUID of a GPU")
+
+
+def http_url(value: str) -> str:
+    """http(s)://host[:port]/…"""
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"is not a URL: {error}") from None
+    if not host:
+        raise ValueError("names no host; write http(s)://host:port")
+    return value
+
+
+def endpoint(value: str) -> str:
+    """http(s)://host[:port], nothing behind: S3 has buckets there."""
+    parts = urlsplit(http_url(value))
+    if parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("must be http(s)://host:port alone, without user, path or query")
+    return value
+
+
+def file(path: Path) -> Path:
+    """A file that is there."""
+    if not path.is_file():
+        raise ValueError("is not a file")
+    return path
+
+
+def certificates(path: Path) -> Path:
+    """A file of CA certificates (PEM)."""
+    try:
+        ssl.create_default_context(cafile=str(file(path)))
+    except OSError as error:  # of which SSLError is one
+        raise ValueError(f"holds no CA certificates in PEM ({error})") from None
+    return path
+
+
+def _all(values: tuple[str, ...], pattern: re.Pattern[str], wrong: str) -> tuple[str, ...]:
+    for value in values:
+        found = pattern.fullmatch(value)
+        port = found.groupdict().get("port") if found else None
+        if found is None or (port is not None and not 1 <= int(port) <= 65_535):
+            raise ValueError(f"{value!r} {wrong}")
+    return values
