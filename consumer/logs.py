@@ -59,14 +59,17 @@ def configure(settings: Settings) -> None:
 
 
 def _render(settings: Settings) -> list[Any]:
-    redact = Redactor(settings)
+    # Tracebacks become text first, so that they are made safe, too, and show no local variables:
+    # those of the store's client hold its keys.
+    shared = [structlog.processors.format_exc_info, Redactor(settings)]
     if settings.log_format == "console":
-        return [redact, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    return [
-        structlog.processors.format_exc_info,
-        redact,
-        structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
-    ]
+        return [
+            *shared,
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ]
+    return [*shared, structlog.processors.JSONRenderer(default=str, ensure_ascii=False)]
 
 
 class Redactor:

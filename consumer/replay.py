@@ -22,12 +22,14 @@ from pydantic import ValidationError
 
 from consumer import delivery
 from consumer.admission import Rejection, admit
+from consumer.faults import Fault
 from consumer.jobs import Job, Record
 from consumer.publisher import Publisher
 from consumer.records import Keys
 from consumer.selection import ReplayError, Selection, records
 from consumer.settings import Settings
 from consumer.storage import Storage
+from schemas.codes import ErrorCode
 from schemas.envelope import Envelope, EventType
 from schemas.ids import render_id
 from schemas.manifest import Manifest
@@ -122,7 +124,12 @@ async def _plan(record: Record, selection: Selection, find: FindOutcomes) -> tup
         return replace(row, reason=f"can never become a job: {found.error.message[:200]}"), None
     if record.header(delivery.TRUNCATED) is not None:
         return replace(row, reason="its value was cut short for the dead-letter topic"), None
-    manifests = await find(found)
+    if selection.job_id is not None and found.job_id != selection.job_id:
+        return row, None  # nobody asks about it
+    try:
+        manifests = await find(found)
+    except OutcomesHidden as error:
+        return replace(row, reason=str(error)), None
     same = [m for m in manifests if _picture(m.request) == _picture(found.request)]
     last = max(same, key=lambda m: (m.generation, m.created_at), default=None)
     row = replace(row, outcome=last.outcome if last else "none")
@@ -179,6 +186,13 @@ async def _windows(records: AsyncIterator[Record]) -> AsyncIterator[list[Record]
         yield batch
 
 
+class OutcomesHidden(Exception):
+    """Where a job's outcome would be recorded cannot be read; the text says which bucket, and why.
+
+    The bucket is one that the request named: it says nothing about other jobs.
+    """
+
+
 class StoredOutcomes:
     """Finds outcomes in the store."""
 
@@ -190,13 +204,24 @@ class StoredOutcomes:
         """All manifests of the job that can be read.
 
         Raises:
-            Fault: the store does not answer.
+            Fault: the store does not answer, or the service's own bucket cannot be read.
+            OutcomesHidden: the bucket that the request names cannot be read.
         """
         keys = Keys.of(job, "x", self._default_bucket)
         folder = keys.manifest.rpartition("/")[0] + "/"
+        try:
+            return await self._read(keys.bucket, folder)
+        except Fault as error:
+            if error.code is not ErrorCode.STORE_DENIED or keys.bucket == self._default_bucket:
+                raise
+            raise OutcomesHidden(
+                f"its output bucket {keys.bucket!r} cannot be read: {error.error.message[:200]}"
+            ) from error
+
+    async def _read(self, bucket: str, folder: str) -> list[Manifest]:
         found: list[Manifest] = []
-        for key, _ in await self._storage.list_objects(keys.bucket, folder):
-            data = await self._storage.get(keys.bucket, key) if key.endswith(".json") else None
+        for key, _ in await self._storage.list_objects(bucket, folder):
+            data = await self._storage.get(bucket, key) if key.endswith(".json") else None
             if data is None:
                 continue
             try:

@@ -15,6 +15,7 @@ from tests.support.handles import KafkaHandle, S3Handle
 from tests.support.processes import free_port
 
 GOOD = b'{"audio_url": "s3://bucket/a.wav", "video_url": "s3://bucket/v.mp4", "job_id": "j%d"}'
+NO_BUCKET = (GOOD % 3)[:-1] + b', "output": {"bucket": "never-made"}}'
 
 
 def _replay(env: dict[str, str], *arguments: str) -> tuple[int, list[dict[str, Any]]]:
@@ -31,12 +32,12 @@ def _replay(env: dict[str, str], *arguments: str) -> tuple[int, list[dict[str, A
 
 @pytest.fixture
 async def env(kafka: KafkaHandle, s3: S3Handle) -> dict[str, str]:
-    """Two requests and a record that never was one."""
+    """Two requests, a record that never was one, and a request for a bucket that is not there."""
     kafka.create_topics()
     producer = AIOKafkaProducer(bootstrap_servers=kafka.servers)
     await producer.start()
     try:
-        for value in (GOOD % 1, b"not json", GOOD % 2):
+        for value in (GOOD % 1, b"not json", NO_BUCKET, GOOD % 2):
             await producer.send_and_wait(kafka.topics.requests, value)
     finally:
         await producer.stop()
@@ -59,15 +60,16 @@ async def test_a_dry_run_says_what_the_real_one_then_does(
 ) -> None:
     code, planned = _replay(env, "--dry-run")
     assert code == 0
-    assert planned[-1] == {"dry_run": True, "counts": {"render": 2, "skip": 1}}
+    assert planned[-1] == {"dry_run": True, "counts": {"render": 2, "skip": 2}}
     code, done = _replay(env, "--all")
     assert code == 0
-    assert done[-1] == {"dry_run": False, "counts": {"render": 2, "skip": 1}}
+    assert done[-1] == {"dry_run": False, "counts": {"render": 2, "skip": 2}}
     same = ("topic", "partition", "offset", "job_id", "outcome", "action", "reason")
     assert [[row[name] for name in same] for row in planned[:-1]] == [
         [row[name] for name in same] for row in done[:-1]
     ]
-    records = await _requests(kafka, 5)
+    assert [row for row in planned[:-1] if "'never-made' cannot be read" in row["reason"]]
+    records = await _requests(kafka, 6)
     sent = [record for record in records if "f2f-replay-of" in dict(record.headers)]
     assert sorted(json.loads(record.value)["job_id"] for record in sent) == ["j1", "j2"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import Any
 
-from consumer.logs import Redactor
+from consumer.logs import Redactor, _render
 from consumer.settings import load
 
 ENV = {"S3_SECRET_KEY": "hunter2hunter2", "KAFKA_SASL_PASSWORD": "swordfish"}
@@ -52,6 +53,18 @@ def test_lines_of_ours_and_of_libraries_are_json_on_stderr() -> None:
     assert lines[0]["secret"] == "***"
     assert lines[0]["level"] == "info"
     assert "ZeroDivisionError" in lines[2]["exception"]
+
+
+def test_a_traceback_on_the_console_is_made_safe_and_shows_no_local_variable() -> None:
+    event: Any = {"event": "boom", "exc_info": True}
+    try:
+        (lambda local: int("swordfish"))("a key of the store")
+    except ValueError:
+        for step in _render(load({**ENV, "F2F_LOG_FORMAT": "console"})):
+            event = step(None, "error", event)
+    assert "invalid literal for int() with base 10: '***'" in event
+    assert "local = " not in event
+    assert "swordfish" not in event
 
 
 def test_the_service_imports_nothing_heavy() -> None:
