@@ -14,6 +14,7 @@ from pipeline.container import open_media
 from pipeline.errors import InputError
 from pipeline.mark.credentials import read_credentials
 from pipeline.mark.lattice import Plane
+from pipeline.mark.payload import job_digest
 from pipeline.mark.seeking import read_watermark
 from pipeline.mark.words import read_words
 from pipeline.types import Limits
@@ -45,12 +46,19 @@ def read_labels(path: Path, anchors: str | None = None, jobs: Sequence[str] = ()
         words = _confirm(words, credentials)
     job = _job(credentials, words)
     watermark = _watermark(path, [*([job] if job else []), *jobs])
+    if words["status"] == "found" and watermark.get("digest", wanted := _digest(words)) != wanted:
+        reason = f"the watermark's digest {watermark['digest']} is that of another job"
+        words, job = {**words, "status": "broken", "reason": reason}, None
     layers = {"container": words, "c2pa": credentials, "watermark": watermark}
     return {
         "found": any(_is_ours(layer) for layer in layers.values()),
         "job_id": job or watermark.get("job_id"),
         "layers": layers,
     }
+
+
+def _digest(words: dict[str, Any]) -> str:
+    return job_digest(str(words.get("job_id")))
 
 
 def _is_ours(layer: dict[str, Any]) -> bool:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,7 @@ from pipeline.mark.payload import job_digest
 from pipeline.mark.reading import read_labels
 from pipeline.mark.seeking import Reading, read_watermark
 from pipeline.mark.watermark import Watermark
+from pipeline.mark.words import container_metadata
 from pipeline.types import Frame, Marks, RenderSpec
 from tests.pipeline.mark.clips import ENGINE, JOB
 from tests.pipeline.mark.films import HEIGHT, WIDTH, chroma, film, marked, read, scene, write
@@ -113,6 +115,23 @@ def test_a_second_of_film_at_half_size_still_names_its_job(job: str, tmp_path: P
 
 def test_job_is_named_where_the_beginning_was_cut_off(output: Path) -> None:
     assert read_watermark(chroma(read(output), skip=17), [JOB]) == Reading(DIGEST, JOB)
+
+
+@pytest.mark.parametrize(("said", "status"), [("job-of-another", "broken"), (JOB, "found")])
+def test_text_that_names_another_job_than_the_picture_is_broken(
+    said: str, status: str, output: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "said.mp4"
+    with av.open(str(output)) as source, av.open(str(path), "w") as sink:
+        stream = sink.add_stream_from_template(source.streams.video[0])
+        sink.metadata["comment"] = container_metadata(said, "viseme", "1")["comment"]
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                sink.mux(packet)
+    labels = read_labels(path, None, [JOB])
+    assert labels["layers"]["container"]["status"] == status
+    assert labels["job_id"] == JOB
 
 
 def test_where_nobody_knows_the_job_the_digest_is_told(output: Path) -> None:
