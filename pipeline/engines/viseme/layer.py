@@ -19,6 +19,9 @@ WIDEST = 2.0
 DIM, LIT = 0.25, 0.2
 """Light on what lies in the narrowest slit, against that in an open mouth, and the gap from which
 a mouth is open, in halves of its width."""
+SLIT, SLIT_WIDTH = 0.5, 0.12
+"""Brightness of the narrowest slit against the lips, and the gap from which their light does not
+reach in any more, in halves of the mouth's width."""
 BLACK = 16.0
 BEYOND = 0.5
 """Beside the corners the switch between the fields softens by this much per pixel of distance."""
@@ -125,6 +128,38 @@ def inside_of(
     return Patch(luma, read(source.chroma, source.chroma_places(places)))
 
 
+def reddened(
+    area: Area,
+    laid: Patch,
+    inner: Patch,
+    line: LipLine,
+    parts: tuple[Parting, Parting],
+    made: Tensor,
+) -> Patch:
+    """The inside as it looks through a slit that was made: a shadow of the lips' own colour.
+
+    Teeth that stay in their light behind lips that all but meet would look like a drawn line.
+
+    Args:
+        area: that `laid` fills.
+        laid: lips and skin.
+        inner: the inside; planes of the lip box.
+        line: the wanted lips.
+        parts: the lip box parted, for luma and for chroma.
+        made: (B,) 0 to 1, how far the opening is not the source's own, which has its own light.
+    """
+    lips = area.lips.of(laid)
+    luma, chroma = (_near_shut(part, line, made) for part in parts)
+    shade = BLACK + (lips.luma - BLACK) * SLIT
+    return Patch(torch.lerp(inner.luma, shade, luma), torch.lerp(inner.chroma, lips.chroma, chroma))
+
+
+def _near_shut(part: Parting, line: LipLine, made: Tensor) -> Tensor:
+    """(B, 1, h, w) 1 where lips all but meet that were not so in the source."""
+    wide = part.gap / line.half[:, None, None] / SLIT_WIDTH
+    return (made[:, None, None] * (1 - _rise(wide))).unsqueeze(1)
+
+
 def put_inside(area: Area, laid: Patch, inner: Patch, parts: tuple[Parting, Parting]) -> None:
     """Fill the inside of the mouth in, in place."""
     box = area.lips.of(laid)
@@ -170,8 +205,13 @@ def _carried(line: LipLine, source: LipLine, base: Base, parting: Parting) -> tu
 
 def _light(gap: Tensor) -> Tensor:
     """How much light falls between lips that are so many halves of the mouth's width apart."""
-    share = (gap / LIT).clamp(0, 1)
-    return DIM + (1 - DIM) * share.square() * (3 - 2 * share)
+    return DIM + (1 - DIM) * _rise(gap / LIT)
+
+
+def _rise(x: Tensor) -> Tensor:
+    """Smoothly from 0 at 0 to 1 at 1."""
+    share = x.clamp(0, 1)
+    return share.square() * (3 - 2 * share)
 
 
 def _switch(area: Area, line: LipLine) -> Tensor:

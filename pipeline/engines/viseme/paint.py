@@ -145,6 +145,8 @@ def _opened(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
     fields = warp.mouth_fields(canvas, canvas.whole, scene.wanted, scene.own, closing, base)
     laid = layer.lay(canvas, canvas.whole, own, fields, scene.line, scene.parts, closing)
     inner = _inside(score, scene, own, LipLine.of(scene.own), base, scene.own_aperture, own, at)
+    made = closing.maximum(_foreign(scene.own_aperture, scene.aperture))
+    inner = layer.reddened(canvas.whole, laid, inner, scene.line, scene.parts, made)
     layer.put_inside(canvas.whole, laid, inner, scene.parts)
     return laid
 
@@ -231,10 +233,7 @@ def _inside(
 ) -> Patch:
     """The inside of the mouths: the lender's own, an open frame's, or painted."""
     inner = layer.inside_of(source, scene.line, source_line, base, scene.parts)
-    low, high = OPEN_ENOUGH
-    ratio = opened / scene.aperture.clamp_min(1e-3)
-    foreign = 1 - ((ratio - low) / (high - low)).clamp(0, 1)
-    foreign = foreign * mask.smooth((scene.aperture - SLIT) / SLIT)
+    foreign = _foreign(opened, scene.aperture)
     need = torch.nonzero(foreign > 0).flatten()
     score.tally.inner_own += len(at) - len(need)
     if not len(need):
@@ -245,6 +244,13 @@ def _inside(
     both = inner[need].mix(other, weight, weight)
     inner.luma[need], inner.chroma[need] = both.luma, both.chroma
     return inner
+
+
+def _foreign(opened: Tensor, wanted: Tensor) -> Tensor:
+    """0 … 1, how much of the inside a mouth that is so far open cannot give."""
+    low, high = OPEN_ENOUGH
+    ratio = opened / wanted.clamp_min(1e-3)
+    return (1 - ((ratio - low) / (high - low)).clamp(0, 1)) * mask.smooth((wanted - SLIT) / SLIT)
 
 
 def _other_inside(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:

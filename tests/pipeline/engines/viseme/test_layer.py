@@ -81,3 +81,26 @@ def test_teeth_in_a_slit_are_in_the_shadow_of_the_lips() -> None:
 def test_a_slit_of_the_source_keeps_its_own_light() -> None:
     teeth = torch.full((128, 160), TEETH)
     assert float(inside(teeth, lips(2), lips(2))[29, 52]) == pytest.approx(TEETH, abs=1)
+
+
+def seen_inside(gap: float, made: float) -> Patch:
+    """White teeth between lips of brightness 116 and U 100, where lips are so far apart."""
+    area, line = CANVAS.whole, lips(gap)
+    parts = (layer.part(line, area.lips_luma, 1.0), layer.part(line, area.lips_chroma, 2.0))
+    laid = Patch(torch.full((1, 1, 128, 160), 116.0), torch.full((1, 2, 64, 80), 100.0))
+    teeth = Patch(torch.full((1, 1, 72, 104), TEETH), torch.full((1, 2, 36, 52), 128.0))
+    return layer.reddened(area, laid, teeth, line, parts, torch.tensor([made]))
+
+
+def test_a_slit_that_was_made_is_a_shadow_of_the_lips_own_colour() -> None:
+    slit, open_ = seen_inside(0.2, 1.0), seen_inside(12, 1.0)
+    assert float(slit.luma[0, 0, 28, 52]) == pytest.approx(16 + 0.5 * 100, abs=2)
+    assert float(slit.chroma[0, 0, 14, 26]) == pytest.approx(100, abs=1)
+    assert float(open_.luma[0, 0, 34, 52]) == TEETH
+    assert float(open_.chroma[0, 0, 17, 26]) == 128
+
+
+def test_a_slit_of_the_sources_own_stays_as_it_is() -> None:
+    own = seen_inside(0.2, 0.0)
+    assert bool((own.luma == TEETH).all())
+    assert bool((own.chroma == 128).all())
