@@ -20,8 +20,8 @@ DIM, LIT = 0.25, 0.2
 """Light on what lies in the narrowest slit, against that in an open mouth, and the gap from which
 a mouth is open, in halves of its width."""
 SLIT, SLIT_WIDTH = 0.5, 0.12
-"""Brightness of the narrowest slit against the lips, and the gap from which their light does not
-reach in any more, in halves of the mouth's width."""
+"""Brightness of the narrowest slit against the lips, and the gap in whose middle nothing of them is
+seen any more, in halves of the mouth's width."""
 BLACK = 16.0
 BEYOND = 0.5
 """Beside the corners the switch between the fields softens by this much per pixel of distance."""
@@ -128,7 +128,7 @@ def inside_of(
     return Patch(luma, read(source.chroma, source.chroma_places(places)))
 
 
-def reddened(
+def behind_lips(
     area: Area,
     laid: Patch,
     inner: Patch,
@@ -136,9 +136,10 @@ def reddened(
     parts: tuple[Parting, Parting],
     made: Tensor,
 ) -> Patch:
-    """The inside as it looks through a slit that was made: a shadow of the lips' own colour.
+    """The inside of a mouth that was made, towards the lips: a shadow of the lips' own colour.
 
-    Teeth that stay in their light behind lips that all but meet would look like a drawn line.
+    Teeth that stay in their light behind lips that all but meet would look like a drawn line, and
+    so would the dark that begins where lips end: real ones are round there.
 
     Args:
         area: that `laid` fills.
@@ -149,14 +150,15 @@ def reddened(
         made: (B,) 0 to 1, how far the opening is not the source's own, which has its own light.
     """
     lips = area.lips.of(laid)
-    luma, chroma = (_near_shut(part, line, made) for part in parts)
+    luma, chroma = (_near_lips(part, line, made) for part in parts)
     shade = BLACK + (lips.luma - BLACK) * SLIT
     return Patch(torch.lerp(inner.luma, shade, luma), torch.lerp(inner.chroma, lips.chroma, chroma))
 
 
-def _near_shut(part: Parting, line: LipLine, made: Tensor) -> Tensor:
-    """(B, 1, h, w) 1 where lips all but meet that were not so in the source."""
-    wide = part.gap / line.half[:, None, None] / SLIT_WIDTH
+def _near_lips(part: Parting, line: LipLine, made: Tensor) -> Tensor:
+    """(B, 1, h, w) 1 at the lips' edges, so in all of a slit, where the source had no such slit."""
+    near = 2 * part.gap * torch.minimum(part.depth, 1 - part.depth)
+    wide = near / line.half[:, None, None] / SLIT_WIDTH
     return (made[:, None, None] * (1 - _rise(wide))).unsqueeze(1)
 
 

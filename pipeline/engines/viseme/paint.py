@@ -146,7 +146,7 @@ def _opened(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
     laid = layer.lay(canvas, canvas.whole, own, fields, scene.line, scene.parts, closing)
     inner = _inside(score, scene, own, LipLine.of(scene.own), base, scene.own_aperture, own, at)
     made = closing.maximum(_foreign(scene.own_aperture, scene.aperture))
-    inner = layer.reddened(canvas.whole, laid, inner, scene.line, scene.parts, made)
+    inner = layer.behind_lips(canvas.whole, laid, inner, scene.line, scene.parts, made)
     layer.put_inside(canvas.whole, laid, inner, scene.parts)
     return laid
 

@@ -89,7 +89,7 @@ def seen_inside(gap: float, made: float) -> Patch:
     parts = (layer.part(line, area.lips_luma, 1.0), layer.part(line, area.lips_chroma, 2.0))
     laid = Patch(torch.full((1, 1, 128, 160), 116.0), torch.full((1, 2, 64, 80), 100.0))
     teeth = Patch(torch.full((1, 1, 72, 104), TEETH), torch.full((1, 2, 36, 52), 128.0))
-    return layer.reddened(area, laid, teeth, line, parts, torch.tensor([made]))
+    return layer.behind_lips(area, laid, teeth, line, parts, torch.tensor([made]))
 
 
 def test_a_slit_that_was_made_is_a_shadow_of_the_lips_own_colour() -> None:
