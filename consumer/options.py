@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -58,6 +60,27 @@ def build_options(given: dict[str, Any]) -> RenderOptions:
         return RenderOptions.model_validate(values)
     except ValidationError as error:
         raise CommandError.usage(explain(error)) from error
+
+
+def check_output(output: Path, *inputs: Path | str) -> None:
+    """Refuse to write where writing would destroy something: an input, a device, a folder.
+
+    Args:
+        inputs: files, or locations elsewhere.
+
+    Raises:
+        CommandError: named with its reason.
+    """
+    shown = f"--output {str(output)!r}"
+    if output.is_dir():
+        raise CommandError.usage(f"{shown} is a folder; name a file")
+    if not output.exists():
+        return
+    if not output.is_file():
+        raise CommandError.usage(f"{shown} is no regular file and would be replaced; name another")
+    # os.path, since it calls names that no file can have absent: locations may be long
+    if any(os.path.exists(given) and output.samefile(given) for given in inputs):  # noqa: PTH110
+        raise CommandError.usage(f"{shown} is an input and would be lost; name another file")
 
 
 def explain(error: ValidationError) -> str:

@@ -9,7 +9,7 @@ import click
 
 from consumer.commands.media import typed_errors
 from consumer.console import CommandError, emit, say
-from consumer.options import JSON_FLAG
+from consumer.options import JSON_FLAG, check_output
 from consumer.processors import available
 from schemas.codes import ErrorCode, Stage
 
@@ -41,6 +41,7 @@ def inspect(mp4: Path, output: Path | None, as_json: bool, **given: Any) -> None
                 path=str(path),
             )
     png = output or mp4.with_suffix(".png")
+    check_output(png, mp4, *(given[n] for n in ("audio", "reference") if given[n] is not None))
     threads = given.pop("threads") or available()
     with typed_errors():
         from pipeline.inspect import inspect as draw

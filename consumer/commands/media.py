@@ -15,7 +15,7 @@ import click
 
 from consumer.caches import avatars_root, weights_root
 from consumer.console import CommandError, emit, say, stoppable
-from consumer.options import JSON_FLAG, build_options, render_options
+from consumer.options import JSON_FLAG, build_options, check_output, render_options
 from consumer.processors import available as available_processors
 from schemas.codes import ErrorCode, Stage
 from schemas.request import JOB_ID_PATTERN
@@ -79,8 +79,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
     job_id = _job_id(given["job_id"])
     _existing(audio, "--audio")
     _existing(video, "--video")
-    if output.is_dir():
-        raise CommandError.usage(f"--output {str(output)!r} is a folder; name a file")
+    check_output(output, audio, video)
     with typed_errors(), _scratch(output) as scratch:
         from pipeline.types import RenderSpec
 

@@ -11,7 +11,7 @@ import click
 from pydantic import ValidationError
 
 from consumer.console import CommandError, broker_errors, emit, say, stoppable
-from consumer.options import JSON_FLAG, build_options, explain, render_options
+from consumer.options import JSON_FLAG, build_options, check_output, explain, render_options
 from schemas.request import RenderRequest
 
 
@@ -41,8 +41,8 @@ def submit(audio: str, video: str, as_json: bool, **given: Any) -> None:
     """
     options = build_options(given)
     output: Path | None = given["output"]
-    if output is not None and output.is_dir():
-        raise CommandError.usage(f"--output {str(output)!r} is a folder; name a file")
+    if output is not None:
+        check_output(output, audio, video)
     try:
         # Checked before anything is uploaded; the locations are put in afterwards.
         request = RenderRequest(

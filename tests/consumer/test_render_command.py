@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from consumer.commands import media
+from consumer.commands.submit import submit
+from consumer.console import CommandError
 from pipeline.types import RenderSpec
 
 
@@ -55,3 +59,21 @@ def test_nothing_is_kept_by_flag_or_by_setting(
     assert spec_of(monkeypatch, tmp_path, "--no-avatar-cache").avatars is None
     monkeypatch.setenv("F2F_AVATAR_BYTES", "0")
     assert spec_of(monkeypatch, tmp_path).avatars is None
+
+
+@pytest.mark.parametrize("command", [media.render, submit])
+def test_an_output_that_would_destroy_something_is_refused_before_any_work(
+    command: click.Command, tmp_path: Path
+) -> None:
+    audio, video, link = (tmp_path / name for name in ("a.wav", "v.mp4", "link.mp4"))
+    audio.write_bytes(b"speech")
+    video.write_bytes(b"face")
+    link.symlink_to(video)
+    os.mkfifo(tmp_path / "fifo")
+    for output in (audio, video, link, tmp_path / "fifo", tmp_path):
+        done = CliRunner().invoke(
+            command, ["--audio", str(audio), "--video", str(video), "-o", str(output)]
+        )
+        assert isinstance(done.exception, CommandError), done.output
+        assert str(output) in str(done.exception)
+    assert (audio.read_bytes(), video.read_bytes()) == (b"speech", b"face")
