@@ -108,10 +108,18 @@ class Held:
         if time.monotonic() - self._renewed > self._ttl_s / 2:
             await self._write()
 
-    async def release(self, *, last_error: str | None = None, refund: bool = False) -> None:
+    async def release(
+        self,
+        *,
+        last_error: str | None = None,
+        refund: bool = False,
+        render_id: str | None = None,
+    ) -> None:
         """Give the lease back.
 
         Args:
+            render_id: of the outcome that is there, which may be of another engine revision; the
+                marker names it from now on, so that the next one finds it, too.
             last_error: why the attempt failed; it is counted, whether it had started or not.
             refund: the attempt was broken off for no fault of its own, and does not count.
         """
@@ -122,7 +130,7 @@ class Held:
             last_error = self._before.last_error if self._before is not None else None
         elif last_error is not None:
             attempt = self.counted
-        await self._write(attempt=attempt, last_error=last_error, free=True)
+        await self._write(attempt=attempt, last_error=last_error, free=True, render_id=render_id)
 
     @property
     def _base_attempt(self) -> int:
@@ -156,6 +164,7 @@ class Held:
         attempt: int | None = None,
         last_error: str | None = None,
         free: bool = False,
+        render_id: str | None = None,
     ) -> None:
         async with self._writing:
             if self.lost.is_set():
@@ -166,6 +175,8 @@ class Held:
             change: dict[str, object] = {"lease": None if free else renewed}
             if attempt is not None:
                 change |= {"attempt": attempt, "last_error": last_error}
+            if render_id is not None:
+                change["render_id"] = render_id
             marker = self._marker.model_copy(update=change)
             await self._put(marker, lease)
             self._marker = marker if not free else marker.model_copy(update={"lease": renewed})

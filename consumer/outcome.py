@@ -262,10 +262,10 @@ class Outcome:
     ) -> Verdict:
         tell = self._announcing.announce(case, manifest, reused=reused, first=not reused)
         if manifest.completed is not None:
-            verdict, _ = await asyncio.gather(tell, _give_back(held))
+            verdict, _ = await asyncio.gather(tell, _give_back(held, manifest.render_id))
             return verdict
         verdict = await tell  # the lease tells a successor that the dead letter may be missing
-        await _give_back(held)
+        await _give_back(held, manifest.render_id)
         return verdict
 
     async def _end_badly(self, case: Case, held: Held, error: ErrorFacts) -> Verdict:
@@ -298,6 +298,6 @@ def _exhausted(held: Held, limit: int) -> Fault:
     )
 
 
-async def _give_back(held: Held) -> None:
+async def _give_back(held: Held, render_id: str) -> None:
     with contextlib.suppress(Fault, LeaseLost):  # it would only go stale
-        await held.release()
+        await held.release(render_id=render_id)

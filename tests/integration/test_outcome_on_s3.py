@@ -423,6 +423,9 @@ async def test_replicas_of_two_engine_revisions_make_one_outcome_of_a_request(
         moved = await new.process(make_job(s3))  # its partition moved during the upgrade
         assert (moved.kind, moved.reused, (await first).kind) == ("completed", True, "completed")
         assert new.memory.event_ids == old.memory.event_ids == [_manifest(s3).event_id]
+        for _ in range(2):  # the first look must leave the way to it as it was
+            assert (await new.process(make_job(s3))).reused
+        assert set(new.memory.event_ids) == set(old.memory.event_ids)
         again = await new.process(make_job(s3, generation=1))
         assert not again.reused, "asked for a render, it renders with what it has"
     assert starts(log) == 2
