@@ -56,7 +56,7 @@ def test_a_job_that_kills_its_worker_on_every_try_fails_alone(
 def _each_ms(lines: list[dict[str, Any]]) -> float:
     """Milliseconds from the start of the first to the end of the last, shared by all."""
     ends = [datetime.fromisoformat(line["timestamp"]).timestamp() for line in lines]
-    begins = [end - line["seconds"] for end, line in zip(ends, lines, strict=True)]
+    begins: list[float] = [end - line["seconds"] for end, line in zip(ends, lines, strict=True)]
     return 1000 * (max(ends) - min(begins)) / len(lines)
 
 
