@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 _OPENNESS_SIGMA_S = 0.045
 _WIDTH_SIGMA_S = 0.063
 _JAW_SIGMA_S = 0.060
-_SETTLE_SIGMA_S, _SETTLES = 0.032, 3
-"""Together as wide as .055 s: of the talking clips' unseen halves the mean correlation grows to
-.045 and stays to here, and the lips' acceleration falls by nearly a third; wider only mumbles."""
+_SETTLE_SIGMA_S, _SETTLES = 0.026, 3
+"""Together as wide as .045 s: of the talking clips' unseen halves the mean correlation grows to
+here and hardly further, and the lips' acceleration falls by a fourth; .055 leaves a pause open that
+a person's mouth shuts in."""
 _QUIET_SHARE = 0.80
 """Opening of the quietest speech, as a share of the table's."""
 _BAND_SIGMA_S = 0.035
