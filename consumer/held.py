@@ -30,6 +30,7 @@ class Held:
         marker: what was written into it.
         etag: of that version.
         before: what it went over; None when nobody had begun.
+        asked: the monotonic time before it was written; the answer may be read much later.
         ttl_s: the lease's time to live.
         conditions: whether the server honours conditional writes.
     """
@@ -41,6 +42,7 @@ class Held:
         etag: str,
         before: AttemptMarker | None,
         *,
+        asked: float,
         ttl_s: float,
         conditions: bool,
     ) -> None:
@@ -51,7 +53,7 @@ class Held:
         self._etag = etag
         self._before = before
         self._conditions = conditions
-        self._renewed = time.monotonic()
+        self._renewed = asked
         self._writing = asyncio.Lock()
         self._beat_task: asyncio.Task[None] | None = None
 
@@ -171,6 +173,7 @@ class Held:
                 raise LeaseLost
             lease = self._marker.lease
             assert lease is not None
+            asked = time.monotonic()
             renewed = lease.model_copy(update={"renewed_at": datetime.now(UTC)})
             change: dict[str, object] = {"lease": None if free else renewed}
             if attempt is not None:
@@ -180,7 +183,7 @@ class Held:
             marker = self._marker.model_copy(update=change)
             await self._put(marker, lease)
             self._marker = marker if not free else marker.model_copy(update={"lease": renewed})
-            self._renewed = time.monotonic()
+            self._renewed = asked
 
     async def _put(self, marker: AttemptMarker, lease: Lease) -> None:
         """Write a new version over ours, or find out that it is not ours any more."""

@@ -97,6 +97,7 @@ class Watch:
         """
         marker = self._marker(None)
         written: str | None = None
+        asked = time.monotonic()
         if self._seen is None and conditions:  # most often nobody was here before
             written = await self._file.put(marker, if_absent=True)
         if written is None:
@@ -105,7 +106,7 @@ class Watch:
             old = parse(found[0]) if found is not None else None
             if old is not None and old.lease is not None:
                 if old.lease.token == self._token:  # written by us, and the answer was lost
-                    return self._held(old, etag, conditions)
+                    return self._held(old, etag, conditions, asked=float("-inf"))
                 if not self._stale(old.lease, etag or ""):
                     return None
             self._found, marker = old, self._marker(old)
@@ -114,14 +115,18 @@ class Watch:
             await asyncio.sleep(SETTLE_S)
         if written is None or not conditions:
             written = await self._read_own(marker)
-        return self._held(marker, written, conditions)
+        return self._held(marker, written, conditions, asked)
 
-    def _held(self, marker: AttemptMarker, etag: str | None, conditions: bool) -> Held | None:
+    def _held(
+        self, marker: AttemptMarker, etag: str | None, conditions: bool, asked: float
+    ) -> Held | None:
         if etag is None:
             return None
         before, self._found, self._token = self._found, None, uuid.uuid4().hex
         ttl_s = self._leases.ttl_s
-        return Held(self._file, marker, etag, before, ttl_s=ttl_s, conditions=conditions)
+        return Held(
+            self._file, marker, etag, before, asked=asked, ttl_s=ttl_s, conditions=conditions
+        )
 
     def _marker(self, old: AttemptMarker | None) -> AttemptMarker:
         now = datetime.now(UTC)

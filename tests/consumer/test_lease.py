@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -267,3 +268,35 @@ async def test_a_lease_that_was_taken_without_an_answer_is_held_at_the_next_try(
     held = await party.claim()
     assert held is not None, "the one that holds it is this one"
     assert await held.start_attempt() == 1 + taken_over
+
+
+class Sleepy(Storage):
+    """A real store, in a process that stands still between a write and reading its answer."""
+
+    still_s = 0.0
+    writes = 0
+
+    async def put(self, bucket: str, key: str, data: bytes, **more: Any) -> str | None:
+        answer = await super().put(bucket, key, data, **more)
+        self.writes += 1
+        time.sleep(self.still_s)
+        return answer
+
+
+async def test_a_lease_is_as_old_as_its_writing_not_as_the_reading_of_the_answer(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    storage = Sleepy(settings_for(s3, tmp_path))
+    party = Party(storage, s3.bucket, "a")
+    party.conditions = True
+    storage.still_s = 0.6 * TTL_S
+    held = await party.claim()
+    assert held is not None
+    for written in (2, 3):  # by the claim, and by the renewal that this confirmation makes
+        await held.confirm()
+        assert storage.writes == written, "a successor could have come, and was not looked for"
+    storage.still_s = 0
+    await held.confirm()
+    await held.confirm()
+    assert storage.writes == 4
+    storage.close()

@@ -53,6 +53,7 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
         time.sleep(30)
     if plan.get("stop"):
         os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(30)  # another thread may take the signal, and this one run on for a moment
     if "error" in plan:
         raise getattr(errors, plan["error"])("as the test asked", stage=Stage.GENERATE)
     if "defect" in plan:
