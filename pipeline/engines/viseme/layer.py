@@ -20,8 +20,8 @@ DIM, LIT = 0.25, 0.2
 """Light on what lies in the narrowest slit, against that in an open mouth, and the gap from which
 a mouth is open, in halves of its width."""
 SLIT, SLIT_WIDTH = 0.5, 0.12
-"""Brightness of the narrowest slit against the lips, and the gap in whose middle nothing of them is
-seen any more, in halves of the mouth's width."""
+"""Brightness of the narrowest slit against the lips, and the gap from which their light does not
+reach in any more, in halves of the mouth's width."""
 BLACK = 16.0
 BEYOND = 0.5
 """Beside the corners the switch between the fields softens by this much per pixel of distance."""
@@ -136,10 +136,11 @@ def behind_lips(
     parts: tuple[Parting, Parting],
     made: Tensor,
 ) -> Patch:
-    """The inside of a mouth that was made, towards the lips: a shadow of the lips' own colour.
+    """The inside as it looks through a slit that was made: a shadow of the lips' own colour.
 
-    Teeth that stay in their light behind lips that all but meet would look like a drawn line, and
-    so would the dark that begins where lips end: real ones are round there.
+    Teeth that stay in their light behind lips that all but meet would look like a drawn line. The
+    same along the edges of open lips looks rounder, but on small faces the lips are then seen less
+    surely.
 
     Args:
         area: that `laid` fills.
@@ -156,9 +157,8 @@ def behind_lips(
 
 
 def _near_lips(part: Parting, line: LipLine, made: Tensor) -> Tensor:
-    """(B, 1, h, w) 1 at the lips' edges, so in all of a slit, where the source had no such slit."""
-    near = 2 * part.gap * torch.minimum(part.depth, 1 - part.depth)
-    wide = near / line.half[:, None, None] / SLIT_WIDTH
+    """(B, 1, h, w) 1 where lips all but meet that were not so in the source."""
+    wide = part.gap / line.half[:, None, None] / SLIT_WIDTH
     return (made[:, None, None] * (1 - _rise(wide))).unsqueeze(1)
 
 
