@@ -120,10 +120,10 @@ class Held:
         """Give the lease back.
 
         Args:
-            render_id: of the outcome that is there, which may be of another engine revision; the
-                marker names it from now on, so that the next one finds it, too.
             last_error: why the attempt failed; it is counted, whether it had started or not.
             refund: the attempt was broken off for no fault of its own, and does not count.
+            render_id: of the outcome that is there, which may be of another engine revision; the
+                marker names it from now on, so that the next one finds it, too.
         """
         await self._stop_beat()
         attempt = self._marker.attempt

@@ -46,8 +46,9 @@ def read_labels(path: Path, anchors: str | None = None, jobs: Sequence[str] = ()
         words = _confirm(words, credentials)
     job = _job(credentials, words)
     watermark = _watermark(path, [*([job] if job else []), *jobs])
-    if words["status"] == "found" and watermark.get("digest", wanted := _digest(words)) != wanted:
-        reason = f"the watermark's digest {watermark['digest']} is that of another job"
+    digest = watermark.get("digest")
+    if words["status"] == "found" and digest is not None and digest != _digest(words):
+        reason = f"the watermark's digest {digest} is that of another job"
         words, job = {**words, "status": "broken", "reason": reason}, None
     layers = {"container": words, "c2pa": credentials, "watermark": watermark}
     return {

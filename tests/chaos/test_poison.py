@@ -98,11 +98,11 @@ def test_bad_records_are_each_recorded_and_hold_up_nobody(rig: Rig, scale: Scale
     letters = {(r.key or b"").decode() for r in history.dead}
     assert letters == {f"{name} {turn}" for name in BAD for turn in range(rounds + WARM_ROUNDS)}
     assert len(history.failed) == len(letters)
-    names = {_place(r): (r.key or b"").decode().rpartition(" ") for r in history.requests}
+    turn_of = {_place(r): (r.key or b"").decode().rpartition(" ")[2] for r in history.requests}
     done = [line for line in replica.said("record done") if line["outcome"] == "rejected"]
     turns: dict[str, list[dict[str, Any]]] = {}
     for line in done:
-        turns.setdefault(names[line["record"]][2], []).append(line)
+        turns.setdefault(turn_of[line["record"]], []).append(line)
     each = statistics.median(_each_ms(lines) for lines in turns.values())
     middle = statistics.median(line["seconds"] * 1000 for line in done)
     longest, least = max(line["seconds"] * 1000 for line in done), statistics.median(bare)

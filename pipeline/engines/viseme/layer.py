@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pipeline.engines.viseme.canvas import Area, Canvas, Lattice
 from pipeline.engines.viseme.lipline import LipLine
+from pipeline.engines.viseme.mask import smooth
 from pipeline.engines.viseme.patch import Patch, read
 from pipeline.engines.viseme.warp import Base, MouthFields
 
@@ -159,7 +160,7 @@ def behind_lips(
 def _near_lips(part: Parting, line: LipLine, made: Tensor) -> Tensor:
     """(B, 1, h, w) 1 where lips all but meet that were not so in the source."""
     wide = part.gap / line.half[:, None, None] / SLIT_WIDTH
-    return (made[:, None, None] * (1 - _rise(wide))).unsqueeze(1)
+    return (made[:, None, None] * (1 - smooth(wide))).unsqueeze(1)
 
 
 def put_inside(area: Area, laid: Patch, inner: Patch, parts: tuple[Parting, Parting]) -> None:
@@ -207,13 +208,7 @@ def _carried(line: LipLine, source: LipLine, base: Base, parting: Parting) -> tu
 
 def _light(gap: Tensor) -> Tensor:
     """How much light falls between lips that are so many halves of the mouth's width apart."""
-    return DIM + (1 - DIM) * _rise(gap / LIT)
-
-
-def _rise(x: Tensor) -> Tensor:
-    """Smoothly from 0 at 0 to 1 at 1."""
-    share = x.clamp(0, 1)
-    return share.square() * (3 - 2 * share)
+    return DIM + (1 - DIM) * smooth(gap / LIT)
 
 
 def _switch(area: Area, line: LipLine) -> Tensor:

@@ -144,8 +144,9 @@ def _opened(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
     base = warp.at_rest(scene.wanted)
     fields = warp.mouth_fields(canvas, canvas.whole, scene.wanted, scene.own, closing, base)
     laid = layer.lay(canvas, canvas.whole, own, fields, scene.line, scene.parts, closing)
-    inner = _inside(score, scene, own, LipLine.of(scene.own), base, scene.own_aperture, own, at)
-    made = closing.maximum(_foreign(scene.own_aperture, scene.aperture))
+    foreign = _foreign(scene.own_aperture, scene.aperture)
+    inner = _inside(score, scene, own, LipLine.of(scene.own), base, foreign, own, at)
+    made = closing.maximum(foreign)
     inner = layer.behind_lips(canvas.whole, laid, inner, scene.line, scene.parts, made)
     layer.put_inside(canvas.whole, laid, inner, scene.parts)
     return laid
@@ -171,7 +172,8 @@ def _lent(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
     laid = Patch(crispen(laid.luma), laid.chroma)
     opened = bank.mouths.aperture[rows].to(scene.aperture.device)
     base = warp.carried(scene.wanted, bank.points[rows].to(scene.wanted.device))
-    inner = _inside(score, scene, units, _rows(bank.lines, rows), base, opened, own, at)
+    foreign = _foreign(opened, scene.aperture)
+    inner = _inside(score, scene, units, _rows(bank.lines, rows), base, foreign, own, at)
     layer.put_inside(canvas.face, laid, inner, scene.parts)
     score.tally.units.update(rows.tolist())
     return _on_face(canvas, scene, own, laid)
@@ -227,13 +229,12 @@ def _inside(
     source: Patch,
     source_line: LipLine,
     base: Base,
-    opened: Tensor,
+    foreign: Tensor,
     own: Patch,
     at: Tensor,
 ) -> Patch:
     """The inside of the mouths: the lender's own, an open frame's, or painted."""
     inner = layer.inside_of(source, scene.line, source_line, base, scene.parts)
-    foreign = _foreign(opened, scene.aperture)
     need = torch.nonzero(foreign > 0).flatten()
     score.tally.inner_own += len(at) - len(need)
     if not len(need):
