@@ -285,6 +285,7 @@ class Settings(BaseSettings):
         return check_bucket(value)
 
     _brokers = field_validator("kafka_servers")(checks.brokers)
+    _engine = field_validator("engine")(checks.engine)
     _devices = field_validator("devices")(checks.devices)
     _hosts = field_validator("allowed_hosts")(checks.allowed_hosts)
     _endpoints = field_validator("s3_endpoint", "s3_public_endpoint")(_given(checks.endpoint))

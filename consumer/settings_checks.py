@@ -11,6 +11,8 @@ import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from schemas.engines import ENGINES
+
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)"
 _BROKER = re.compile(rf"(?:[A-Za-z_]+://)?{_HOST}(?::(?P<port>[0-9]{{1,5}}))?")
 _ALLOWED = re.compile(rf"(\*|(\*\.|\.)?{_HOST})(:(?P<port>[0-9]{{1,5}}))?")
@@ -34,6 +36,13 @@ def devices(values: tuple[str, ...]) -> tuple[str, ...]:
     if not values:
         raise ValueError("names no device; write auto, cpu, or GPU indices such as 0,1")
     return _all(values, _DEVICE, "is not auto, cpu, or the index or UUID of a GPU")
+
+
+def engine(value: str) -> str:
+    """One that this release knows; whether it has its weights is another matter."""
+    if value not in ENGINES:
+        raise ValueError(f"no engine is called that; write one of {', '.join(ENGINES)}")
+    return value
 
 
 def http_url(value: str) -> str:

@@ -29,7 +29,8 @@ def doctor(as_json: bool) -> int:
 
     Exit code 0 when the service can work here, 1 when something is bad.
     """
-    findings = [*_machine(), *_weights(), *asyncio.run(examine(load()))]
+    settings = load()
+    findings = [*_machine(), *_weights(settings.engine), *asyncio.run(examine(settings))]
     healthy = all(finding.state != "bad" for finding in findings)
     if as_json:
         emit({"ok": healthy, "checks": [asdict(finding) for finding in findings]})
@@ -69,7 +70,7 @@ def _torch(torch_version: str, gpus: list[str]) -> Finding:
     return Finding("torch", "ok", f"torch {torch_version}, no CUDA: work runs on the CPU", advice)
 
 
-def _weights() -> list[Finding]:
+def _weights(wanted: str) -> list[Finding]:
     from pipeline.errors import PipelineError
     from pipeline.render import engines
     from pipeline.weights import use_weights_root, verify_faces
@@ -80,7 +81,6 @@ def _weights() -> list[Finding]:
     except PipelineError as error:
         faces = Finding("weights", "bad", error.message, "Run `face2face weights pull faces`.")
     names = [engine.name for engine in engines()]
-    wanted = load().engine
     if names and wanted not in names:
         text = f"{wanted!r} (F2F_ENGINE) cannot run here; these can: {', '.join(names)}"
         advice = f"Run `face2face weights pull {wanted}`, or set F2F_ENGINE to one of these."

@@ -65,6 +65,7 @@ def test_a_file_that_cannot_be_read_is_said() -> None:
         ("KAFKA_BOOTSTRAP_SERVERS", " , ", "names no broker"),
         ("KAFKA_GROUP_INSTANCE_ID", "a b", "pattern"),
         ("F2F_DEVICES", "gpu0", "auto, cpu"),
+        ("F2F_ENGINE", "nonsense", "one of viseme, musetalk, musetalk-fast, wav2lip, duix"),
         ("F2F_ALLOWED_HOSTS", "https://example.org/", "leave out scheme"),
         ("S3_ENDPOINT", "http://", "names no host"),
         ("S3_ENDPOINT", "http://minio:9000/bucket", "without user, path or query"),

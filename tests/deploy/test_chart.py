@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from consumer.settings import Settings, load
+from schemas.engines import ENGINES
 from tests.support import kube_schemas
 from tests.support.packages import HELM, KUBE_SCHEMAS, KUBECONFORM, Package
 
@@ -226,6 +227,7 @@ def test_init_jobs_run_commands_that_exist(rendered: str) -> None:
         ({"gateway": {"apiKeySecret": ""}}, "apiKeySecret"),
         ({"consumer": {"extraEnv": {"S3_SECRET_KEY": "plain"}}}, "extraEnv"),
         ({"consumer": {"slot": 2}}, "consumer"),
+        ({"consumer": {"engine": "nonsense"}}, "engine"),
     ],
 )
 def test_values_that_cannot_work_are_refused(change: dict[str, Any], names: str) -> None:
@@ -236,6 +238,12 @@ def test_values_that_cannot_work_are_refused(change: dict[str, Any], names: str)
     with pytest.raises(jsonschema.ValidationError) as caught:
         jsonschema.validate(values, schema)
     assert names in str(list(caught.value.absolute_path))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_can_be_the_chart_s(engine: str) -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate({**VALUES, "consumer": {**VALUES["consumer"], "engine": engine}}, schema)
 
 
 def test_the_chart_has_the_version_of_the_package() -> None:

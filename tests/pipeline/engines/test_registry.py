@@ -10,12 +10,17 @@ import pytest
 
 from pipeline.engines import registry
 from pipeline.errors import UnknownEngine, WeightsMissing
+from schemas.engines import ENGINES
 
 
 def test_unknown_engine_is_refused_by_name_with_the_known_ones() -> None:
     with pytest.raises(UnknownEngine, match=r"'nosuch'.*viseme.*musetalk.*wav2lip") as caught:
         registry.create("nosuch", "cpu", 1)
     assert caught.value.detail["known"] == list(registry.NAMES)
+
+
+def test_the_names_that_settings_may_say_are_those_that_can_be_made() -> None:
+    assert registry.NAMES == ENGINES
 
 
 def test_default_engine_comes_first_and_works_without_weights_of_its_own() -> None:
