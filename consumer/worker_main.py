@@ -44,7 +44,7 @@ from consumer.protocol import (
     read_parent,
 )
 from schemas.codes import ErrorCode, Stage, facts
-from schemas.render import EngineFacts, ErrorFacts, RenderReport
+from schemas.render import ErrorFacts, RenderReport
 
 if TYPE_CHECKING:
     from pipeline.device_memory import MemoryWatch
@@ -183,7 +183,7 @@ class Child:
             module = importlib.import_module(module_name)
             self._render = getattr(module, function)
             engines = list(module.engines())
-            missing = _missing(engines) if renderer == PIPELINE else {}
+            missing = _missing(self._device) if renderer == PIPELINE else {}
             if renderer == PIPELINE:
                 _check_encoder(self._device)
                 _load_label_libraries()
@@ -312,23 +312,11 @@ def _make_warm(engines: list[str], device: str) -> None:
             registry.warm(name, device)
 
 
-def _missing(engines: list[EngineFacts]) -> dict[str, ErrorFacts]:
+def _missing(device: str) -> dict[str, ErrorFacts]:
     """The engines that this release knows and this machine cannot run."""
     from pipeline.engines import registry
 
-    there = {engine.name for engine in engines}
-    text = "weights of engine {!r} are not on this machine. {}"
-    code = ErrorCode.WEIGHTS_MISSING
-    return {
-        name: ErrorFacts(
-            code=code,
-            stage=Stage.PROBE,
-            message=text.format(name, facts(code).advice),
-            retryable=facts(code).retryable,
-        )
-        for name in registry.NAMES
-        if name not in there
-    }
+    return {name: error.error_facts() for name, error in registry.missing(device).items()}
 
 
 def _describe(error: Exception, unknown: ErrorCode) -> ErrorFacts:

@@ -81,7 +81,9 @@ _FACTS: dict[ErrorCode, CodeFacts] = {
         True, "Check the engine with `face2face doctor`; the job is retried."
     ),
     ErrorCode.WEIGHTS_MISSING: CodeFacts(
-        True, "Run `face2face weights pull` with the engine's name on the workers."
+        True,
+        "Put what is named on every worker; `face2face engines` says what each engine lacks and how"
+        " it gets it.",
     ),
     ErrorCode.ENGINE_FAILED: CodeFacts(
         True, "Look at the worker's log for this job; the job is retried."

@@ -71,8 +71,8 @@ def _torch(torch_version: str, gpus: list[str]) -> Finding:
 
 
 def _weights(wanted: str) -> list[Finding]:
+    from pipeline.engines import registry
     from pipeline.errors import PipelineError
-    from pipeline.render import engines
     from pipeline.weights import use_weights_root, verify_faces
 
     use_weights_root(weights_root())
@@ -80,14 +80,12 @@ def _weights(wanted: str) -> list[Finding]:
         faces = Finding("weights", "ok", f"face models in {verify_faces()}")
     except PipelineError as error:
         faces = Finding("weights", "bad", error.message, "Run `face2face weights pull faces`.")
-    names = [engine.name for engine in engines()]
-    if names and wanted not in names:
-        text = f"{wanted!r} (F2F_ENGINE) cannot run here; these can: {', '.join(names)}"
-        advice = f"Run `face2face weights pull {wanted}`, or set F2F_ENGINE to one of these."
-        return [faces, Finding("engines", "bad", text, advice)]
-    if not names:
+    names = ", ".join(engine.name for engine in registry.available()) or "none"
+    lack = registry.missing().get(wanted)
+    if lack is not None:
+        text = f"{wanted!r} (F2F_ENGINE) cannot run here: {lack.message}"
         return [
             faces,
-            Finding("engines", "bad", "none can run", "Run `face2face weights pull faces`."),
+            Finding("engines", "bad", text, f"Do so, or set F2F_ENGINE to one that can: {names}."),
         ]
-    return [faces, Finding("engines", "ok", ", ".join(names))]
+    return [faces, Finding("engines", "ok", names)]

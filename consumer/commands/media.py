@@ -270,14 +270,21 @@ def _summarise(report: RenderReport, output: Path) -> None:
 @click.command()
 @JSON_FLAG
 def engines(as_json: bool) -> None:
-    """List the engines that can run on this machine."""
+    """List the engines that can run on this machine, and what the others lack."""
     with typed_errors():
-        from pipeline.render import engines as available
+        from pipeline.engines import registry
 
         _use_settings()
-        found = available()
+        found, missing = registry.available(), registry.missing()
+    for name, error in missing.items():
+        say(f"not here: {name}: {error.message}")
     if as_json:
-        emit({"engines": [engine.model_dump(mode="json") for engine in found]})
+        emit(
+            {
+                "engines": [engine.model_dump(mode="json") for engine in found],
+                "missing": {name: error.message for name, error in missing.items()},
+            }
+        )
         return
     for engine in found:
         weights = ", ".join(f"{w.name} {w.revision}" for w in engine.weights) or "no weights"

@@ -6,16 +6,29 @@ import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 
-from consumer.caches import package_index
+from consumer.caches import package_index, weights_root
 from consumer.commands.media import typed_errors
 from consumer.console import CommandError, emit, say
 from consumer.options import JSON_FLAG
 from schemas.codes import ErrorCode, Stage
 
-NAME = click.argument("name", type=click.Choice(["faces", "musetalk"]))
+
+class _Name(click.Choice[str]):
+    """What can be fetched; a name that cannot is told what to do instead."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse wav2lip with the folder that its checkpoint belongs into."""
+        if value == "wav2lip":
+            folder = weights_root() / value
+            self.fail(f"a checkpoint for wav2lip is your own: put it into {folder}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+NAME = click.argument("name", type=_Name(["faces", "musetalk"]))
 
 
 @click.group()
@@ -23,6 +36,7 @@ def weights() -> None:
     """Pull or verify model files. They live in the user's cache, never in the repository.
 
     `faces` is what every engine needs; `musetalk` serves the engines musetalk and musetalk-fast.
+    A checkpoint for wav2lip is your own: put it into the folder wav2lip of the weights.
     """
 
 
@@ -93,7 +107,7 @@ def _verify_musetalk() -> Path:
         raise CommandError.of(
             ErrorCode.WEIGHTS_MISSING,
             Stage.GENERATE,
-            f"weights of musetalk: {found}",
+            f"weights of musetalk: {found}; run `face2face weights pull musetalk`",
             networks=[finding.network for finding in findings],
         )
     return weights_root() / "musetalk"

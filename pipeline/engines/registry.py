@@ -156,15 +156,22 @@ def available(device: str = "cpu") -> list[EngineFacts]:
 
     No network is loaded for those whose facts are known without it.
     """
+    return [
+        told for told in map(partial(_facts, device), _ENTRIES) if isinstance(told, EngineFacts)
+    ]
+
+
+def missing(device: str = "cpu") -> dict[str, WeightsMissing]:
+    """The other engines by name, and what each lacks; the error says how it gets it."""
+    told = {entry.name: _facts(device, entry) for entry in _ENTRIES}
+    return {name: error for name, error in told.items() if isinstance(error, WeightsMissing)}
+
+
+def _facts(device: str, entry: _Entry) -> EngineFacts | WeightsMissing:
     root = weights_root()
-    found: list[EngineFacts] = []
-    for entry in _ENTRIES:
-        try:
-            found.append(
-                entry.tell(root, device)
-                if entry.tell
-                else _loaded(entry.name, device, 1, root).facts
-            )
-        except WeightsMissing:
-            continue
-    return found
+    try:
+        if entry.tell:
+            return entry.tell(root, device)
+        return _loaded(entry.name, device, 1, root).facts
+    except WeightsMissing as error:
+        return error

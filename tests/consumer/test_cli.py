@@ -95,6 +95,14 @@ def test_a_wrong_option_is_one_json_object_when_asked_for() -> None:
     assert set(error) == {"code", "stage", "message", "detail"}
 
 
+def test_a_checkpoint_of_the_user_s_own_cannot_be_pulled_and_its_folder_is_said(
+    tmp_path: Path,
+) -> None:
+    done = face2face("weights", "pull", "wav2lip", env={"F2F_WEIGHTS_DIR": str(tmp_path)})
+    assert done.returncode == 2
+    assert f"put it into {tmp_path}/wav2lip" in done.stderr
+
+
 def test_a_missing_file_can_never_work_and_says_which(tmp_path: Path) -> None:
     missing = str(tmp_path / "none.wav")
     done = face2face("render", "--audio", missing, "--video", "v", "-o", "o.mp4", "--json")

@@ -38,6 +38,18 @@ def test_engine_without_its_weights_says_how_to_get_them(
         registry.create("musetalk", "cpu", 1)
     names = [facts.name for facts in registry.available()]
     assert not {"wav2lip", "musetalk", "musetalk-fast"} & set(names)
+    lacks = registry.missing()
+    assert set(lacks) | set(names) == set(registry.NAMES)
+    assert "run `face2face weights pull musetalk`" in lacks["musetalk-fast"].message
+
+
+def test_nobody_is_told_to_pull_a_checkpoint_that_is_the_user_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "weights_root", lambda: tmp_path)
+    told = registry.missing()["wav2lip"].error_facts().message
+    assert f"one checkpoint of yours in {tmp_path / 'wav2lip'}" in told
+    assert "weights pull" not in told
 
 
 def test_neural_engines_are_imported_only_when_asked_for() -> None:
