@@ -54,10 +54,11 @@ class Detector:
     Args:
         model: the pulled model.
         device: where it runs.
+        threads: of the CPU, that may work on one batch.
     """
 
-    def __init__(self, model: Model, device: str = "cpu") -> None:
-        self._network = network_on(model, device)
+    def __init__(self, model: Model, device: str = "cpu", threads: int = 1) -> None:
+        self._network = network_on(model, device, threads)
         self._anchors = _anchors()
 
     def whole(self, frames: Sequence[Frame], color: Color) -> list[Detections]:

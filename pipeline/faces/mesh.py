@@ -42,10 +42,11 @@ class MeshNetwork:
     Args:
         model: the pulled model.
         device: where it runs.
+        threads: of the CPU, that may work on one batch.
     """
 
-    def __init__(self, model: Model, device: str = "cpu") -> None:
-        self._network = network_on(model, device)
+    def __init__(self, model: Model, device: str = "cpu", threads: int = 1) -> None:
+        self._network = network_on(model, device, threads)
         # The model itself says which mesh points its refined lips and eyes replace, in order.
         subsets = [
             torch.tensor(node.attributes["subset_idxs"], device=self._network.device)

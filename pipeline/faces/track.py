@@ -136,7 +136,7 @@ def track_faces(
         limits: its `min_face_px` is the smallest usable face.
         scratch: folder for the points, 5.7 kB per frame and face.
         device: where the networks run.
-        threads: processor budget; the work is one thread's, beside the decoder's.
+        threads: processor budget; with two, each looks at half of a batch. The decoder's is beside.
         on_tick: told after each batch.
         total: frames to expect.
 
@@ -144,8 +144,7 @@ def track_faces(
         NoFace: no frame has a usable face; the detail says what was seen instead.
         WeightsMissing: the face models are not on this machine.
     """
-    del threads
-    detector, mesh = _networks(device, weights_root())
+    detector, mesh = _networks(device, weights_root(), min(threads, 2))
     wanted = torch.tensor(choice.box) if isinstance(choice, FaceBox) else None
     tracker = Tracker(detector, mesh, video.color, lambda: PointStore(scratch), wanted)
     with torch.inference_mode():
@@ -156,9 +155,9 @@ def track_faces(
 
 
 @lru_cache(maxsize=4)
-def _networks(device: str, root: Path) -> tuple[Detector, MeshNetwork]:
+def _networks(device: str, root: Path, threads: int) -> tuple[Detector, MeshNetwork]:
     models = load_faces(root)
-    return Detector(models.detector, device), MeshNetwork(models.mesh, device)
+    return Detector(models.detector, device, threads), MeshNetwork(models.mesh, device, threads)
 
 
 def _finished(tracker: Tracker, wanted: Tensor | None, limits: Limits, scratch: Path) -> FaceTrack:
