@@ -17,18 +17,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from consumer.decompression import bound_batches
+from consumer.reaching import ClientFailed, reach
 from consumer.settings import Settings
 from schemas.envelope import Envelope, EventType, read_headers
 from schemas.request import RenderRequest
 
 LISTEN_TIMEOUT_S = 20.0
-
-
-class ClientFailed(RuntimeError):
-    """The brokers or the topics cannot be used; the text says what to check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +147,10 @@ async def connect(settings: Settings) -> AsyncIterator[Client]:
         *names, **options, group_id=None, auto_offset_reset="latest", enable_auto_commit=False
     )
     try:
+        await reach(settings, producer.start())
+        await reach(settings, listener.start())
         try:
-            await producer.start()
-            await listener.start()
             await asyncio.wait_for(listen_from_now(listener, names), LISTEN_TIMEOUT_S)
-        except KafkaError as error:
-            raise ClientFailed(
-                f"no broker can be used at {', '.join(settings.kafka_servers)}: {error}"
-            ) from error
         except TimeoutError as error:
             raise ClientFailed(
                 f"topics {', '.join(names)} are not there; run `face2face topics apply`"

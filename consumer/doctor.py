@@ -18,10 +18,10 @@ from typing import Any, Literal
 from aiokafka.errors import KafkaError
 
 from consumer import lifecycle
-from consumer.client import ClientFailed
 from consumer.devices import find_devices
 from consumer.faults import Fault
 from consumer.processors import share
+from consumer.reaching import CONNECT_S, ClientFailed
 from consumer.settings import Settings
 from consumer.slot_budget import MOST, SHARE
 from consumer.storage import Storage
@@ -30,7 +30,7 @@ from consumer.topics_file import default_path as topics_path
 from consumer.topics_file import read as read_topics
 from schemas.codes import ErrorCode, Stage
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = CONNECT_S + 5.0
 SKEW_WARN_S, SKEW_BAD_S = 5.0, 300.0
 """S3 servers refuse signatures that are off by 15 minutes; URLs and deadlines suffer sooner."""
 LATE_S = 2.0
@@ -64,7 +64,9 @@ async def _guarded(check: Check, settings: Settings) -> list[Finding]:
     try:
         return await asyncio.wait_for(check(settings), TIMEOUT_S)
     except TimeoutError:
-        return [Finding(name, "bad", f"no answer within {TIMEOUT_S:g} s", "Check the network.")]
+        place = {"kafka": ", ".join(settings.kafka_servers), "store": settings.s3_endpoint}
+        text = f"{place.get(name, name)}: no answer within {TIMEOUT_S:g} s"
+        return [Finding(name, "bad", text, "Check the network.")]
 
 
 async def _kafka(settings: Settings) -> list[Finding]:
@@ -132,7 +134,7 @@ async def _store(settings: Settings) -> list[Finding]:
             Finding(
                 "store",
                 "bad",
-                f"{settings.s3_endpoint}: {fault.error.message}",
+                f"{settings.s3_endpoint}: {fault.what}",
                 "Correct S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY or S3_BUCKET; a missing bucket "
                 "is made by `face2face lifecycle apply --make-bucket`.",
             )

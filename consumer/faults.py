@@ -31,6 +31,11 @@ class Fault(Exception):
         )
 
     @property
+    def what(self) -> str:
+        """What happened, without the code's advice: that is about jobs."""
+        return self.error.message.removesuffix(facts(self.code).advice).rstrip()
+
+    @property
     def code(self) -> ErrorCode:
         """The stable code."""
         return self.error.code

@@ -81,7 +81,8 @@ async def replay(
 
     Raises:
         ReplayError: the selection cannot work, or the topic or partition does not exist.
-        KafkaError: no broker answers.
+        ClientFailed: no broker can be used.
+        KafkaError: the brokers refuse something.
         Fault: the store does not answer.
     """
     selection.check()

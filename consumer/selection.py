@@ -18,6 +18,7 @@ from consumer.delivery import to_record
 from consumer.jobs import Record
 from consumer.membership import know_topic
 from consumer.polling import step_over
+from consumer.reaching import reach
 from consumer.settings import Settings
 
 TIMES_TIMEOUT_S = 10.0
@@ -143,7 +144,7 @@ async def _reader(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaConsu
     options: dict[str, Any] = connection(settings)
     reader = AIOKafkaConsumer(**options, group_id=None, enable_auto_commit=False)
     try:
-        await reader.start()
+        await reach(settings, reader.start())
         if topic not in await reader.topics():
             raise ReplayError(f"topic {topic} does not exist; run `face2face topics apply`")
         yield reader

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, TypeVar
@@ -105,13 +105,10 @@ class Storage(AsyncStore):
 
     def _call(self, operation: str, what: str, function: Callable[..., T], *arguments: Any) -> T:
         """Call with retries; whatever the SDK raises becomes a Fault."""
-        import urllib3.exceptions
-        from minio.error import MinioException
-
         for pause in (*RETRY_PAUSES_S, None):
             try:
                 return function(*arguments)
-            except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            except _failures() as error:
                 STORE_ERRORS.labels(operation).inc()
                 fault = explain(error, what)
                 if pause is None or fault.code is not ErrorCode.STORE_UNAVAILABLE:
@@ -221,15 +218,14 @@ class Storage(AsyncStore):
 
     def _open_at(self, ref: ObjectRef, offset: int, etag: str | None) -> Opened:
         """Open an object for `download`: retries are its business, so none are made here."""
-        import urllib3.exceptions
-        from minio.error import MinioException, S3Error
+        from minio.error import S3Error
 
         headers = {"If-Match": f'"{etag}"'} if etag else None
         try:
             answer = self._file_client.get_object(
                 ref.bucket, ref.key, offset=offset, request_headers=headers
             )
-        except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        except _failures() as error:
             STORE_ERRORS.labels("fetch").inc()
             if isinstance(error, S3Error) and error.code == "PreconditionFailed":
                 raise Changed from error
@@ -269,7 +265,10 @@ class Storage(AsyncStore):
 
     def _server_time(self) -> datetime:
         answer = self._http.request("HEAD", self._settings.s3_endpoint, redirect=False)
-        return parsedate_to_datetime(answer.headers["date"]).astimezone(UTC)
+        said = answer.headers.get("date")
+        if said is None:
+            raise OSError(HEADLESS)
+        return parsedate_to_datetime(said).astimezone(UTC)
 
     def _bucket_exists(self, bucket: str) -> bool:
         return bool(self._client.bucket_exists(bucket))
@@ -332,6 +331,17 @@ class Storage(AsyncStore):
         except S3Error as error:
             lifecycle_missing(error)
             raise
+
+
+@cache
+def _failures() -> tuple[type[Exception], ...]:
+    """What calls of the SDK raise; `ParseError` where something answers that is no S3 store."""
+    from xml.etree.ElementTree import ParseError
+
+    import urllib3.exceptions
+    from minio.error import MinioException
+
+    return (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError, ParseError)
 
 
 def _missing(function: Callable[[], T]) -> Callable[[], T]:

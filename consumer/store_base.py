@@ -136,12 +136,14 @@ class AsyncStore(ABC):
 
     async def remove(self, bucket: str, key: str) -> None:
         """Remove an object; nothing happens when there is none."""
-        call = partial(self._call, "remove", f"object {key!r}", self._remove, bucket, key)
+        call = partial(
+            self._call, "remove", f"object {key!r} in bucket {bucket!r}", self._remove, bucket, key
+        )
         await self._in_thread(self._small, call)
 
     async def list_objects(self, bucket: str, prefix: str) -> list[tuple[str, Stat]]:
         """Keys and facts of all objects under a prefix, in key order."""
-        call = partial(self._call, "list", f"prefix {prefix!r}", self._list, bucket, prefix)
+        call = partial(self._call, "list", _under(bucket, prefix), self._list, bucket, prefix)
         return await self._in_thread(self._small, call)
 
     async def list_page(
@@ -149,14 +151,19 @@ class AsyncStore(ABC):
     ) -> list[tuple[str, Stat]]:
         """At most `limit` keys and facts under a prefix, in key order, behind the key `after`."""
         call = partial(
-            self._call, "list", f"prefix {prefix!r}", self._page, bucket, prefix, after, limit
+            self._call, "list", _under(bucket, prefix), self._page, bucket, prefix, after, limit
         )
         return await self._in_thread(self._small, call)
 
     async def remove_all(self, bucket: str, keys: Sequence[str]) -> list[str]:
         """Remove at most 1000 objects in one call; the keys that the server kept."""
         call = partial(
-            self._call, "remove", f"{len(keys)} objects", self._remove_all, bucket, list(keys)
+            self._call,
+            "remove",
+            f"{len(keys)} objects in bucket {bucket!r}",
+            self._remove_all,
+            bucket,
+            list(keys),
         )
         return await self._in_thread(self._small, call)
 
@@ -272,6 +279,10 @@ class AsyncStore(ABC):
 
     @abstractmethod
     def _set_lifecycle(self, bucket: str, rules: list[Expiry]) -> None: ...
+
+
+def _under(bucket: str, prefix: str) -> str:
+    return f"prefix {prefix!r} in bucket {bucket!r}"
 
 
 def file_sha256(path: Path) -> str:

@@ -63,6 +63,12 @@ _AGAIN = frozenset(
 )
 
 
+_NO_STORE = frozenset({"InvalidResponseError", "ParseError"})
+"""Errors of the SDK about answers that are not S3's; it says no more than that."""
+_NO_ELEMENT = "XML element <"
+"""So begins the text of its ValueError about XML of something else."""
+
+
 def denied(text: str) -> Fault:
     """STORE_DENIED with a text."""
     return Fault.of(ErrorCode.STORE_DENIED, Stage.STORE, text)
@@ -73,15 +79,19 @@ def explain(error: Exception, what: str, *, reading: bool = False) -> Fault:
     stage = Stage.FETCH if reading else Stage.STORE
     code: str | None = getattr(error, "code", None)
     status: int | None = getattr(getattr(error, "response", None), "status", None)
+    kind = type(error).__name__
+    if kind in _NO_STORE or str(error).startswith(_NO_ELEMENT):
+        text = f"{what}: what answers is no S3 store ({kind})"
+        return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, text)
+    answer = code or f"HTTP {status}"
     if code in _AGAIN or (status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR):
-        return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: the store answers {code}")
+        return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: the store answers {answer}")
     if code in _DENIED or status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return Fault.of(ErrorCode.STORE_DENIED, stage, f"{what}: the store answers {code}")
+        return Fault.of(ErrorCode.STORE_DENIED, stage, f"{what}: the store answers {answer}")
     if code is not None or isinstance(error, ValueError):
         wrong = ErrorCode.INPUT_NOT_FOUND if reading else ErrorCode.STORE_DENIED
         reason = f"the store answers {code}" if code else str(error)
         return Fault.of(wrong, stage, f"{what}: {reason}")
-    kind = type(error).__name__
     return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: no answer ({kind})")
 
 

@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import for_code
 
-from consumer.client import ClientFailed, connection
+from consumer.client import connection
+from consumer.reaching import reach
 from consumer.settings import Settings
 from consumer.topics_file import WantedTopic
 
@@ -46,16 +47,11 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """A connected admin client.
 
     Raises:
-        ClientFailed: no broker answers.
+        ClientFailed: no broker can be used.
     """
     client = AIOKafkaAdminClient(**connection(settings))
     try:
-        try:
-            await client.start()
-        except (KafkaError, OSError) as error:
-            raise ClientFailed(
-                f"no broker can be used at {', '.join(settings.kafka_servers)}: {error}"
-            ) from error
+        await reach(settings, client.start())
         yield client
     finally:
         await client.close()

@@ -102,7 +102,9 @@ _FACTS: dict[ErrorCode, CodeFacts] = {
         False, "Give the service's credentials access to the named bucket."
     ),
     ErrorCode.BROKER_UNAVAILABLE: CodeFacts(
-        True, "Check the brokers, KAFKA_BOOTSTRAP_SERVERS and that the topics are made."
+        True,
+        "Check the brokers, KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL and KAFKA_SASL_*, and"
+        " that the topics are made.",
     ),
     ErrorCode.WORKER_CRASHED: CodeFacts(
         True, "Look at the worker's log: its process ended during this job; the job is retried."

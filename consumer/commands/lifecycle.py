@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 
 from consumer.console import FAILED, CommandError, emit, say
-from consumer.lifecycle import LifecycleFileError, Report, default_path, read
+from consumer.lifecycle import LifecycleFileError, Report, apply, check, default_path, read
+from consumer.opened import opened
 from consumer.options import JSON_FLAG
+from consumer.settings import load
 from consumer.storage import Expiry
 from consumer.sweeper import Pass, sweep
 
@@ -100,45 +102,26 @@ def _wanted(path: Path | None) -> list[Expiry]:
 
 
 async def _apply(wanted: list[Expiry], make_bucket: bool) -> Report:
-    from consumer.lifecycle import apply
-    from consumer.settings import load
-    from consumer.storage import Storage
-
     settings = load()
-    storage = Storage(settings)
-    try:
+    with opened(settings) as storage:
         if make_bucket and await storage.ensure_bucket(settings.s3_bucket):
             say(f"made bucket {settings.s3_bucket!r}")
         return await apply(storage, settings.s3_bucket, wanted)
-    finally:
-        storage.close()
 
 
 async def _check(wanted: list[Expiry]) -> Report:
-    from consumer.lifecycle import check
-    from consumer.settings import load
-    from consumer.storage import Storage
-
     settings = load()
-    storage = Storage(settings)
-    try:
+    with opened(settings) as storage:
         return await check(storage, settings.s3_bucket, wanted)
-    finally:
-        storage.close()
 
 
 async def _sweep(wanted: list[Expiry], dry_run: bool) -> Pass:
-    from consumer.settings import load
-    from consumer.storage import Storage
-
     settings = load()
-    storage = Storage(settings)
     try:
-        return await sweep(storage, settings.s3_bucket, wanted, dry_run=dry_run)
+        with opened(settings) as storage:
+            return await sweep(storage, settings.s3_bucket, wanted, dry_run=dry_run)
     except LifecycleFileError as error:
         raise CommandError.usage(str(error)) from error
-    finally:
-        storage.close()
 
 
 def _show(report: Report, as_json: bool) -> None:

@@ -12,16 +12,15 @@ from typing import Any
 import click
 
 from consumer import logs
-from consumer.client import ClientFailed
 from consumer.console import CommandError, broker_errors, emit, say, stoppable
+from consumer.opened import opened
 from consumer.options import JSON_FLAG
 from consumer.publisher import Publisher
+from consumer.reaching import reach
 from consumer.replay import ReplayError, Row, Selection, StoredOutcomes
 from consumer.replay import replay as replay_records
-from consumer.settings import load
-from consumer.storage import Storage
-
-CONNECT_S = 20.0
+from consumer.settings import Settings, load
+from consumer.topics_apply import admin
 
 
 @click.command()
@@ -100,12 +99,8 @@ async def _replay(selection: Selection, dry_run: bool, as_json: bool) -> dict[st
     logs.configure(settings.model_copy(update={"log_format": "console", "log_level": "warning"}))
     counts: Counter[str] = Counter()
     async with AsyncExitStack() as stack:
-        storage = Storage(settings)
-        stack.callback(storage.close)
-        publisher = None if dry_run else Publisher(settings)
-        if publisher is not None:
-            stack.push_async_callback(publisher.stop)
-            await _start(publisher, settings.kafka_servers)
+        storage = stack.enter_context(opened(settings))
+        publisher = None if dry_run else await _publisher(settings, stack)
         find = StoredOutcomes(storage, settings.s3_bucket)
         async for row in replay_records(settings, selection, find, publisher):
             counts[row.action] += 1
@@ -113,13 +108,14 @@ async def _replay(selection: Selection, dry_run: bool, as_json: bool) -> dict[st
     return dict(counts)
 
 
-async def _start(publisher: Publisher, servers: tuple[str, ...]) -> None:
-    """Connect: the service waits for brokers as long as it takes, a person does not."""
-    try:
-        async with asyncio.timeout(CONNECT_S):
-            await publisher.start()
-    except TimeoutError as error:
-        raise ClientFailed(f"no broker answers at {', '.join(servers)}") from error
+async def _publisher(settings: Settings, stack: AsyncExitStack) -> Publisher:
+    """A started one: it would wait for brokers as long as it takes, so they are tried before."""
+    async with admin(settings):
+        pass
+    publisher = Publisher(settings)
+    stack.push_async_callback(publisher.stop)
+    await reach(settings, publisher.start())
+    return publisher
 
 
 def _tell(row: Row, as_json: bool) -> None:

@@ -70,13 +70,12 @@ async def _submit(
     from consumer.client import connect
     from consumer.journey import bring, follow, provide
     from consumer.narrator import Narrator
+    from consumer.opened import opened
     from consumer.settings import load
-    from consumer.storage import Storage
 
     settings = load()
-    storage = Storage(settings)
     narrator = Narrator(as_json)
-    try:
+    with opened(settings) as storage:
         urls = [(await provide(storage, settings.s3_bucket, name)).url for name in given]
         request = request.model_copy(update={"audio_url": urls[0], "video_url": urls[1]})
         async with connect(settings) as client:
@@ -90,5 +89,3 @@ async def _submit(
             if as_json:
                 emit({"job_id": job_id, "mp4": str(output)})
             say(f"{output}: {completed.output.size} bytes")
-    finally:
-        storage.close()

@@ -18,15 +18,19 @@ GOOD = b'{"audio_url": "s3://bucket/a.wav", "video_url": "s3://bucket/v.mp4", "j
 NO_BUCKET = (GOOD % 3)[:-1] + b', "output": {"bucket": "never-made"}}'
 
 
-def _replay(env: dict[str, str], *arguments: str) -> tuple[int, list[dict[str, Any]]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "consumer.cli", "replay", "--json", *arguments],
+def _run(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "consumer.cli", "replay", *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, **env},
         timeout=120,
         check=False,
     )
+
+
+def _replay(env: dict[str, str], *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    done = _run(env, "--json", *arguments)
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -101,5 +105,19 @@ def test_a_selection_that_cannot_work_is_exit_code_2(
 @pytest.mark.slow
 def test_no_broker_ends_instead_of_waiting(env: dict[str, str]) -> None:
     address = f"127.0.0.1:{free_port()}"
-    code, (answer,) = _replay(env | {"KAFKA_BOOTSTRAP_SERVERS": address}, "--all")
-    assert (code, answer["error"]["code"]) == (1, "BROKER_UNAVAILABLE")
+    done = _run(env | {"KAFKA_BOOTSTRAP_SERVERS": address}, "--all")
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"BROKER_UNAVAILABLE (announce): no broker can be used at {address}: ")
+    assert "Connect call failed" in line
+
+
+def test_a_store_that_does_not_answer_is_one_line_with_the_settings_to_look_at(
+    env: dict[str, str],
+) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    done = _run(env | {"S3_ENDPOINT": address}, "--dry-run")
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("STORE_UNAVAILABLE (store): prefix 'results/j")
+    assert f"Check S3_ENDPOINT = {address}, S3_BUCKET = {env['S3_BUCKET']}, " in line

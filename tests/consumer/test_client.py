@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from consumer.client import ClientFailed, Event, connect, connection
+from consumer.client import Event, connect, connection
+from consumer.reaching import ClientFailed
 from consumer.settings import Settings, load
 from schemas.request import RenderRequest
 from tests.support.handles import KafkaHandle

@@ -20,6 +20,7 @@ from consumer.settings import load
 from consumer.storage import Storage, file_sha256
 from schemas.codes import ErrorCode
 from schemas.refs import ObjectRef
+from tests.consumer.web import Answer, reply, web
 from tests.support.capabilities import Can
 from tests.support.handles import S3Handle
 from tests.support.toxic import toxic
@@ -115,6 +116,33 @@ async def test_a_server_that_is_away_is_typed_and_worth_a_retry(tmp_path: Path) 
             await call
         assert caught.value.code is ErrorCode.STORE_UNAVAILABLE
         assert caught.value.error.retryable
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        reply("200 OK", b"<html><body>It works!</body></html>", Content_Type="text/html"),
+        reply("404 Not Found", b"not here", Content_Type="text/plain"),
+        reply("200 OK", b"<Cut", Content_Type="application/xml"),
+    ],
+    ids=["a page", "a missing page", "half an answer"],
+)
+async def test_something_else_in_the_store_s_place_is_typed_too(
+    tmp_path: Path, page: Answer
+) -> None:
+    async with web() as site:
+        site.answers = {"/bucket": page, "/": page}
+        address = f"http://127.0.0.1:{site.port}"
+        other = S3Handle("other", address, "a", "b", frozenset(), "bucket")
+        storage = Storage(settings_for(other, tmp_path))
+        with pytest.raises(Fault, match="what answers is no S3 store") as caught:
+            await storage.list_objects("bucket", "results/")
+        assert caught.value.code is ErrorCode.STORE_UNAVAILABLE
+        assert "prefix 'results/' in bucket 'bucket'" in caught.value.what
+        with pytest.raises(Fault) as caught:
+            await storage.server_time()
+        assert caught.value.code is ErrorCode.STORE_UNAVAILABLE
+        storage.close()
 
 
 async def test_a_condition_decides_who_writes_first(every_s3: S3Handle, storage: Storage) -> None:
