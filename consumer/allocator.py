@@ -14,7 +14,7 @@ LARGE_RECORD_BYTES = 11 * 1024 * 1024
 COPIES = 6
 """Of a large record, the largest that brokers are usually told to take, that are alive at a time.
 
-From the socket to the compressed dead letter; with four the compression still cleared 1,500 pages."""
+From the socket to the compressed dead letter; with four, compressing still cleared 1,500 pages."""
 
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3

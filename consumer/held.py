@@ -30,6 +30,8 @@ class Held:
         marker: what was written into it.
         etag: of that version.
         before: what it went over; None when nobody had begun.
+        render_id: what this holder would make. Until it begins, the marker names what the one
+            before it made, so that no death in between hides an outcome.
         asked: the monotonic time before it was written; the answer may be read much later.
         ttl_s: the lease's time to live.
         conditions: whether the server honours conditional writes.
@@ -42,6 +44,7 @@ class Held:
         etag: str,
         before: AttemptMarker | None,
         *,
+        render_id: str,
         asked: float,
         ttl_s: float,
         conditions: bool,
@@ -52,6 +55,7 @@ class Held:
         self._marker = marker
         self._etag = etag
         self._before = before
+        self._render_id = render_id
         self._conditions = conditions
         self._renewed = asked
         self._writing = asyncio.Lock()
@@ -100,7 +104,7 @@ class Held:
             Fault: the store does not answer.
         """
         count = self._base_attempt + 1
-        await self._write(attempt=count, last_error=None)
+        await self._write(attempt=count, last_error=None, render_id=self._render_id)
         return count
 
     async def confirm(self) -> None:

@@ -123,9 +123,15 @@ class Watch:
         if etag is None:
             return None
         before, self._found, self._token = self._found, None, uuid.uuid4().hex
-        ttl_s = self._leases.ttl_s
         return Held(
-            self._file, marker, etag, before, asked=asked, ttl_s=ttl_s, conditions=conditions
+            self._file,
+            marker,
+            etag,
+            before,
+            render_id=self._render_id,
+            asked=asked,
+            ttl_s=self._leases.ttl_s,
+            conditions=conditions,
         )
 
     def _marker(self, old: AttemptMarker | None) -> AttemptMarker:
@@ -138,7 +144,7 @@ class Watch:
         )
         return AttemptMarker(
             job_id=self._job_id,
-            render_id=self._render_id,
+            render_id=old.render_id if old is not None else self._render_id,
             attempt=old.attempt if old is not None else 0,
             lease=lease,
             last_error=old.last_error if old is not None else None,

@@ -45,9 +45,11 @@ async def storage(
 class Party:
     """One replica that wants the lease."""
 
-    def __init__(self, storage: Storage, bucket: str, name: str, **more: Any) -> None:
+    def __init__(
+        self, storage: Storage, bucket: str, name: str, render_id: str = "render", **more: Any
+    ) -> None:
         self.leases = Leases(storage, bucket, f"{name}/1/x", TTL_S, **more)
-        self.watch = self.leases.watch(KEY, "job", "render")
+        self.watch = self.leases.watch(KEY, "job", render_id)
         self.conditions: bool | None = None
 
     async def claim(self) -> Held | None:
@@ -114,6 +116,22 @@ async def test_a_lease_that_nobody_renews_is_taken_over_with_its_count(
         await first.release()
     assert first.lost.is_set()
     assert (await _marker(storage, every_s3.bucket)).attempt == 2
+
+
+async def test_a_holder_that_dies_before_it_begins_hides_no_outcome_of_another_revision(
+    every_s3: S3Handle, storage: Storage
+) -> None:
+    first = await Party(storage, every_s3.bucket, "a", "of the old revision").claim()
+    assert first is not None
+    await first.start_attempt()
+    await first.release(render_id="of the old revision")
+    died = await Party(storage, every_s3.bucket, "b", "of the new revision").wait()
+    assert died.before is not None
+    heir = await Party(storage, every_s3.bucket, "c", "of the new revision").wait()
+    assert heir.before is not None
+    assert heir.before.render_id == "of the old revision"
+    await heir.start_attempt()
+    assert (await _marker(storage, every_s3.bucket)).render_id == "of the new revision"
 
 
 async def test_wall_clocks_are_not_compared(
