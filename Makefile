@@ -2,6 +2,8 @@
 # Every target sets up what it needs in .venv; nothing but Python >= 3.11 and make is assumed.
 SHELL := /bin/bash
 PYTHON ?= python3
+# pocketsphinx has no wheel for 3.14 yet, and a newcomer no compiler: uv then finds or fetches 3.13.
+WHEELED := 'import sys; print(sys.executable if sys.version_info < (3, 14) else "3.13")'
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
@@ -24,7 +26,7 @@ setup: $(STAMP) ## make .venv with everything locked, and fetch the face model
 
 $(STAMP): requirements.lock pyproject.toml deploy/install-locked.sh | $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv)
 	@test ! -e $(OTHER) || rm -rf $(VENV)
-	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	@test -x $(BIN)/python || $(UV) venv --quiet --python "$$($(PYTHON) -c $(WHEELED))" $(VENV)
 	bash deploy/install-locked.sh $(UV) $(BIN)/python $(TORCH) all
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	$(BIN)/face2face weights pull faces
