@@ -72,6 +72,11 @@ def typeset(text: str, size: int) -> list[tuple[str, Font]]:
     return _runs(text, homes)
 
 
+def resized(line: list[tuple[str, Font]], size: int) -> list[tuple[str, Font]]:
+    """What was typeset, in the same fonts of another size: none is looked for again."""
+    return [(text, font.font_variant(size=size)) for text, font in line]
+
+
 def _runs(text: str, homes: dict[str, Font]) -> list[tuple[str, Font]]:
     runs: list[tuple[str, Font]] = []
     current = next(homes[c] for c in text if c in homes)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from pipeline.mark.fonts import Font, typeset
+from pipeline.mark.fonts import Font, resized, typeset
 from pipeline.types import Frame
 from schemas.request import LabelOptions
 
@@ -55,7 +55,7 @@ class VisibleLabel:
         line = typeset(options.text, size)
         while size > _LEAST_PX and _length(line) > width - 2 * size:
             size -= 1
-            line = typeset(options.text, size)
+            line = resized(line, size)
         left, top, right, bottom = _extent(line)
         pad = size // 2
         w = min(_even(int(right - left) + 2 * pad), width // 2 * 2)

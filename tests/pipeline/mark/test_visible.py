@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -99,8 +101,19 @@ def test_text_that_no_font_has_whole_is_cut_where_fonts_change(
     assert [(part, font.size) for part, font in line] == [(" ab ", 20), ("xy ", 30), ("c", 20)]
 
 
-def test_text_longer_than_the_picture_is_wide_is_written_smaller() -> None:
-    label = VisibleLabel.draw(LabelOptions(text="W" * 40), 480, 360)
-    made = label.apply(_frame(480, 360)).y
+def test_text_longer_than_the_picture_is_wide_is_written_smaller_in_the_fonts_once_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes: list[int] = []
+    found = fonts._fonts
+
+    def look_for(size: int) -> Iterator[fonts.Font]:
+        sizes.append(size)
+        return found(size)
+
+    monkeypatch.setattr(fonts, "_fonts", look_for)
+    label = VisibleLabel.draw(LabelOptions(text="W" * 40), 480, 1080)
+    assert sizes == [32]
+    made = label.apply(_frame(480, 1080)).y
     assert label.width < 480
     assert int(made[:, label.x + label.width - 4 :].max()) <= 128, "nothing white at the edge"
