@@ -109,15 +109,20 @@ def test_a_fifth_of_a_second_is_enough(tmp_path: Path, name: str) -> None:
     assert abs(speech.duration - Fraction(1, 5)) < Fraction(1, 40)
 
 
+def _clicking(folder: Path, late: Fraction) -> Path:
+    """A clip of 3.2 s that clicks every second, whose sound starts so much after its picture."""
+    start = max(Fraction(0), -late)
+    tone = Tone(3.2, clicks=True, codec="pcm_s16le", delay=max(Fraction(0), late))
+    times = [start + Fraction(n, 25) for n in range(80)]
+    return write_clip(folder / "clip.mov", Clip(frames=80, times=times, sound=tone))
+
+
 @pytest.mark.parametrize("late", [Fraction(1, 2), Fraction(-1, 4)])
 def test_a_reference_s_own_sound_counts_from_its_first_picture(
     tmp_path: Path, late: Fraction
 ) -> None:
     """It lies under the picture, whichever of both starts first."""
-    start = max(Fraction(0), -late)
-    tone = Tone(3.2, clicks=True, codec="pcm_s16le", delay=max(Fraction(0), late))
-    times = [start + Fraction(n, 25) for n in range(80)]
-    path = write_clip(tmp_path / "clip.mov", Clip(frames=80, times=times, sound=tone))
+    path = _clicking(tmp_path, late)
     samples = load_speech(path, Limits(), under_picture=True).samples
     shift = float(late)
     for second in (1, 2, 3):
@@ -131,10 +136,7 @@ def test_a_reference_s_own_sound_counts_from_its_first_picture(
 def test_speech_from_a_video_is_whole_wherever_the_picture_starts(
     tmp_path: Path, late: Fraction
 ) -> None:
-    start = max(Fraction(0), -late)
-    tone = Tone(3.2, clicks=True, codec="pcm_s16le", delay=max(Fraction(0), late))
-    times = [start + Fraction(n, 25) for n in range(80)]
-    path = write_clip(tmp_path / "clip.mov", Clip(frames=80, times=times, sound=tone))
+    path = _clicking(tmp_path, late)
     speech = load_speech(path, Limits())
     assert speech.duration == Fraction(16, 5) == probe_audio(path, Limits()).duration
     assert list(_clicks(speech.samples)) == pytest.approx([1, 2, 3], abs=0.002)

@@ -103,9 +103,12 @@ class ApacheKafka:
 
     def format(self) -> None:
         """Prepare the data folder (`kafka-storage format`)."""
+        self._format("--ignore-formatted")
+
+    def _format(self, *options: str) -> None:
         tool = [*self._java, "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format"]
         done = subprocess.run(
-            [*tool, "--ignore-formatted", "-t", CLUSTER_ID, "-c", str(self._file)],
+            [*tool, "-t", CLUSTER_ID, "-c", str(self._file), *options],
             capture_output=True,
             text=True,
             timeout=120,

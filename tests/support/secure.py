@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import urllib.request
 from pathlib import Path
 from ssl import create_default_context
 
 from tests.support.certificates import Certificates
-from tests.support.kafka import CLUSTER_ID, ApacheKafka
-from tests.support.processes import ServerFailed
+from tests.support.kafka import ApacheKafka
 from tests.support.s3 import MinioServer
 
 USER, PASSWORD = "face2face-user", "scram-password-of-the-test"
@@ -48,17 +46,7 @@ class SecureKafka(ApacheKafka):
 
     def format(self) -> None:
         """Prepare the data folder with the user in it."""
-        tool = [*self._java, "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format"]
-        user = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
-        done = subprocess.run(
-            [*tool, "-t", CLUSTER_ID, "-c", str(self._file), "--add-scram", user],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise ServerFailed(f"kafka storage format: {done.stdout}{done.stderr}")
+        self._format("--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]")
 
     def _answers(self) -> bool:
         from confluent_kafka import KafkaException

@@ -18,7 +18,7 @@ from pipeline.faces.store import PointStore
 from pipeline.faces.topology import LIPS
 from pipeline.faces.track import BATCH, FaceTrack, track_faces
 from pipeline.faces.tracker import Tracker
-from pipeline.types import Color, Frame, Limits, Tick
+from pipeline.types import Color, Frame, Limits, OnTick, Tick
 from pipeline.weights import FaceModels
 from schemas.codes import Stage
 from schemas.request import FaceBox
@@ -41,16 +41,31 @@ COLOR = demo_facts().color
 def track(
     frames: list[Frame], folder: Path, choice: Any = "largest", limits: Limits | None = None
 ) -> FaceTrack:
+    return follow(iter(frames), frames[0], len(frames), folder, choice=choice, limits=limits)
+
+
+def follow(
+    frames: Iterator[Frame],
+    like: Frame,
+    total: int,
+    folder: Path,
+    *,
+    choice: Any = "largest",
+    limits: Limits | None = None,
+    color: Color = COLOR,
+    device: str = "cpu",
+    on_tick: OnTick = lambda _tick: None,
+) -> FaceTrack:
     return track_faces(
-        iter(frames),
-        facts(frames, COLOR),
+        frames,
+        facts([like] * total, color),
         choice=choice,
         limits=limits or Limits(),
         scratch=folder,
-        device="cpu",
+        device=device,
         threads=1,
-        on_tick=lambda _tick: None,
-        total=len(frames),
+        on_tick=on_tick,
+        total=total,
     )
 
 
@@ -191,17 +206,8 @@ def test_one_picture_is_enough(tmp_path: Path, portrait: Frame) -> None:
 def test_a_rotated_matrix_of_colours_changes_little(tmp_path: Path, portrait: Frame) -> None:
     """The same planes read by another matrix are the same face to a pixel."""
     here = track([portrait], tmp_path).points(0, 1)
-    found = track_faces(
-        iter([portrait]),
-        facts([portrait], Color(9, True, 9, 14)),
-        choice="largest",
-        limits=Limits(),
-        scratch=tmp_path,
-        device="cpu",
-        threads=1,
-        on_tick=lambda _tick: None,
-        total=1,
-    )
+    other = Color(9, True, 9, 14)
+    found = follow(iter([portrait]), portrait, 1, tmp_path, color=other)
     assert float((found.points(0, 1) - here)[..., :2].norm(dim=2).mean()) < 2
 
 
@@ -218,17 +224,7 @@ def test_frames_are_let_go_while_the_track_goes_on(tmp_path: Path, portrait: Fra
             yield Frame(luma, portrait.u, portrait.v, n)
             del luma
 
-    found = track_faces(
-        frames(),
-        facts([portrait], COLOR),
-        choice="largest",
-        limits=Limits(),
-        scratch=tmp_path,
-        device="cpu",
-        threads=1,
-        on_tick=lambda _tick: None,
-        total=80,
-    )
+    found = follow(frames(), portrait, 80, tmp_path)
     assert len(found) == 80
     assert most <= 2 * BATCH + 1
 
@@ -241,18 +237,9 @@ def test_a_tick_may_stop_the_track(tmp_path: Path, portrait: Frame) -> None:
         if len(seen) == 2:
             raise Cancelled("stop", stage=Stage.TRACK)
 
+    frames = iter(renumbered([portrait] * 60))
     with pytest.raises(Cancelled):
-        track_faces(
-            iter(renumbered([portrait] * 60)),
-            facts([portrait], COLOR),
-            choice="largest",
-            limits=Limits(),
-            scratch=tmp_path,
-            device="cpu",
-            threads=1,
-            on_tick=on_tick,
-            total=60,
-        )
+        follow(frames, portrait, 60, tmp_path, on_tick=on_tick)
     assert [tick.done for tick in seen] == [BATCH, 2 * BATCH]
     assert seen[0].total == 60
 
@@ -271,15 +258,5 @@ def test_the_demo_clip_is_usable_throughout(tmp_path: Path) -> None:
 @pytest.mark.gpu
 def test_cuda_sees_what_the_cpu_sees(tmp_path: Path, portrait: Frame, models: FaceModels) -> None:
     here = track([portrait], tmp_path).points(0, 1)
-    there = track_faces(
-        iter([portrait]),
-        facts([portrait], COLOR),
-        choice="largest",
-        limits=Limits(),
-        scratch=tmp_path,
-        device="cuda",
-        threads=1,
-        on_tick=lambda _tick: None,
-        total=1,
-    ).points(0, 1)
+    there = follow(iter([portrait]), portrait, 1, tmp_path, device="cuda").points(0, 1)
     assert float((here - there)[..., :2].norm(dim=2).mean()) < 0.3
