@@ -18,8 +18,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from consumer.connecting import ClientFailed, reach
 from consumer.decompression import bound_batches
-from consumer.reaching import ClientFailed, reach
 from consumer.settings import Settings
 from schemas.envelope import Envelope, EventType, read_headers
 from schemas.request import RenderRequest

@@ -1,4 +1,4 @@
-"""Connects a Kafka client for somebody who waits: one error, and it says why.
+"""Connects a Kafka client for somebody who waits: one error, and it says why. And closes one.
 
 The service waits for its brokers as long as it takes (`consumer.producing`); a command does not.
 """
@@ -8,14 +8,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol
 
 from aiokafka.errors import KafkaError
 
 from consumer.settings import Settings
 
 CONNECT_S = 15.0
+STOP_TIMEOUT_S = 2.0
+
+
+class Stoppable(Protocol):
+    """A client of aiokafka or a subscriber of FastStream."""
+
+    async def stop(self) -> None:
+        """Say farewell to the brokers and close the connections."""
 
 
 class ClientFailed(RuntimeError):
@@ -40,6 +48,12 @@ async def reach(settings: Settings, start: Awaitable[Any]) -> None:
         except (KafkaError, OSError) as error:
             text = f"no broker can be used at {where}"
             raise ClientFailed(f"{text}: {', '.join(reasons) or error}") from error
+
+
+async def close(client: Stoppable) -> None:
+    """Stop a client, for at most `STOP_TIMEOUT_S`; brokers that are away do not hold it up."""
+    with suppress(KafkaError, TimeoutError):
+        await asyncio.wait_for(client.stop(), STOP_TIMEOUT_S)
 
 
 @contextmanager

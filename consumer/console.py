@@ -118,7 +118,7 @@ def broker_errors() -> Iterator[None]:
     """Turn what a Kafka client raises into an error for people and scripts."""
     from aiokafka.errors import KafkaError
 
-    from consumer.reaching import ClientFailed
+    from consumer.connecting import ClientFailed
 
     try:
         yield

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from consumer.processors import share
+from consumer.settings import Settings
+
 _PROC = Path("/proc/driver/nvidia/gpus")
 _KEEP = frozenset(
     {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "USER"}
@@ -57,6 +60,12 @@ def find_devices(
         for name in names
         if name != "cpu"
     ] + [Device("cpu", "") for name in names if name == "cpu"]
+
+
+def placed(settings: Settings) -> tuple[list[Device], int]:
+    """The devices of the settings, one for each worker, and how many processors each worker has."""
+    devices = find_devices(settings.devices, per_gpu=settings.workers_per_gpu)
+    return devices, share(settings.threads, len(devices))
 
 
 def visible_gpus(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -18,12 +18,11 @@ from typing import Any, Literal
 from aiokafka.errors import KafkaError
 
 from consumer import lifecycle
-from consumer.devices import find_devices
+from consumer.connecting import CONNECT_S, ClientFailed
+from consumer.devices import placed
 from consumer.faults import Fault
-from consumer.processors import share
-from consumer.reaching import CONNECT_S, ClientFailed
 from consumer.settings import Settings
-from consumer.slot_budget import MOST, SHARE
+from consumer.slot_budget import SHARE, at_most
 from consumer.storage import Storage
 from consumer.topics_apply import admin, brokers, partitions, plan
 from consumer.topics_file import default_path as topics_path
@@ -230,9 +229,8 @@ async def _slots(settings: Settings) -> list[Finding]:
 
 
 def _slots_at_most(settings: Settings) -> int:
-    devices = find_devices(settings.devices, per_gpu=settings.workers_per_gpu)
-    gpu = any(device.visible for device in devices)
-    return min(MOST, share(settings.threads, len(devices))) if gpu else 1
+    devices, processors = placed(settings)
+    return at_most(processors) if any(device.visible for device in devices) else 1
 
 
 CHECKS: tuple[Check, ...] = (_kafka, _store, _disk, _slots)

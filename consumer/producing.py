@@ -20,6 +20,7 @@ from aiokafka.errors import (
 )
 
 from consumer.client import connection
+from consumer.connecting import STOP_TIMEOUT_S, close
 from consumer.copies import Headers
 from consumer.settings import Settings
 
@@ -27,7 +28,6 @@ MAX_REQUEST_BYTES = 16 * 1024 * 1024
 REQUEST_TIMEOUT_MS = 10_000
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
-STOP_TIMEOUT_S = 2.0
 
 log = structlog.get_logger("publisher")
 
@@ -73,7 +73,7 @@ class Line:
         self._stopped = True
         producer, self._producer = self._producer, None
         if producer is not None:
-            await _close(producer)
+            await close(producer)
 
     @property
     def producer(self) -> AIOKafkaProducer | None:
@@ -124,13 +124,14 @@ class Line:
     async def _renew(self, broken: AIOKafkaProducer) -> None:
         """Put a new producer in the place of one that can no longer number its records."""
         async with self._renewal:
-            if self._producer is not broken:
+            replaced = self._producer is not broken
+            if replaced:
                 return
             with contextlib.suppress(KafkaError):
                 self._producer = await self._connect()
                 self._replaced.set()
                 self._replaced = asyncio.Event()
-                await _close(broken)
+                await close(broken)
 
     async def _connect(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
@@ -147,7 +148,7 @@ class Line:
         try:
             await producer.start()
         except BaseException:
-            await _close(producer)
+            await close(producer)
             raise
         return producer
 
@@ -156,8 +157,3 @@ def _hint(error: KafkaError) -> str:
     if isinstance(error, UnknownTopicOrPartitionError):
         return "the topic does not exist; run `face2face topics apply`"
     return repr(error)
-
-
-async def _close(producer: AIOKafkaProducer) -> None:
-    with contextlib.suppress(KafkaError, TimeoutError):
-        await asyncio.wait_for(producer.stop(), STOP_TIMEOUT_S)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from schemas.device import DeviceMemory
 from schemas.render import EngineFacts, ErrorFacts, RenderReport
 from schemas.request import RenderOptions
 
@@ -80,15 +81,6 @@ class Cancel(Message):
 
     kind: Literal["cancel"] = "cancel"
     run: str
-
-
-class DeviceMemory(Message):
-    """`pipeline.device_memory.Held`: what the child holds of its GPU, bytes."""
-
-    total_bytes: int
-    idle_bytes: int = Field(description="before any job: weights, graphs, CUDA itself")
-    job_bytes: int = Field(0, description="that each job has added; 0 before the first")
-    jobs: int = Field(0, description="most jobs at a time so far")
 
 
 class Ready(Message):

@@ -13,12 +13,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from consumer.client import connection
+from consumer.connecting import reach
 from consumer.decompression import BatchTooLarge
 from consumer.delivery import to_record
 from consumer.jobs import Record
 from consumer.membership import know_topic
 from consumer.polling import step_over
-from consumer.reaching import reach
 from consumer.settings import Settings
 
 TIMES_TIMEOUT_S = 10.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from consumer.protocol import DeviceMemory
+from schemas.device import DeviceMemory
 
 SHARE = 0.8
 """Of a device's memory that its workers may fill, together; the rest is for peaks and others."""
@@ -26,6 +26,11 @@ class Slots:
 
     count: int
     why: str
+
+
+def at_most(threads: int) -> int:
+    """The slots of a worker with so many processors, however large its GPU."""
+    return max(1, min(MOST, threads))
 
 
 def choose(
@@ -46,7 +51,7 @@ def choose(
     room = SHARE * memory.total_bytes / workers - memory.idle_bytes
     job = max(LEAST_JOB, memory.job_bytes or ASSUMED_JOB)
     fits = max(0, int(room // job))
-    count = max(1, min(fits, MOST, threads))
+    count = max(1, min(fits, at_most(threads)))
     seen = f"measured with {memory.jobs}" if memory.job_bytes else "assumed until jobs were seen"
     limits = {fits: "memory", MOST: f"the most, {MOST}", threads: f"{threads} processors"}
     return Slots(

@@ -15,10 +15,9 @@ from typing import Any
 
 import structlog
 
-from consumer.devices import find_devices
+from consumer.devices import placed
 from consumer.faults import Fault
 from consumer.metrics import SLOTS_BUSY, SLOTS_TOTAL
-from consumer.processors import share
 from consumer.settings import Settings
 from consumer.slot_budget import Slots, choose
 from consumer.worker import PIPELINE, Worker
@@ -56,8 +55,7 @@ class Fleet:
     def __init__(self, settings: Settings, renderer: str = PIPELINE) -> None:
         self._settings = settings
         self._slots: dict[Worker, Slots] = {}
-        devices = find_devices(settings.devices, per_gpu=settings.workers_per_gpu)
-        self.processors = share(settings.threads, len(devices))
+        devices, self.processors = placed(settings)
         """Of each worker."""
         self.workers: Sequence[Worker] = [
             Worker(

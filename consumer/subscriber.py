@@ -12,7 +12,6 @@ What it relies on, in FastStream 0.7: `LogicSubscriber.builder` makes the consum
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
@@ -28,6 +27,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.subscriber.usecase import DefaultSubscriber
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
+from consumer.connecting import close
 from consumer.decompression import bound_batches
 from consumer.delivery import RawRecord
 from consumer.jobs import Record, Verdict
@@ -37,7 +37,6 @@ from consumer.settings import Settings
 FETCH_BYTES = 64 * 1024
 """Per partition and fetch. A larger record comes alone (KIP-74), so 10 MB pass too."""
 RECONNECT_S = 1.0
-STOP_TIMEOUT_S = 2.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 
 Handle = Callable[[Record], Awaitable[Verdict]]
@@ -142,8 +141,7 @@ class Intake:
     async def stop(self) -> None:
         """Leave the group (a static member stays until it is back) and close everything."""
         await self.pump.stop()
-        with contextlib.suppress(KafkaError, TimeoutError):
-            await asyncio.wait_for(self._subscriber.stop(), STOP_TIMEOUT_S)
+        await close(self._subscriber)
 
     @property
     def ended(self) -> bool:
@@ -195,12 +193,6 @@ async def _outcome(work: Awaitable[Any]) -> BaseException | None:
             task.cancel()
             await asyncio.wait((task,))
     return None if task.cancelled() else task.exception()
-
-
-async def close(consumer: AIOKafkaConsumer) -> None:
-    """Close a consumer, for at most 2 s."""
-    with contextlib.suppress(KafkaError, TimeoutError):
-        await asyncio.wait_for(consumer.stop(), STOP_TIMEOUT_S)
 
 
 def _broker(settings: Settings, middlewares: Sequence[Any]) -> KafkaBroker:

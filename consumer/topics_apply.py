@@ -17,7 +17,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
 from consumer.client import connection
-from consumer.reaching import reach
+from consumer.connecting import reach
 from consumer.settings import Settings
 from consumer.topics_file import WantedTopic
 

@@ -28,7 +28,6 @@ from consumer.protocol import (
     Beat,
     Broken,
     Cancel,
-    DeviceMemory,
     Done,
     Message,
     Ready,
@@ -39,6 +38,7 @@ from consumer.protocol import (
     read_child,
 )
 from schemas.codes import ErrorCode, Stage
+from schemas.device import DeviceMemory
 from schemas.render import ErrorFacts, RenderReport
 
 CANCEL_GRACE_S = 1.2

@@ -33,7 +33,6 @@ from consumer.protocol import (
     Beat,
     Broken,
     Cancel,
-    DeviceMemory,
     Done,
     Message,
     Ready,
@@ -44,6 +43,7 @@ from consumer.protocol import (
     read_parent,
 )
 from schemas.codes import ErrorCode, Stage, facts
+from schemas.device import DeviceMemory
 from schemas.render import ErrorFacts, RenderReport
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def main() -> None:
     faulthandler.enable()
     _limit(options.max_file_bytes)
     _use_weights_root()
-    _use_settings(options.processors)
+    use_settings(options.processors)
     child = Child(_take_stdout(), options.device, options.warm)
     child.serve(options.render)
 
@@ -86,7 +86,7 @@ def _use_weights_root() -> None:
     use_weights_root(weights_root())
 
 
-def _use_settings(processors: int) -> None:
+def use_settings(processors: int) -> None:
     """The few that a render heeds; no others are passed down (`devices.child_environ`).
 
     `DUIX_*` name the one service that it may call.
@@ -241,12 +241,7 @@ class Child:
             time.sleep(BEAT_S)
 
     def _held(self) -> DeviceMemory | None:
-        if self._memory is None:
-            return None
-        held = self._memory.held()
-        return DeviceMemory(
-            total_bytes=held.total, idle_bytes=held.idle, job_bytes=held.job, jobs=held.jobs
-        )
+        return self._memory.held() if self._memory else None
 
     def _send(self, message: Message) -> None:
         line = memoryview(encode(message))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.batching.cuda import is_cuda
+from schemas.device import DeviceMemory
 
 CONTEXT = 600 * 1024**2
 """Bytes of CUDA's context and libraries, which no allocator counts."""
@@ -23,19 +24,6 @@ class Reading:
     """Bytes of the device."""
     most: int
     """Bytes that this process's allocator has taken from it at most; graph pools are among them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What is known by now."""
-
-    total: int
-    idle: int
-    """Bytes before any job."""
-    job: int
-    """Bytes that each job has added, 0 before the first."""
-    jobs: int
-    """Most jobs at a time so far."""
 
 
 class MemoryWatch:
@@ -63,7 +51,7 @@ class MemoryWatch:
             with self._lock:
                 self._running -= 1
 
-    def held(self) -> Held:
+    def held(self) -> DeviceMemory:
         """What is known now; cheap enough for every heartbeat.
 
         The allocator keeps what a job has freed, so that its growth belongs to as many jobs as ever
@@ -73,7 +61,12 @@ class MemoryWatch:
         grown = max(0, now.most - self._idle)
         with self._lock:
             job = -(-grown // self._jobs) if self._jobs else 0
-            return Held(now.total, self._idle + CONTEXT, job, self._jobs)
+            return DeviceMemory(
+                total_bytes=now.total,
+                idle_bytes=self._idle + CONTEXT,
+                job_bytes=job,
+                jobs=self._jobs,
+            )
 
 
 def watch_memory(device: str) -> MemoryWatch | None:

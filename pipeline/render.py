@@ -27,15 +27,15 @@ from pipeline.avatars.key import folders
 from pipeline.avatars.reach import tracked_frames
 from pipeline.batching.cuda import is_cuda
 from pipeline.decode import FrameReader
-from pipeline.encode import Encoder
 from pipeline.engines import registry
 from pipeline.engines.base import Engine, Finish, Reference
 from pipeline.engines.whole import WholeEngine
 from pipeline.errors import EngineFailed, OutOfMemory, PipelineError, ScratchFull
 from pipeline.faces.track import FaceTrack, track_faces
 from pipeline.kept import KeptPictures
-from pipeline.mark.applying import picture_marks, seal, words
+from pipeline.mark.applying import picture_marks, seal
 from pipeline.mark.fonts import check_label
+from pipeline.output import open_output
 from pipeline.probe import probe_audio, probe_video
 from pipeline.render_whole import render_whole
 from pipeline.speech.ahead import recognised_ahead
@@ -215,18 +215,7 @@ def _encode(job: _Job, engine: Engine[Any, Any], plan: Any) -> None:
     marks = picture_marks(job.spec, job.video.width, job.video.height)
     with ExitStack() as stack:
         encoder = stack.enter_context(
-            Encoder(
-                job.spec.output,
-                width=job.video.width,
-                height=job.video.height,
-                fps=job.timeline.fps,
-                color=job.video.color,
-                crf=job.spec.options.crf,
-                audio=job.audio,
-                frames=job.timeline.frames,
-                metadata=words(job.spec, engine.facts),
-                device=job.spec.device,
-            )
+            open_output(job.spec, engine.facts, job.video, job.audio, job.timeline)
         )
 
         def encode(frames: list[Frame]) -> None:

@@ -12,14 +12,14 @@ from fractions import Fraction
 from pathlib import Path
 
 from pipeline.decode import FrameReader
-from pipeline.encode import Encoder
 from pipeline.engines.whole import WholeEngine, WholeJob
 from pipeline.errors import InputError, OutputInvalid
-from pipeline.mark.applying import picture_marks, seal, words
+from pipeline.mark.applying import picture_marks, seal
+from pipeline.output import open_output
 from pipeline.probe import probe_audio, probe_video
 from pipeline.stream import Stopwatch, prefetch
 from pipeline.timeline import Timeline
-from pipeline.types import AudioFacts, Frame, OnTick, RenderSpec, Tick, VideoFacts
+from pipeline.types import AudioFacts, OnTick, RenderSpec, Tick, VideoFacts
 from pipeline.verify import verify
 from schemas.codes import Stage
 from schemas.render import EngineFacts, RenderReport
@@ -93,27 +93,13 @@ def _encode(
     sources = (timeline.source(n) for n in range(timeline.frames))
     frames = prefetch(watch.timed("decode", reader.read(sources)), AHEAD, "decode")
     try:
-        with Encoder(
-            spec.output,
-            width=result.width,
-            height=result.height,
-            fps=timeline.fps,
-            color=result.color,
-            crf=spec.options.crf,
-            audio=audio,
-            frames=timeline.frames,
-            metadata=words(spec, facts),
-            device=spec.device,
-        ) as encoder:
+        with open_output(spec, facts, result, audio, timeline) as encoder:
             for n, frame in enumerate(frames):
-                _write(encoder, watch, marks.apply(frame))
+                marked = marks.apply(frame)
+                with watch.stage("encode"):
+                    encoder.write(marked)
                 on_tick(Tick("encode", n + 1, timeline.frames))
             with watch.stage("encode"):
                 encoder.close()
     finally:
         frames.close()  # type: ignore[attr-defined]
-
-
-def _write(encoder: Encoder, watch: Stopwatch, frame: Frame) -> None:
-    with watch.stage("encode"):
-        encoder.write(frame)

@@ -109,18 +109,9 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
 
 
 def _use_settings() -> None:
-    from consumer.settings import load
-    from pipeline.engines.duix.place import configure
-    from pipeline.hardware import allow
+    from consumer.worker_main import use_settings
 
-    settings = load()
-    configure(settings.duix_url, settings.data_dir)
-    allow(
-        nvdec=settings.nvdec,
-        encoder=settings.encoder,
-        largest_batch=settings.gpu_batch,
-        processors=available_processors(),
-    )
+    use_settings(available_processors())
 
 
 def _avatars() -> AvatarFolder | None:

@@ -12,11 +12,11 @@ from typing import Any
 import click
 
 from consumer import logs
+from consumer.connecting import reach
 from consumer.console import CommandError, broker_errors, emit, say, stoppable
 from consumer.opened import opened
 from consumer.options import JSON_FLAG
 from consumer.publisher import Publisher
-from consumer.reaching import reach
 from consumer.replay import ReplayError, Row, Selection, StoredOutcomes
 from consumer.replay import replay as replay_records
 from consumer.settings import Settings, load

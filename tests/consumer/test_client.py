@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from consumer.client import Event, connect, connection
-from consumer.reaching import ClientFailed
+from consumer.connecting import ClientFailed
 from consumer.settings import Settings, load
 from schemas.request import RenderRequest
 from tests.support.handles import KafkaHandle

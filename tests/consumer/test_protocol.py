@@ -10,7 +10,6 @@ from consumer.protocol import (
     Beat,
     Broken,
     Cancel,
-    DeviceMemory,
     Done,
     Message,
     Ready,
@@ -21,6 +20,7 @@ from consumer.protocol import (
     Unready,
 )
 from schemas.codes import ErrorCode, Stage
+from schemas.device import DeviceMemory
 from schemas.render import EngineFacts, ErrorFacts, MediaFacts, RenderReport
 from schemas.request import RenderOptions
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from consumer.protocol import DeviceMemory
 from consumer.slot_budget import MOST, Slots, choose
 from consumer.slots import Fleet
+from schemas.device import DeviceMemory
 from tests.support.handles import S3Handle
 from tests.support.work import settings_for
 

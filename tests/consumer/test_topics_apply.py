@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.reaching import ClientFailed
+from consumer.connecting import ClientFailed
 from consumer.settings import Settings, load
 from consumer.topics_apply import Change, admin, apply, brokers, plan
 from consumer.topics_file import TopicsFileError, WantedTopic, default_path, read

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from pipeline.device_memory import CONTEXT, Held, MemoryWatch, Reading, watch_memory
+from pipeline.device_memory import CONTEXT, MemoryWatch, Reading, watch_memory
+from schemas.device import DeviceMemory
 
 GB = 10**9
 
@@ -15,9 +16,13 @@ class Device:
         return Reading(141 * GB, self.most)
 
 
+def _held(**of_jobs: int) -> DeviceMemory:
+    return DeviceMemory(total_bytes=141 * GB, idle_bytes=7 * GB + CONTEXT, **of_jobs)
+
+
 def test_before_a_job_nothing_is_known_of_jobs() -> None:
     device = Device()
-    assert MemoryWatch(device.read).held() == Held(141 * GB, 7 * GB + CONTEXT, 0, 0)
+    assert MemoryWatch(device.read).held() == _held()
 
 
 def test_growth_belongs_to_as_many_jobs_as_ever_ran_at_once() -> None:
@@ -25,12 +30,12 @@ def test_growth_belongs_to_as_many_jobs_as_ever_ran_at_once() -> None:
     watch = MemoryWatch(device.read)
     with watch.job():
         device.most = 9 * GB
-        assert watch.held().job == 2 * GB
+        assert watch.held().job_bytes == 2 * GB
         with watch.job(), watch.job():
             device.most = 10 * GB
-    assert watch.held() == Held(141 * GB, 7 * GB + CONTEXT, GB, 3)
+    assert watch.held() == _held(job_bytes=GB, jobs=3)
     with watch.job():  # reuses what the others have freed
-        assert watch.held().job == GB
+        assert watch.held().job_bytes == GB
 
 
 def test_a_job_that_fails_is_over() -> None:
