@@ -54,7 +54,9 @@ def make_engine(setting: Setting) -> Any:
         from pipeline.engines.musetalk.engine import MuseTalkEngine, tuned
 
         fast = name == "musetalk-fast"
-        networks = tuned(random_networks(fast, device, half, setting.shrunken))
+        networks = tuned(
+            random_networks(fast, device, half, setting.shrunken), innermost=is_cuda(device)
+        )
         engine = MuseTalkEngine(networks, device, fast, [], compiled=setting.compiled)
     if isinstance(engine, Warming):
         engine.warm()

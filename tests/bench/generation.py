@@ -88,7 +88,7 @@ def generation(device: str, shrunken: bool, frames: int, compiled: bool) -> Iter
         networks = random_networks(name == "musetalk-fast", device, dtype, shrunken)
         loop = straight_loop(networks, device, frames // 4)
         yield f"  {name:<14} published loop, batch {LOOP_BATCH}        {loop:8.1f} frames/s"
-        painter = Painter(tuned(networks), device, compiled=compiled)
+        painter = Painter(tuned(networks, innermost=is_cuda(device)), device, compiled=compiled)
         start = time.perf_counter()
         painter.warm()
         yield f"  {name:<14} captured and compiled in {time.perf_counter() - start:5.1f} s"

@@ -1,14 +1,17 @@
 """CUDA as far as captured graphs need it, on paper: streams, events, pinned memory, graphs.
 
 A graph records torch's operators while it is captured and repeats exactly those, on the same
-memory, when it is replayed. So what a real graph would get wrong is wrong here too: a number that
-was read on the host, an input that was not copied into the captured one, an output that is
-overwritten while somebody still reads it. What is not played: that streams overlap.
+memory, when it is replayed. A stream is as late as it may be: what is asked of it happens when
+somebody waits for it, and until then its results are rubbish. So what a real device would get wrong
+is wrong here too: a number that was read on the host, an input that was not copied into the
+captured one, an output or a host buffer that is overwritten while somebody still reads it, a result
+that is read before it was waited for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,29 +22,79 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+_READS = (torch.ops.aten.item.default, torch.ops.aten._local_scalar_dense.default)
+_here = threading.local()
+"""`streams`: those that this thread has entered, the innermost last."""
+
+
+class OnPaper(Tensor):
+    """A tensor that says it is on a CUDA device."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("cuda", 0)
+
 
 class PaperStream:
-    """Does what it is asked at once."""
+    """Does what it is asked when somebody waits."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
-        pass
+        self._steps: list[Callable[[], Any]] = []
+        self._done = 0
+        self._lock = threading.RLock()
+
+    def ask(self, step: Callable[[], Any]) -> None:
+        """Put a step behind the others."""
+        with self._lock:
+            self._steps.append(step)
+
+    @property
+    def asked(self) -> int:
+        """Steps so far."""
+        return len(self._steps)
+
+    @torch.inference_mode()
+    def reach(self, step: int) -> None:
+        """Do everything before a step."""
+        with self._lock:
+            while self._done < step:
+                self._done += 1
+                self._steps[self._done - 1]()
 
     def synchronize(self) -> None:
-        """There is nothing to wait for."""
+        """Do everything."""
+        self.reach(self.asked)
+
+    def wait_event(self, event: PaperEvent) -> None:
+        """What is asked from now on happens after the event."""
+        self.ask(event.reach)
+
+
+class _Host(PaperStream):
+    """The default stream: whoever works outside of streams is never late."""
+
+    def wait_event(self, event: PaperEvent) -> None:
+        event.reach()
 
 
 @dataclass
 class PaperEvent:
-    """A mark that is always reached."""
+    """A mark in a stream."""
 
-    recorded: int = 0
+    stream: PaperStream | None = None
+    step: int = 0
     waits: int = 0
 
     def record(self, stream: PaperStream) -> None:
-        self.recorded += 1
+        self.stream, self.step = stream, stream.asked
+
+    def reach(self) -> None:
+        if self.stream is not None:
+            self.stream.reach(self.step)
 
     def synchronize(self) -> None:
         self.waits += 1
+        self.reach()
 
 
 @dataclass
@@ -51,56 +104,140 @@ class PaperGraph:
     steps: list[tuple[Any, Any, Any, list[Tensor]]] = field(default_factory=list)
 
     def replay(self) -> None:
+        _stream().ask(self._replay)
+
+    def _replay(self) -> None:
         for func, args, kwargs, kept in self.steps:
-            made = [leaf for leaf in tree_leaves(func(*args, **kwargs)) if isinstance(leaf, Tensor)]
-            for old, new in zip(kept, made, strict=True):
+            for old, new in zip(kept, _tensors(func(*args, **kwargs)), strict=True):
                 if old.data_ptr() != new.data_ptr():
                     old.copy_(new)
 
 
-_READS = (torch.ops.aten.item.default, torch.ops.aten._local_scalar_dense.default)
+class _Device:
+    """Which memory is the device's."""
+
+    def __init__(self) -> None:
+        self._tensors: list[Tensor] = []  # kept, so that no other tensor gets their memory
+        self._places: set[int] = set()
+
+    def has(self, tensor: Tensor) -> bool:
+        return tensor.untyped_storage().data_ptr() in self._places
+
+    def take(self, tensors: list[Tensor]) -> None:
+        self._tensors += tensors
+        self._places |= {tensor.untyped_storage().data_ptr() for tensor in tensors}
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    def __init__(self, graph: PaperGraph) -> None:
+    def __init__(self, graph: PaperGraph, device: _Device) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._graph = graph
+        self._device = device
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _READS:
             raise RuntimeError("a captured network reads a number on the host")
         made = func(*args, **(kwargs or {}))
-        kept = [leaf for leaf in tree_leaves(made) if isinstance(leaf, Tensor)]
+        kept = _tensors(made)
+        self._device.take(kept)
         self._graph.steps.append((func, args, kwargs or {}, kept))
         return made
 
 
-@contextmanager
-def _graph(graph: PaperGraph, **_: Any) -> Iterator[None]:
-    with _Recorder(graph):
-        yield
+class _Late(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """What touches the device's memory, or makes some, happens on the stream; the rest now."""
+
+    def __init__(self, stream: PaperStream, device: _Device) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._stream = stream
+        self._device = device
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        given = _tensors((args, kwargs))
+        if given and not any(map(self._device.has, given)):
+            return func(*args, **kwargs)
+        if func in _READS:
+            self._stream.synchronize()
+            return func(*args, **kwargs)
+        infos = [argument.alias_info for argument in func._schema.arguments]
+        if any(info is not None and info.is_write for info in infos):
+            self._stream.ask(lambda: func(*args, **kwargs))
+            return kwargs.get("out", args[0] if args else None)
+        made = func(*args, **kwargs)
+        kept = _tensors(made)
+        if all(map(self._device.has, kept)):
+            return made  # a view
+        self._device.take(kept)
+        for leaf in kept:
+            leaf.fill_(float("nan") if leaf.is_floating_point() else 113)
+
+        def again() -> None:
+            for old, new in zip(kept, _tensors(func(*args, **kwargs)), strict=True):
+                old.copy_(new)
+
+        self._stream.ask(again)
+        return made
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def _stream() -> PaperStream:
+    entered: list[PaperStream] = getattr(_here, "streams", [])
+    return entered[-1] if entered else _Host()
 
 
 def _nothing(*_: Any, **__: Any) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def install(patch: pytest.MonkeyPatch) -> None:
-    """Let torch.cuda be on paper until the test ends."""
-    empty = torch.empty
+def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
+    """Let torch.cuda be on paper until the test ends.
+
+    Returns:
+        What brings a tensor to the device.
+    """
+    empty, device = torch.empty, _Device()
 
     def unpinned(*args: Any, pin_memory: bool = False, **more: Any) -> Tensor:
-        return empty(*args, **more)
+        if not pin_memory:
+            return empty(*args, **more)
+        with torch._C._DisableTorchDispatch():  # memory of the host, whatever the stream
+            return empty(*args, **more)
+
+    @contextmanager
+    def stream(entered: PaperStream) -> Iterator[None]:
+        before = getattr(_here, "streams", [])
+        _here.streams = [*before, entered]
+        try:
+            with _Late(entered, device):
+                yield
+        finally:
+            _here.streams = before
+
+    @contextmanager
+    def graph(captured: PaperGraph, **_: Any) -> Iterator[None]:
+        with _Recorder(captured, device):
+            yield
+
+    def brought(tensor: Tensor) -> Tensor:
+        there = tensor.clone().as_subclass(OnPaper)
+        device.take([there])
+        return there
 
     patch.setattr(torch, "empty", unpinned)
     for name, paper in {
         "Stream": PaperStream,
         "Event": PaperEvent,
         "CUDAGraph": PaperGraph,
-        "graph": _graph,
+        "graph": graph,
         "graph_pool_handle": lambda: None,
         "device": _nothing,
-        "stream": _nothing,
+        "stream": stream,
+        "current_stream": lambda *_: _stream(),
         "empty_cache": lambda: None,
     }.items():
         patch.setattr(torch.cuda, name, paper)
+    return brought
