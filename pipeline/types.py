@@ -178,13 +178,3 @@ class Tick:
 
 OnTick = Callable[[Tick], None]
 """Called often, must be cheap. May raise `Cancelled` or `DeadlineExceeded` to stop the render."""
-
-
-@dataclass(slots=True)
-class FrameBox:
-    """Half-open rectangle in luma pixels; even origin and size where it cuts YUV planes."""
-
-    x0: int
-    y0: int
-    x1: int
-    y1: int

@@ -123,14 +123,6 @@ def _parse_remote(url: str) -> RemoteRef:
     return RemoteRef(url)
 
 
-def parse_object(url: str) -> ObjectRef:
-    """Parse an `s3://` location; RefError for any other scheme."""
-    ref = parse_ref(url)
-    if not isinstance(ref, ObjectRef):
-        raise RefError(f"location {_shorten(url)} must start with s3://")
-    return ref
-
-
 def file_suffix(ref: Ref) -> str:
     """The lower-case suffix of the file's name ('.wav'), or '' where none is worth keeping."""
     name = ref.key if isinstance(ref, ObjectRef) else unquote(urlsplit(ref.url).path)

@@ -9,10 +9,9 @@ Chroma is sited as in H.264's default: on the left luma column of each pair, bet
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
 from pipeline.types import Color, Frame
@@ -77,38 +76,6 @@ def rgb_of(y: Tensor, u: Tensor, v: Tensor, color: Color) -> Tensor:
     return torch.stack([red, green, blue])
 
 
-def write_rgb(frame: Frame, rgb: Tensor, weight: Tensor, window: Window, color: Color) -> Frame:
-    """Mix an RGB picture into a frame.
-
-    Args:
-        frame: the frame; stays as it is.
-        rgb: (3, H, W) uint8 of the window's size.
-        weight: (H, W) uint8, 0 keeps the frame's sample, 255 takes the picture's.
-        window: inside the frame.
-        color: how the planes are to be read.
-
-    Returns:
-        A new frame. A luma sample with weight 0, and a chroma sample whose four luma samples have
-        weight 0, are bit-identical.
-    """
-    outer = window.even()
-    edge = (window.x0 - outer.x0, outer.x1 - window.x1, window.y0 - outer.y0, outer.y1 - window.y1)
-    picture = F.pad(rgb.float().unsqueeze(0), edge, mode="replicate")[0]
-    soft = F.pad(weight, edge)
-    planes = [
-        plane.round().clamp(0, 255).to(torch.uint8).cpu() for plane in planes_of(picture, color)
-    ]
-    pairs = soft.to(torch.int32).reshape(soft.shape[0] // 2, 2, soft.shape[1] // 2, 2)
-    soft_chroma = ((pairs.sum(dim=(1, 3)) + 2) // 4).cpu()
-    half = Window(outer.x0 // 2, outer.y0 // 2, outer.x1 // 2, outer.y1 // 2)
-    return replace(
-        frame,
-        y=_mixed(frame.y, planes[0], soft.cpu(), outer),
-        u=_mixed(frame.u, planes[1], soft_chroma, half),
-        v=_mixed(frame.v, planes[2], soft_chroma, half),
-    )
-
-
 def mix(below: Tensor, above: Tensor, weight: Tensor) -> Tensor:
     """`below` where the weight is 0, `above` where it is 255; Pillow's rounding between.
 
@@ -120,13 +87,6 @@ def mix(below: Tensor, above: Tensor, weight: Tensor) -> Tensor:
     w = weight.to(torch.int32)
     total = below.to(torch.int32) * (255 - w) + above.to(torch.int32) * w + 128
     return ((total + (total >> 8)) >> 8).to(torch.uint8)
-
-
-def _mixed(plane: Tensor, above: Tensor, weight: Tensor, window: Window) -> Tensor:
-    out = plane.clone()
-    inside = out[window.y0 : window.y1, window.x0 : window.x1]
-    inside.copy_(mix(inside, above, weight))
-    return out
 
 
 def planes_of(rgb: Tensor, color: Color) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
@@ -19,11 +18,6 @@ STEP_RATE = 100
 def steps(samples: int) -> int:
     """How many steps a sound of so many samples has: one at its start, one every 10 ms, never 0."""
     return samples // HOP + 1
-
-
-def step_of(seconds: Fraction | float) -> int:
-    """The step nearest to an instant."""
-    return math.floor(seconds * STEP_RATE + 0.5)
 
 
 BLOCK = 6000

@@ -13,7 +13,6 @@ from schemas.refs import (
     RefError,
     RemoteRef,
     file_suffix,
-    parse_object,
     parse_ref,
 )
 
@@ -69,7 +68,7 @@ REFUSED = [
 def test_an_object_location_is_taken_as_it_is_and_written_back(
     url: str, bucket: str, key: str
 ) -> None:
-    ref = parse_object(url)
+    ref = parse_ref(url)
     assert ref == ObjectRef(bucket, key)
     assert ref.url == url
 
@@ -93,11 +92,6 @@ def test_a_signature_in_a_query_is_shown_nowhere() -> None:
     with pytest.raises(RefError) as caught:
         parse_ref("https://user@host/a.wav?X-Amz-Signature=topsecret")
     assert "topsecret" not in str(caught.value)
-
-
-def test_only_an_object_location_is_an_object() -> None:
-    with pytest.raises(RefError, match="must start with s3://"):
-        parse_object("https://host/a.wav")
 
 
 @pytest.mark.parametrize(

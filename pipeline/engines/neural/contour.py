@@ -10,9 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.engines.neural.boxes import Box, blend_square
-from pipeline.engines.neural.mask import NOSE, SIDE, SKIN, UPPER_LIP, blend_mask, region_mask
-
 # Outlines in order around the region; points of MediaPipe's face mesh.
 # fmt: off
 FACE = (
@@ -28,41 +25,6 @@ LIPS = (
     291, 409, 270, 269, 267, 0, 37, 39, 40, 185,
 )
 # fmt: on
-
-
-def class_map(mesh: Tensor, square: Box) -> Tensor:
-    """The face's regions in the coordinates of its blending square.
-
-    Args:
-        mesh: (478, 2 or 3) points, pixels of the frame.
-        square: the blending square in the frame.
-
-    Returns:
-        (512, 512) uint8 of 0, SKIN, NOSE and UPPER_LIP (which stands for the whole mouth).
-    """
-    origin = torch.tensor([square.x0, square.y0], dtype=torch.float32, device=mesh.device)
-    # A pixel's centre lies at integer coordinates, and the square is cut at pixel edges.
-    points = (mesh[:, :2].float() - origin + 0.5) * (SIDE / square.height) - 0.5
-    classes = torch.zeros(SIDE, SIDE, dtype=torch.uint8, device=mesh.device)
-    for outline, value in ((FACE, SKIN), (NOSE_OUTLINE, NOSE), (LIPS, UPPER_LIP)):
-        index = torch.tensor(outline, device=mesh.device)
-        classes[polygon(points.index_select(0, index), SIDE, SIDE)] = value
-    return classes
-
-
-def soft_mask(mesh: Tensor, box: Box) -> Tensor:
-    """The soft mask of a face inside its box.
-
-    Args:
-        mesh: (478, 2) pixels of the frame.
-        box: the face box, inside the frame.
-
-    Returns:
-        (box height, box width) uint8.
-    """
-    square = blend_square(box)
-    soft, _ = blend_mask(region_mask(class_map(mesh, square)), box)
-    return soft[box.y0 - square.y0 : box.y1 - square.y0, box.x0 - square.x0 : box.x1 - square.x0]
 
 
 def polygon(points: Tensor, height: int, width: int) -> Tensor:

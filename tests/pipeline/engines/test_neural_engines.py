@@ -18,8 +18,7 @@ from pipeline.engines.musetalk.boxes import face_box, points_68
 from pipeline.engines.musetalk.engine import MuseTalkEngine
 from pipeline.engines.musetalk.picture import crop
 from pipeline.engines.neural.boxes import Box
-from pipeline.engines.neural.contour import soft_mask
-from pipeline.engines.planes import Window, read_rgb, write_rgb
+from pipeline.engines.planes import Window, read_rgb
 from pipeline.engines.resize import opencv_linear
 from pipeline.engines.wav2lip.engine import LICENCE, Wav2LipEngine, load_engine, load_network
 from pipeline.engines.wav2lip.network import VARIANTS, Wav2Lip
@@ -29,6 +28,7 @@ from pipeline.types import Frame, Tick
 from tests.parity.rule import weights_for
 from tests.pipeline.engines import synthetic
 from tests.pipeline.engines.musetalk.tiny import tiny_networks
+from tests.pipeline.engines.single import soft_mask, write_rgb
 
 Make = Callable[[], Any]
 

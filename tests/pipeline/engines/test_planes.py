@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.engines.planes import Window, mix, read_rgb, write_rgb
+from pipeline.engines.planes import Window, mix, read_rgb
 from pipeline.types import Color, Frame
+from tests.pipeline.engines.single import write_rgb
 
 BT709 = Color(matrix=1, full_range=False, primaries=1, transfer=1)
 BT601 = Color(matrix=6, full_range=False, primaries=6, transfer=6)

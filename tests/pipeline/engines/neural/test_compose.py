@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from pipeline.engines.neural.compose import Placed, compose
-from pipeline.engines.planes import Window, write_rgb
+from pipeline.engines.planes import Window
 from pipeline.engines.resize import opencv_linear
 from pipeline.types import Color, Frame
 from tests.pipeline.engines import synthetic
+from tests.pipeline.engines.single import write_rgb
 
 WINDOWS = [
     Window(20, 30, 120, 150),  # even
