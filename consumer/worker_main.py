@@ -1,8 +1,8 @@
 """The worker child: takes renders as JSON lines on stdin, answers on what was its stdout.
 
-The only service module that imports the pipeline, and with it torch. It gets files and a scratch
-folder, no credentials, and it dies with its parent: by the kernel (PDEATHSIG) and by the end of
-its stdin. Each render runs in a thread of its own; a heartbeat thread shows that the process
+The only process of the service that imports the pipeline, and with it torch. It gets files and a
+scratch folder, no credentials, and it dies with its parent: by the kernel (PDEATHSIG) and by the
+end of its stdin. Each render runs in a thread of its own; a heartbeat thread shows that the process
 lives. A CUDA error ends the process at once, because the context cannot be used any more.
 
     python -m consumer.worker_main --device cpu [--warm ENGINE] [--render MODULE:FUNCTION] …
@@ -25,10 +25,8 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from consumer.caches import weights_root
 from consumer.protocol import (
     Beat,
     Broken,
@@ -42,9 +40,19 @@ from consumer.protocol import (
     encode,
     read_parent,
 )
-from schemas.codes import ErrorCode, Stage, facts
+from consumer.rendering import (
+    describe,
+    get_ready,
+    is_sticky,
+    missing,
+    spec_of,
+    use_settings,
+    use_weights_root,
+    watched,
+)
+from schemas.codes import ErrorCode, Stage
 from schemas.device import DeviceMemory
-from schemas.render import ErrorFacts, RenderReport
+from schemas.render import RenderReport
 
 if TYPE_CHECKING:
     from pipeline.device_memory import MemoryWatch
@@ -56,7 +64,6 @@ MAX_FILE_BYTES = 64 * 1024**3
 """No file of a job comes near it; a writer gone wild meets it before the disk is full."""
 EXIT_STICKY, EXIT_UNREADY, EXIT_FRESH = 71, 72, 73
 _PR_SET_PDEATHSIG = 1
-_STICKY = ("CUDA error", "cuDNN error", "CUBLAS_STATUS", "device-side assert", "AcceleratorError")
 
 Renderer = Callable[["RenderSpec", Callable[["Tick"], None]], RenderReport]
 
@@ -74,35 +81,16 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it drains first
     faulthandler.enable()
     _limit(options.max_file_bytes)
-    _use_weights_root()
+    use_weights_root()
     use_settings(options.processors)
     child = Child(_take_stdout(), options.device, options.warm)
     child.serve(options.render)
 
 
-def _use_weights_root() -> None:
-    from pipeline.weights import use_weights_root
+def _limit(max_file_bytes: int) -> None:
+    from pipeline.sandbox import limit_process
 
-    use_weights_root(weights_root())
-
-
-def use_settings(processors: int) -> None:
-    """The few that a render heeds; no others are passed down (`devices.child_environ`).
-
-    `DUIX_*` name the one service that it may call.
-    """
-    from consumer.settings import load
-    from pipeline.engines.duix.place import configure
-    from pipeline.hardware import allow
-
-    settings = load()
-    configure(settings.duix_url, settings.data_dir)
-    allow(
-        nvdec=settings.nvdec,
-        encoder=settings.encoder,
-        largest_batch=settings.gpu_batch,
-        processors=processors,
-    )
+    limit_process(max_file_bytes)
 
 
 def _die_with_parent() -> None:
@@ -111,12 +99,6 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(0)
-
-
-def _limit(max_file_bytes: int) -> None:
-    from pipeline.sandbox import limit_process
-
-    limit_process(max_file_bytes)
 
 
 def _take_stdout() -> BinaryIO:
@@ -183,23 +165,22 @@ class Child:
             module = importlib.import_module(module_name)
             self._render = getattr(module, function)
             engines = list(module.engines())
-            missing = _missing(self._device) if renderer == PIPELINE else {}
+            lacking = missing(self._device) if renderer == PIPELINE else {}
             if renderer == PIPELINE:
-                _check_encoder(self._device)
-                _load_label_libraries()
-                _make_warm([e.name for e in engines if e.name == self._warm], self._device)
+                able = any(engine.name == self._warm for engine in engines)
+                get_ready(self._device, self._warm if able else None)
             folders = getattr(module, "avatar_folders", None)
             avatars = folders(self._device) if folders else {}
-            self._memory = _watch_memory(self._device)
+            self._memory = watched(self._device)
         except Exception as error:  # noqa: BLE001 - told to the parent, whatever it is
             traceback.print_exc()
-            self._send(Unready(error=_describe(error, ErrorCode.ENGINE_UNAVAILABLE)))
+            self._send(Unready(error=describe(error, ErrorCode.ENGINE_UNAVAILABLE)))
             os._exit(EXIT_UNREADY)
         return Ready(
             pid=os.getpid(),
             device=self._device,
             engines=engines,
-            missing=missing,
+            missing=lacking,
             avatars=avatars,
             memory=self._held(),
         )
@@ -218,13 +199,13 @@ class Child:
         try:
             assert self._render is not None
             with self._memory.job() if self._memory else nullcontext():
-                report = self._render(_spec(run.order, self._device, run.end), run.on_tick)
+                report = self._render(spec_of(run.order, self._device, run.end), run.on_tick)
             answer = Done(run=run.order.run, report=report)
         except Exception as error:  # noqa: BLE001 - one render must not end the others
-            error_facts = _describe(error, ErrorCode.INTERNAL)
+            error_facts = describe(error, ErrorCode.INTERNAL)
             if error_facts.code in (ErrorCode.INTERNAL, ErrorCode.ENGINE_FAILED):
                 traceback.print_exc()
-            sticky = _is_sticky(error)
+            sticky = is_sticky(error)
             fresh = error_facts.code is ErrorCode.OUT_OF_MEMORY and self._device != "cpu"
             answer = Broken(run=run.order.run, error=error_facts)
         del self._runs[run.order.run]
@@ -251,96 +232,6 @@ class Child:
                     line = line[self._pipe.write(line) :]
             except OSError:
                 os._exit(0)  # the parent is gone
-
-
-def _spec(order: Render, device: str, deadline: float) -> RenderSpec:
-    from pipeline.mark.choosing import choose_marks
-    from pipeline.types import AvatarFolder, Limits, RenderSpec
-
-    kept = order.avatars
-    return RenderSpec(
-        audio=Path(order.audio),
-        video=Path(order.video),
-        output=Path(order.output),
-        scratch=Path(order.scratch),
-        engine=order.engine,
-        options=order.options,
-        limits=Limits(**order.limits.model_dump()),
-        device=device,
-        threads=order.threads,
-        deadline=deadline,
-        job_id=order.job_id,
-        marks=choose_marks(**order.marks.model_dump()),
-        avatars=AvatarFolder(Path(kept.folder), kept.max_bytes, kept.keep_free) if kept else None,
-        video_sha256=order.video_sha256,
-    )
-
-
-def _watch_memory(device: str) -> MemoryWatch | None:
-    if device == "cpu":
-        return None
-    from pipeline.device_memory import watch_memory
-
-    return watch_memory(device)
-
-
-def _check_encoder(device: str) -> None:
-    """Try the GPU's encoder now where one may be used; raises where it is demanded and absent."""
-    from pipeline import hardware, nvenc
-
-    if hardware.encoder() != "x264":
-        nvenc.chosen(device)
-
-
-def _load_label_libraries() -> None:
-    from pipeline.mark.applying import load_libraries
-
-    load_libraries()
-
-
-def _make_warm(engines: list[str], device: str) -> None:
-    """Load, capture and compile what the first job on a GPU would otherwise wait for."""
-    from pipeline.engines import registry
-
-    for name in engines:
-        if device != "cpu":
-            registry.warm(name, device)
-
-
-def _missing(device: str) -> dict[str, ErrorFacts]:
-    """The engines that this release knows and this machine cannot run."""
-    from pipeline.engines import registry
-
-    return {name: error.error_facts() for name, error in registry.missing(device).items()}
-
-
-def _describe(error: Exception, unknown: ErrorCode) -> ErrorFacts:
-    """The error as the pipeline states it; a defect is named by its type and text."""
-    from pipeline.errors import PipelineError
-
-    if isinstance(error, PipelineError):
-        return error.error_facts()
-    code = ErrorCode.OUT_OF_MEMORY if isinstance(error, MemoryError) else unknown
-    detail: dict[str, Any] = {"type": type(error).__name__}
-    message = f"{type(error).__name__}: {error}"[:3000]
-    return ErrorFacts(
-        code=code,
-        stage=Stage.GENERATE,
-        message=f"{message}. {facts(code).advice}",
-        retryable=facts(code).retryable,
-        detail=detail,
-    )
-
-
-def _is_sticky(error: BaseException) -> bool:
-    """True for errors after which a CUDA context stays broken. Out of memory is none of them."""
-    link: BaseException | None = error
-    while link is not None:
-        text = f"{type(link).__name__}: {link}"
-        if "out of memory" not in text and any(sign in text for sign in _STICKY):
-            return True
-        link = link.__cause__ or link.__context__
-    return False
 
 
 def _stage(name: str) -> Stage:

@@ -109,7 +109,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
 
 
 def _use_settings() -> None:
-    from consumer.worker_main import use_settings
+    from consumer.rendering import use_settings
 
     use_settings(available_processors())
 
