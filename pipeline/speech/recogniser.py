@@ -22,9 +22,9 @@ from pipeline.speech.activity import lift
 from pipeline.speech.conformer import RATE, WIDTH, Conformer, network
 from pipeline.speech.grid import HOP, STEP_RATE
 from pipeline.speech.ipa import phone
-from pipeline.speech.lips import CLOSED, OPEN, lip_reading
+from pipeline.speech.lips import CLOSED, OPEN, LipOdds, lip_reading
 from pipeline.speech.phones import SILENCE, PhoneSpan, blocks, merge
-from pipeline.speech.visemes import LIPS_CLOSED, VOWELS
+from pipeline.speech.visemes import LIP_TO_TEETH, LIPS_CLOSED, VOWELS
 
 LAYERS = (1, 3)
 """Blocks whose outputs a person's own fit reads: nearer to the sound, nearer to the phone."""
@@ -38,9 +38,11 @@ missed is seen at once, one too many hardly; measured lips were closed at four o
 _APART = 3
 """Frames between two closures."""
 _BELIEVED = 4
-"""Frames around a closure within which the inner blocks must not say that the lips are open."""
+"""Frames around a p, b, m, f or v within which the inner blocks must agree once."""
 _AMONG = 12
 """Frames from a phone of whatever kind within which the inner blocks may close the lips."""
+_NARROW = LIPS_CLOSED | {"W"}
+"""Phones whose lips are together anyhow, or nearly: no closure is put beside them."""
 _LATE_S = {"P": 0.02, "B": 0.03, "M": 0.04, "T": 0.02, "D": 0.03, "K": 0.02, "G": 0.03}
 _VOWEL_EARLY_S = 0.02
 _LONGEST_S = 0.25
@@ -106,10 +108,10 @@ def _block(
     piece = F.pad(piece, (0, max(0, max(_LEAST, frames * 2) * HOP - piece.numel())))
     heard = net(piece)
     outputs = torch.cat([heard.hidden[layer] for layer in LAYERS], 1)[:frames]
+    odds = lip_reading()(torch.cat(heard.hidden, 1)[:frames])
     at = start / STEP_RATE
     named = _decode(heard.log_probs[:frames], net.tokens)
     middles = [_middle(name, at + frame / RATE) for frame, name in named]
-    odds = lip_reading()(outputs)
     return _reread(middles, odds, at), outputs.T.half()
 
 
@@ -148,35 +150,46 @@ def _shut(log_probs: Tensor, tokens: tuple[str, ...]) -> list[tuple[int, str]]:
     return [(frame, names[int(each[:, frame].argmax())]) for frame in frames]
 
 
-def _reread(named: list[_Named], odds: Tensor, start: float) -> list[_Named]:
+def _reread(named: list[_Named], odds: LipOdds, start: float) -> list[_Named]:
     """Phones after the second vote on closed lips.
 
-    Closures that the inner blocks deny are left out, and those that they are sure of put in: as b,
-    in place of what was named at that very moment, and only among other phones.
+    Closures that the inner blocks deny are left out, lips on teeth too, and those that they are
+    sure of put in: as b, in place of what was named at that very moment, and only among other
+    phones.
 
     Args:
         named: in order.
-        odds: (S,) of `pipeline.speech.lips.LipReading`.
+        odds: of `pipeline.speech.lips.LipReading`.
         start: seconds of its first frame.
     """
-    near = F.max_pool1d(odds[None, None], 2 * _BELIEVED + 1, 1, _BELIEVED)[0, 0]
+    shut = _most(odds.closed)
+    near = {
+        **dict.fromkeys(LIPS_CLOSED, shut),
+        **dict.fromkeys(LIP_TO_TEETH, torch.maximum(shut, _most(odds.teeth))),
+    }
 
     def believed(one: _Named) -> bool:
-        frame = min(max(round((one.centre - start) * RATE), 0), len(near) - 1)
-        return one.name not in LIPS_CLOSED or float(near[frame]) >= OPEN
+        frame = min(max(round((one.centre - start) * RATE), 0), len(shut) - 1)
+        return one.name not in near or float(near[one.name][frame]) >= OPEN
 
     kept = [one for one in named if believed(one)]
-    top = F.max_pool1d(odds[None, None], 2 * _APART + 1, 1, _APART)[0, 0]
-    for frame in torch.nonzero((odds >= CLOSED) & (odds >= top)).flatten().tolist():
+    closed = odds.closed
+    top = F.max_pool1d(closed[None, None], 2 * _APART + 1, 1, _APART)[0, 0]
+    for frame in torch.nonzero((closed >= CLOSED) & (closed >= top)).flatten().tolist():
         at = start + frame / RATE
         away = [(abs(one.centre - at) * RATE, one) for one in kept]
         if not away or min(far for far, _ in away) > _AMONG:
             continue
-        if any(far <= _APART + 0.5 and one.name in LIPS_CLOSED for far, one in away):
+        if any(far <= _APART + 0.5 and one.name in _NARROW for far, one in away):
             continue
         kept = [one for far, one in away if far > 1 or one.name in VOWELS]
         kept.append(_Named("B", at))
     return sorted(kept, key=lambda one: one.centre)
+
+
+def _most(odds: Tensor) -> Tensor:
+    """The highest odds near each frame, (S,)."""
+    return F.max_pool1d(odds[None, None], 2 * _BELIEVED + 1, 1, _BELIEVED)[0, 0]
 
 
 @lru_cache(maxsize=1)

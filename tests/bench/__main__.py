@@ -73,11 +73,12 @@ def quality(
 
 @bench.command("lips")
 @click.option("--write", is_flag=True, help="put the weights where they ship from")
-def lips_command(write: bool) -> None:
-    """Teach the reading of closed lips on synthetic speech in fourteen languages."""
+@click.option("--folds", is_flag=True, help="compare thresholds on voices that are held out")
+def lips_command(write: bool, folds: bool) -> None:
+    """Teach the reading of closed lips by espeak-ng, and by festival and flite where they are."""
     from tests.bench.lips import lips as run
 
-    for line in run(write):
+    for line in run(write, folds):
         click.echo(line)
 
 

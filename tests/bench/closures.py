@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -13,6 +13,7 @@ from pipeline.audio import Speech
 from pipeline.speech.grid import STEP_RATE, runs
 from pipeline.speech.mouth import Hearing, listen, plan_heard
 from pipeline.speech.phones import recognise
+from tests.bench import festival, flite
 from tests.bench.espeak import RATE, Espeak, Said
 from tests.bench.sentences import SENTENCES
 
@@ -21,8 +22,9 @@ SHUT = 0.15
 VARIANTS = ("", "+f2", "+m3", "+f4")
 SPEEDS, PITCHES = (140, 165, 190, 215, 155), (50, 40, 60, 35, 70)
 PAUSE_S = 0.5
+HEAD = "p/b/m shut | true closures | false/s | pauses at rest"
 _SLACK_S, _NEAR_S = 0.02, 0.04
-_LIPS, _TEETH = ("p", "b", "m", "ɓ"), ("f", "v", "ɸ", "β", "ʋ", "ɱ")
+LIPS, TEETH = ("p", "b", "m", "ɓ"), ("f", "v", "ɸ", "β", "ʋ", "ɱ")
 
 
 @dataclass(slots=True)
@@ -52,41 +54,77 @@ class Count:
 
 
 def closures() -> Iterator[str]:
-    """Lines of two Markdown tables: by language, and by recording."""
+    """Lines of Markdown tables: by language, by recording, and by voices cut from people."""
     try:
         voice = Espeak()
     except OSError:
         yield "libespeak-ng is not on this machine: install the package espeak-ng"
         return
     talks = {name: _talk(voice, name) for name in SENTENCES}
-    head = "p/b/m shut | true closures | false/s | pauses at rest"
-    yield f"| language | pocketsphinx: {head} | network: {head} |"
+    yield f"| language | pocketsphinx: {HEAD} | network: {HEAD} |"
     yield "|" + "-|" * 9
     old, new = Count(), Count()
     for name, said in talks.items():
-        heard = _hear(said.samples)
-        before, after = _count(_english(heard, said.samples), said), _count(heard, said)
+        heard = hear(said.samples)
+        before, after = count(_english(heard, said.samples), said), count(heard, said)
         old.add(before)
         new.add(after)
         yield f"| {name} | {before.cells()} | {after.cells()} |"
     yield f"| all | {old.cells()} | {new.cells()} |"
     yield ""
-    yield f"| recording, all languages | {head} |"
+    yield f"| recording, all languages | {HEAD} |"
     yield "|" + "-|" * 5
     for label, spoil in RECORDINGS.items():
         total = Count()
         for said in talks.values():
-            total.add(_count(_hear(spoil(said.samples)), said))
+            total.add(count(hear(spoil(said.samples)), said))
         yield f"| {label} | {total.cells()} |"
+    yield from _people()
+
+
+def _people() -> Iterator[str]:
+    """The same for voices that were cut from recordings of people."""
+    talks = dict(_cut_from_people())
+    if not talks:
+        return
+    yield ""
+    yield f"| voice of festival or flite | {HEAD} |"
+    yield "|" + "-|" * 5
+    for label in ("clean", "telephone, 8 kHz", "white noise 10 dB below"):
+        total = Count()
+        for name, talk in talks.items():
+            counted = count(hear(RECORDINGS[label](talk.samples)), talk)
+            total.add(counted)
+            if label == "clean":
+                yield f"| {name} | {counted.cells()} |"
+        yield f"| all, {label} | {total.cells()} |"
+
+
+def _cut_from_people() -> Iterator[tuple[str, Said]]:
+    if festival.there():
+        for name, (language, encoding) in festival.HELD_OUT.items():
+            said = [festival.say(name, encoding, text) for text in SENTENCES[language]]
+            if known := [one for one in said if one]:
+                yield name, _joined(known)
+    if flite.there():
+        for name in flite.HELD_OUT:
+            yield name, _joined(flite.say(name, text) for text in SENTENCES["en-us"])
 
 
 def _talk(voice: Espeak, name: str) -> Said:
     """The sentences of a language by several voices, with pauses."""
+    return _joined(
+        voice.say(name + VARIANTS[n % len(VARIANTS)], text, SPEEDS[n], PITCHES[n])
+        for n, text in enumerate(SENTENCES[name])
+    )
+
+
+def _joined(sentences: Iterable[Said]) -> Said:
+    """One after the other, with pauses."""
     parts: list[Tensor] = []
     phones: list[tuple[str, float, float]] = []
     at = 0.0
-    for n, text in enumerate(SENTENCES[name]):
-        said = voice.say(name + VARIANTS[n % len(VARIANTS)], text, SPEEDS[n], PITCHES[n])
+    for said in sentences:
         phones += [(ipa, start + at, end + at) for ipa, start, end in said.phones]
         pause = torch.zeros(int(PAUSE_S * RATE))
         parts += [said.samples, pause]
@@ -95,7 +133,8 @@ def _talk(voice: Espeak, name: str) -> Said:
     return Said(torch.cat(parts), phones)
 
 
-def _hear(samples: Tensor) -> Hearing:
+def hear(samples: Tensor) -> Hearing:
+    """What the pipeline hears in it."""
     return listen(Speech(samples, Fraction(samples.numel(), RATE)))
 
 
@@ -104,7 +143,8 @@ def _english(heard: Hearing, samples: Tensor) -> Hearing:
     return replace(heard, phones=recognise(samples, heard.level))
 
 
-def _count(heard: Hearing, said: Said) -> Count:
+def count(heard: Hearing, said: Said) -> Count:
+    """How the mouth of a speech fits what was said."""
     curve = plan_heard(heard)
     opening = curve.capped * (1 - curve.rest)
     total = opening.numel()
@@ -116,10 +156,10 @@ def _count(heard: Hearing, said: Said) -> Count:
     def named(kinds: tuple[str, ...]) -> list[tuple[float, float]]:
         return [(a, b) for ipa, a, b in said.phones if ipa[:1] in kinds and b > a]
 
-    shut = named(_LIPS)
+    shut = named(LIPS)
     allowed = torch.zeros(total, dtype=torch.bool)
     silent = [(a, b) for ipa, a, b in said.phones if ipa in ("", "#", "_", ":") and b - a > 0.06]
-    for start, end in [*shut, *named(_TEETH), *silent]:
+    for start, end in [*shut, *named(TEETH), *silent]:
         first = max(0, round((start - _NEAR_S) * STEP_RATE))
         allowed[first : round((end + _NEAR_S) * STEP_RATE) + 1] = True
     asked = runs(curve.cap < SHUT)

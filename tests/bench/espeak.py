@@ -16,6 +16,9 @@ RATE = 16_000
 _SYNCHRONOUS, _PHONEMES_IN_IPA = 2, 3
 _PHONEME_EVENT, _UTF8 = 7, 1
 _SPEED, _PITCH = 1, 3
+_VOICELESS = ("p", "t", "ʈ", "c", "k", "q")
+_SILENT = 2e-3
+_LONGEST_S, _STEP = 0.08, 80
 
 
 class _Id(ctypes.Union):
@@ -94,7 +97,8 @@ class Espeak:
         sound = np.concatenate(self._sound).astype(np.float32) / 32768
         ends = [at for _, at in self._events[1:]]
         spans = [(name, at, end) for (name, at), end in zip(self._events, ends, strict=False)]
-        return Said(_resampled(torch.from_numpy(sound), self._rate), spans)
+        samples = resampled(torch.from_numpy(sound), self._rate)
+        return Said(samples, _from_closures(samples, spans))
 
     def _take(self, wave: Any, count: int, events: Any) -> int:
         if count > 0 and wave:
@@ -108,7 +112,31 @@ class Espeak:
         return 0
 
 
-def _resampled(sound: Tensor, rate: int) -> Tensor:
+def _from_closures(
+    samples: Tensor, spans: list[tuple[str, float, float]]
+) -> list[tuple[str, float, float]]:
+    """Spans in which a stop without voice begins where the mouth shuts, not where it bursts open.
+
+    The events of these stops come with the burst; the silence before it, some 50 ms, would count
+    as the phone before.
+    """
+    out: list[tuple[str, float, float]] = []
+    for name, start, end in spans:
+        begin = start
+        if name[:1] in _VOICELESS:
+            at = round(start * RATE)
+            least = max(0, at - round(_LONGEST_S * RATE))
+            while at - _STEP >= least and float(samples[at - _STEP : at].abs().max()) < _SILENT:
+                at -= _STEP
+            begin = at / RATE if out else start
+        if out and begin < out[-1][2]:
+            begin = max(begin, out[-1][1])
+            out[-1] = (out[-1][0], out[-1][1], begin)
+        out.append((name, begin, end))
+    return out
+
+
+def resampled(sound: Tensor, rate: int) -> Tensor:
     """To 16 kHz, by cutting the spectrum."""
     count = round(sound.numel() * RATE / rate)
     spectrum = torch.fft.rfft(sound)[: count // 2 + 1]

@@ -103,3 +103,19 @@ LESSONS: dict[str, tuple[str, ...]] = {
     ),
 }
 """By voice of espeak-ng; none of them is in `tests.bench.sentences`."""
+
+ENGLISH = (
+    "We wondered why the winter wind would blow away the whole wall.",
+    "Would you wait with me while I wash the wooden window?",
+    "Few women knew how the new owl flew away with two wet worms.",
+    "I love water, and I have walked across every wide river with joy.",
+    "The quick queen was quite well, so we went west on a slow white swan.",
+    "Bob bought a big brown pumpkin for my mother.",
+    "Some people may prefer a simple supper of ham and bread by the lamp.",
+    "Leave one wheel where it was, and move all the others away.",
+    "Who knew you would show us so few of those old yellow shoes?",
+    "He hid in the dark hall and heard a child sing long songs.",
+    "My uncle can not dig in the garden, nor can he sell the land again.",
+    "Five wolves were watching us from above the stove.",
+)
+"""A w in many surroundings, after v too: lips that nearly close, and do not."""

@@ -7,7 +7,8 @@ import itertools
 import pytest
 import torch
 
-from pipeline.speech.lips import CLOSED, OPEN, lip_reading
+from pipeline.speech.conformer import network
+from pipeline.speech.lips import CLOSED, OPEN, LipOdds, lip_reading
 from pipeline.speech.mel import hear
 from pipeline.speech.phones import PhoneSpan
 from pipeline.speech.recogniser import _Named, _reread, recognise
@@ -17,12 +18,15 @@ from tests.pipeline.speech.sounds import demo
 FRAMES = 60
 
 
-def odds(**at: float) -> torch.Tensor:
+def odds(teeth: dict[int, float] | None = None, **at: float) -> LipOdds:
     """Lips open everywhere but for some frames: `f20=3.0`."""
-    out = torch.full((FRAMES,), OPEN - 2)
+    closed = torch.full((FRAMES,), OPEN - 2)
+    bitten = closed.clone()
     for name, value in at.items():
-        out[int(name[1:])] = value
-    return out
+        closed[int(name[1:])] = value
+    for frame, value in (teeth or {}).items():
+        bitten[frame] = value
+    return LipOdds(closed, bitten)
 
 
 def named(*phones: tuple[str, float]) -> list[_Named]:
@@ -48,7 +52,19 @@ def test_a_closure_that_was_named_already_is_not_doubled() -> None:
 def test_a_closure_that_the_inner_blocks_deny_is_left_out() -> None:
     heard = named(("AA", 0.30), ("M", 0.40), ("AA", 0.52))
     assert read(_reread(heard, odds(), 0.0)) == "AA AA"
-    assert read(_reread(heard, odds(f21=OPEN + 0.5), 0.0)) == "AA M AA"
+    assert read(_reread(heard, odds(f21=OPEN + 0.1), 0.0)) == "AA M AA"
+
+
+def test_an_f_stays_where_the_inner_blocks_hear_lips_and_only_there() -> None:
+    heard = named(("AA", 0.30), ("F", 0.40), ("AA", 0.52))
+    assert read(_reread(heard, odds(), 0.0)) == "AA AA"
+    assert read(_reread(heard, odds(teeth={21: OPEN + 0.5}), 0.0)) == "AA F AA"
+    assert read(_reread(heard, odds(f21=OPEN + 0.1), 0.0)) == "AA F AA"
+
+
+def test_an_m_needs_closed_lips_not_teeth() -> None:
+    heard = named(("AA", 0.30), ("M", 0.40), ("AA", 0.52))
+    assert read(_reread(heard, odds(teeth={20: 3.0}), 0.0)) == "AA AA"
 
 
 def test_lips_are_not_shut_where_nobody_speaks() -> None:
@@ -69,7 +85,7 @@ def test_the_reading_that_ships_finds_the_lips_of_real_speech() -> None:
     sound = demo().samples
     heard = recognise(sound, hear(sound)[1])
     spans = [s for s in heard.phones if s.name != "SIL"]
-    found = lip_reading()(heard.hidden.T)
+    found = lip_reading()(torch.cat(network()(sound).hidden, 1)).closed
 
     def most(span: PhoneSpan) -> float:
         first = round(span.start * 50)
@@ -86,4 +102,14 @@ def test_the_reading_that_ships_finds_the_lips_of_real_speech() -> None:
 
 
 def test_nothing_is_read_of_nothing() -> None:
-    assert lip_reading()(torch.zeros(0, 288)).shape == (0,)
+    found = lip_reading()(torch.zeros(0, 576))
+    assert found.closed.shape == found.teeth.shape == (0,)
+
+
+def test_lips_do_not_shut_before_a_w() -> None:
+    """The demo says "move with these words": v and z before w, which nearly closes them."""
+    sound = demo().samples
+    said = [span.name for span in recognise(sound, hear(sound)[1]).phones]
+    before = [a for a, b in itertools.pairwise(said) if b == "W"]
+    assert len(before) == 2
+    assert not set(before) & {"P", "B", "M"}
