@@ -17,6 +17,7 @@ import torch
 from pipeline.engines.musetalk.boxes import face_box, points_68
 from pipeline.engines.musetalk.engine import MuseTalkEngine
 from pipeline.engines.musetalk.picture import crop
+from pipeline.engines.neural import avatar
 from pipeline.engines.neural.boxes import Box
 from pipeline.engines.planes import Window, read_rgb
 from pipeline.engines.resize import opencv_linear
@@ -230,6 +231,20 @@ def test_wav2lip_jobs_share_batches_and_wait_for_nobody(tmp_path: Path) -> None:
     assert sizes == [5, 8, 2], "the second batch holds faces of both"
     for plan in (*plans, paused):
         engine.finish(plan)
+
+
+@pytest.mark.parametrize("make", [_musetalk, _wav2lip])
+def test_a_reference_is_prepared_alike_in_pieces_of_any_size(
+    make: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU takes other pieces than the CPU."""
+    whole = make().prepare(synthetic.reference(tmp_path, frames=2), lambda tick: None)
+    monkeypatch.setattr(avatar, "_CHUNK", 1)
+    parts = make().prepare(synthetic.reference(tmp_path, frames=2), lambda tick: None)
+    assert parts.boxes == whole.boxes
+    assert len(whole.masks) == len(whole.inputs) == 2
+    assert torch.equal(parts.masks[range(2)], whole.masks[range(2)])
+    torch.testing.assert_close(parts.inputs[range(2)], whole.inputs[range(2)])
 
 
 def test_full_weight_takes_the_painted_pixel(tmp_path: Path) -> None:
