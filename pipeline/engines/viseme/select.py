@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.engines.viseme.viterbi import cheapest, moves_of
+
 APERTURE_SCALE, APERTURE_MOST = 0.022, 14.0
 WIDTH_SCALE, WIDTH_MOST, WIDTH_WEIGHT = 0.030, 9.0, 0.6
 POSE_SCALE, POSE_MOST = (9.0, 8.0, 10.0), 4.0
@@ -95,6 +97,7 @@ def select(units: Candidates, wanted: Wanted, join: Tensor) -> Tensor:
     """
     total = len(wanted.aperture)
     path = torch.empty(total, dtype=torch.int64)
+    moves = moves_of(units.frame, units.run, join)
     before: int | None = None
     for start in range(0, total, BLOCK):
         stop = min(start + BLOCK, total)
@@ -102,24 +105,7 @@ def select(units: Candidates, wanted: Wanted, join: Tensor) -> Tensor:
         part = Wanted(
             wanted.aperture[reach], wanted.width[reach], wanted.pose[reach], wanted.weight[reach]
         )
-        found = _viterbi(fitness(units, part), join, before)
+        found = cheapest(fitness(units, part), moves, before)
         path[start:stop] = found[: stop - start]
         before = int(path[stop - 1])
-    return path
-
-
-def _viterbi(cost: Tensor, join: Tensor, before: int | None) -> Tensor:
-    total, count = cost.shape
-    came = torch.empty(total, count, dtype=torch.int64, device=cost.device)
-    best = cost[0] if before is None else cost[0] + join[before]
-    into = join.T.contiguous()
-    for n in range(1, total):
-        least, came[n] = (into + best).min(1)
-        best = least + cost[n]
-    path = torch.empty(total, dtype=torch.int64)
-    here = int(best.argmin())
-    came = came.cpu()
-    for n in range(total - 1, -1, -1):
-        path[n] = here
-        here = int(came[n, here])
-    return path
+    return path % len(join)

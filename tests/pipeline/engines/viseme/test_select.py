@@ -7,6 +7,7 @@ import torch
 from pipeline.engines.viseme import select as module
 from pipeline.engines.viseme.score import crossfades
 from pipeline.engines.viseme.select import Candidates, Wanted, fitness, joins, select
+from pipeline.engines.viseme.viterbi import cheapest, moves_of, neighbours
 
 
 def _units(apertures: list[float], run: list[int] | None = None) -> Candidates:
@@ -37,6 +38,28 @@ def test_reference_is_replayed_when_it_does_what_is_wanted() -> None:
     apertures = [0.0, 0.03, 0.08, 0.12, 0.08, 0.03, 0.0, 0.05, 0.1]
     units = _units(apertures)
     assert select(units, _wanted(apertures), joins(units)).tolist() == list(range(9))
+
+
+def test_a_mouth_does_not_tremble_between_neighbours() -> None:
+    units = _units([0.08, 0.10, 0.30])
+    found = select(units, _wanted([0.08, 0.10] * 10), joins(units))
+    step = found.diff()
+    assert not bool(((step[1:] * step[:-1]) < 0).any())
+
+
+def test_a_reference_is_run_through_backwards_where_that_suits() -> None:
+    apertures = [0.0, 0.03, 0.06, 0.09, 0.12, 0.15]
+    units = _units(apertures)
+    found = select(units, _wanted([*apertures, *apertures[::-1]]), joins(units)).tolist()
+    assert found == [0, 1, 2, 3, 4, 5, 5, 4, 3, 2, 1, 0]
+
+
+def test_frames_that_are_missing_between_candidates_are_stepped_over() -> None:
+    near = neighbours(torch.tensor([3, 5, 6, 9]), torch.zeros(4))
+    assert near[2].tolist() == [-1, 0, -1, -1]
+    assert near[1].tolist() == [-1, -1, 1, -1]
+    assert near[-1].tolist() == [-1, 2, -1, -1]
+    assert near[0].tolist() == [0, 1, 2, 3]
 
 
 def test_closure_is_taken_from_a_closed_mouth() -> None:
@@ -70,10 +93,10 @@ def test_blocks_find_what_one_piece_finds() -> None:
     units = _units((0.15 * torch.rand(40, generator=generator)).tolist())
     wanted = _wanted((0.15 * torch.rand(300, generator=generator)).tolist())
     join = joins(units)
-    whole = module._viterbi(fitness(units, wanted), join, None)
+    whole = cheapest(fitness(units, wanted), moves_of(units.frame, units.run, join), None) % 40
     old = module.BLOCK, module.OVERLAP
     try:
-        module.BLOCK, module.OVERLAP = 64, 32
+        module.BLOCK, module.OVERLAP = 64, 64
         pieces = select(units, wanted, join)
     finally:
         module.BLOCK, module.OVERLAP = old
