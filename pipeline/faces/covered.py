@@ -36,6 +36,9 @@ SIGNIFICANT = 12.0
 """Sum of squares of differences in units of the usual ones from which a point counts."""
 MUCH, SOME = 0.20, 0.10
 """Share of strange points at which the face is covered, and down to which it stays so."""
+REDDER, CLEARLY = 2.5, 12.0
+"""Colour differences of 255 by which the fewer frames show the face where the more show a stranger:
+so much redder lips, or so much more like a face in all."""
 LEAST_RUN = 2
 """Frames; nothing is held before a face for less."""
 _CHUNK = 512
@@ -69,7 +72,7 @@ def _strangers(colors: Tensor) -> Tensor:
     alike = share < SOME
     if int((~alike).sum()) >= LEAST:  # what is usual may itself be the stranger
         other, others = _learn(prints[~alike])
-        if _face_like(colors[rows][~alike][others]) > _face_like(colors[rows][good]):
+        if _more_face_like(prints[~alike][others], prints[good]):
             usual = other
     return torch.cat([usual.strangers(_prints(part)) for part in torch.split(colors, _CHUNK)])
 
@@ -164,11 +167,22 @@ def _rest(away: Tensor, basis: Tensor, most: Tensor) -> Tensor:
     return rest
 
 
-def _face_like(colors: Tensor) -> float:
-    """Lips are redder than skin, and skin around them has the colour of the rest of the face."""
-    tint = _prints(colors)[..., 1:].median(0).values
+def _more_face_like(prints: Tensor, than: Tensor) -> bool:
+    """Whether prints are clearly more of a face than others, which are more frames.
+
+    Lips are redder than skin, and skin around them has the colour of the rest of the face. A hand
+    has that colour, too, and some lips are hardly redder: then most frames are right.
+    """
+    (red, face_like), (least_red, least) = _looks(prints), _looks(than)
+    return face_like > least + (0.0 if red > least_red + REDDER else CLEARLY)
+
+
+def _looks(prints: Tensor) -> tuple[float, float]:
+    """How much redder lips are than skin, and the same less how far that is off the face's."""
+    tint = prints[..., 1:].median(0).values
     lips, skin = tint[:LIPS].median(0).values, tint[LIPS:].median(0).values
-    return float((lips - skin)[1] - skin.norm())
+    red = float((lips - skin)[1])
+    return red, red - float(skin.norm())
 
 
 def _held(share: Tensor) -> Tensor:

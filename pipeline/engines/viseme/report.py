@@ -10,6 +10,8 @@ from pipeline.engines.viseme.score import Score
 
 NEAR = 2
 """Frames of the reference that a mouth may step over without being a jump."""
+MOSTLY = 0.5
+"""Share of frames that may pass through without a word."""
 SMALL_IO = 60.0
 """Pixels between the outer eye corners below which the mouth is too small to be read."""
 
@@ -60,6 +62,11 @@ def _jumps(score: Score) -> int:
 def _warnings(score: Score) -> list[str]:
     avatar = score.avatar
     said: list[str] = []
+    if (passed := float((score.strength <= 0).float().mean())) > MOSTLY:
+        said.append(
+            f"viseme: {passed:.0%} of the output keep the reference's own mouth, as no usable face"
+            " is seen there (`spans` says why); send a reference that shows the face throughout"
+        )
     if avatar.canvas.io < SMALL_IO:
         said.append(
             f"viseme: the face is small ({avatar.canvas.io:.0f} px between the outer eye corners,"

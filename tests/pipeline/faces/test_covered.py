@@ -80,6 +80,16 @@ def test_a_slab_that_is_there_for_much_of_a_shot_is_not_taken_for_the_face(
     assert found.nonzero()[:, 0].tolist() == list(range(start, 200))
 
 
+def test_a_hand_before_lips_that_are_hardly_redder_is_not_taken_for_the_face() -> None:
+    colors = face(120)
+    shaded = colors[:, LIPS:-1].float() * torch.tensor([0.9, 0.8, 0.65])
+    colors[:, LIPS:-1] = shaded.to(torch.uint8)
+    colors[:, :LIPS] = (shaded[:, :1] + torch.tensor([2.0, -2.0, -2.0])).to(torch.uint8)
+    colors[50:80, :-1] = (colors[50:80, -1:].float() * 0.75).to(torch.uint8)
+    found = covered(colors, everywhere(120), shots(120))
+    assert found.nonzero()[:, 0].tolist() == list(range(50, 80))
+
+
 def test_another_shot_in_another_light_is_another_matter() -> None:
     colors = face(120)
     colors[90:] = (colors[90:].float() * torch.tensor([0.5, 0.6, 1.0])).to(torch.uint8)

@@ -193,6 +193,14 @@ def test_profile_fades_out_between_35_and_40_degrees(tmp_path: Path) -> None:
     assert (strength[25:].diff() <= 1e-6).all()
     assert all(same(job.before[n], job.after[n]) for n in range(42, 50))
     assert job.finish.spans[-1].kind == "profile"
+    assert not any("output keep" in warning for warning in job.finish.warnings)
+
+
+def test_an_output_of_which_most_is_the_reference_s_own_mouth_is_warned_about(
+    tmp_path: Path,
+) -> None:
+    job = run([Pose(yaw=45.0)] * 20 + [Pose()] * 12, tmp_path, 1.2, apertures=[0.1])
+    assert any("67% of the output keep" in warning for warning in job.finish.warnings)
 
 
 def test_no_usable_face_is_an_error(tmp_path: Path) -> None:
