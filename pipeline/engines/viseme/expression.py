@@ -22,6 +22,11 @@ SLOW_S = 0.4
 """Standard deviation of the smoothing: a syllable of a fifth of a second leaves nothing in it."""
 LEVEL = 0.06
 """Aperture to which mouths are brought before they are compared, io: an expression has none."""
+GAPING = 0.25
+"""Aperture from which a mouth shouts or yawns, io. Brought to another opening its lips are torn, as
+its shape is no expression: that of the frames around stands in."""
+LITTLE = 1e-3
+"""Weight of such mouths, for where there are no others."""
 FAST_SIGMA = 2.0
 """Of the smoothing of lent shapes over time, output frames."""
 _REACH = 3.0
@@ -50,7 +55,9 @@ def slow(shape: Tensor, frames: Tensor, run: Tensor, fps: Fraction) -> Tensor:
     for number in sorted(set(run[frames].tolist())):
         rows = torch.nonzero(run[frames] == number).flatten()
         flat = level(shape[rows]).flatten(1).T.contiguous()
-        smooth = gaussian(flat, SLOW_S * float(fps) / STEP_RATE).T
+        weight = (measure(shape[rows]).aperture < GAPING).to(flat.dtype).clamp_min(LITTLE)
+        sigma = SLOW_S * float(fps) / STEP_RATE
+        smooth = (gaussian(flat * weight, sigma) / gaussian(weight[None], sigma)).T
         out[frames[rows]] = smooth.reshape(len(rows), *shape.shape[1:]).half()
     return out
 

@@ -45,6 +45,19 @@ def test_what_is_slow_does_not_cross_a_cut() -> None:
     assert float(found[38] - found[37]) > 0.03
 
 
+def test_a_gaping_mouth_has_the_expression_of_the_frames_around() -> None:
+    calm = mouths()[:1].expand(COUNT, -1, -1).clone()
+    gaping = calm.clone()
+    now = measure(calm[30:50])
+    gaping[30:50] = edit(calm[30:50], torch.full((20,), 0.45), now.width - 0.1, now.jaw * 0 + 0.1)
+    run = torch.zeros(COUNT, dtype=torch.int64)
+    found, expected = (slow(each, torch.arange(COUNT), run, FPS) for each in (gaping, calm))
+    assert float((found - expected).abs().max()) < 0.004
+    alone = slow(gaping[30:50], torch.arange(20), run[:20], FPS)
+    assert bool(alone.isfinite().all())
+    assert abs(float(measure(alone.float()).aperture.mean()) - LEVEL) < 0.004
+
+
 def test_the_width_is_the_frames_own_and_moves_as_the_speech_asks() -> None:
     own = slow(mouths(), torch.arange(COUNT), torch.zeros(COUNT, dtype=torch.int64), FPS)
     asked = 0.5 + 0.02 * SYLLABLES
