@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from pipeline.encode import Encoder
-from pipeline.mark.applying import words
 from pipeline.timeline import Timeline
 from pipeline.types import AudioFacts, RenderSpec, VideoFacts
-from schemas.render import EngineFacts
 
 
 def open_output(
-    spec: RenderSpec, facts: EngineFacts, video: VideoFacts, audio: AudioFacts, timeline: Timeline
+    spec: RenderSpec,
+    metadata: dict[str, str],
+    video: VideoFacts,
+    audio: AudioFacts,
+    timeline: Timeline,
 ) -> Encoder:
-    """An encoder of the job's output, with the words that its labels ask for.
+    """An encoder of the job's output.
 
     Args:
-        facts: of the engine, for the labels.
+        metadata: of the container: `mark.applying.words`, where the output is labelled.
         video: whose size and colours the pictures have.
         audio: the speech.
         timeline: whose frames are written.
@@ -32,6 +34,6 @@ def open_output(
         crf=spec.options.crf,
         audio=audio,
         frames=timeline.frames,
-        metadata=words(spec, facts),
+        metadata=metadata,
         device=spec.device,
     )

@@ -33,7 +33,7 @@ from pipeline.engines.whole import WholeEngine
 from pipeline.errors import EngineFailed, OutOfMemory, PipelineError, ScratchFull
 from pipeline.faces.track import FaceTrack, track_faces
 from pipeline.kept import KeptPictures
-from pipeline.mark.applying import picture_marks, seal
+from pipeline.mark.applying import picture_marks, seal, words
 from pipeline.mark.fonts import check_label
 from pipeline.output import open_output
 from pipeline.probe import probe_audio, probe_video
@@ -215,7 +215,7 @@ def _encode(job: _Job, engine: Engine[Any, Any], plan: Any) -> None:
     marks = picture_marks(job.spec, job.video.width, job.video.height)
     with ExitStack() as stack:
         encoder = stack.enter_context(
-            open_output(job.spec, engine.facts, job.video, job.audio, job.timeline)
+            open_output(job.spec, words(job.spec, engine.facts), job.video, job.audio, job.timeline)
         )
 
         def encode(frames: list[Frame]) -> None:

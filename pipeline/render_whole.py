@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.decode import FrameReader
 from pipeline.engines.whole import WholeEngine, WholeJob
 from pipeline.errors import InputError, OutputInvalid
-from pipeline.mark.applying import picture_marks, seal
+from pipeline.mark.applying import picture_marks, seal, words
 from pipeline.output import open_output
 from pipeline.probe import probe_audio, probe_video
 from pipeline.stream import Stopwatch, prefetch
@@ -93,7 +93,7 @@ def _encode(
     sources = (timeline.source(n) for n in range(timeline.frames))
     frames = prefetch(watch.timed("decode", reader.read(sources)), AHEAD, "decode")
     try:
-        with open_output(spec, facts, result, audio, timeline) as encoder:
+        with open_output(spec, words(spec, facts), result, audio, timeline) as encoder:
             for n, frame in enumerate(frames):
                 marked = marks.apply(frame)
                 with watch.stage("encode"):

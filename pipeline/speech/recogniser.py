@@ -144,7 +144,7 @@ def _shut(log_probs: Tensor, tokens: tuple[str, ...]) -> list[tuple[int, str]]:
     kinds = _closing(tokens)
     each = torch.stack([log_probs[:, list(at)].exp().sum(1) for at in kinds.values()])
     shut = each.sum(0)
-    top = F.max_pool1d(shut[None, None], 2 * _APART + 1, 1, _APART)[0, 0]
+    top = _most(shut, _APART)
     names = list(kinds)
     frames = torch.nonzero((shut >= _SHUT_LEAST) & (shut >= top)).flatten().tolist()
     return [(frame, names[int(each[:, frame].argmax())]) for frame in frames]
@@ -162,10 +162,10 @@ def _reread(named: list[_Named], odds: LipOdds, start: float) -> list[_Named]:
         odds: of `pipeline.speech.lips.LipReading`.
         start: seconds of its first frame.
     """
-    shut = _most(odds.closed)
+    shut = _most(odds.closed, _BELIEVED)
     near = {
         **dict.fromkeys(LIPS_CLOSED, shut),
-        **dict.fromkeys(LIP_TO_TEETH, torch.maximum(shut, _most(odds.teeth))),
+        **dict.fromkeys(LIP_TO_TEETH, torch.maximum(shut, _most(odds.teeth, _BELIEVED))),
     }
 
     def believed(one: _Named) -> bool:
@@ -174,7 +174,7 @@ def _reread(named: list[_Named], odds: LipOdds, start: float) -> list[_Named]:
 
     kept = [one for one in named if believed(one)]
     closed = odds.closed
-    top = F.max_pool1d(closed[None, None], 2 * _APART + 1, 1, _APART)[0, 0]
+    top = _most(closed, _APART)
     for frame in torch.nonzero((closed >= CLOSED) & (closed >= top)).flatten().tolist():
         at = start + frame / RATE
         away = [(abs(one.centre - at) * RATE, one) for one in kept]
@@ -187,9 +187,9 @@ def _reread(named: list[_Named], odds: LipOdds, start: float) -> list[_Named]:
     return sorted(kept, key=lambda one: one.centre)
 
 
-def _most(odds: Tensor) -> Tensor:
-    """The highest odds near each frame, (S,)."""
-    return F.max_pool1d(odds[None, None], 2 * _BELIEVED + 1, 1, _BELIEVED)[0, 0]
+def _most(values: Tensor, reach: int) -> Tensor:
+    """The highest of (S,) values within so many frames of each."""
+    return F.max_pool1d(values[None, None], 2 * reach + 1, 1, reach)[0, 0]
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from pipeline import render as story
 from pipeline.decode import FrameReader
-from pipeline.encode import Encoder
+from pipeline.output import open_output
 from pipeline.probe import probe_audio, probe_video
 from pipeline.stream import Stopwatch
 from pipeline.timeline import Timeline
@@ -40,17 +40,7 @@ def plain(spec: RenderSpec) -> Cost:
     audio = probe_audio(spec.audio, spec.limits)
     video = probe_video(spec.video, spec.limits, spec.options)
     timeline = Timeline.fit(audio.duration, video.fps, video.frames)
-    encoder = Encoder(
-        spec.output,
-        width=video.width,
-        height=video.height,
-        fps=timeline.fps,
-        color=video.color,
-        crf=spec.options.crf,
-        audio=audio,
-        frames=timeline.frames,
-        metadata={},
-    )
+    encoder = open_output(spec, {}, video, audio, timeline)
     sources = (timeline.source(n) for n in range(timeline.frames))
     with encoder:
         for frame in FrameReader(video, spec.threads).read(sources):
