@@ -24,7 +24,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from consumer import logs, metrics, telemetry
-from consumer.allocator import keep_freed_memory, touch_memory
+from consumer.allocator import keep_freed_memory, keep_from_collector, touch_memory
 from consumer.control import Cancellations, ControlReader
 from consumer.handler import Handler
 from consumer.http import health
@@ -163,6 +163,7 @@ async def _work(settings: Settings, state: State, signals: Signals) -> None:
         state.phase = "joining the group"
         handler = Handler(processing.processor, cancellations, settings.topics.retry)
         touch_memory()
+        keep_from_collector()
         async with _joined(settings, processing, handler, signals) as intake:
             state.intake = intake
             state.phase = "running"

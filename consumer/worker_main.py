@@ -27,6 +27,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, BinaryIO
 
+from consumer.allocator import keep_from_collector
 from consumer.protocol import (
     Beat,
     Broken,
@@ -172,6 +173,7 @@ class Child:
             folders = getattr(module, "avatar_folders", None)
             avatars = folders(self._device) if folders else {}
             self._memory = watched(self._device)
+            keep_from_collector()
         except Exception as error:  # noqa: BLE001 - told to the parent, whatever it is
             traceback.print_exc()
             self._send(Unready(error=describe(error, ErrorCode.ENGINE_UNAVAILABLE)))

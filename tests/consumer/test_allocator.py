@@ -1,4 +1,5 @@
-"""Promise: large blocks are used again, and the first are there before a record needs them."""
+"""Promises: large blocks are used again, the first are there before a record needs them, and no
+full collection looks at what stays for ever."""
 
 from __future__ import annotations
 
@@ -43,10 +44,10 @@ print(int(told), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def _faults(tell: bool, program: str = FAULTS) -> tuple[bool, int]:
+def _count(tell: bool, program: str = FAULTS) -> tuple[bool, int]:
     command = [sys.executable, "-c", program.replace("{tell}", str(tell))]
-    told, faults = subprocess.run(command, check=True, capture_output=True).stdout.split()
-    return told == b"1", int(faults)
+    told, count = subprocess.run(command, check=True, capture_output=True).stdout.split()
+    return told == b"1", int(count)
 
 
 def _huge_pages() -> bool:
@@ -55,18 +56,38 @@ def _huge_pages() -> bool:
 
 
 def test_a_block_of_10_mb_that_was_freed_is_used_again() -> None:
-    told, faults = _faults(tell=True)
+    told, faults = _count(tell=True)
     if not told:
         pytest.skip("no glibc here: the allocator cannot be told to keep memory")
     assert faults < PAGES  # of sixteen such blocks
-    _, untold = _faults(tell=False)
+    _, untold = _count(tell=False)
     assert untold > 4 * PAGES or _huge_pages()  # what it is for; else it can go
 
 
 def test_the_first_large_record_of_a_process_finds_its_memory_ready() -> None:
-    told, faults = _faults(tell=True, program=FIRST)
+    told, faults = _count(tell=True, program=FIRST)
     if not told:
         pytest.skip("no glibc here: the allocator cannot be told to keep memory")
     assert faults < PAGES
-    _, untouched = _faults(tell=False, program=FIRST)
+    _, untouched = _count(tell=False, program=FIRST)
     assert untouched >= 2 * PAGES or _huge_pages()
+
+
+COLLECT = """
+import gc
+import consumer.handler, consumer.publisher
+from consumer.allocator import keep_from_collector
+
+seen = []
+gc.callbacks.append(lambda phase, info: seen.append(len(gc.get_objects())))
+if {tell}:
+    keep_from_collector()
+gc.collect()
+print(1, seen[-1])
+"""
+
+
+def test_a_full_collection_does_not_look_at_what_was_there_at_the_start() -> None:
+    _, looked_at = _count(tell=True, program=COLLECT)
+    _, untold = _count(tell=False, program=COLLECT)
+    assert looked_at < 1_000 < 20_000 < untold
