@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 JSON_FLAG = click.option("--json", "as_json", is_flag=True, help="results as JSON on stdout")
 
 _OPTIONS = (
-    click.option("--engine", default=None, help="engine by name (face2face engines)"),
+    click.option("--engine", default=None, help="engine by name (face2face engines) [F2F_ENGINE]"),
     click.option(
         "--loop", type=click.Choice([v.value for v in Loop]), default=None,
         help="when the speech is longer than the reference [pingpong]",

@@ -90,7 +90,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
             video=video,
             output=scratch / "output.mp4",
             scratch=scratch,
-            engine=given["engine"] or "viseme",
+            engine=given["engine"] or _engine(),
             options=options,
             device=_device(given["device"]),
             threads=given["threads"] or available_processors(),
@@ -112,6 +112,12 @@ def _use_settings() -> None:
     from consumer.rendering import use_settings
 
     use_settings(available_processors())
+
+
+def _engine() -> str:
+    from consumer.settings import load
+
+    return load().engine
 
 
 def _avatars() -> AvatarFolder | None:

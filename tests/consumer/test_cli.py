@@ -194,6 +194,17 @@ def test_render_prints_the_promised_object_and_the_file_is_measured_alike(
         assert value[name] == quality[name]
 
 
+def test_a_render_that_names_no_engine_takes_the_one_of_the_setting(tmp_path: Path) -> None:
+    assets = Path(cli.__file__).parent / "demo_assets"
+    inputs = ("--audio", str(assets / "speech.flac"), "--video", str(assets / "reference.mp4"))
+    nowhere = {"F2F_ENGINE": "wav2lip", "F2F_WEIGHTS_DIR": str(tmp_path / "weights")}
+    done = face2face("render", *inputs, "-o", str(tmp_path / "o.mp4"), "--json", env=nowhere)
+    error = only_object(done.stdout)["error"]
+    assert isinstance(error, dict)
+    assert error["code"] == "WEIGHTS_MISSING"
+    assert "wav2lip" in error["message"]
+
+
 @pytest.mark.slow
 def test_an_input_that_is_no_media_can_never_work(tmp_path: Path) -> None:
     text = tmp_path / "face.mp4"
