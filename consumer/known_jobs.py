@@ -54,7 +54,8 @@ def jobs_of_store(bucket: str | None, prefix: str) -> list[str]:
     """Ids that have results in a bucket, in order; none without a bucket.
 
     Raises:
-        Fault: the store does not answer, or there is no such bucket.
+        CommandError: the store does not answer; names where it was looked for.
+        Fault: there is no such bucket.
     """
     return asyncio.run(_of_settings(bucket, prefix)) if bucket else []
 
@@ -71,14 +72,11 @@ async def list_jobs(storage: Storage, bucket: str, prefix: str) -> list[str]:
 
 
 async def _of_settings(bucket: str, prefix: str) -> list[str]:
+    from consumer.opened import opened
     from consumer.settings import load
-    from consumer.storage import Storage
 
-    storage = Storage(load())
-    try:
+    with opened(load()) as storage:
         return await list_jobs(storage, bucket, prefix)
-    finally:
-        storage.close()
 
 
 def _is_id(text: str) -> bool:
