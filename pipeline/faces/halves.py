@@ -2,7 +2,7 @@
 
 A look at faces is the longest step of tracking, and one thread's; the decoder, which runs beside
 it, leaves most of a second processor free. Batches are halved where there is one processor as
-well, so that products of matrices have the same sizes, and points the same bits, anywhere.
+well, so that what torch computes has the same sizes, and points the same bits, anywhere.
 """
 
 from __future__ import annotations

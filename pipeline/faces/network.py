@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from pipeline.faces import custom_ops
 from pipeline.faces.graph import Model, Node
 
-Operation = Callable[..., Tensor]
+Operation = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,11 @@ class Network:
     Args:
         model: graph and weights.
         device: where it runs.
+        parts: what runs its nodes `PART`, by number; each makes a list, of which `OF_PART` takes.
     """
 
-    def __init__(self, model: Model, device: str = "cpu") -> None:
-        compiler = _Compiler(model, device)
+    def __init__(self, model: Model, device: str = "cpu", parts: Sequence[Operation] = ()) -> None:
+        compiler = _Compiler(model, device, parts)
         self._steps = compiler.steps()
         self._input = compiler.register(model.graph.input)
         self._outputs = {k: compiler.register(v) for k, v in model.graph.outputs.items()}
@@ -73,9 +74,10 @@ class Network:
 class _Compiler:
     """From nodes to steps."""
 
-    def __init__(self, model: Model, device: str) -> None:
+    def __init__(self, model: Model, device: str, parts: Sequence[Operation]) -> None:
         self._graph = model.graph
         self._device = device
+        self._parts = parts
         self._weights = {k: v.to(device).float() for k, v in model.weights.items()}
         self._uses = Counter(name for node in model.graph.nodes for name in node.inputs)
         self._maker = {node.output: node for node in model.graph.nodes}
@@ -136,6 +138,12 @@ class _Compiler:
 
     def _custom(self, node: Node) -> Operation:
         match node.op:
+            case "PART":
+                number: int = node.attributes["number"]
+                return self._parts[number]
+            case "OF_PART":
+                place: int = node.attributes["place"]
+                return lambda made: made[place]
             case "Landmarks2TransformMatrix":
                 return custom_ops.landmarks_to_matrix(node.attributes, self._device)
             case "TransformTensorBilinear":

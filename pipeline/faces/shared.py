@@ -17,6 +17,7 @@ from pipeline.batching.runner import Column
 from pipeline.batching.shared import Shared
 from pipeline.faces.graph import Model
 from pipeline.faces.halves import HalvedNetwork
+from pipeline.faces.lite import LiteNetwork
 from pipeline.faces.network import Network
 
 BUCKETS = (8, 16, 32)
@@ -74,4 +75,4 @@ def network_on(model: Model, device: str, threads: int = 1) -> HalvedNetwork | S
     """
     if is_cuda(device):
         return SharedNetwork(model, device)
-    return HalvedNetwork(Network(model, device), threads)
+    return HalvedNetwork(LiteNetwork(model), threads)

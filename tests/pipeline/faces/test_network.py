@@ -10,8 +10,12 @@ import torch
 from torch import Tensor
 
 from pipeline.faces.graph import Graph, Model, Node
+from pipeline.faces.lite import LiteNetwork
 from pipeline.faces.network import Network
 from pipeline.weights import FaceModels
+
+KINDS = pytest.mark.parametrize("kind", [Network, LiteNetwork])
+"""What torch runs alone, and what runs on processors."""
 
 
 def model(nodes: list[Node], shapes: dict[str, list[int]], weights: dict[str, Tensor]) -> Model:
@@ -41,7 +45,10 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor, stride: int, depthwise: b
 @pytest.mark.parametrize("side", [6, 7])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("depthwise", [False, True])
-def test_padding_is_tensorflows(side: int, stride: int, depthwise: bool) -> None:
+@KINDS
+def test_padding_is_tensorflows(
+    kind: type[Network], side: int, stride: int, depthwise: bool
+) -> None:
     torch.manual_seed(0)
     x = torch.randn(2, side, side, 4)
     weight = torch.randn(1, 3, 3, 4) if depthwise else torch.randn(5, 3, 3, 4)
@@ -55,14 +62,15 @@ def test_padding_is_tensorflows(side: int, stride: int, depthwise: bool) -> None
         op="RESHAPE", inputs=["y"], output="z", attributes={"shape": [out * out, len(bias)]}
     )
     shapes = {"x": [1, side, side, 4], "y": [1, out, out, len(bias)]}
-    network = Network(model([node, flat], shapes, {"w": weight, "b": bias}))
+    network = kind(model([node, flat], shapes, {"w": weight, "b": bias}))
     found = network(x.permute(0, 3, 1, 2))["out"].view(2, out, out, -1)
     torch.testing.assert_close(
         found, convolved(x, weight, bias, stride, depthwise), atol=1e-4, rtol=1e-4
     )
 
 
-def test_a_block_with_a_widened_shortcut_is_summed_and_activated() -> None:
+@KINDS
+def test_a_block_with_a_widened_shortcut_is_summed_and_activated(kind: type[Network]) -> None:
     torch.manual_seed(1)
     x = torch.randn(3, 4, 4, 2)
     weights = {
@@ -83,8 +91,8 @@ def test_a_block_with_a_widened_shortcut_is_summed_and_activated() -> None:
         Node(op="MAX_POOL_2D", inputs=["r"], output="m"),
         Node(op="RESHAPE", inputs=["m"], output="f", attributes={"shape": [4, 3]}),
     ]
-    shapes = {"x": [1, 4, 4, 2], "p": [1, 4, 4, 3], "c": [1, 4, 4, 3], "m": [1, 2, 2, 3]}
-    found = Network(model(nodes, shapes, weights))(x.permute(0, 3, 1, 2))["out"].view(3, 2, 2, 3)
+    shapes = {"x": [1, 4, 4, 2], "m": [1, 2, 2, 3]} | {name: [1, 4, 4, 3] for name in "pcar"}
+    found = kind(model(nodes, shapes, weights))(x.permute(0, 3, 1, 2))["out"].view(3, 2, 2, 3)
     wide = torch.cat([x, torch.zeros(3, 4, 4, 1)], dim=3)
     total = wide + x @ weights["w"].view(3, 2).t() + weights["b"]
     active = torch.where(total > 0, total, total * weights["s"])
@@ -92,9 +100,10 @@ def test_a_block_with_a_widened_shortcut_is_summed_and_activated() -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_unknown_operation_is_refused_when_the_graph_is_loaded() -> None:
+@KINDS
+def test_unknown_operation_is_refused_when_the_graph_is_loaded(kind: type[Network]) -> None:
     with pytest.raises(ValueError, match="SOFTMAX"):
-        Network(model([Node(op="SOFTMAX", inputs=["x"], output="y")], {"x": [1, 4, 4, 2]}, {}))
+        kind(model([Node(op="SOFTMAX", inputs=["x"], output="y")], {"x": [1, 4, 4, 2]}, {}))
 
 
 @pytest.mark.parametrize("name", ["detector", "mesh"])
