@@ -32,6 +32,10 @@ FLOOR = (4.0, 2.0, 2.0)
 """Spread of luma and of the colour differences that every face has, of 255."""
 STRANGE = (18.0, 8.0, 8.0)
 """Differences that no skin makes, of 255."""
+GAPING = 0.2
+"""Opening of the lips, io, from which brightness alone shows no stranger: speech opens no wider,
+and what shouts or laughs stretches lips and chin into another light, but keeps their colour. Behind
+a hand the mesh sees a mouth that is shut, or open as in speech."""
 SIGNIFICANT = 12.0
 """Sum of squares of differences in units of the usual ones from which a point counts."""
 MUCH, SOME = 0.20, 0.10
@@ -44,13 +48,14 @@ LEAST_RUN = 2
 _CHUNK = 512
 
 
-def covered(colors: Tensor, present: Tensor, shot: Tensor) -> Tensor:
+def covered(colors: Tensor, present: Tensor, shot: Tensor, opening: Tensor) -> Tensor:
     """Which frames show something before the mouth.
 
     Args:
         colors: (N, ROW, 3) uint8 from `appearance.sample`.
         present: (N,) bool, whether a face was seen.
         shot: (N,) int64, the same number throughout a shot.
+        opening: (N,) of the lips as the mesh sees them, io; anything where no face is.
 
     Returns:
         (N,) bool. All False in shots too short to know what is usual in them.
@@ -59,22 +64,23 @@ def covered(colors: Tensor, present: Tensor, shot: Tensor) -> Tensor:
     for number in torch.unique(shot[present]).tolist():
         rows = torch.nonzero(present & (shot == number)).flatten()
         if len(rows) >= LEAST:
-            found[rows] = _held(_strangers(colors[rows]))
+            found[rows] = _held(_strangers(colors[rows], opening[rows] > GAPING))
     return found
 
 
-def _strangers(colors: Tensor) -> Tensor:
+def _strangers(colors: Tensor, gaping: Tensor) -> Tensor:
     """(n,) share of strange points in each frame of a shot."""
     rows = torch.linspace(0, len(colors) - 1, min(len(colors), MOST)).round().long()
     prints = _prints(colors[rows])
     usual, good = _learn(prints)
-    share = usual.strangers(prints)
-    alike = share < SOME
-    if int((~alike).sum()) >= LEAST:  # what is usual may itself be the stranger
-        other, others = _learn(prints[~alike])
-        if _more_face_like(prints[~alike][others], prints[good]):
+    share = usual.strangers(prints, gaping[rows])
+    if int((share >= MUCH).sum()) >= LEAST:  # what is usual may itself be the stranger
+        unlike = prints[share >= SOME]
+        other, others = _learn(unlike)
+        if _more_face_like(unlike[others], prints[good]):
             usual = other
-    return torch.cat([usual.strangers(_prints(part)) for part in torch.split(colors, _CHUNK)])
+    parts = zip(torch.split(colors, _CHUNK), torch.split(gaping, _CHUNK), strict=True)
+    return torch.cat([usual.strangers(_prints(part), wide) for part, wide in parts])
 
 
 def _prints(colors: Tensor) -> Tensor:
@@ -106,12 +112,14 @@ class _Usual:
     scale: Tensor
     """(P,) of what the components leave."""
 
-    def strangers(self, prints: Tensor) -> Tensor:
+    def strangers(self, prints: Tensor, gaping: Tensor) -> Tensor:
         """(n,) share of points that neither light, pose nor speech explains."""
         rest = self.rest(prints)
         points = (rest / self.scale).square().view(prints.shape).sum(2)
         apart = (rest * self.spread).view(prints.shape) / prints.new_tensor(STRANGE)
-        strange = (points > SIGNIFICANT) & (apart.square().sum(2) > 1)
+        apart = apart.square()
+        apart[..., 0] *= ~gaping[:, None]
+        strange = (points > SIGNIFICANT) & (apart.sum(2) > 1)
         return strange.float().mean(1)
 
     def distance(self, prints: Tensor) -> Tensor:

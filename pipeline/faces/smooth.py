@@ -11,7 +11,12 @@ from torch import Tensor
 
 from pipeline.faces import pose
 from pipeline.faces.store import PointStore
-from pipeline.faces.topology import EYE_CORNERS_OUTER, STABLE
+from pipeline.faces.topology import (
+    EYE_CORNERS_OUTER,
+    LIPS_INNER_LOWER,
+    LIPS_INNER_UPPER,
+    STABLE,
+)
 from pipeline.rows import RowFile
 
 SIGMA = 0.8
@@ -25,6 +30,7 @@ SIZE_JUMP = 0.06
 """Relative change of a face's size that no head makes in a frame."""
 PLACE_JUMP = 1.2
 """Face sizes (about half the distance of the eye corners) that no head moves in a frame."""
+MIDDLE_GAPS = (LIPS_INNER_UPPER[3:-3], LIPS_INNER_LOWER[3:-3])
 _CHUNK = 256
 
 
@@ -41,6 +47,8 @@ class Geometry:
     pitch: Tensor
     roll: Tensor
     cut: Tensor
+    opening: Tensor
+    """(N,) mean of the five middle gaps between the lips, io."""
 
 
 def finish(raw: PointStore, present: Tensor, cuts: Sequence[int], out: PointStore) -> Geometry:
@@ -58,7 +66,7 @@ def finish(raw: PointStore, present: Tensor, cuts: Sequence[int], out: PointStor
     began = cut.clone()
     began[1:] |= present[1:] != present[:-1]
     run = began.cumsum(0)
-    found = torch.zeros(frames, 8)
+    found = torch.zeros(frames, 9)
     for start in range(0, frames, _CHUNK):
         stop = min(start + _CHUNK, frames)
         points = _smoothed(raw, run, start, stop)
@@ -66,8 +74,8 @@ def finish(raw: PointStore, present: Tensor, cuts: Sequence[int], out: PointStor
         points[~here] = math.nan
         out.write(start, points)
         found[start:stop][here] = _measured(points[here])
-    io, box, (yaw, pitch, roll) = found[:, 0], found[:, 1:5], found[:, 5:].unbind(1)
-    return Geometry(out, present, io, box, yaw, pitch, roll, cut)
+    io, box, (yaw, pitch, roll) = found[:, 0], found[:, 1:5], found[:, 5:8].unbind(1)
+    return Geometry(out, present, io, box, yaw, pitch, roll, cut, found[:, 8])
 
 
 def _jumps(raw: PointStore, present: Tensor) -> Tensor:
@@ -116,10 +124,11 @@ def _smoothed(raw: PointStore, run: Tensor, start: int, stop: int) -> Tensor:
 
 
 def _measured(points: Tensor) -> Tensor:
-    """(n, 8): io, box, yaw, pitch, roll."""
+    """(n, 9): io, box, yaw, pitch, roll, opening."""
     flat = points[..., :2]
     left, right = EYE_CORNERS_OUTER
     io = (flat[:, right] - flat[:, left]).norm(dim=1)
-    return torch.stack(
-        [io, *flat.amin(1).unbind(1), *flat.amax(1).unbind(1), *pose.angles(points)], 1
-    )
+    upper, lower = (flat[:, list(ring)] for ring in MIDDLE_GAPS)
+    opening = (lower - upper).norm(dim=2).mean(1) / io.clamp(min=1)
+    box = (*flat.amin(1).unbind(1), *flat.amax(1).unbind(1))
+    return torch.stack([io, *box, *pose.angles(points), opening], 1)

@@ -171,7 +171,9 @@ def _finished(tracker: Tracker, wanted: Tensor | None, limits: Limits, scratch: 
     score = _padded(chosen, tracker.frames)[:, 0]
     geometry = smooth.finish(chosen.store, score > 0, tracker.cuts, PointStore(scratch))
     chosen.store.close()
-    hidden = covered(_colors(chosen, tracker.frames), geometry.present, geometry.cut.cumsum(0))
+    shot = geometry.cut.cumsum(0)
+    colors = _colors(chosen, tracker.frames)
+    hidden = covered(colors, geometry.present, shot, geometry.opening)
     reasons = _reasons(geometry, chosen.doubtful, hidden, limits)
     usable = reasons == 0
     if not bool(usable.any()):

@@ -48,9 +48,14 @@ def everywhere(frames: int) -> Tensor:
     return torch.ones(frames, dtype=torch.bool)
 
 
+def shut(frames: int) -> Tensor:
+    """Lips as the mesh sees them behind a hand."""
+    return torch.zeros(frames)
+
+
 @pytest.mark.parametrize("beard", [False, True])
 def test_a_face_that_turns_speaks_and_stands_in_changing_light_is_not_covered(beard: bool) -> None:
-    found = covered(face(120, beard=beard), everywhere(120), shots(120))
+    found = covered(face(120, beard=beard), everywhere(120), shots(120), shut(120))
     assert not bool(found.any())
 
 
@@ -58,14 +63,14 @@ def test_a_face_that_turns_speaks_and_stands_in_changing_light_is_not_covered(be
 def test_a_slab_before_a_part_of_the_mouth_is_seen_while_it_is_there(share: float) -> None:
     colors = face(120)
     colors[50:80, : int(share * (ROW - 1))] = torch.tensor(PHONE).to(torch.uint8)
-    found = covered(colors, everywhere(120), shots(120))
+    found = covered(colors, everywhere(120), shots(120), shut(120))
     assert found.nonzero()[:, 0].tolist() == list(range(50, 80))
 
 
 def test_lips_that_vanish_behind_skin_are_covered() -> None:
     colors = face(120)
     colors[50:80, :LIPS] = colors[50:80, -1:]
-    found = covered(colors, everywhere(120), shots(120))
+    found = covered(colors, everywhere(120), shots(120), shut(120))
     assert found.nonzero()[:, 0].tolist() == list(range(50, 80))
 
 
@@ -76,7 +81,7 @@ def test_a_slab_that_is_there_for_much_of_a_shot_is_not_taken_for_the_face(
 ) -> None:
     colors = face(200)
     colors[start:, places] = torch.tensor(PHONE).to(torch.uint8)
-    found = covered(colors, everywhere(200), shots(200))
+    found = covered(colors, everywhere(200), shots(200), shut(200))
     assert found.nonzero()[:, 0].tolist() == list(range(start, 200))
 
 
@@ -86,22 +91,34 @@ def test_a_hand_before_lips_that_are_hardly_redder_is_not_taken_for_the_face() -
     colors[:, LIPS:-1] = shaded.to(torch.uint8)
     colors[:, :LIPS] = (shaded[:, :1] + torch.tensor([2.0, -2.0, -2.0])).to(torch.uint8)
     colors[50:80, :-1] = (colors[50:80, -1:].float() * 0.75).to(torch.uint8)
-    found = covered(colors, everywhere(120), shots(120))
+    found = covered(colors, everywhere(120), shots(120), shut(120))
     assert found.nonzero()[:, 0].tolist() == list(range(50, 80))
+
+
+def test_a_shout_that_stretches_lips_into_other_light_is_not_covered() -> None:
+    colors, opening = face(200), shut(200)
+    colors[150:180, : LIPS + 12] = (colors[150:180, : LIPS + 12].float() * 1.25).byte()
+    opening[148:182] = 0.4
+    assert bool(covered(colors, everywhere(200), shots(200), shut(200)).any())
+    assert not bool(covered(colors, everywhere(200), shots(200), opening).any())
+    colors[150:180, :LIPS] = colors[150:180, -1:]
+    assert bool(covered(colors, everywhere(200), shots(200), opening)[150:180].all())
 
 
 def test_another_shot_in_another_light_is_another_matter() -> None:
     colors = face(120)
     colors[90:] = (colors[90:].float() * torch.tensor([0.5, 0.6, 1.0])).to(torch.uint8)
-    assert not bool(covered(colors, everywhere(120), shots(120, 90)).any())
-    assert not bool(covered(colors[: LEAST - 1], everywhere(LEAST - 1), shots(LEAST - 1)).any())
+    assert not bool(covered(colors, everywhere(120), shots(120, 90), shut(120)).any())
+    few = LEAST - 1
+    found = covered(colors[:few], everywhere(few), shots(few), shut(few))
+    assert not bool(found.any())
 
 
 def test_frames_without_a_face_say_nothing_and_take_no_part() -> None:
     colors, present = face(120), everywhere(120)
     colors[20:60], present[20:60] = 0, False
-    assert not bool(covered(colors, present, shots(120)).any())
-    assert not bool(covered(colors, torch.zeros_like(present), shots(120)).any())
+    assert not bool(covered(colors, present, shots(120), shut(120)).any())
+    assert not bool(covered(colors, torch.zeros_like(present), shots(120), shut(120)).any())
 
 
 def test_colours_are_read_where_the_points_are() -> None:
@@ -131,7 +148,7 @@ def test_things_before_a_real_face_are_seen(
         frame = replace(portrait, y=(portrait.y.float() * (1 + 0.05 * math.sin(n / 4))).byte())
         away = max(0.0, abs(n - 20) - 4) * 0.4
         seen.append(mesh([before(frame, shape, points[0], away)], shifted, color).colors)
-    found = covered(torch.cat(seen), everywhere(40), shots(40))
+    found = covered(torch.cat(seen), everywhere(40), shots(40), shut(40))
     assert bool(found[16:25].all())
     assert not bool(found[:11].any())
     assert not bool(found[30:].any())
