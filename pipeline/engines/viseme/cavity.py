@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pipeline.engines.viseme.layer import Parting
 from pipeline.engines.viseme.lipline import LipLine
+from pipeline.engines.viseme.mask import bell
 from pipeline.engines.viseme.patch import Patch
 
 TEETH_BELOW = 0.020
@@ -86,12 +87,12 @@ def _levels(
     soft = torch.full_like(size, SOFT).maximum(0.6 * grain / size)
     away, shorter = _teeth(across)
     end = at_rest + TEETH_BELOW * (1 - 0.6 * side.square()) - shorter
-    teeth = _step((end - ROUND * torch.exp(-(away / ROUNDED).square()) - below) / soft)
+    teeth = _step((end - ROUND * bell(away / ROUNDED) - below) / soft)
     teeth = teeth * _step((0.86 - side) / 0.05)
     # The upper lip throws its shadow on the teeth, the cheeks on those at the sides.
     shade = 0.60 + 0.40 * _step((below - up - 0.014) / 0.012)
     enamel = ENAMEL * (1 - 0.55 * side.square()) * shade
-    enamel = light * enamel * (1 - 0.14 * torch.exp(-(away / (GAP + 0.5 * soft)).square()))
+    enamel = light * enamel * (1 - 0.14 * bell(away / (GAP + 0.5 * soft)))
     height = low - at_rest
     tongue = _step((below - (low - 0.02 - 0.35 * height.clamp_min(0))) / (0.02 + soft))
     tongue = tongue * (1 - side.square())

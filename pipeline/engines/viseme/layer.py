@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.engines.viseme.canvas import Area, Canvas, Lattice
 from pipeline.engines.viseme.lipline import LipLine
-from pipeline.engines.viseme.mask import smooth
+from pipeline.engines.viseme.mask import bell, smooth
 from pipeline.engines.viseme.patch import Patch, read
 from pipeline.engines.viseme.warp import Base, MouthFields
 
@@ -45,6 +45,18 @@ class Parting:
     upper: Tensor
     """(B, h, w) weight of the upper lip's field; the lower's is 1 - upper - inside."""
     inside: Tensor
+
+    def rows(self, rows: Tensor) -> Parting:
+        """Some of the mouths."""
+        return Parting(
+            self.along[rows],
+            self.off[rows],
+            self.edge[rows],
+            self.depth[rows],
+            self.gap[rows],
+            self.upper[rows],
+            self.inside[rows],
+        )
 
 
 def part(line: LipLine, lattice: Lattice, grain: float) -> Parting:
@@ -105,8 +117,10 @@ def lay(
     ]
     luma, chroma = (_upper_share(part) for part in parts)
     both = lips[1].mix(lips[0], luma, chroma)
-    shadow = 1 - _seam(canvas, line, parts[0]) * closing[:, None, None]
-    area.lips.of(laid).put(Patch(both.luma * shadow.unsqueeze(1), both.chroma))
+    if bool((closing > 0).any()):
+        shadow = 1 - _seam(canvas, line, parts[0]) * closing[:, None, None]
+        both.luma.mul_(shadow.unsqueeze(1))
+    area.lips.of(laid).put(both)
     return laid
 
 
@@ -226,7 +240,7 @@ def _seam(canvas: Canvas, line: LipLine, parting: Parting) -> Tensor:
     away = (apart - parting.gap / 2) / size
     shut = (1 - parting.gap / (2 * size)).clamp(0, 1)
     inner = ((1 - (parting.along / line.half[:, None, None]).abs()) / 0.15).clamp(0, 1)
-    return SEAM * torch.exp(-away.square()) * shut * inner
+    return SEAM * bell(away) * shut * inner
 
 
 def _upper_share(parting: Parting) -> Tensor:

@@ -47,6 +47,12 @@ class LipLine:
         low = torch.maximum(up, low)
         return cls(middle, axis, length / 2, up, low)
 
+    def rows(self, rows: Tensor) -> LipLine:
+        """Some of the mouths."""
+        return LipLine(
+            self.middle[rows], self.axis[rows], self.half[rows], self.upper[rows], self.lower[rows]
+        )
+
     def locate(self, where: Tensor) -> tuple[Tensor, Tensor]:
         """`along` and `off`, each (B, …), of points (B, …, 2)."""
         shape = (-1,) + (1,) * (where.ndim - 2)

@@ -79,10 +79,12 @@ def paint(score: Score, frames: Sequence[Frame], outputs: Sequence[int]) -> list
     made = _lent(score, scene, own, at) if score.avatar.mode == "unit" else None
     if made is None:
         made = _opened(score, scene, own, at)
-    shown = score.strength[at].to(device)[:, None, None, None]
-    made = own.mix(made, shown, shown)
-    luma = made.luma.round().clamp(0, 255).to(torch.uint8).cpu()
-    chroma = made.chroma.round().clamp(0, 255).to(torch.uint8).cpu()
+    strength = score.strength[at]
+    if bool((strength < 1).any()):
+        shown = strength.to(device)[:, None, None, None]
+        made = own.mix(made, shown, shown)
+    luma = made.luma.round_().clamp_(0, 255).to(torch.uint8).cpu()
+    chroma = made.chroma.round_().clamp_(0, 255).to(torch.uint8).cpu()
     return [paste(frame, luma[n, 0], chroma[n], *corners[n]) for n, frame in enumerate(frames)]
 
 
@@ -173,7 +175,7 @@ def _lent(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
     opened = bank.mouths.aperture[rows].to(scene.aperture.device)
     base = warp.carried(scene.wanted, bank.points[rows].to(scene.wanted.device))
     foreign = _foreign(opened, scene.aperture)
-    inner = _inside(score, scene, units, _rows(bank.lines, rows), base, foreign, own, at)
+    inner = _inside(score, scene, units, bank.lines.rows(rows), base, foreign, own, at)
     layer.put_inside(canvas.face, laid, inner, scene.parts)
     score.tally.units.update(rows.tolist())
     return _on_face(canvas, scene, own, laid)
@@ -234,16 +236,30 @@ def _inside(
     at: Tensor,
 ) -> Patch:
     """The inside of the mouths: the lender's own, an open frame's, or painted."""
-    inner = layer.inside_of(source, scene.line, source_line, base, scene.parts)
     need = torch.nonzero(foreign > 0).flatten()
     score.tally.inner_own += len(at) - len(need)
     if not len(need):
-        return inner
+        return layer.inside_of(source, scene.line, source_line, base, scene.parts)
+    inner = _own_inside(scene, source, source_line, base, torch.nonzero(foreign < 1).flatten())
     part = _part_of(scene, need)
     other = _other_inside(score, part, own[need], at[need.cpu()])
     weight = foreign[need][:, None, None, None]
     both = inner[need].mix(other, weight, weight)
     inner.luma[need], inner.chroma[need] = both.luma, both.chroma
+    return inner
+
+
+def _own_inside(
+    scene: Scene, source: Patch, source_line: LipLine, base: Base, rows: Tensor
+) -> Patch:
+    """The inside of some mouths as their lenders have it; nothing where others give it whole."""
+    luma, chroma = (torch.zeros_like(part.inside).unsqueeze(1) for part in scene.parts)
+    inner = Patch(luma, chroma.repeat(1, 2, 1, 1))
+    if len(rows):
+        part = _part_of(scene, rows)
+        lines, bases = source_line.rows(rows), base.rows(rows)
+        own = layer.inside_of(source[rows], part.line, lines, bases, part.parts)
+        inner.luma[rows], inner.chroma[rows] = own.luma, own.chroma
     return inner
 
 
@@ -261,7 +277,7 @@ def _other_inside(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
         rows = first[at]
         score.tally.inner_lent += len(at)
         base = warp.carried(scene.wanted, bank.points[rows].to(scene.wanted.device))
-        line = _rows(bank.lines, rows)
+        line = bank.lines.rows(rows)
         return layer.inside_of(bank.pieces[rows].float(), scene.line, line, base, scene.parts)
     score.tally.inner_painted += len(at)
     skin = _skin(avatar.canvas, scene, own)
@@ -292,31 +308,14 @@ def _closing(opened: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _part_of(scene: Scene, rows: Tensor) -> Scene:
-    parts = tuple(
-        Parting(
-            p.along[rows],
-            p.off[rows],
-            p.edge[rows],
-            p.depth[rows],
-            p.gap[rows],
-            p.upper[rows],
-            p.inside[rows],
-        )
-        for p in scene.parts
-    )
+    luma, chroma = scene.parts
     return Scene(
         scene.own[rows],
         scene.wanted[rows],
-        _rows(scene.line, rows),
-        (parts[0], parts[1]),
+        scene.line.rows(rows),
+        (luma.rows(rows), chroma.rows(rows)),
         scene.aperture[rows],
         scene.own_aperture[rows],
         scene.corner[rows.cpu()],
         scene.scale[rows],
-    )
-
-
-def _rows(line: LipLine, rows: Tensor) -> LipLine:
-    return LipLine(
-        line.middle[rows], line.axis[rows], line.half[rows], line.upper[rows], line.lower[rows]
     )

@@ -77,6 +77,10 @@ class Base:
         """(B or 1, n, 2) to (B, n, 2)."""
         return points @ self.turn.transpose(1, 2) + self.shift[:, None]
 
+    def rows(self, rows: Tensor) -> Base:
+        """Some of the mouths."""
+        return Base(self.turn[rows], self.shift[rows])
+
     def size(self) -> Tensor:
         """(B,) pixels of the piece per pixel of the region."""
         return self.turn.det().abs().sqrt()
