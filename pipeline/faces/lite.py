@@ -1,6 +1,6 @@
 """A frozen graph on a processor: LiteRT runs the layers, torch what lies between them.
 
-LiteRT's kernels (XNNPACK) are made for such small layers. A face costs a third of what torch takes
+LiteRT's kernels (XNNPACK) are made for such small layers. A face costs half of what torch takes
 for it, and as much alone as in a batch: so faces go one by one, and what is seen in one depends on
 no other. The operations that LiteRT does not know, which cut an eye out of a feature map and
 carry points back, divide a graph into parts; `pipeline.faces.network` runs them.
