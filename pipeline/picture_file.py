@@ -62,8 +62,8 @@ class PictureFile:
 
     def read(self, slot: int) -> Planes:
         """A picture that was put, in memory of its own."""
-        whole = torch.empty(self._bytes, dtype=torch.uint8)
-        room = _bytes_of(whole)
+        whole = np.empty(self._bytes, np.uint8)
+        room = whole.data
         offset = slot * self._bytes
         while room:
             count = os.preadv(self._file.fileno(), [room], offset)
@@ -72,11 +72,11 @@ class PictureFile:
             room, offset = room[count:], offset + count
         height, width = self._shape
         half = (height // 2, width // 2)
-        chroma = self._luma + self._luma // 4
+        luma, first, second = np.split(whole, [self._luma, self._luma + self._luma // 4])
         return (
-            whole[: self._luma].view(height, width),
-            whole[self._luma : chroma].view(half),
-            whole[chroma:].view(half),
+            torch.from_numpy(luma.reshape(height, width)),
+            torch.from_numpy(first.reshape(half)),
+            torch.from_numpy(second.reshape(half)),
         )
 
 

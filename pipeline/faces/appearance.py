@@ -6,6 +6,8 @@ the mouth moves. So its colour hardly changes, until something comes before the 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
@@ -48,12 +50,19 @@ def sample(pictures: Tensor, places: Tensor) -> Tensor:
     """
     side = pictures.shape[-1]
     count = len(PLACES) + len(UPPER)
-    at = places[:, [*PLACES, *UPPER], None, :2]
-    step = torch.tensor([-_APART, _APART], device=places.device)
-    offsets = torch.cartesian_prod(step, step)
+    chosen, offsets = _readings(str(places.device))
+    at = places.index_select(1, chosen)[:, :, None, :2]
     grid = (at + offsets).reshape(len(places), 1, count * 4, 2) * (2 / (side - 1)) - 1
     read = F.grid_sample(pictures, grid, "bilinear", "border", align_corners=True)
     colors = read.view(len(places), 3, count, 4).mean(3).transpose(1, 2)
     light = colors[:, len(PLACES) :].median(1, keepdim=True).values
     found = torch.cat([colors[:, : len(PLACES)], light], dim=1) * 255
     return found.round().clamp_(0, 255).to(torch.uint8).cpu()
+
+
+@lru_cache(maxsize=8)
+def _readings(device: str) -> tuple[Tensor, Tensor]:
+    """The points that are read, (K,), and (4, 2) where around each of them."""
+    step = torch.tensor([-_APART, _APART])
+    offsets = torch.cartesian_prod(step, step)
+    return torch.tensor([*PLACES, *UPPER]).to(device), offsets.to(device)

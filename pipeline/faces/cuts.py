@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -17,31 +18,37 @@ TIMES_USUAL = 4.0
 
 
 class CutFinder:
-    """Says of each frame whether a new shot begins with it. Feed frames in order."""
+    """Says of frames, fed in order, whether a new shot begins with them."""
 
     def __init__(self) -> None:
         self._last: Tensor | None = None
         self._usual = 2.0
 
-    def is_cut(self, frame: Frame) -> bool:
-        """True for the first frame of a shot; the clip's first frame is none."""
-        copy = _tiny(frame)
-        last, self._last = self._last, copy
-        if last is None:
-            return False
+    def find(self, frames: Sequence[Frame]) -> list[int]:
+        """Which of the next frames are the first of a shot; the clip's first frame is none."""
+        if not frames:
+            return []
+        copies = _tiny(frames)
+        before, new = (copies[:1], 1) if self._last is None else (self._last, 0)
+        self._last = copies[-1:]
         # A change of exposure alone moves all values; a cut also changes where things are.
-        change = copy - last
-        differs = float((change - change.median()).abs().mean())
+        change = (copies - torch.cat([before, copies[:-1]])).flatten(1)
+        differs = (change - change.median(1, keepdim=True).values).abs().mean(1)
+        values = differs.tolist()[new:]
+        return [n for n, value in enumerate(values, new) if self._is_cut(value)]
+
+    def _is_cut(self, differs: float) -> bool:
         cut = differs > max(THRESHOLD, TIMES_USUAL * self._usual)
         if not cut:
             self._usual += 0.2 * (differs - self._usual)
         return cut
 
 
-def _tiny(frame: Frame) -> Tensor:
-    """(ROWS, COLUMNS) float32; each value the mean of nine samples of its cell."""
-    picked = frame.y[_samples(frame.height, frame.width)].float()
-    return torch.nn.functional.avg_pool2d(picked.unsqueeze(0), 3)[0]
+def _tiny(frames: Sequence[Frame]) -> Tensor:
+    """(N, ROWS, COLUMNS) float32; each value the mean of nine samples of its cell."""
+    places = _samples(frames[0].height, frames[0].width)
+    picked = torch.stack([frame.y[places] for frame in frames]).float()
+    return torch.nn.functional.avg_pool2d(picked, 3)
 
 
 @lru_cache(maxsize=8)

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from pipeline.faces.graph import Model
+from pipeline.faces.rectangles import OVERLAP, Rect, is_one, longer, middle, overlap, rect
 from pipeline.faces.roi import cut_out
 from pipeline.faces.shared import network_on
 from pipeline.types import Color, Frame
@@ -21,31 +24,31 @@ from pipeline.types import Color, Frame
 LAYERS = ((16, 2), (8, 6))
 """Cells along a side, and anchors in each."""
 MIN_SCORE = 0.5
-OVERLAP = 0.3
-"""Boxes that share more than this of their union are one face."""
 CLEAR = 0.75
 """A face that scores less may be better seen through smaller tiles."""
 FILLS = 7
 """A face whose side goes so often into the picture's is still found."""
 _AT_ONCE = 16
+Rows = NDArray[np.float32]
+Place = tuple[float, float]
+"""(x, y), pixels of the frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
     """Faces of one frame, best first."""
 
-    boxes: Tensor
-    """(N, 4) x0 y0 x1 y1, pixels of the frame."""
-    scores: Tensor
-    """(N,) 0 to 1."""
-    eyes: Tensor
-    """(N, 2, 2): the eye on the left of the screen, the other; (x, y)."""
+    boxes: list[Rect]
+    scores: list[float]
+    """0 to 1."""
+    eyes: list[tuple[Place, Place]]
+    """The eye on the left of the screen, the other."""
 
     def __len__(self) -> int:
-        return int(self.scores.shape[0])
+        return len(self.scores)
 
 
-NOTHING = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, 2, 2))
+NOTHING = Detections([], [], [])
 
 
 class Detector:
@@ -59,7 +62,6 @@ class Detector:
 
     def __init__(self, model: Model, device: str = "cpu", threads: int = 1) -> None:
         self._network = network_on(model, device, threads)
-        self._anchors = _anchors()
 
     def whole(self, frames: Sequence[Frame], color: Color) -> list[Detections]:
         """Look at whole frames, one glance each: finds faces above a tenth of the longer side."""
@@ -67,7 +69,7 @@ class Detector:
         return self._look(frames, tiles, color)
 
     def closely(
-        self, frame: Frame, color: Color, smallest: float, near: Tensor | None = None
+        self, frame: Frame, color: Color, smallest: float, near: Rect | None = None
     ) -> Detections:
         """Look at one frame through tiles of falling size, until a face is clearly seen.
 
@@ -75,7 +77,7 @@ class Detector:
             frame: where to look.
             color: how its planes are to be read.
             smallest: side of the smallest face of interest, pixels.
-            near: (4,) box; looks only around it.
+            near: box; looks only around it.
         """
         side = float(min(frame.width, frame.height))
         best = NOTHING
@@ -84,17 +86,17 @@ class Detector:
             found = self._look([frame], tiles, color)[0]
             if len(found) and (not len(best) or found.scores[0] > best.scores[0]):
                 best = found
-            if (len(best) and float(best.scores[0]) > CLEAR) or side <= FILLS * smallest:
+            if (len(best) and best.scores[0] > CLEAR) or side <= FILLS * smallest:
                 return best
             side = max(side / 2, FILLS * smallest)
 
     def confirm(
         self,
         frames: Sequence[Frame],
-        boxes: Tensor,
+        boxes: Sequence[Rect],
         color: Color,
         reaches: Sequence[float] = (3.3,),
-    ) -> Tensor:
+    ) -> list[float]:
         """How much of a face there is where a mesh was placed.
 
         The mesh network finds a face in clouds and behind a hand; the detector, shown the same
@@ -102,118 +104,113 @@ class Detector:
 
         Args:
             frames: N frames.
-            boxes: (N, 4) around the meshes.
+            boxes: N boxes around the meshes.
             color: how the frames' planes are to be read.
             reaches: sides of the squares to look at, in box sides.
 
         Returns:
-            (N,) the best score of a detection of that face, 0 where there is none.
+            for each frame the best score of a detection of that face, 0 where there is none.
         """
-        tiles: list[tuple[int, list[float]]] = []
-        for n, box in enumerate(boxes):
-            (x, y), side = ((box[:2] + box[2:]) / 2).tolist(), float((box[2:] - box[:2]).max())
-            tiles += [(n, [x, y, side * reach, 0.0]) for reach in reaches]
-        best = torch.zeros(len(boxes))
-        for n, found in enumerate(self._look(frames, tiles, color)):
-            its = [is_one(box, boxes[n]) for box in found.boxes]
-            best[n] = max(
-                (float(s) for s, its_own in zip(found.scores, its, strict=True) if its_own),
+        tiles = [
+            (n, [*middle(box), longer(box) * reach, 0.0])
+            for n, box in enumerate(boxes)
+            for reach in reaches
+        ]
+        return [
+            max(
+                (s for b, s in zip(found.boxes, found.scores, strict=True) if is_one(b, box)),
                 default=0.0,
             )
-        return best
+            for box, found in zip(boxes, self._look(frames, tiles, color), strict=True)
+        ]
 
     def _look(
         self, frames: Sequence[Frame], tiles: list[tuple[int, list[float]]], color: Color
     ) -> list[Detections]:
-        found: list[list[Tensor]] = [[] for _ in frames]
+        found: list[list[Rows]] = [[] for _ in frames]
         for start in range(0, len(tiles), _AT_ONCE):
             part = tiles[start : start + _AT_ONCE]
-            regions = torch.tensor([tile for _, tile in part])
+            regions = [tile for _, tile in part]
             picked = [frames[n] for n, _ in part]
-            size, device = self._network.size, self._network.device
-            pictures = cut_out(picked, regions, size, color, device, outside="black")
+            size = self._network.size
+            pictures = cut_out(picked, regions, size, color, outside="black")
             outputs = self._network(pictures * 2 - 1)
-            raw = outputs["regressors"].view(len(part), -1, 16).cpu()
-            scores = torch.sigmoid(outputs["classificators"].clamp(-100, 100)).cpu()
-            for (n, _), values, score, region in zip(part, raw, scores, regions, strict=True):
-                found[n].append(self._decoded(values, score, region))
-        return [_merged(torch.cat(rows)) for rows in found]
-
-    def _decoded(self, raw: Tensor, score: Tensor, region: Tensor) -> Tensor:
-        """(K, 9) of what scored: box, score, both eyes, in pixels of the frame."""
-        keep = score > MIN_SCORE
-        size = self._network.size
-        raw, centre = raw[keep] / size, self._anchors[keep]
-        middle, half = raw[:, :2] + centre, raw[:, 2:4] / 2
-        eyes = raw[:, 4:8] + centre.repeat(1, 2)
-        places = torch.cat([middle - half, middle + half, eyes], dim=1)
-        origin = (region[:2] - region[2] / 2).repeat(4)
-        places = places * region[2] + origin
-        return torch.cat([places[:, :4], score[keep, None], places[:, 4:]], dim=1)
+            raw = outputs["regressors"].view(len(part), -1, 16).numpy(force=True)
+            scores = torch.sigmoid(outputs["classificators"].clamp(-100, 100)).numpy(force=True)
+            rows = _decoded(raw, scores, np.array(regions, np.float32), size)
+            for (n, _), its in zip(part, rows, strict=True):
+                found[n].append(its)
+        return [_merged(np.concatenate(rows)) for rows in found]
 
 
-def overlap(box: Tensor, boxes: Tensor) -> Tensor:
-    """Intersection over union of (4,) with (N, 4)."""
-    low, high = torch.maximum(box[:2], boxes[:, :2]), torch.minimum(box[2:], boxes[:, 2:])
-    shared = (high - low).clamp(min=0).prod(1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
-    return shared / (areas - shared).clamp(min=1e-6)
+def _decoded(raw: Rows, scores: Rows, regions: Rows, size: int) -> list[Rows]:
+    """Of each tile (K, 9) of what scored: box, score, both eyes, in pixels of the frame.
+
+    Args:
+        raw: (N, 896, 16) places from the anchors, pixels of the picture.
+        scores: (N, 896).
+        regions: (N, 4) the tiles.
+        size: of the picture.
+    """
+    tile, anchor = np.nonzero(scores > MIN_SCORE)
+    kept, centre = raw[tile, anchor] / np.float32(size), _anchors()[anchor]
+    at, half = kept[:, :2] + centre, kept[:, 2:4] / np.float32(2)
+    places = np.concatenate([at - half, at + half, kept[:, 4:8] + np.tile(centre, 2)], axis=1)
+    side = regions[tile, 2:3]
+    places = places * side + np.tile(regions[tile, :2] - side / np.float32(2), 4)
+    rows = np.concatenate([places[:, :4], scores[tile, anchor, None], places[:, 4:]], axis=1)
+    return np.split(rows, np.searchsorted(tile, np.arange(1, len(raw))))
 
 
-def is_one(box: Tensor, other: Tensor) -> bool:
-    """Boxes of one face, though one may be loose: much overlap, or each has the other's middle."""
-    if float(overlap(box, other[None])[0]) > OVERLAP:
-        return True
-    middle, its = (box[:2] + box[2:]) / 2, (other[:2] + other[2:]) / 2
-    return _inside(middle, other) and _inside(its, box)
-
-
-def _inside(place: Tensor, box: Tensor) -> bool:
-    return bool(((place > box[:2]) & (place < box[2:])).all())
-
-
-def _merged(rows: Tensor) -> Detections:
+def _merged(rows: Rows) -> Detections:
     """Weighted non-maximum suppression: boxes of one face become their mean by score."""
-    rows = rows[rows[:, 4].argsort(descending=True)]
-    faces: list[Tensor] = []
+    rows = rows[np.argsort(-rows[:, 4], kind="stable")]
+    faces: list[list[float]] = []
     while len(rows):
-        same = overlap(rows[0, :4], rows[:, :4]) > OVERLAP
+        best = rect(rows[0].tolist())
+        same = np.array([overlap(best, rect(row)) > OVERLAP for row in rows.tolist()])
         same[0] = True
-        group = rows[same]
-        weight = group[:, 4:5] / group[:, 4].sum()
-        face = (group * weight).sum(0)
-        face[4] = rows[0, 4]
-        faces.append(face)
+        faces.append(_mean(rows[same]))
         rows = rows[~same]
-    if not faces:
-        return NOTHING
-    merged = torch.stack(faces)
-    return Detections(merged[:, :4], merged[:, 4], merged[:, 5:].view(-1, 2, 2))
+    return Detections(
+        [rect(face) for face in faces],
+        [face[4] for face in faces],
+        [((face[5], face[6]), (face[7], face[8])) for face in faces],
+    )
 
 
-def _anchors() -> Tensor:
+def _mean(group: Rows) -> list[float]:
+    """Of the rows of one face by their scores; its score is the best one's."""
+    best: list[float] = group[0].tolist()
+    if len(group) == 1:
+        return best
+    rows = torch.from_numpy(group)
+    mean: list[float] = (rows * (rows[:, 4:5] / rows[:, 4].sum())).sum(0).tolist()
+    return [*mean[:4], best[4], *mean[5:]]
+
+
+@cache
+def _anchors() -> Rows:
     """(896, 2) centres as shares of the picture's side."""
-    parts: list[Tensor] = []
+    parts: list[Rows] = []
     for cells, each in LAYERS:
-        middles = (torch.arange(cells) + 0.5) / cells
-        y, x = torch.meshgrid(middles, middles, indexing="ij")
-        parts.append(torch.stack([x, y], dim=2).view(-1, 2).repeat_interleave(each, dim=0))
-    return torch.cat(parts)
+        middles = (np.arange(cells, dtype=np.float32) + np.float32(0.5)) / np.float32(cells)
+        y, x = np.meshgrid(middles, middles, indexing="ij")
+        parts.append(np.stack([x, y], axis=2).reshape(-1, 2).repeat(each, axis=0))
+    return np.concatenate(parts)
 
 
 def _whole_tile(frame: Frame) -> list[float]:
     return [frame.width / 2, frame.height / 2, float(max(frame.width, frame.height)), 0.0]
 
 
-def _tiles(frame: Frame, side: float, near: Tensor | None) -> list[list[float]]:
+def _tiles(frame: Frame, side: float, near: Rect | None) -> list[list[float]]:
     """Upright squares that cover the frame, or the surroundings of a box, half over each other."""
     if near is None:
         x0, y0, x1, y1 = 0.0, 0.0, float(frame.width), float(frame.height)
     else:
-        middle, reach = (near[:2] + near[2:]) / 2, float((near[2:] - near[:2]).max()) * 1.5
-        reach = max(reach, side / 2)
-        x0, y0 = (middle - reach).tolist()
-        x1, y1 = (middle + reach).tolist()
+        (x, y), reach = middle(near), max(1.5 * longer(near), side / 2)
+        x0, y0, x1, y1 = x - reach, y - reach, x + reach, y + reach
     return [[x, y, side, 0.0] for y in _middles(y0, y1, side) for x in _middles(x0, x1, side)]
 
 

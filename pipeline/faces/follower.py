@@ -11,15 +11,19 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.faces.appearance import ROW
 from pipeline.faces.mesh import Meshes
 from pipeline.faces.motion import Window
-from pipeline.faces.roi import EYES, region_of_points
+from pipeline.faces.rectangles import Rect, rect
+from pipeline.faces.roi import EYES, bounds, region_of_bounds
 from pipeline.faces.store import PointStore
 from pipeline.types import Frame
 
@@ -40,6 +44,9 @@ RESTLESS = 8
 COLUMNS = 5
 LOOKS = 3
 """Times that a frame is looked at."""
+_LANDMARKS = [*EYES, 61, 291, 2, 152]
+"""Eyes, corners of the mouth, below the nose, chin."""
+Rows = NDArray[np.float32]
 
 
 class Follower:
@@ -58,15 +65,15 @@ class Follower:
         self.colors = bytearray()
         """(ROW, 3) of each frame by index, see `pipeline.faces.appearance`; zeros where absent."""
         self.active = False
-        self.last_box = torch.zeros(4)
+        self.last_box: Rect = (0.0, 0.0, 0.0, 0.0)
         """Where it was seen last."""
         self.area_sum = 0.0
         """Pixels of its boxes, summed over the frames that it was in."""
         self.doubtful: list[int] = []
         """Frames in which the detector saw no face where the mesh was."""
         self.doubts_in_a_row = 0
-        self._region = torch.zeros(4)
-        self._recent: list[Tensor] = []
+        self._region: Rows = np.zeros(4, np.float32)
+        self._recent: list[Rows] = []
         self._restless = 0
         self._window: Window | None = None
 
@@ -75,14 +82,14 @@ class Follower:
         """The frame that it was seen in last."""
         return len(self.rows) // COLUMNS - 1
 
-    def box_at(self, index: int) -> Tensor | None:
-        """(4,) where it was in a frame, None where it was absent or not looked for."""
+    def box_at(self, index: int) -> Rect | None:
+        """Where it was in a frame, None where it was absent or not looked for."""
         row = self.rows[index * COLUMNS : (index + 1) * COLUMNS]
-        return torch.tensor(row[1:]) if row and row[0] else None
+        return rect(row[1:]) if row and row[0] else None
 
     def start(self, region: Tensor) -> None:
         """Be at (4,) `region` from the next frame followed on."""
-        self._region, self._recent, self.active = region, [], True
+        self._region, self._recent, self.active = region.numpy(), [], True
         self.doubts_in_a_row = self._restless = 0
         self._window = None
 
@@ -100,72 +107,67 @@ class Follower:
         """
         regions = self._guided(frames, self._glide(len(frames)))
         seen = self._seen(frames, regions)
-        points, scores = seen.points, seen.score
-        good = (scores >= FACE) & plausible(points)
-        count = len(frames) if bool(good.all()) else int(good.long().argmin())
+        count = len(frames) if seen.good.all() else int(seen.good.argmin())
         if count:
-            self._record(frames[:count], points[:count], scores[:count], seen.colors)
+            self._record(frames[:count], seen)
             self._region = regions[count - 1]
-            self._recent = [*self._recent, *region_of_points(points[:count])][-4:]
+            self._recent = [*self._recent, *seen.regions[:count]][-4:]
             self._restless -= self._restless > 0
             self._window = Window(frames[count - 1], self._recent[-1]) if self._restless else None
         self.active = count == len(frames)
         return count
 
-    def _seen(self, frames: Sequence[Frame], regions: Tensor) -> Meshes:
+    def _seen(self, frames: Sequence[Frame], regions: Rows) -> _Seen:
         """What is there; `regions` becomes what was looked at in the end."""
-        found = self._look(frames, regions)
-        points, scores = found.points, found.score
+        seen = _Seen.of(self._look(frames, torch.from_numpy(regions)))
         for _ in range(LOOKS - 1):
-            own = region_of_points(points)
-            own[~((scores >= FACE) & plausible(points))] = math.nan
-            again = _elsewhere(own, regions) | (scores < SURE)
+            own = np.where(seen.good[:, None], seen.regions, np.float32(math.nan))
+            again = _elsewhere(own, regions) | (seen.score < SURE)
             better = _filled(own, again)
-            again &= ~better.isnan().any(1) & ((better - regions).abs().amax(1) > 1.0)
-            if not bool(again.any()):
+            with np.errstate(invalid="ignore"):
+                again &= np.abs(better - regions).max(1) > 1.0  # never of a place that is unknown
+            if not again.any():
                 break
             self._restless = RESTLESS + 1
-            chosen = again.nonzero()[:, 0].tolist()
-            more = self._look([frames[n] for n in chosen], better[again])
-            points[again], scores[again], regions[again] = more.points, more.score, better[again]
-            found.colors[again] = more.colors
-        return found
+            regions[again] = better[again]
+            chosen = again.nonzero()[0].tolist()
+            more = self._look([frames[n] for n in chosen], torch.from_numpy(regions[again]))
+            seen = seen.replaced(again, more)
+        return seen
 
-    def _glide(self, count: int) -> Tensor:
+    def _glide(self, count: int) -> Rows:
         """(count, 4) regions for the next frames: from the last one towards the face."""
         if not self._recent:
-            return self._region.repeat(count, 1)
+            return np.tile(self._region, (count, 1))
         newest = self._recent[-1]
-        speed = (newest - self._recent[0]) / max(1, len(self._recent) - 1)
-        ahead = torch.arange(1, count + 1).unsqueeze(1)
-        target = newest + speed * ahead * (1 - ahead / (4 * count))
-        off = (target - self._region).abs().amax(0)
-        if bool(
-            (off[:2].amax() < REST[0] * newest[2])
-            & (off[2] < REST[1] * newest[2])
-            & (off[3] < REST[2])
-        ):
-            return self._region.repeat(count, 1)
-        return target + (self._region - newest) * (1 - ahead / count)
+        speed: Rows = (newest - self._recent[0]) / np.float32(max(1, len(self._recent) - 1))
+        ahead: Rows = np.arange(1, count + 1, dtype=np.float32)[:, None]
+        slower: Rows = 1 - ahead / np.float32(4 * count)
+        target: Rows = newest + speed * ahead * slower
+        off = np.abs(target - self._region).max(0)
+        rest = REST[0] * newest[2], REST[0] * newest[2], REST[1] * newest[2], REST[2]
+        if (off < rest).all():
+            return np.tile(self._region, (count, 1))
+        left: Rows = 1 - ahead / np.float32(count)
+        return target + (self._region - newest) * left
 
-    def _guided(self, frames: Sequence[Frame], regions: Tensor) -> Tensor:
+    def _guided(self, frames: Sequence[Frame], regions: Rows) -> Rows:
         """Regions of frames by which the face has gone elsewhere move after it."""
         if self._window is None:
             return regions
-        there = self._recent[-1][:2] + self._window.shifts(frames)
-        gone = (there - regions[:, :2]).norm(dim=1) > MOVED / 2 * regions[:, 2]
+        there = self._recent[-1][:2] + self._window.shifts(frames).numpy()
+        with np.errstate(invalid="ignore"):
+            gone = _norm(there - regions[:, :2]) > MOVED / 2 * regions[:, 2]
         regions[gone, :2] = there[gone]
         return regions
 
-    def _record(
-        self, frames: Sequence[Frame], points: Tensor, scores: Tensor, colors: Tensor
-    ) -> None:
-        low, high = points[..., :2].amin(1), points[..., :2].amax(1)
-        rows = torch.cat([scores[:, None], low, high], dim=1)
-        size = 3 * ROW
-        prints = bytes(colors[: len(frames)].contiguous().numpy().data.cast("B"))
+    def _record(self, frames: Sequence[Frame], seen: _Seen) -> None:
+        count, size = len(frames), 3 * ROW
+        boxes = seen.boxes[:count]
+        rows = np.concatenate([seen.score[:count, None], boxes], axis=1)
+        prints = bytes(seen.colors[:count].contiguous().numpy().data.cast("B"))
         for start, stop in _runs(frames):
-            self.store.write(frames[start].index, points[start:stop])
+            self.store.write(frames[start].index, seen.points[start:stop])
         for n, (frame, row) in enumerate(zip(frames, rows.tolist(), strict=True)):
             self.colors.extend(bytes(max(0, (frame.index + 1) * size - len(self.colors))))
             self.colors[frame.index * size : (frame.index + 1) * size] = prints[
@@ -174,8 +176,50 @@ class Follower:
             missing = (frame.index + 1) * COLUMNS - len(self.rows)
             self.rows.extend([0.0] * missing)
             self.rows[frame.index * COLUMNS :] = array("f", row)
-        self.last_box = rows[-1, 1:]
-        self.area_sum += float((high - low).prod(1).sum())
+        self.last_box = rect(boxes[-1].tolist())
+        self.area_sum += float((boxes[:, 2:] - boxes[:, :2]).prod(1).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Meshes that were found, and what follows from them."""
+
+    points: Tensor
+    """(N, 478, 3), see `Meshes`."""
+    colors: Tensor
+    """(N, ROW, 3)."""
+    score: Rows
+    """(N,)."""
+    boxes: Rows
+    """(N, 4) around the points."""
+    regions: Rows
+    """(N, 4) that belong to them."""
+    good: NDArray[np.bool_]
+    """(N,) whether they are a face's."""
+
+    @classmethod
+    def of(cls, found: Meshes) -> _Seen:
+        points, score = found.points.numpy(), found.score.numpy()
+        low, high = bounds(points)
+        regions = region_of_bounds(points, low, high)
+        good = (score >= FACE) & plausible(points)
+        return cls(
+            found.points, found.colors, score, np.concatenate([low, high], axis=1), regions, good
+        )
+
+    def replaced(self, again: NDArray[np.bool_], more: Meshes) -> _Seen:
+        """With others in some places."""
+        others = _Seen.of(more)
+        for mine, its in (
+            (self.points.numpy(), others.points.numpy()),
+            (self.colors.numpy(), others.colors.numpy()),
+            (self.score, others.score),
+            (self.boxes, others.boxes),
+            (self.regions, others.regions),
+            (self.good, others.good),
+        ):
+            mine[again] = its
+        return self
 
 
 def _runs(frames: Sequence[Frame]) -> Iterator[tuple[int, int]]:
@@ -184,35 +228,41 @@ def _runs(frames: Sequence[Frame]) -> Iterator[tuple[int, int]]:
     yield from pairwise([0, *edges, len(frames)])
 
 
-def plausible(points: Tensor) -> Tensor:
+def plausible(points: Rows) -> NDArray[np.bool_]:
     """(N,) True where (N, 478, 3) points can be a face: eyes, nose, mouth and chin in order."""
-    flat = points[..., :2]
-    left, right = flat[:, EYES[0]], flat[:, EYES[1]]
-    io = (points[:, EYES[1]] - points[:, EYES[0]]).norm(dim=1).clamp(min=1e-3)
-    across = (right - left) / (right - left).norm(dim=1, keepdim=True).clamp(min=1e-3)
-    down = torch.stack([-across[:, 1], across[:, 0]], dim=1)
-    eyes, mouth = (left + right) / 2, (flat[:, 61] + flat[:, 291]) / 2
-    to_nose = ((flat[:, 2] - eyes) * down).sum(1) / io
-    to_mouth = ((mouth - eyes) * down).sum(1) / io
-    to_chin = ((flat[:, 152] - eyes) * down).sum(1) / io
-    good: Tensor = (io > 4) & (to_nose > 0.1) & (to_mouth > 0.3) & (to_chin < 3)
-    ordered: Tensor = good & (to_mouth > to_nose) & (to_chin > to_mouth)
-    return ordered
+    left, right, one_corner, other_corner, nose, chin = points[:, _LANDMARKS].swapaxes(0, 1)
+    across = right - left
+    io = np.maximum(_norm(across), 1e-3)
+    across = across[:, :2] / np.maximum(_norm(across[:, :2]), 1e-3)[:, None]
+    down = np.stack([-across[:, 1], across[:, 0]], axis=1)
+    eyes, mouth = (left + right) / 2, (one_corner + other_corner) / 2
+    below = np.stack([nose, mouth, chin])[..., :2] - eyes[:, :2]
+    to_nose, to_mouth, to_chin = (below * down).sum(2) / io
+    good: NDArray[np.bool_] = (io > 4) & (to_nose > 0.1) & (to_mouth > 0.3) & (to_chin < 3)
+    good &= (to_mouth > to_nose) & (to_chin > to_mouth)
+    return good
 
 
-def _elsewhere(own: Tensor, looked: Tensor) -> Tensor:
+def _norm(vectors: Rows) -> Rows:
+    """(N,) lengths."""
+    lengths: Rows = np.sqrt((vectors * vectors).sum(1))
+    return lengths
+
+
+def _elsewhere(own: Rows, looked: Rows) -> NDArray[np.bool_]:
     size = looked[:, 2]
-    moved = (own[:, :2] - looked[:, :2]).norm(dim=1) > MOVED * size
-    grew = (own[:, 2] / size).log().abs() > math.log(GREW)
-    turned = (own[:, 3] - looked[:, 3]).abs() > TURNED
-    elsewhere: Tensor = moved | grew | turned
+    with np.errstate(invalid="ignore"):
+        moved = _norm(own[:, :2] - looked[:, :2]) > MOVED * size
+        grew = np.abs(np.log(own[:, 2] / size)) > math.log(GREW)
+        turned = np.abs(own[:, 3] - looked[:, 3]) > TURNED
+    elsewhere: NDArray[np.bool_] = moved | grew | turned
     return elsewhere
 
 
-def _filled(own: Tensor, again: Tensor) -> Tensor:
+def _filled(own: Rows, again: NDArray[np.bool_]) -> Rows:
     """Where to look again: at the face itself, or where it was in the frame before."""
-    better = own.clone()
-    for n in again.nonzero()[:, 0].tolist():
-        if bool(better[n].isnan().any()) and n:
+    better = own.copy()
+    for n in again.nonzero()[0].tolist():
+        if n and np.isnan(better[n, 0]):
             better[n] = better[n - 1]
     return better

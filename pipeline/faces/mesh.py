@@ -22,6 +22,11 @@ POINTS = 478
 _PLAIN = 468
 _EYE_CONTOUR = 16
 """The first so many refined points of an eye are its outline."""
+_PLAIN_NAME = "output_mesh_identity"
+_REFINED = (
+    *("output_lips", "output_left_eye", "output_right_eye"),
+    *("output_left_iris", "output_right_iris"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +54,14 @@ class MeshNetwork:
         self._network = network_on(model, device, threads)
         # The model itself says which mesh points its refined lips and eyes replace, in order.
         subsets = [
-            torch.tensor(node.attributes["subset_idxs"], device=self._network.device)
+            list(node.attributes["subset_idxs"])
             for node in model.graph.nodes
             if node.op == "Landmarks2TransformMatrix"
         ]
-        self._lips, self._left, self._right = subsets
+        lips, left, right = subsets
+        device = self._network.device
+        self._eyes = torch.tensor([left[:_EYE_CONTOUR], right[:_EYE_CONTOUR]], device=device)
+        self._order = torch.tensor(_order(lips, left, right), device=device)
 
     def __call__(self, frames: Sequence[Frame], regions: Tensor, color: Color) -> Meshes:
         """Look at one region in each frame.
@@ -64,7 +72,7 @@ class MeshNetwork:
             color: how the planes are to be read.
         """
         network = self._network
-        pictures = cut_out(frames, regions, network.size, color, network.device)
+        pictures = cut_out(frames, regions, network.size, color)
         outputs = network(pictures)
         places = self._merged(outputs)
         points = to_frame((places / network.size).cpu(), regions)
@@ -73,20 +81,26 @@ class MeshNetwork:
 
     def _merged(self, outputs: dict[str, Tensor]) -> Tensor:
         """(N, 478, 3) in pixels of the network's picture."""
-        plain = outputs["output_mesh_identity"].view(-1, _PLAIN, 3)
-        merged = plain.new_empty(len(plain), POINTS, 3)
-        merged[:, :_PLAIN] = plain
-        for name, subset in (
-            ("output_lips", self._lips),
-            ("output_left_eye", self._left),
-            ("output_right_eye", self._right),
-        ):
-            merged[:, subset, :2] = outputs[name].view(len(plain), -1, 2)
-        for name, first, eye in (
-            ("output_left_iris", _PLAIN, self._left),
-            ("output_right_iris", _PLAIN + 5, self._right),
-        ):
-            merged[:, first : first + 5, :2] = outputs[name].view(len(plain), -1, 2)
-            depth = plain[:, eye[:_EYE_CONTOUR], 2].mean(1, keepdim=True)
-            merged[:, first : first + 5, 2] = depth
-        return merged
+        plain = outputs[_PLAIN_NAME].view(-1, _PLAIN, 3)
+        depth = plain[:, self._eyes, 2].mean(2)
+        flat = torch.cat([outputs[_PLAIN_NAME], *(outputs[name] for name in _REFINED), depth], 1)
+        return flat.index_select(1, self._order).view(-1, POINTS, 3)
+
+
+def _order(lips: list[int], left: list[int], right: list[int]) -> list[int]:
+    """Where the (478, 3) values lie among the plain mesh, what is refined, and both irises' depth.
+
+    Args:
+        lips, left, right: the points of the plain mesh that are refined, in order.
+    """
+    order = list(range(3 * POINTS))
+    place = 3 * _PLAIN
+    irises = range(_PLAIN, _PLAIN + 5), range(_PLAIN + 5, POINTS)
+    for points in (lips, left, right, *irises):
+        for point in points:
+            order[3 * point : 3 * point + 2] = place, place + 1
+            place += 2
+    for number, iris in enumerate(irises):
+        for point in iris:
+            order[3 * point + 2] = place + number
+    return order

@@ -8,7 +8,7 @@ much.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -31,8 +31,8 @@ class Window:
         region: (4,) the face's region in it, see `pipeline.faces.roi`.
     """
 
-    def __init__(self, frame: Frame, region: Tensor) -> None:
-        x, y, size = (float(value) for value in region[:3])
+    def __init__(self, frame: Frame, region: Iterable[float] | Tensor) -> None:
+        x, y, size, _ = (float(value) for value in region)
         steps = (torch.arange(SIDE * FINE) + 0.5) / (SIDE * FINE) - 0.5
         self._rows = (y + steps * size).round().long().clamp(0, frame.height - 1).unsqueeze(1)
         self._columns = (x + steps * size).round().long().clamp(0, frame.width - 1)

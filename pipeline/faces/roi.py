@@ -12,10 +12,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.engines.planes import rgb_of
@@ -25,18 +28,33 @@ ENLARGE = 1.5
 """A region's side over the longer side of the box that it is made for."""
 COARSE = 4
 """Pixels to one of the output from which on only a part of them is read."""
+Line = tuple[float, float, float]
+"""Places by column of a square, in its middle, by row."""
 EYES = (33, 263)
 """Outer corners, which show how a face leans."""
 
 
 def region_of_points(points: Tensor) -> Tensor:
-    """(N, 478, 2 or 3) points to (N, 4) regions."""
-    flat = points[..., :2]
-    low, high = flat.amin(1), flat.amax(1)
-    across = flat[:, EYES[1]] - flat[:, EYES[0]]
-    angle = torch.atan2(across[:, 1], across[:, 0])
-    size = (high - low).amax(1) * ENLARGE
-    return torch.cat([(low + high) / 2, size[:, None], angle[:, None]], dim=1)
+    """(N, 478, 2 or 3) points on the host to (N, 4) regions."""
+    places = points.numpy()
+    return torch.from_numpy(region_of_bounds(places, *bounds(places)))
+
+
+def bounds(points: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(N, 2) least and (N, 2) greatest x and y of (N, 478, 2 or 3) points."""
+    lines = np.ascontiguousarray(points[..., :2].swapaxes(1, 2))
+    return lines.min(2), lines.max(2)
+
+
+def region_of_bounds(
+    points: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(N, 4) regions of points whose bounds are known."""
+    across = points[:, EYES[1], :2] - points[:, EYES[0], :2]
+    # torch's, as numpy's arc tangents differ in their last bit between processors.
+    angle = torch.atan2(*torch.from_numpy(across.T.copy()).flip(0)).numpy()
+    size = (high - low).max(1) * np.float32(ENLARGE)
+    return np.concatenate([(low + high) / 2, size[:, None], angle[:, None]], axis=1)
 
 
 def region_of_box(boxes: Tensor, first_eye: Tensor, second_eye: Tensor) -> Tensor:
@@ -67,40 +85,46 @@ def to_frame(places: Tensor, regions: Tensor) -> Tensor:
 
 def cut_out(
     frames: Sequence[Frame],
-    regions: Tensor,
+    regions: Tensor | list[list[float]],
     side: int,
     color: Color,
-    device: str = "cpu",
     outside: Literal["edge", "black"] = "edge",
 ) -> Tensor:
     """The pictures inside regions, straight from the planes.
 
-    Only the planes' parts below each region are read; RGB exists at the size of the output alone.
+    Made on the host, where the planes are. Only their parts below each region
+    are read; RGB exists at the size of the output alone.
 
     Args:
-        frames: one per region.
+        frames: one per region, all of one size.
         regions: (N, 4) on the host.
         side: of the output.
         color: how the planes are to be read.
-        device: where the pictures are made.
         outside: what is seen beyond the frame.
 
     Returns:
         (N, 3, side, side) float32, RGB from 0 to 1, channels last in memory.
     """
-    steps = torch.arange(side, dtype=torch.float32, device=device) / side - 0.5
-    luma, chroma = [], []
-    for frame, (cx, cy, size, angle) in zip(frames, regions.tolist(), strict=True):
-        square = _Square(cx, cy, size * math.cos(angle), size * math.sin(angle), size / side)
-        luma.append(_looked([frame.y], square))
-        chroma.append(_looked([frame.u, frame.v], square.chroma()))
-    samples = torch.cat([_sampled(luma, steps), _sampled(chroma, steps)], dim=1)
-    matrix, offset = _conversion(color, device)
+    numbers = regions if isinstance(regions, list) else regions.tolist()
+    squares = [
+        _Square(cx, cy, size * math.cos(angle), size * math.sin(angle), size / side)
+        for cx, cy, size, angle in numbers
+    ]
+    lumas = [(frame.y,) for frame in frames]
+    chromas = [(frame.u, frame.v) for frame in frames]
+    looks = [*_looked(lumas, squares), *_looked(chromas, [square.chroma() for square in squares])]
+    samples = _sampled(looks, side)
+    matrix, offset = _conversion(color)
     pictures = (matrix @ samples.flatten(2)).add_(offset).clamp_(0, 1).view_as(samples)
     if outside == "black":
-        for picture, frame, region in zip(pictures, frames, regions.tolist(), strict=True):
-            picture *= _inside(frame, region, steps)
+        pictures *= _inside(frames, numbers, side)
     return pictures
+
+
+@lru_cache(maxsize=8)
+def _steps(side: int) -> NDArray[np.float32]:
+    """(side,) places of columns, or rows, in a square: shares of its side from its middle."""
+    return np.arange(side, dtype=np.float32) / np.float32(side) - np.float32(0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,83 +151,121 @@ class _Square:
 
 
 @lru_cache(maxsize=8)
-def _conversion(color: Color, device: str) -> tuple[Tensor, Tensor]:
+def _conversion(color: Color) -> tuple[Tensor, Tensor]:
     """(3, 3) and (3, 1) that turn Y, U, V from 0 to 255 into R, G, B from 0 to 1."""
     y, u, v = torch.cat([torch.zeros(3, 1), torch.eye(3)], dim=1).unsqueeze(1)
     corners = rgb_of(y, u, v, color)[:, 0] / 255
-    return (corners[:, 1:] - corners[:, :1]).to(device), corners[:, :1].to(device)
+    return (corners[:, 1:] - corners[:, :1]), corners[:, :1]
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """The part of planes of one size below a square, and how places in the square lie in it."""
+    """The parts of planes of one size below some squares, and how places in those lie in them."""
 
-    part: Tensor
-    """(1, P, h, w) float32, 0 to 255, on the host."""
-    across: tuple[float, float, float]
-    """Place along the part, -1 to 1: by column of the square, in its middle, by row."""
-    down: tuple[float, float, float]
+    parts: Tensor
+    """(n, P, h, w) float32, 0 to 255, on the host."""
+    lines: list[tuple[Line, Line]]
+    """For each square, places along the part, -1 to 1, across and down."""
 
 
-def _looked(planes: Sequence[Tensor], square: _Square) -> _Look:
-    """What is needed of planes to see a square.
+def _looked(planes: Sequence[tuple[Tensor, ...]], squares: Sequence[_Square]) -> list[_Look]:
+    """What is needed to see a square of each picture's planes; what is of one size lies together.
 
     Where there are two pixels or more to one of the output, they are averaged in blocks first, so
     that nothing is skipped.
     """
-    high, wide = planes[0].shape
-    block = max(1, math.floor(square.scale))
-    x0, x1 = _span(square.x, square.reach, block, wide)
-    y0, y1 = _span(square.y, square.reach, block, high)
-    # Far too many pixels are thinned out first: only detection looks so coarsely.
-    skip = block // 2 if block >= COARSE else 1
-    part = torch.stack([_part(plane, (y0, y1), (x0, x1), skip) for plane in planes])
-    block //= skip
-    part = _averaged(part, block) if block > 1 else part.float()
-    middle = (block - 1) / 2 * skip
-    block *= skip
-    rows, columns = part.shape[1:]
+    spans = [_Span.of(square, planes[0][0].shape) for square in squares]
+    starts = [n for n in range(1, len(spans)) if spans[n].size != spans[n - 1].size]
+    return [
+        _part(planes[first:last], squares[first:last], spans[first:last])
+        for first, last in pairwise([0, *starts, len(spans)])
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """What is read of a plane for one square."""
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    block: int
+    """Side of the blocks that are averaged."""
+
+    @classmethod
+    def of(cls, square: _Square, shape: Sequence[int]) -> _Span:
+        block = max(1, math.floor(square.scale))
+        return cls(
+            _reached(square.y, square.reach, block, shape[0]),
+            _reached(square.x, square.reach, block, shape[1]),
+            block,
+        )
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Parts of the same one go together."""
+        return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0], self.block
+
+    @property
+    def skip(self) -> int:
+        """Far too many pixels are thinned out first: only detection looks so coarsely."""
+        return self.block // 2 if self.block >= COARSE else 1
+
+
+def _part(
+    planes: Sequence[tuple[Tensor, ...]], squares: Sequence[_Square], spans: Sequence[_Span]
+) -> _Look:
+    block, skip = spans[0].block, spans[0].skip
+    seen = [_thinned(plane, span) for its, span in zip(planes, spans, strict=True) for plane in its]
+    stacked = torch.stack(seen)
+    parts = _averaged(stacked, block // skip) if block > skip else stacked.float()
+    rows, columns = parts.shape[1:]
+    shift = (block // skip - 1) / 2 * skip
+    block = block // skip * skip
     per_x, per_y = 2 / block / max(columns - 1, 1), 2 / block / max(rows - 1, 1)
-    x, y = square.x - x0 - middle, square.y - y0 - middle
-    return _Look(
-        part.unsqueeze(0),
-        (square.right * per_x, x * per_x - 1, -square.down * per_x),
-        (square.down * per_y, y * per_y - 1, square.right * per_y),
-    )
+    lines: list[tuple[Line, Line]] = []
+    for square, span in zip(squares, spans, strict=True):
+        x, y = square.x - span.columns[0] - shift, square.y - span.rows[0] - shift
+        lines.append(
+            (
+                (square.right * per_x, x * per_x - 1, -square.down * per_x),
+                (square.down * per_y, y * per_y - 1, square.right * per_y),
+            )
+        )
+    return _Look(parts.view(len(spans), -1, rows, columns), lines)
 
 
-def _part(plane: Tensor, rows: tuple[int, int], columns: tuple[int, int], skip: int) -> Tensor:
-    """Every `skip`-th sample between, in one step."""
+def _thinned(plane: Tensor, span: _Span) -> Tensor:
+    """What a span holds of a plane, in one step."""
     row, column = plane.stride()
+    high, wide, _ = span.size
     return plane.as_strided(
-        (-((rows[0] - rows[1]) // skip), -((columns[0] - columns[1]) // skip)),
-        (row * skip, column * skip),
-        plane.storage_offset() + rows[0] * row + columns[0] * column,
+        (-(-high // span.skip), -(-wide // span.skip)),
+        (row * span.skip, column * span.skip),
+        plane.storage_offset() + span.rows[0] * row + span.columns[0] * column,
     )
 
 
-def _sampled(looks: Sequence[_Look], steps: Tensor) -> Tensor:
-    """Values inside squares: (N, P, side, side) float32, 0 to 255."""
+def _sampled(looks: Sequence[_Look], side: int) -> Tensor:
+    """Values inside squares, (N, 3, side, side) float32, 0 to 255, of lumas and then of chromas."""
     # grid_sample wants -1..1 from the first pixel's centre to the last's. Written as two sums of
     # a row and a column, which is several times quicker than a matrix product or affine_grid.
-    lines = torch.tensor(
-        [(look.across, look.down) for look in looks], dtype=steps.dtype, device=steps.device
-    )
-    by_column, middle, by_row = lines.unsqueeze(3).unbind(2)  # (N, 2, 1) each
-    grids = steps.new_empty(len(looks), len(steps), len(steps), 2)
+    lines = np.array([line for look in looks for line in look.lines], np.float32)
+    by_column, middle, by_row = np.moveaxis(lines[..., None], 2, 0)  # (2 N, 2, 1) each
+    steps = _steps(side)
+    grids = torch.empty(len(lines), side, side, 2)
     torch.add(
-        (steps * by_column + middle).unsqueeze(2),
-        (steps * by_row).unsqueeze(3),
+        torch.from_numpy((steps * by_column + middle)[:, :, None]),
+        torch.from_numpy((steps * by_row)[..., None]),
         out=grids.permute(0, 3, 1, 2),
     )
-    return torch.cat(
-        [
-            F.grid_sample(
-                look.part.to(steps.device), grid, "bilinear", "border", align_corners=True
-            )
-            for look, grid in zip(looks, torch.split(grids, 1), strict=True)
-        ]
-    )
+    found = [
+        F.grid_sample(look.parts, grid, "bilinear", "border", align_corners=True)
+        for look, grid in zip(
+            looks, torch.split(grids, [len(look.lines) for look in looks]), strict=True
+        )
+    ]
+    lumas, chromas = ([part for part in found if part.shape[1] == planes] for planes in (1, 2))
+    return torch.cat([torch.cat(lumas), torch.cat(chromas)], dim=1)
 
 
 def _averaged(planes: Tensor, block: int) -> Tensor:
@@ -222,14 +284,16 @@ def _averaged(planes: Tensor, block: int) -> Tensor:
     return total.float().mul_(1 / block**2)
 
 
-def _inside(frame: Frame, region: list[float], steps: Tensor) -> Tensor:
-    """(side, side) True where an upright region shows the frame."""
-    cx, cy, size, _ = region
-    x, y = steps * size + cx, steps * size + cy
-    return ((x >= 0) & (x < frame.width)) & ((y >= 0) & (y < frame.height))[:, None]
+def _inside(frames: Sequence[Frame], regions: list[list[float]], side: int) -> Tensor:
+    """(N, 1, side, side) True where upright regions show their frames; on the host."""
+    cx, cy, size = np.array(regions, np.float32)[:, :3, None].swapaxes(0, 1)
+    x, y = _steps(side) * size + cx, _steps(side) * size + cy
+    columns = (x >= 0) & (x < frames[0].width)
+    rows = (y >= 0) & (y < frames[0].height)
+    return torch.from_numpy((columns[:, None] & rows[:, :, None])[:, None])
 
 
-def _span(centre: float, reach: float, block: int, size: int) -> tuple[int, int]:
+def _reached(centre: float, reach: float, block: int, size: int) -> tuple[int, int]:
     """First and last+1 pixel that are needed, inside the plane and at least one block long."""
     first = max(0, min(math.floor(centre - reach) - block, size - block))
     last = max(first + block, min(math.ceil(centre + reach) + 1 + block, size))

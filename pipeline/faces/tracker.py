@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from pipeline.faces.cuts import CutFinder
-from pipeline.faces.detector import MIN_SCORE, Detections, Detector, is_one, overlap
+from pipeline.faces.detector import MIN_SCORE, Detections, Detector, Place
 from pipeline.faces.follower import FACE, Follower, plausible
 from pipeline.faces.mesh import Meshes, MeshNetwork
+from pipeline.faces.rectangles import Rect, area, closeness, is_one, overlap, rect
 from pipeline.faces.roi import region_of_box, region_of_points
 from pipeline.faces.store import PointStore
 from pipeline.types import Color, Frame
@@ -46,6 +47,8 @@ REJECTED_FOR = 50
 JUMP = 0.05
 """Closeness below which a face in the same shot is somebody else."""
 
+Eyes = tuple[Place, Place]
+
 
 class Tracker:
     """Follows the faces of one clip.
@@ -69,11 +72,11 @@ class Tracker:
         self._mesh = mesh
         self._color = color
         self._new_store = new_store
-        self._wanted = wanted
+        self._wanted = rect(wanted.tolist()) if wanted is not None else None
         self._cuts = CutFinder()
         self._search_at = 0
         self._search_gap = SEARCH_EVERY
-        self._rejected: list[tuple[int, Tensor]] = []
+        self._rejected: list[tuple[int, Rect]] = []
         self._shot_began = 0
         self.followers: list[Follower] = []
         self.cuts: list[int] = []
@@ -82,7 +85,7 @@ class Tracker:
 
     def feed(self, frames: Sequence[Frame]) -> None:
         """Follow all faces through the next frames."""
-        starts = [n for n, frame in enumerate(frames) if self._cuts.is_cut(frame)]
+        starts = self._cuts.find(frames)
         self.cuts.extend(frames[n].index for n in starts)
         for first, last in pairwise([0, *starts, len(frames)]):
             self._shot(frames[first:last], fresh=first in starts)
@@ -123,9 +126,9 @@ class Tracker:
             placed = [(f, b) for f in frames if (b := follower.box_at(f.index)) is not None]
             if not placed:
                 continue
-            boxes = torch.stack([box for _, box in placed])
+            boxes = [box for _, box in placed]
             scores = self._detector.confirm([f for f, _ in placed], boxes, self._color)
-            for (frame, _), score in zip(placed, scores.tolist(), strict=True):
+            for (frame, _), score in zip(placed, scores, strict=True):
                 follower.doubt(frame.index, score < MIN_SCORE)
             if follower.doubts_in_a_row >= DOUBTS:
                 follower.active = False
@@ -150,17 +153,16 @@ class Tracker:
                 ends.append(at + follower.follow(frames[at:]))
         return ends
 
-    def _unfollowed(self, frame: Frame, found: Detections) -> list[tuple[Tensor, Tensor]]:
+    def _unfollowed(self, frame: Frame, found: Detections) -> list[tuple[Rect, Eyes]]:
         """Boxes and eyes of detections that no follower has, most promising first."""
         found = self._closer(frame, found)
         near = [f.last_box for f in self.followers if f.box_at(frame.index) is None]
         ranked: list[tuple[float, int]] = []
-        for n, (box, score) in enumerate(zip(found.boxes, found.scores.tolist(), strict=True)):
+        for n, (box, score) in enumerate(zip(found.boxes, found.scores, strict=True)):
             if self._is_followed(frame, box) or self._is_rejected(frame, box):
                 continue
-            area = _area(box)
-            closeness = max((_closeness(box, last) for last in near), default=1.0)
-            ranked.append((area * max(score - 0.45, 0.01) ** 2 * closeness, n))
+            likely = max((closeness(box, last) for last in near), default=1.0)
+            ranked.append((area(box) * max(score - 0.45, 0.01) ** 2 * likely, n))
         return [(found.boxes[n], found.eyes[n]) for _, n in sorted(ranked, reverse=True)]
 
     def _closer(self, frame: Frame, found: Detections) -> Detections:
@@ -178,13 +180,13 @@ class Tracker:
     def _anybody(self, frame: Frame) -> bool:
         return any(f.box_at(frame.index) is not None for f in self.followers)
 
-    def _verified(self, frame: Frame, box: Tensor, eyes: Tensor) -> Tensor | None:
+    def _verified(self, frame: Frame, box: Rect, eyes: Eyes) -> Tensor | None:
         """(4,) region of the face that the mesh sees in a detection, None if it sees none."""
         good = False
-        region = region_of_box(box[None], eyes[None, 0], eyes[None, 1])
+        region = region_of_box(*(torch.tensor([place]) for place in (box, *eyes)))
         for _ in range(VERIFY_LOOKS):
             meshes = self._mesh([frame], region, self._color)
-            good = bool(plausible(meshes.points)[0])
+            good = bool(plausible(meshes.points.numpy())[0])
             if float(meshes.score[0]) < FACE:
                 return None
             last, region = region, region_of_points(meshes.points)
@@ -193,18 +195,18 @@ class Tracker:
                 break
         if not good:
             return None
-        box = _box_of(region[0])[None]
-        seen = self._detector.confirm([frame], box, self._color, reaches=(2.0, 3.3))
-        return region[0] if float(seen[0]) >= CONFIRMED else None
+        box = _box_of(region[0])
+        seen = self._detector.confirm([frame], [box], self._color, reaches=(2.0, 3.3))
+        return region[0] if seen[0] >= CONFIRMED else None
 
-    def _is_followed(self, frame: Frame, box: Tensor) -> bool:
+    def _is_followed(self, frame: Frame, box: Rect) -> bool:
         others = [b for f in self.followers if (b := f.box_at(frame.index)) is not None]
         return any(is_one(box, other) for other in others)
 
-    def _is_rejected(self, frame: Frame, box: Tensor) -> bool:
+    def _is_rejected(self, frame: Frame, box: Rect) -> bool:
         """A lamp that was looked at a moment ago needs no second look."""
         self._rejected = [(until, b) for until, b in self._rejected if until > frame.index]
-        return any(float(overlap(box, b[None])[0]) > SAME for _, b in self._rejected)
+        return any(overlap(box, b) > SAME for _, b in self._rejected)
 
     def _owner(self, frame: Frame, region: Tensor) -> Follower | None:
         """The follower that a face belongs to: a lost one that was like it, or a new one."""
@@ -213,13 +215,13 @@ class Tracker:
         lost = [f for f in self.followers if f.box_at(frame.index) is None]
         present = [b for f in self.followers if (b := f.box_at(frame.index)) is not None]
         if lost:
-            best = max(lost, key=lambda f: _closeness(box, f.last_box))
+            best = max(lost, key=lambda f: closeness(box, f.last_box))
             # Inside a shot people do not jump; after a cut nothing but size and place tells.
-            if best.last_index < self._shot_began or _closeness(box, best.last_box) > JUMP:
+            if best.last_index < self._shot_began or closeness(box, best.last_box) > JUMP:
                 return best
-        largest = max((_area(b) for b in present), default=0.0)
-        chosen = self._wanted is not None and _closeness(box, self._wanted) > 0.3
-        if len(self.followers) >= MAX_FACES or (_area(box) < MIN_SHARE * largest and not chosen):
+        largest = max((area(b) for b in present), default=0.0)
+        chosen = self._wanted is not None and closeness(box, self._wanted) > 0.3
+        if len(self.followers) >= MAX_FACES or (area(box) < MIN_SHARE * largest and not chosen):
             return None
         self.followers.append(Follower(self._look, self._new_store()))
         return self.followers[-1]
@@ -229,30 +231,18 @@ class Tracker:
 
     def _drop_doubles(self, index: int) -> None:
         """Two followers of one face: the one that joined later gives up."""
-        boxes: list[Tensor] = []
+        boxes: list[Rect] = []
         for follower in self.followers:
             box = follower.box_at(index) if follower.active else None
             if box is None:
                 continue
-            if boxes and float(overlap(box, torch.stack(boxes)).max()) > SAME:
+            if any(overlap(box, other) > SAME for other in boxes):
                 follower.active = False
             else:
                 boxes.append(box)
 
 
-def _box_of(region: Tensor) -> Tensor:
-    half = region[2] / 3  # a region is one and a half boxes wide
-    return torch.cat([region[:2] - half, region[:2] + half])
-
-
-def _area(box: Tensor) -> float:
-    return float((box[2:] - box[:2]).prod())
-
-
-def _closeness(box: Tensor, last: Tensor) -> float:
-    """1 for the same place and size, falling with distance in face sizes and with the ratio."""
-    size = float((last[2:] - last[:2]).max().clamp(min=1.0))
-    ratio = float((box[2:] - box[:2]).max().clamp(min=1.0)) / size
-    distance = float(((box[:2] + box[2:]) / 2 - (last[:2] + last[2:]) / 2).norm())
-    like: float = float(torch.tensor(-distance / size).exp()) * min(ratio, 1 / ratio)
-    return like
+def _box_of(region: Tensor) -> Rect:
+    x, y, side, _ = region.tolist()
+    half = side / 3  # a region is one and a half boxes wide
+    return (x - half, y - half, x + half, y + half)

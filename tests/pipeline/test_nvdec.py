@@ -145,6 +145,39 @@ def test_the_next_way_is_tried_and_a_wrong_picture_is_no_way(
     assert caplog.text.count("on the processors") == 1
 
 
+@pytest.mark.parametrize(("device", "index"), [("cuda", 0), ("cuda:3", 3)])
+def test_the_jobs_own_device_decodes_in_its_context_and_never_software(
+    device: str, index: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def accel(kind: str, number: int, **how: Any) -> str:
+        asked.append((kind, number, how))
+        return "opened"
+
+    monkeypatch.setattr(nvdec, "HWAccel", accel)
+    monkeypatch.setattr(torch, "empty", lambda *size, device: asked.append((size, device)))
+    made: Any = nvdec._made(device, {"current_ctx": "1"})
+    assert made == "opened"
+    context, opened = asked
+    assert context == ((1,), device), "torch's context comes first, since it is to be shared"
+    how = {"allow_software_fallback": False, "options": {"current_ctx": "1"}}
+    assert opened == ("cuda", index, how)
+
+
+def test_a_device_that_is_not_there_is_tried_and_its_own_words_are_logged_once(
+    video: VideoFacts, caplog: pytest.LogCaptureFixture
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("a CUDA device might decode")
+    with caplog.at_level(logging.INFO, "pipeline.nvdec"):
+        assert nvdec.accelerator("cuda", video) is None
+        assert nvdec.accelerator("cuda", video) is None
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("videos are decoded on the processors: cuda does not (")
+    assert "NVIDIA" in said or "CUDA" in said
+
+
 def test_pictures_that_differ_by_two_levels_or_are_missing_are_others() -> None:
     one = [torch.full((4, 4), 100, dtype=torch.uint8)]
     assert nvdec.same(one, [one[0] + 1])

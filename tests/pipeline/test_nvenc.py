@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,30 @@ def test_the_trial_finds_pictures_that_are_missing_or_others(
     monkeypatch.setattr(nvenc, "_decoded", lambda film: whole(film)[::-1])
     assert "levels apart" in str(nvenc._tried(x264.CODEC, x264.options(18, 640, 360)))
     assert "no_such_codec" in str(nvenc._tried("no_such_codec", {}))
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_who_encodes_is_tried_and_said_once_for_each_device(
+    works: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried: list[tuple[str, dict[str, str]]] = []
+
+    def trial(codec: str, settings: dict[str, str]) -> str | None:
+        tried.append((codec, settings))
+        return None if works else "no capable devices found"
+
+    monkeypatch.setattr(nvenc, "_tried", trial)
+    allow(encoder="auto")
+    with caplog.at_level(logging.INFO, "pipeline.nvenc"):
+        assert [nvenc.chosen("cuda") for _ in range(2)] == [works] * 2
+    assert tried == [("h264_nvenc", nvenc.options(18))]
+    where = "cuda" if works else "the processors: cuda does not (no capable devices found)"
+    assert [each.getMessage() for each in caplog.records] == [f"videos are encoded on {where}"]
+
+
+def test_a_rate_factor_becomes_constant_quality_without_bytes_of_chance() -> None:
+    told = nvenc.options(23)
+    assert (told["rc"], told["cq"], told["b"]) == ("vbr", "23", "0")
 
 
 @pytest.mark.gpu

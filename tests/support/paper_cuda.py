@@ -1,4 +1,4 @@
-"""CUDA as far as captured graphs need it, on paper: streams, events, pinned memory, graphs.
+"""CUDA on paper, as far as graphs and copies need it: streams, events, pinned memory, graphs.
 
 A graph records torch's operators while it is captured and repeats exactly those, on the same
 memory, when it is replayed. A stream is as late as it may be: what is asked of it happens when
@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_leaves, tree_map
 
 _READS = (torch.ops.aten.item.default, torch.ops.aten._local_scalar_dense.default)
 _here = threading.local()
@@ -56,7 +56,7 @@ class PaperStream:
     @torch.inference_mode()
     def reach(self, step: int) -> None:
         """Do everything before a step."""
-        with self._lock:
+        with self._lock, _disable_current_modes():
             while self._done < step:
                 self._done += 1
                 self._steps[self._done - 1]()
@@ -155,6 +155,8 @@ class _Late(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         given = _tensors((args, kwargs))
+        if _names_the_device(args, kwargs):
+            return self._brought(func, args, kwargs)
         if given and not any(map(self._device.has, given)):
             return func(*args, **kwargs)
         if func in _READS:
@@ -163,7 +165,7 @@ class _Late(TorchDispatchMode):  # type: ignore[no-untyped-call]
         infos = [argument.alias_info for argument in func._schema.arguments]
         if any(info is not None and info.is_write for info in infos):
             self._stream.ask(lambda: func(*args, **kwargs))
-            return kwargs.get("out", args[0] if args else None)
+            return kwargs.get("out", args[0]) if func._schema.returns else None
         made = func(*args, **kwargs)
         kept = _tensors(made)
         if all(map(self._device.has, kept)):
@@ -178,6 +180,29 @@ class _Late(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         self._stream.ask(again)
         return made
+
+    def _brought(self, func: Any, args: Any, kwargs: Any) -> Tensor:
+        """What is made on the device; what is copied there is rubbish until the stream is there."""
+        named = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        made = func(*tree_map(_on_host, args), **{k: _on_host(v) for k, v in kwargs.items()})
+        if named and self._device.has(named[0]):
+            return made  # it is there
+        there: Tensor = (made.clone() if named else made).as_subclass(OnPaper)
+        self._device.take([there])
+        if named:
+            there.fill_(113)
+            self._stream.ask(lambda: there.copy_(named[0]))
+        return there
+
+
+def _names_the_device(args: Any, kwargs: Any) -> bool:
+    named = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.device)]
+    return any(device.type == "cuda" for device in named)
+
+
+def _on_host(leaf: Any) -> Any:
+    cuda = isinstance(leaf, torch.device) and leaf.type == "cuda"
+    return torch.device("cpu") if cuda else leaf
 
 
 def _tensors(tree: Any) -> list[Tensor]:
@@ -202,7 +227,7 @@ def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
     empty, device = torch.empty, _Device()
 
     def unpinned(*args: Any, pin_memory: bool = False, **more: Any) -> Tensor:
-        if not pin_memory:
+        if not pin_memory and "device" in more:
             return empty(*args, **more)
         with torch._C._DisableTorchDispatch():  # memory of the host, whatever the stream
             return empty(*args, **more)
@@ -238,6 +263,7 @@ def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
         "stream": stream,
         "current_stream": lambda *_: _stream(),
         "empty_cache": lambda: None,
+        "_lazy_init": lambda: None,
     }.items():
         patch.setattr(torch.cuda, name, paper)
     return brought

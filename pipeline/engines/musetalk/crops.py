@@ -63,13 +63,12 @@ def _row(wide: int, left: int, high: int, top: int) -> Tensor:
 
 def _along(pictures: Tensor, taps: Tensor, axis: int) -> Tensor:
     """Weighted sums along one axis of (B, 3, H, W), each picture by its own taps; int32."""
-    shape = list(pictures.shape)
-    shape[axis] = SIDE
-    view = [len(pictures), 1, 1, 1]
-    view[axis] = SIDE
+    shape, view = list(pictures.shape), [_TAPS, len(pictures), 1, 1, 1]
+    shape[axis] = view[axis + 1] = SIDE
+    indices, weights = taps.permute(1, 3, 0, 2).unbind()  # (8, B, 256) each
+    indices = indices.reshape(view).expand(_TAPS, *shape)
+    weights = weights.to(torch.int32).reshape(view)
     total = torch.zeros(shape, dtype=torch.int32, device=pictures.device)
-    for k in range(_TAPS):
-        index = taps[:, 0, :, k].reshape(view).expand(shape)
-        weight = taps[:, 1, :, k].to(torch.int32).reshape(view)
-        total += pictures.gather(axis, index).to(torch.int32) * weight
+    for index, weight in zip(indices.unbind(), weights.unbind(), strict=True):
+        total.addcmul_(pictures.gather(axis, index).to(torch.int32), weight)
     return total

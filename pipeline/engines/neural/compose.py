@@ -109,7 +109,8 @@ def _shares(placed: Sequence[Placed], device: torch.device) -> Tensor | None:
     """(B, 1, 1) strengths; None where all are whole, as nearly always."""
     if all(one.strength == 1.0 for one in placed):
         return None
-    return torch.tensor([one.strength for one in placed], device=device).view(-1, 1, 1)
+    strengths = torch.tensor([one.strength for one in placed])
+    return strengths.to(device, non_blocking=True).view(-1, 1, 1)
 
 
 def _of_chroma(soft: Tensor) -> Tensor:

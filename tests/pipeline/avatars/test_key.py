@@ -109,6 +109,27 @@ def test_another_release_machine_or_library_has_other_folders(
     assert track().name == before
 
 
+def test_another_gpu_or_cuda_has_other_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def named(model: str, cuda: str) -> str:
+        def name(device: str) -> str:
+            asked.append(device)
+            return model
+
+        monkeypatch.setattr("torch.cuda.get_device_name", name)
+        monkeypatch.setattr("torch.version.cuda", cuda)
+        keys.lineage.cache_clear()
+        return track(device="cuda:1").name
+
+    names = [named(*kind) for kind in (("H100", "12.8"), ("H200", "12.8"), ("H100", "13.0"))]
+    again = named("H100", "12.8")
+    keys.lineage.cache_clear()
+    assert len({*names, track().name}) == 4
+    assert again == names[0]
+    assert set(asked) == {"cuda:1"}, "the name of the job's own device is asked for"
+
+
 def test_libraries_that_hold_weights_or_kernels_count_and_tools_do_not() -> None:
     found = keys._libraries()
     assert {"torch", "av", "numpy", "hama", "pocketsphinx", "diffusers"} <= set(found)

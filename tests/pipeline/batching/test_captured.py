@@ -15,8 +15,10 @@ from pipeline.batching.row import Row, gather
 from pipeline.batching.runner import Column, Direct
 from pipeline.batching.shared import Shared
 from pipeline.engines.musetalk.painter import Painter
+from pipeline.engines.neural.buckets import buckets_on
 from pipeline.engines.wav2lip.network import VARIANTS, Wav2Lip
 from pipeline.engines.wav2lip.painter import Painter as Wav2LipPainter
+from pipeline.hardware import allow
 from tests.parity.rule import weights_for
 from tests.pipeline.engines.musetalk.tiny import tiny_networks
 from tests.support import paper_cuda
@@ -104,6 +106,35 @@ def test_a_size_without_room_is_left_and_the_next_runs_under_load() -> None:
         assert torch.equal(_values([lane.take() for _ in range(20)]), want)
     assert shared.limit == 4
     assert set(seen) == {4}
+
+
+def test_a_gpus_largest_buckets_fill_under_load_and_halve_where_memory_ends() -> None:
+    sizes: list[int] = []
+
+    def network(picture: Tensor, sound: Tensor) -> Tensor:
+        if len(picture) > 64:
+            raise torch.OutOfMemoryError("no room")
+        sizes.append(len(picture))
+        return _network(picture, sound)
+
+    allow(largest_batch=128)
+    try:
+        buckets = buckets_on("cuda")
+    finally:
+        allow(largest_batch=64)
+    assert buckets == (8, 16, 32, 64, 128)
+    assert buckets_on("cuda:1") == buckets[:-1]
+    shared = Shared(Captured(network, COLUMNS, buckets, "cpu", compiled=False), buckets)
+    shared.warm()
+    assert shared.limit == 64
+    assert set(sizes) == {8, 16, 32, 64}
+    a, b, want = _rows(200)
+    with shared.open() as one, shared.open() as other:
+        one.submit(list(zip(a[:130], b[:130], strict=True)))
+        other.submit(list(zip(a[130:], b[130:], strict=True)))
+        made = [one.take() for _ in range(130)] + [other.take() for _ in range(70)]
+    assert torch.equal(_values(made), want)
+    assert max(len(row.batch) for row in made) == 64
 
 
 def test_a_number_read_on_the_host_is_found_when_it_is_captured() -> None:
