@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,9 +25,12 @@ import torch
 
 from pipeline.batching.cuda import is_cuda
 from tests.bench import clips
+from tests.bench.rows import BUSY, STREAMS, TIMES_ONE_JOB, TOGETHER, Asked, reason, row, verdict
 
 START_S = 300.0
 """A process may take so long to compile its networks."""
+GRACE_S = 45.0
+"""So long after the last line may begin, all must have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +76,19 @@ class Busy:
 
     samples: list[int] = field(default_factory=list)
     most_bytes: int = 0
+    unknown: bool = False
+
+    @property
+    def share(self) -> float:
+        """Per cent; 0 where nobody counts."""
+        return sum(self.samples) / len(self.samples) if self.samples else 0.0
 
     def text(self) -> str:
-        """In per cent."""
-        if not self.samples:
+        """In words."""
+        if not self.most_bytes:
             return "no GPU"
-        share = sum(self.samples) / len(self.samples)
-        return f"GPU busy {share:.0f} %, {self.most_bytes / 1e9:.1f} GB"
+        said = "unknown" if self.unknown else f"{self.share:.0f} %"
+        return f"GPU busy {said}, {self.most_bytes / 1e9:.1f} GB"
 
 
 @contextmanager
@@ -88,7 +98,10 @@ def watched(device: str) -> Iterator[Busy]:
 
     def look() -> None:
         while not stop.wait(0.2):
-            busy.samples.append(torch.cuda.utilization(0))
+            try:
+                busy.samples.append(torch.cuda.utilization(0))
+            except (ImportError, RuntimeError):
+                busy.unknown = True  # no NVML for Python, or a driver that does not count
             free, total = torch.cuda.mem_get_info(0)
             busy.most_bytes = max(busy.most_bytes, total - free)
 
@@ -116,32 +129,24 @@ class Process:
             env={**os.environ, "F2F_BENCH_PROCESS": str(number)},
         )
 
-    def wait_ready(self) -> None:
-        """Until its models are loaded, captured and compiled.
-
-        Raises:
-            RuntimeError: it ended before.
-        """
-        timer = threading.Timer(START_S, self._process.kill)
-        timer.start()
-        try:
-            self.read()
-        finally:
-            timer.cancel()
-
     def order(self, jobs: int, known: bool) -> None:
         """Begin so many renders at once."""
         assert self._process.stdin is not None
         print(json.dumps({"jobs": jobs, "known": known}), file=self._process.stdin, flush=True)
 
-    def read(self) -> dict[str, Any]:
-        """The answer to the last order.
+    def read(self, limit_s: float) -> dict[str, Any]:
+        """The answer to the last order; the first one says that models are loaded and compiled.
 
         Raises:
-            RuntimeError: the process ended.
+            RuntimeError: the process ended, or was ended because it took longer than `limit_s`.
         """
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        timer = threading.Timer(max(1.0, limit_s), self._process.kill)
+        timer.start()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            timer.cancel()
         if not line:
             raise RuntimeError(f"a process ended with {self._process.wait()}")
         answer: dict[str, Any] = json.loads(line)
@@ -154,10 +159,16 @@ class Process:
 
 
 class Fleet:
-    """The processes of one table, started as they are needed."""
+    """The processes of one table, started as they are needed.
 
-    def __init__(self, setting: Setting) -> None:
+    Args:
+        setting: of all.
+        end: second of `time.monotonic` at which whatever still runs is ended.
+    """
+
+    def __init__(self, setting: Setting, end: float) -> None:
         self._setting = setting
+        self._end = end
         self._processes: list[Process] = []
 
     def __enter__(self) -> Fleet:
@@ -169,8 +180,12 @@ class Fleet:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for process in self._processes:
-            process.close()
+        self.close()
+
+    def close(self) -> None:
+        """End all processes; the next round starts new ones."""
+        while self._processes:
+            self._processes.pop().close()
 
     def grow(self, count: int) -> None:
         """Have at least `count` processes; the first alone, as it compiles for all of them."""
@@ -179,7 +194,7 @@ class Fleet:
             started = [Process(self._setting, len(self._processes) + n) for n in range(more)]
             self._processes += started
             for process in started:
-                process.wait_ready()
+                process.read(min(START_S, self._end - time.monotonic()))
 
     def run(self, what: Round) -> Figures:
         """Render `what.jobs` jobs in `what.processes` processes, as evenly as it goes."""
@@ -188,7 +203,7 @@ class Fleet:
         shares = [what.jobs // len(used) + (n < what.jobs % len(used)) for n in range(len(used))]
         for process, jobs in zip(used, shares, strict=True):
             process.order(jobs, what.known)
-        answers = [process.read() for process in used]
+        answers = [process.read(self._end - time.monotonic()) for process in used]
         frames = sum(answer["frames"] for answer in answers)
         wall = max(a["end"] for a in answers) - min(a["start"] for a in answers)
         stages: dict[str, float] = {}
@@ -222,27 +237,57 @@ def fleet(
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="f2f-bench-")))
-        clips.make_720p25(clips.reference(), folder / "reference.mp4", seconds)
-        clips.cut_speech(clips.speech(), folder / "speech.wav", seconds)
+        try:
+            clips.make_720p25(clips.reference(), folder / "reference.mp4", seconds)
+            clips.cut_speech(clips.speech(), folder / "speech.wav", seconds)
+        except (OSError, ValueError) as error:  # FFmpeg's errors are among them
+            yield f"  {engine:<14} failed: {reason(error)}"
+            return
         setting = Setting(engine, device, shrunken, compiled, seconds, str(folder))
-        processes = stack.enter_context(Fleet(setting))
-        single: dict[tuple[int, bool], float] = {}
+        table = _Table(stack.enter_context(Fleet(setting, end + GRACE_S)), setting)
         for what in rounds:
+            name = f"{engine:<14} {_name(what)}"
             if time.monotonic() > end:
-                yield f"  {engine:<14} {_name(what)} left out: the time is over"
-                continue
-            try:
-                processes.grow(what.processes)
-                with watched(device) as busy:
-                    found = processes.run(what)
-            except RuntimeError as error:
-                yield f"  {engine:<14} {_name(what)} failed: {error}"
-                return
-            if what.processes == 1:
-                single[what.jobs, what.known] = found.rate
-            yield f"  {engine:<14} {_name(what)}" + _line(
-                found, single.get((what.jobs, what.known)), busy
-            )
+                yield f"  {name} left out: the time is over"
+            else:
+                yield row(name, partial(table.measure, what))
+
+
+class _Table:
+    """The rows of one engine."""
+
+    def __init__(self, processes: Fleet, setting: Setting) -> None:
+        self._processes = processes
+        self._setting = setting
+        self._single: dict[tuple[int, bool], float] = {}
+        """Frames/s of rounds of one process, by jobs and whether the reference is known."""
+
+    def measure(self, what: Round) -> str:
+        """The figures of a round; after a failure the processes are new ones."""
+        try:
+            self._processes.grow(what.processes)
+            with watched(self._setting.device) as busy:
+                found = self._processes.run(what)
+        except BaseException:
+            self._processes.close()
+            raise
+        if what.processes == 1:
+            self._single[what.jobs, what.known] = found.rate
+        line = _line(found, self._single.get((what.jobs, what.known)), busy)
+        return line + verdict(self._asked(what, found, busy), is_cuda(self._setting.device))
+
+    def _asked(self, what: Round, found: Figures, busy: Busy) -> list[Asked]:
+        engine = self._setting.engine
+        least = STREAMS.get((engine, what.known))
+        if least is None:
+            return []
+        asked = [Asked("streams", found.rate / 25, least)] if what.jobs > 1 else []
+        alone = self._single.get((1, what.known))
+        if what.processes == 1 and what.jobs == TOGETHER and alone:
+            asked.append(Asked("x one job", found.rate / alone, TIMES_ONE_JOB))
+        if what.jobs >= TOGETHER and not busy.unknown:
+            asked.append(Asked("busy", busy.share, BUSY))
+        return asked
 
 
 def _name(what: Round) -> str:

@@ -184,7 +184,8 @@ class _Late(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _brought(self, func: Any, args: Any, kwargs: Any) -> Tensor:
         """What is made on the device; what is copied there is rubbish until the stream is there."""
         named = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        made = func(*tree_map(_on_host, args), **{k: _on_host(v) for k, v in kwargs.items()})
+        host = {name: _on_host(value) for name, value in kwargs.items()}
+        made: Tensor = func(*tree_map(_on_host, args), **host)
         if named and self._device.has(named[0]):
             return made  # it is there
         there: Tensor = (made.clone() if named else made).as_subclass(OnPaper)

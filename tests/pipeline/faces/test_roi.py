@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -50,6 +51,24 @@ def test_outside_is_the_edge_or_black() -> None:
     black = cut_out([frame], region, 50, GREY, outside="black")[0]
     assert float(black[:, :, :25].abs().max()) == 0
     assert float(black[:, :, 26:].min()) > 0
+
+
+@pytest.mark.parametrize("outside", ["edge", "black"])
+def test_a_batch_has_the_bits_of_its_pictures_one_by_one(
+    outside: Literal["edge", "black"],
+) -> None:
+    generator = torch.Generator().manual_seed(1)
+
+    def noise(high: int, wide: int) -> Tensor:
+        return torch.randint(0, 256, (high, wide), generator=generator).to(torch.uint8)
+
+    frames = [Frame(noise(240, 320), noise(120, 160), noise(120, 160), n) for n in range(7)]
+    still, coarse = [160.0, 120.0, 70.0, 0.1], [150.0, 110.0, 400.0, 0.0]
+    leaning, corner = [161.5, 121.0, 90.0, -0.4], [4.0, 7.0, 200.0, 0.0]
+    regions = torch.tensor([still, still, leaning, coarse, coarse, corner, still])
+    together = cut_out(frames, regions, 48, BT601, outside=outside)
+    for frame, region, picture in zip(frames, regions, together, strict=True):
+        assert torch.equal(cut_out([frame], region[None], 48, BT601, outside=outside)[0], picture)
 
 
 @pytest.mark.parametrize(

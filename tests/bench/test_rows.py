@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bench import clips, fleet
+from tests.bench.fleet import Round
+from tests.bench.rows import Asked, row, verdict
+
+
+def test_a_row_says_whether_its_target_is_met_and_only_on_a_gpu() -> None:
+    asked = [Asked("streams", 20.5, 20), Asked("busy", 55, 85)]
+    assert verdict(asked, True).endswith("streams 20.5 asked 20: met; busy 55 asked 85: NOT MET")
+    assert "met" not in verdict(asked, False).lower()
+    assert verdict([], True) == " | no target"
+
+
+def test_a_row_that_raises_is_said_in_one_line() -> None:
+    def broken() -> str:
+        raise ValueError("first\nsecond")
+
+    assert row("name", broken) == "  name failed: ValueError: first"
+
+
+class _Worker:
+    """Ends in its second order, and another in its place does not."""
+
+    started = 0
+    orders = 0
+    closed = 0
+
+    def __init__(self, *_: object) -> None:
+        type(self).started += 1
+        self._ready = False
+
+    def order(self, jobs: int, known: bool) -> None:
+        type(self).orders += 1
+
+    def read(self, limit_s: float) -> dict[str, Any]:
+        assert limit_s > 0
+        if self._ready and self.orders == 2:
+            raise RuntimeError("a process ended with -9")
+        self._ready = True
+        return {"frames": 50, "start": 0.0, "end": 1.0, "processor_s": 1.0, "stages": {}}
+
+    def close(self) -> None:
+        type(self).closed += 1
+
+
+def test_a_process_that_ends_costs_its_own_row_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "Process", _Worker)
+    for name in ("make_720p25", "cut_speech"):
+        monkeypatch.setattr(clips, name, lambda *_: tmp_path)
+    rounds = (Round(1, 1, True), Round(1, 8, True), Round(1, 8, False), Round(2, 8, False))
+    end = time.monotonic() + 60
+    lines = list(
+        fleet.fleet("musetalk", "cpu", rounds, shrunken=True, seconds=1.0, compiled=False, end=end)
+    )
+    assert [("frames/s" in line, "failed: RuntimeError" in line) for line in lines] == [
+        (True, False),
+        (False, True),
+        (True, False),
+        (True, False),
+    ]
+    assert _Worker.started == _Worker.closed == 3
+
+
+def test_nothing_begins_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "Process", _Worker)
+    for name in ("make_720p25", "cut_speech"):
+        monkeypatch.setattr(clips, name, lambda *_: None)
+    (line,) = fleet.fleet(
+        "viseme", "cpu", (Round(1, 1, True),), shrunken=True, seconds=1.0, compiled=False, end=0.0
+    )
+    assert line.endswith("left out: the time is over")
