@@ -155,23 +155,27 @@ class Tracker:
 
     def _unfollowed(self, frame: Frame, found: Detections) -> list[tuple[Rect, Eyes]]:
         """Boxes and eyes of detections that no follower has, most promising first."""
-        found = self._closer(frame, found)
+        whole, found = found, self._closer(frame, found)
         near = [f.last_box for f in self.followers if f.box_at(frame.index) is None]
         ranked: list[tuple[float, int]] = []
         for n, (box, score) in enumerate(zip(found.boxes, found.scores, strict=True)):
-            if self._is_followed(frame, box) or self._is_rejected(frame, box):
+            if self._is_followed(frame, box):
+                continue
+            if found is whole and self._is_rejected(frame, box):
                 continue
             likely = max((closeness(box, last) for last in near), default=1.0)
             ranked.append((area(box) * max(score - 0.45, 0.01) ** 2 * likely, n))
         return [(found.boxes[n], found.eyes[n]) for _, n in sorted(ranked, reverse=True)]
 
     def _closer(self, frame: Frame, found: Detections) -> Detections:
-        """What was found, or what tiles show when nothing was and it is time for them."""
+        """What was found, or what tiles show when it is time for them and nothing was, or nothing
+        but what was looked at a moment ago: a small face is seen beside its place, if at all."""
         if self._wanted is not None and not self.followers and frame.index >= self._search_at:
             close = self._detector.closely(frame, self._color, SMALLEST, self._wanted)
             if len(close):
                 return close
-        if len(found) or frame.index < self._search_at or self._anybody(frame):
+        news = any(not self._is_rejected(frame, box) for box in found.boxes)
+        if news or frame.index < self._search_at or self._anybody(frame):
             return found
         self._search_at = frame.index + self._search_gap
         self._search_gap = min(SEARCH_MOST, 2 * self._search_gap)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import Cancelled, NoFace
-from pipeline.faces.detector import Detector
+from pipeline.faces.detector import Detections, Detector
 from pipeline.faces.mesh import Meshes, MeshNetwork
 from pipeline.faces.store import PointStore
 from pipeline.faces.topology import LIPS
@@ -171,6 +171,19 @@ def test_a_first_look_that_slips_is_not_the_last(
     tracker.feed(renumbered([portrait] * 8))
     assert len(tracker.followers) == 1
     assert tracker.followers[0].box_at(0) is not None
+
+
+def test_a_small_face_that_the_whole_picture_shows_beside_its_place_is_found_at_the_next_look(
+    tmp_path: Path, portrait: Frame, models: FaceModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = Detections([(250.0, 250.0, 500.0, 500.0)], [0.56], [((320.0, 340.0), (430.0, 340.0))])
+    detector = Detector(models.detector)
+    monkeypatch.setattr(detector, "whole", lambda frames, _: [beside] * len(frames))
+    small = resized(portrait, 240, 240)
+    frames = [paste(blank(n, 720, 1280), small, 290, 270) for n in range(8)]
+    tracker = Tracker(detector, MeshNetwork(models.mesh), COLOR, lambda: PointStore(tmp_path))
+    tracker.feed(frames)
+    assert [follower.box_at(7) is not None for follower in tracker.followers] == [True]
 
 
 def test_a_covered_face_is_not_usable_while_it_is_covered(tmp_path: Path, portrait: Frame) -> None:
