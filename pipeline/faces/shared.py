@@ -17,7 +17,6 @@ from pipeline.batching.runner import Column
 from pipeline.batching.shared import Shared
 from pipeline.faces.graph import Model
 from pipeline.faces.halves import HalvedNetwork
-from pipeline.faces.lite import LiteNetwork
 from pipeline.faces.network import Network
 
 BUCKETS = (8, 16, 32)
@@ -75,4 +74,6 @@ def network_on(model: Model, device: str, threads: int = 1) -> HalvedNetwork | S
     """
     if is_cuda(device):
         return SharedNetwork(model, device)
+    from pipeline.faces.lite import LiteNetwork  # a GPU machine may do without LiteRT
+
     return HalvedNetwork(LiteNetwork(model), threads)

@@ -32,6 +32,16 @@ def speed(seconds: float, threads: int, engine: str) -> None:
 
 
 @bench.command()
+@click.option("--sheet", type=click.Path(path_type=Path), default=None, help="JPEG to write")
+def skins(sheet: Path | None) -> None:
+    """The demo's portrait in other colours, with lipstick and with glasses."""
+    from tests.bench.skins import skins as run
+
+    for line in run(sheet):
+        click.echo(line)
+
+
+@bench.command()
 @click.option("--seconds", default=10.0, show_default=True)
 @click.option("--threads", default=2, show_default=True)
 @click.option("--engine", default="viseme", show_default=True)
