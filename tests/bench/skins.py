@@ -22,11 +22,11 @@ from pipeline.faces.topology import EYE_LEFT, EYE_RIGHT, LIPS_INNER, LIPS_OUTER
 from pipeline.faces.track import track_faces
 from pipeline.render import render
 from pipeline.types import Limits, RenderSpec
-from tests.bench.clips import reference, speech
-from tests.pipeline.faces.pictures import demo_facts, demo_frames
+from tests.pipeline.faces.pictures import DEMO, demo_facts, demo_frames
 
 Points = NDArray[np.float32]
 Recolour = Callable[[Image.Image, Points], Image.Image]
+SPEECH = DEMO.with_name("speech.flac")
 SHOWN = 5
 """Mouths of the output beside that of the reference."""
 SIDE = 200
@@ -97,10 +97,14 @@ def skins(sheet: Path | None) -> Iterator[str]:
             (folder / "scratch").mkdir(parents=True)
             video = _write(folder / "reference.mp4", recolour, meshes)
             found = _rendered(folder, video)
-            yield f"| {name} | " + " | ".join(f"{found[key]:.3g}" for key in FIGURES) + " |"
+            yield f"| {name} | " + " | ".join(_shown(found.get(key)) for key in FIGURES) + " |"
             rows.append(_mouths(video, folder / "out.mp4", meshes[0]))
     if sheet is not None:
         _drawn(rows).save(sheet, quality=88)
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
 
 
 def _meshes(scratch: Path) -> Points:
@@ -122,7 +126,7 @@ def _meshes(scratch: Path) -> Points:
 
 
 def _write(target: Path, recolour: Recolour, meshes: Points) -> Path:
-    with av.open(str(reference())) as inside, av.open(str(target), "w") as outside:
+    with av.open(str(DEMO)) as inside, av.open(str(target), "w") as outside:
         shown = inside.streams.video[0]
         stream = outside.add_stream("libx264", shown.average_rate, options=_NEARLY_LOSSLESS)
         stream.width, stream.height, stream.pix_fmt = shown.width, shown.height, "yuv420p"
@@ -140,10 +144,10 @@ def _image(frame: av.VideoFrame) -> Image.Image:
 def _rendered(folder: Path, video: Path) -> dict[str, float]:
     out = folder / "out.mp4"
     spec = RenderSpec(
-        audio=speech(), video=video, output=out, scratch=folder / "scratch", job_id="skins"
+        audio=SPEECH, video=video, output=out, scratch=folder / "scratch", job_id="skins"
     )
     render(spec, lambda tick: None)
-    found = evaluate(Sources(out, video, speech()), labels=False).as_json()
+    found = evaluate(Sources(out, video, SPEECH), labels=False).as_json()
     return {key: float(measure["value"]) for key, measure in found["measures"].items()}
 
 
