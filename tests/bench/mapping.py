@@ -27,7 +27,6 @@ from pipeline.engines.viseme.heads import Heads
 from pipeline.engines.viseme.points import PLACE
 from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, edit
 from pipeline.errors import NoAudio
-from pipeline.faces.track import track_faces
 from pipeline.probe import probe_video
 from pipeline.quality.mouths import LIPS
 from pipeline.quality.sync import agreement
@@ -41,9 +40,9 @@ from pipeline.speech.range import MouthPath, MouthRange
 from pipeline.speech.ridge import choose, correlation, solve
 from pipeline.speech.targets import LEAD
 from pipeline.speech.visemes import PHONES
-from pipeline.types import Tick
 from schemas.request import RenderOptions
 from tests.bench import clips
+from tests.support import tracking
 
 TALKS_S = 2.0
 """Seconds of phones from which a clip talks."""
@@ -119,17 +118,8 @@ def _talk(path: Path) -> Talk | None:
     video = probe_video(path, LIMITS, RenderOptions())
     reader = FrameReader(video, 1)
     with tempfile.TemporaryDirectory(prefix="f2f-bench-") as scratch, torch.inference_mode():
-        track = track_faces(
-            reader.read(range(video.frames)),
-            video,
-            choice="largest",
-            limits=LIMITS,
-            scratch=Path(scratch),
-            device="cpu",
-            threads=1,
-            on_tick=_ignore,
-            total=video.frames,
-        )
+        read = reader.read(range(video.frames))
+        track = tracking.tracked(read, video, video.frames, Path(scratch), limits=LIMITS)
         parts = list(tracked.all_heads(track, tracked.clip_skull(track)))
     frames = torch.cat([part for part, _ in parts])
     heads = Heads.join([found for _, found in parts])
@@ -155,10 +145,6 @@ def _talk(path: Path) -> Talk | None:
         plan_heard(heard),
         _one_hot(recognise(speech.samples, heard.level), heard.level.numel()),
     )
-
-
-def _ignore(tick: Tick) -> None:
-    del tick
 
 
 def _one_hot(spans: list[PhoneSpan], total: int) -> Tensor:

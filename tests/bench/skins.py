@@ -19,10 +19,10 @@ from PIL import Image, ImageDraw, ImageFilter
 from pipeline.evaluate.evidence import Sources
 from pipeline.evaluate.suite import evaluate
 from pipeline.faces.topology import EYE_LEFT, EYE_RIGHT, LIPS_INNER, LIPS_OUTER
-from pipeline.faces.track import track_faces
 from pipeline.render import render
-from pipeline.types import Limits, RenderSpec
-from tests.pipeline.faces.pictures import DEMO, demo_facts, demo_frames
+from pipeline.types import RenderSpec
+from tests.pipeline.faces.pictures import DARK, DEMO, PALE, demo_facts, demo_frames
+from tests.support.tracking import tracked
 
 Points = NDArray[np.float32]
 Recolour = Callable[[Image.Image, Points], Image.Image]
@@ -78,8 +78,8 @@ def _glasses(picture: Image.Image, points: Points) -> Image.Image:
 
 VARIANTS: dict[str, Recolour] = {
     "as it is": lambda picture, points: picture,
-    "dark": _toned(2.1, 0.75, 0.8),
-    "pale": _toned(0.6, 1.0, 0.5),
+    "dark": _toned(*DARK),
+    "pale": _toned(*PALE),
     "lipstick": _lipstick,
     "glasses": _glasses,
 }
@@ -110,17 +110,7 @@ def _shown(value: float | None) -> str:
 def _meshes(scratch: Path) -> Points:
     """(N, 478, 2) pixels on the plain portrait."""
     frames = demo_frames(demo_facts().frames)
-    track = track_faces(
-        iter(frames),
-        demo_facts(),
-        choice="largest",
-        limits=Limits(),
-        scratch=scratch,
-        device="cpu",
-        threads=2,
-        on_tick=lambda tick: None,
-        total=len(frames),
-    )
+    track = tracked(frames, demo_facts(), len(frames), scratch)
     points: Points = track.points(0, len(frames))[..., :2].numpy()
     return points
 

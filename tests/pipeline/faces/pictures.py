@@ -17,6 +17,8 @@ from pipeline.types import Color, Frame, Limits, VideoFacts
 from schemas.request import RenderOptions
 
 DEMO = Path(__file__).parents[3] / "consumer" / "demo_assets" / "reference.mp4"
+DARK, PALE = (2.1, 0.75, 0.8), (0.6, 1.0, 0.5)
+"""Other skins: the power and the factor of luma, and the factor of colour."""
 COLOR = Color(matrix=1, full_range=False, primaries=1, transfer=1)
 
 

@@ -8,10 +8,11 @@ import pytest
 
 from pipeline.decode import FrameReader
 from pipeline.faces.topology import STABLE
-from pipeline.faces.track import FaceTrack, track_faces
+from pipeline.faces.track import FaceTrack
 from pipeline.probe import probe_video
 from pipeline.types import Limits
 from schemas.request import RenderOptions
+from tests.support.tracking import tracked
 
 MEDIA = Path(__file__).parents[4] / "shared" / "media"
 pytestmark = [pytest.mark.media, pytest.mark.usefixtures("models")]
@@ -23,17 +24,7 @@ def clip(name: str, folder: Path, frames: int) -> FaceTrack:
         pytest.skip(f"no clip {name} in {MEDIA}")
     video = probe_video(paths[0], Limits(), RenderOptions())
     count = min(frames, video.frames)
-    return track_faces(
-        FrameReader(video, 1).read(range(count)),
-        video,
-        choice="largest",
-        limits=Limits(),
-        scratch=folder,
-        device="cpu",
-        threads=1,
-        on_tick=lambda _tick: None,
-        total=count,
-    )
+    return tracked(FrameReader(video, 1).read(range(count)), video, count, folder)
 
 
 @pytest.mark.parametrize("name", ["v14", "v21"])

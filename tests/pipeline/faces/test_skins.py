@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.faces.track import FaceTrack, track_faces
-from pipeline.types import Frame, Limits
-from tests.pipeline.faces.pictures import demo_facts, demo_frames
+from pipeline.faces.track import FaceTrack
+from pipeline.types import Frame
+from tests.pipeline.faces.pictures import DARK, PALE, demo_facts, demo_frames
+from tests.support.tracking import tracked
 
 FRAMES = 26
 
@@ -24,25 +25,15 @@ def _toned(frame: Frame, power: float, bright: float, tint: float) -> Frame:
 
 
 def dark(frame: Frame) -> Frame:
-    return _toned(frame, 2.1, 0.75, 0.8)
+    return _toned(frame, *DARK)
 
 
 def pale(frame: Frame) -> Frame:
-    return _toned(frame, 0.6, 1.0, 0.5)
+    return _toned(frame, *PALE)
 
 
 def _tracked(frames: list[Frame], scratch: Path) -> FaceTrack:
-    return track_faces(
-        iter(frames),
-        demo_facts(),
-        choice="largest",
-        limits=Limits(),
-        scratch=scratch,
-        device="cpu",
-        threads=1,
-        on_tick=lambda tick: None,
-        total=len(frames),
-    )
+    return tracked(frames, demo_facts(), len(frames), scratch)
 
 
 @pytest.mark.usefixtures("models")

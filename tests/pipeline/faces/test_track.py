@@ -16,7 +16,7 @@ from pipeline.faces.detector import Detections, Detector
 from pipeline.faces.mesh import Meshes, MeshNetwork
 from pipeline.faces.store import PointStore
 from pipeline.faces.topology import LIPS
-from pipeline.faces.track import BATCH, FaceTrack, track_faces
+from pipeline.faces.track import BATCH, FaceTrack
 from pipeline.faces.tracker import Tracker
 from pipeline.types import Color, Frame, Limits, OnTick, Tick
 from pipeline.weights import FaceModels
@@ -33,6 +33,7 @@ from tests.pipeline.faces.pictures import (
     renumbered,
     resized,
 )
+from tests.support.tracking import tracked
 
 pytestmark = pytest.mark.usefixtures("models")
 COLOR = demo_facts().color
@@ -56,16 +57,15 @@ def follow(
     device: str = "cpu",
     on_tick: OnTick = lambda _tick: None,
 ) -> FaceTrack:
-    return track_faces(
+    return tracked(
         frames,
         facts([like] * total, color),
+        total,
+        folder,
         choice=choice,
-        limits=limits or Limits(),
-        scratch=folder,
+        limits=limits,
         device=device,
-        threads=1,
         on_tick=on_tick,
-        total=total,
     )
 
 

@@ -19,12 +19,12 @@ from pipeline.engines.viseme.score import cast
 from pipeline.errors import WeightsMissing
 from pipeline.faces.mesh import MeshNetwork
 from pipeline.faces.roi import region_of_points
-from pipeline.faces.track import track_faces
 from pipeline.probe import probe_video
 from pipeline.timeline import Timeline
 from pipeline.types import Frame, Limits
 from pipeline.weights import load_faces
 from schemas.request import RenderOptions
+from tests.support.tracking import tracked
 
 MEDIA = Path(__file__).resolve().parents[5] / "shared" / "media"
 pytestmark = [pytest.mark.media, pytest.mark.slow]
@@ -42,17 +42,7 @@ def _reference(name: str, scratch: Path, frames: int) -> Reference:
     video = probe_video(found[0], Limits(), RenderOptions())
     reader = FrameReader(video, 1)
     total = min(frames, video.frames)
-    track = track_faces(
-        reader.read(range(total)),
-        video,
-        choice="largest",
-        limits=Limits(),
-        scratch=scratch,
-        device="cpu",
-        threads=1,
-        on_tick=lambda tick: None,
-        total=total,
-    )
+    track = tracked(reader.read(range(total)), video, total, scratch)
     return Reference(replace(video, frames=total), track, reader.read, None, scratch, "cpu")
 
 
