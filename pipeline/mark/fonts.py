@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 
-from PIL import ImageFont
+from PIL import ImageFont, features
 
 from pipeline.errors import LabelUnfit
 from schemas.codes import Stage
@@ -17,20 +17,27 @@ from schemas.request import LabelOptions
 
 Font = ImageFont.FreeTypeFont
 
+_NOTO_SCRIPTS = (
+    *("Arabic", "Hebrew", "Thai", "Lao", "Khmer", "Myanmar", "Georgian", "Armenian", "Ethiopic"),
+    *("Devanagari", "Bengali", "Gurmukhi", "Gujarati", "Tamil", "Telugu", "Kannada", "Malayalam"),
+    "Sinhala",
+)
 SYSTEM_FONTS = (
     "DejaVuSans.ttf",
     "NotoSans-Regular.ttf",
     "NotoSansCJK-Regular.ttc",
     "DroidSansFallbackFull.ttf",
     "wqy-microhei.ttc",
-    "NotoSansArabic-Regular.ttf",
-    "NotoSansHebrew-Regular.ttf",
-    "NotoSansDevanagari-Regular.ttf",
-    "NotoSansThai-Regular.ttf",
+    "NanumGothic.ttf",
+    *(f"NotoSans{script}-Regular.ttf" for script in _NOTO_SCRIPTS),
 )
 _NOBODY_HAS = "\U0010ffff"
-_NO_GLYPH = frozenset({"Cc", "Cf", "Mn", "Zl", "Zp", "Zs"})
+_NO_GLYPH = frozenset({"Cc", "Cf", "Mc", "Me", "Mn", "Zl", "Zp", "Zs"})
 """Categories whose characters show nothing, or only together with their neighbours."""
+_LEFTWARDS = frozenset({"R", "AL"})
+"""Bidirectional classes of letters that are read from right to left (Unicode annex 9)."""
+_JOINED = ((0x0900, 0x109F), (0x1780, 0x17FF))
+"""From Devanagari to Myanmar, and Khmer: letters change their places and shapes in a word."""
 
 
 def check_label(label: LabelOptions | None) -> None:
@@ -46,13 +53,25 @@ def check_label(label: LabelOptions | None) -> None:
 def typeset(text: str, size: int) -> list[tuple[str, Font]]:
     """The text with the first font that has all that is seen of it, else cut where fonts change.
 
+    It is cut as soon as all letters are found, or a Korean font would write Chinese. The pieces
+    stand from left to right as they are drawn.
+
     Raises:
-        LabelUnfit: no font has one of its characters, or nothing is seen of it.
+        LabelUnfit: no font has one of its characters, or nothing is seen of it, or it cannot be
+            laid out here.
     """
     letters = [c for c in dict.fromkeys(text) if unicodedata.category(c) not in _NO_GLYPH]
     if not letters:
         raise LabelUnfit(
             f"label text {text!r} shows nothing; give it a letter", stage=Stage.PROBE, text=text
+        )
+    if not features.check("raqm") and any(_is_laid_out(c) for c in letters):
+        raise LabelUnfit(
+            f"the letters of label text {text!r} join, or run from right to left, which takes a "
+            "library that this machine lacks; change the text, or let the operator install FriBidi "
+            "(Debian's libfribidi0)",
+            stage=Stage.PROBE,
+            text=text,
         )
     homes: dict[str, Font] = {}
     for font in _fonts(size):
@@ -60,6 +79,8 @@ def typeset(text: str, size: int) -> list[tuple[str, Font]]:
         if not missing:
             return [(text, font)]
         homes = {c: font for c in letters if c not in missing} | homes
+        if len(homes) == len(letters):
+            break
     nowhere = [c for c in letters if c not in homes]
     if nowhere:
         raise LabelUnfit(
@@ -69,7 +90,15 @@ def typeset(text: str, size: int) -> list[tuple[str, Font]]:
             text=text,
             missing=nowhere,
         )
-    return _runs(text, homes)
+    runs = _runs(text, homes)
+    return runs[::-1] if unicodedata.bidirectional(letters[0]) in _LEFTWARDS else runs
+
+
+def _is_laid_out(letter: str) -> bool:
+    """True where drawing one letter after the other writes no words."""
+    return unicodedata.bidirectional(letter) in _LEFTWARDS or any(
+        first <= ord(letter) <= last for first, last in _JOINED
+    )
 
 
 def resized(line: list[tuple[str, Font]], size: int) -> list[tuple[str, Font]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from PIL import features
 
 from pipeline.errors import LabelUnfit
 from pipeline.mark import fonts
@@ -92,13 +93,37 @@ def test_text_that_no_font_has_whole_is_cut_where_fonts_change(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def lacking(font: fonts.Font, letters: list[str]) -> list[str]:
-        return [c for c in letters if (c in "xyz") == (font.size == 20)]
+        return [c for c in letters if font.size < 40 and (c in "xyz") == (font.size == 20)]
+
+    found = [next(fonts._fonts(size)) for size in (20, 30, 40)]  # a late one has all of it
+    monkeypatch.setattr(fonts, "_fonts", lambda _: iter(found))
+    monkeypatch.setattr(fonts, "_missing", lacking)
+    line = fonts.typeset(" ab xy c", 20)
+    assert [(part, font.size) for part, font in line] == [(" ab ", 20), ("xy ", 30), ("c", 20)]
+
+
+@pytest.mark.parametrize("text", ["אב AI", "سلام", "एआई"])
+def test_text_that_would_come_out_in_pieces_or_backwards_is_refused(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "check", lambda name: name != "raqm")
+    with pytest.raises(LabelUnfit, match="libfribidi0"):
+        fonts.check_label(LabelOptions(text=text, visible=True))
+    fonts.check_label(LabelOptions(text="AI generated", visible=True))
+
+
+def test_a_line_from_right_to_left_begins_on_its_right_where_fonts_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lacking(font: fonts.Font, letters: list[str]) -> list[str]:
+        return [c for c in letters if c.isascii() == (font.size == 30)]
 
     twenty, thirty = (next(fonts._fonts(size)) for size in (20, 30))
     monkeypatch.setattr(fonts, "_fonts", lambda _: iter([twenty, thirty]))
     monkeypatch.setattr(fonts, "_missing", lacking)
-    line = fonts.typeset(" ab xy c", 20)
-    assert [(part, font.size) for part, font in line] == [(" ab ", 20), ("xy ", 30), ("c", 20)]
+    monkeypatch.setattr(features, "check", lambda _: True)
+    assert [part for part, _ in fonts.typeset("אב AI", 20)] == ["AI", "אב "]
+    assert [part for part, _ in fonts.typeset("AI אב", 20)] == ["AI ", "אב"]
 
 
 def test_text_longer_than_the_picture_is_wide_is_written_smaller_in_the_fonts_once_found(
