@@ -13,6 +13,7 @@ def render_marks(settings: Settings, consent: dict[str, Any] | None) -> RenderMa
     """Labels of one job; what is off is off by a setting, and the report says so."""
     return RenderMarks(
         container=settings.label_container,
+        producer=settings.label_producer,
         credentials=settings.label_credentials,
         watermark=settings.label_watermark,
         certificate=_path(settings.c2pa_certificate),

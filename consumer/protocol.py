@@ -40,6 +40,7 @@ class RenderMarks(Message):
     """Which labels the settings want, beside the visible one of the request's options."""
 
     container: bool = True
+    producer: str | None = Field(None, description="AIGC ContentProducer; None: Face2Face")
     credentials: bool = False
     watermark: bool = False
     certificate: str | None = Field(None, description="PEM chain; None: a development certificate")

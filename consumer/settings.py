@@ -205,6 +205,13 @@ class Settings(BaseSettings):
     label_container: bool = _env(
         "F2F_LABEL_CONTAINER", True, "AIGC and IPTC text in the MP4's metadata"
     )
+    label_producer: str | None = _env(
+        "F2F_LABEL_PRODUCER",
+        None,
+        "AIGC `ContentProducer`: the name or code under which you are registered; Face2Face where "
+        "nothing is given",
+        pattern=r"^[^\x00-\x1f\x7f]{1,128}$",
+    )
     label_credentials: bool = _env(
         "F2F_LABEL_C2PA", True, "a signed C2PA manifest in the MP4 (content credentials)"
     )

@@ -122,6 +122,8 @@ class Marks:
 
     words: bool = True
     """AIGC and IPTC text in the container."""
+    producer: str | None = None
+    """Who answers for the content, by the AIGC text; None for this software."""
     identity: Identity | None = None
     """Who signs the C2PA manifest; None leaves it out."""
     watermark: bool = False

@@ -10,7 +10,7 @@ from pipeline.mark.credentials import Origin, sign
 from pipeline.mark.payload import job_digest
 from pipeline.mark.visible import VisibleLabel
 from pipeline.mark.watermark import Watermark, load_library
-from pipeline.mark.words import container_metadata
+from pipeline.mark.words import PRODUCER, container_metadata
 from pipeline.types import Frame, RenderSpec
 from schemas.render import EngineFacts
 
@@ -56,7 +56,8 @@ def words(spec: RenderSpec, engine: EngineFacts) -> dict[str, str]:
     """Text for the container; empty when it is switched off."""
     if not spec.marks.words:
         return {}
-    return container_metadata(spec.job_id, engine.name, engine.revision)
+    producer = spec.marks.producer or PRODUCER
+    return container_metadata(spec.job_id, engine.name, engine.revision, producer)
 
 
 def seal(spec: RenderSpec, engine: EngineFacts) -> dict[str, Any]:

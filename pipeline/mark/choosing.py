@@ -12,6 +12,7 @@ from pipeline.types import Marks
 def choose_marks(
     *,
     container: bool,
+    producer: str | None,
     credentials: bool,
     watermark: bool,
     certificate: str | None,
@@ -23,6 +24,7 @@ def choose_marks(
 
     Args:
         container: write text into the container.
+        producer: who answers for the content, in that text; None for this software.
         credentials: sign a C2PA manifest.
         watermark: put a digest of the job id into the picture.
         certificate: path of a PEM chain to sign with; None takes the development certificate.
@@ -38,4 +40,4 @@ def choose_marks(
         identity = load_identity(Path(certificate), Path(key))
     elif credentials:
         identity = development_identity(Path(identity_dir))
-    return Marks(words=container, identity=identity, watermark=watermark, consent=consent)
+    return Marks(container, producer, identity, watermark, consent)

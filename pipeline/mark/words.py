@@ -36,13 +36,18 @@ def source_type(engine: str) -> str:
     return SAMPLED if engine in _SAMPLING_ENGINES else TRAINED
 
 
-def container_metadata(job_id: str | None, engine: str, revision: str) -> dict[str, str]:
+def container_metadata(
+    job_id: str | None, engine: str, revision: str, producer: str = PRODUCER
+) -> dict[str, str]:
     """Words for the MP4's metadata. The comment alone outlives most re-encoders.
 
     `Label` "1" says that the content is generated; the propagator's fields are for platforms.
+
+    Args:
+        producer: name or code of who answers for the content, where it is registered.
     """
     aigc = dict.fromkeys(AIGC_FIELDS, "")
-    aigc |= {"Label": "1", "ContentProducer": PRODUCER, "ProduceID": job_id or ""}
+    aigc |= {"Label": "1", "ContentProducer": producer, "ProduceID": job_id or ""}
     comment = f"AI-generated lip-sync by {PRODUCER} ({engine} {revision})"
     return {
         "AIGC": json.dumps(aigc, separators=(",", ":"), ensure_ascii=False),
@@ -60,19 +65,22 @@ def read_words(metadata: dict[str, str]) -> dict[str, Any]:
     """
     aigc_text, comment = metadata.get("AIGC"), metadata.get("comment", "")
     ours = _COMMENT.match(comment)
+    told = ours.group(1) if ours else None
+    mine = comment.startswith(f"AI-generated lip-sync by {PRODUCER} ")
     source = metadata.get("digitalSourceType")
     if aigc_text is None:
-        if not comment.startswith(f"AI-generated lip-sync by {PRODUCER} "):
+        if not mine:
             return {"status": "absent"}
-        return _told("found", ours.group(1) if ours else None, PRODUCER, source, comment_only=True)
+        return _told("found", told, PRODUCER, source, comment_only=True)
     aigc = _parse(aigc_text)
     if aigc is None:
         return {"status": "broken", "reason": "the AIGC text is no JSON object of its seven fields"}
     producer = str(aigc["ContentProducer"])
-    if producer != PRODUCER:
-        return _told("foreign", None, producer, source)
     job = str(aigc["ProduceID"]) or None
-    if ours and job and ours.group(1) != job:
+    # An operator may be named; then our comment stands beside it, with the same job.
+    if producer != PRODUCER and not (mine and told == job):
+        return _told("foreign", None, producer, source)
+    if told and job and told != job:
         return {"status": "broken", "reason": f"AIGC names job {job!r}, the comment another one"}
     return _told("found", job, producer, source, aigc=aigc)
 

@@ -51,6 +51,14 @@ def test_all_layers_are_on_unless_a_setting_says_otherwise(tmp_path: Path) -> No
     assert choose_marks(**off.model_dump()).identity is None
 
 
+def test_the_registered_operator_is_named_as_the_producer() -> None:
+    code = "001191110108MA01XXXXXX"
+    marks = render_marks(load({"F2F_LABEL_PRODUCER": code, "F2F_LABEL_C2PA": "0"}), None)
+    assert choose_marks(**marks.model_dump()).producer == code
+    with pytest.raises(SettingsError, match="F2F_LABEL_PRODUCER"):
+        load({"F2F_LABEL_PRODUCER": "a\nb"})
+
+
 def test_given_certificate_signs_instead_of_the_development_one(tmp_path: Path) -> None:
     identity = made(tmp_path).marks.identity
     assert identity is not None

@@ -43,6 +43,19 @@ def test_comment_alone_still_names_the_job() -> None:
     assert (layer["status"], layer["job_id"]) == ("found", "order-4711")
 
 
+@pytest.mark.parametrize("job_id", ["order-4711", None])
+def test_an_operator_registered_elsewhere_is_the_producer_and_the_file_is_still_ours(
+    job_id: str | None,
+) -> None:
+    made = container_metadata(job_id, "viseme", "r1", "001191110108MA01XXXXXX")
+    assert json.loads(made["AIGC"])["ContentProducer"] == "001191110108MA01XXXXXX"
+    layer = read_words(made)
+    assert (layer["status"], layer.get("job_id")) == ("found", job_id)
+    assert layer["producer"] == "001191110108MA01XXXXXX"
+    elsewhere = made | {"AIGC": made["AIGC"].replace('"ProduceID":"', '"ProduceID":"x')}
+    assert read_words(elsewhere)["status"] == "foreign"
+
+
 @pytest.mark.parametrize(
     ("metadata", "status"),
     [
