@@ -34,10 +34,10 @@ def test_who_asks_for_much_is_not_overtaken_and_who_asks_for_more_than_all_takes
     with ThreadPoolExecutor(2) as pool:
         with permits.hold(1):
             large = pool.submit(take, "large", 9)
-            while permits._next < 2:  # it waits in the queue
+            while len(permits._waiting) < 1:  # it waits in the queue
                 threading.Event().wait(0.001)
             small = pool.submit(take, "small", 1)
-            while permits._next < 3:
+            while len(permits._waiting) < 2:
                 threading.Event().wait(0.001)
             assert order == [], "one permit is free, but it is not the small one's turn"
         large.result(30)
@@ -51,3 +51,21 @@ def test_an_error_gives_the_permits_back() -> None:
         raise ValueError("x")
     with permits.hold(1):
         assert permits._taken == 1
+
+
+def test_who_waits_goes_on_where_there_are_fewer_in_all_by_then() -> None:
+    most = 3
+    permits = Permits(lambda: most)
+    with ThreadPoolExecutor(1) as pool:
+
+        def three() -> int:
+            with permits.hold(3):
+                return permits._taken
+
+        with permits.hold(1):
+            waits = pool.submit(three)
+            while not permits._waiting:
+                threading.Event().wait(0.001)
+            most = 2
+        assert waits.result(30) == 3
+    assert permits._taken == 0
