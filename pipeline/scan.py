@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from pathlib import Path
 
@@ -41,7 +42,12 @@ def scan_pictures(
     Raises:
         MediaLimitExceeded: they last longer than `max_video_s`, or scanning takes too long.
     """
-    base = stream.time_base
+    base, path = stream.time_base, Path(container.name)
+    most = (
+        math.inf
+    )  # in the stream's ticks: a fraction for each packet takes longer than reading it
+    if base is not None and math.isfinite(limits.max_video_s):
+        most = math.floor(Fraction(limits.max_video_s) / base)
     shown: list[int | None] = []
     keys: list[tuple[int | None, int | None]] = []
     first: int | None = None
@@ -59,8 +65,8 @@ def scan_pictures(
             continue
         first = pts if first is None else min(first, pts)
         end = max(pts + (packet.duration or 0), end if end is not None else pts)
-        if base is not None:
-            check_seconds(Path(container.name), (end - first) * base, limits)
+        if base is not None and end - first > most:
+            check_seconds(path, (end - first) * base, limits)
     if not shown:
         return None
     # AVI counts packets: with pictures out of order its time stamps are guesses.
