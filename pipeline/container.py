@@ -166,6 +166,12 @@ def open_media(
             limit="max_streams",
             max=limits.max_streams,
         ) from error
+    except RuntimeError as error:
+        if accel is None:
+            raise
+        raise InputUnreadable(
+            f"{path.name} is of no kind that the device decodes: {error}", stage=stage
+        ) from error
     except (av.FFmpegError, OSError, ValueError, OverflowError) as error:
         clock.check()  # an interrupted demuxer may call the file damaged
         raise InputUnreadable(

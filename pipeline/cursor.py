@@ -36,6 +36,8 @@ class Cursor:
         table: its pictures.
         threads: for the decoder.
         max_pixels: above which the decoder refuses a picture in the middle of the stream.
+        strict: raise what does not decode instead of stepping over it. A device that fails now and
+            then would else show a still picture where libavcodec's own decoder has them all.
     """
 
     def __init__(
@@ -45,10 +47,12 @@ class Cursor:
         table: PictureTable,
         threads: int,
         max_pixels: int,
+        strict: bool = False,
     ) -> None:
         self._container = container
         self._stream = stream
         self._table = table
+        self._strict = strict
         codec = stream.codec_context
         codec.options = {"max_pixels": str(max_pixels)}
         codec.thread_count = threads
@@ -163,6 +167,8 @@ class Cursor:
             try:
                 frames = packet.decode()
             except (FFmpegError, OSError):
+                if self._strict:
+                    raise
                 continue
             for frame in frames:
                 number = self._number(frame, counted)

@@ -108,7 +108,7 @@ class FrameReader:
             with self._open(accel) as source:
                 for asked in wanted:
                     yield self._frame(source, *asked)
-        except (InputUnreadable, FFmpegError, NotImplementedError) as error:
+        except (InputUnreadable, FFmpegError, OSError) as error:
             _log.warning(
                 "%s: decoded on the processors from here on, as %s could not: %s",
                 self._video.path.name,
@@ -139,7 +139,7 @@ class FrameReader:
             only(container, stream)
             largest = max(4 * video.width * video.height, Limits().max_pixels)
             threads = self._threads if accel is None else 1
-            cursor = Cursor(container, stream, table, threads, largest)
+            cursor = Cursor(container, stream, table, threads, largest, strict=accel is not None)
             yield _Source(video, table, cursor, blocks, self._kept)
 
     def _scanned(self) -> PictureTable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import torch
 from av import VideoFrame
 from av.codec.hwaccel import HWAccel
+from av.container import InputContainer
 
 from pipeline import nvdec
 from pipeline.container import open_media
@@ -76,6 +78,20 @@ def _only_on_cuda(device: str, facts: VideoFacts) -> HWAccel | None:
     return _accel(device, facts) if device == "cuda" else None
 
 
+def _opened(device: str, facts: VideoFacts) -> Any:
+    """Stands for a device whose decoder opens."""
+    del facts
+    return object() if device == "cuda" else None
+
+
+def _opens_on_the_processors(patch: pytest.MonkeyPatch) -> None:
+    def opened(path: Path, limits: Limits, stage: Stage, accel: object = None) -> Any:
+        del accel
+        return open_media(path, limits, stage)
+
+    patch.setattr("pipeline.decode.open_media", opened)
+
+
 def test_a_decoder_that_fails_midway_loses_and_repeats_no_frame(
     video: VideoFacts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,19 +104,58 @@ def test_a_decoder_that_fails_midway_loses_and_repeats_no_frame(
             raise InputUnreadable("the unit has gone", stage=Stage.DECODE)
         return whole(source, index, ahead)
 
-    class Opened:
-        """Stands for a device whose decoder opens."""
-
-    monkeypatch.setattr(
-        "pipeline.decode.open_media",
-        lambda path, limits, stage, _=None: open_media(path, limits, stage),
-    )
+    _opens_on_the_processors(monkeypatch)
     monkeypatch.setattr(_Source, "planes", planes)
-    given: Any = lambda device, facts: Opened() if device == "cuda" else None  # noqa: E731
-    assert _same(
-        list(FrameReader(video, 1, device="cuda", accelerated=given).read(range(FRAMES))), want
-    )
+    reader = FrameReader(video, 1, device="cuda", accelerated=_opened)
+    assert _same(list(reader.read(range(FRAMES))), want)
     assert asked == [*range(6), *range(5, FRAMES)]
+
+
+def test_a_codec_that_no_device_knows_is_decoded_on_the_processors(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mkv"
+    write_clip(path, Clip(frames=4, width=192, height=160, codec="ffv1"))
+    facts = probe_video(path, Limits(), RenderOptions())
+    want = list(FrameReader(facts, 1).read(range(4)))
+    reader = FrameReader(facts, 1, device="cuda", accelerated=_only_on_cuda)
+    assert _same(list(reader.read(range(4))), want)
+
+
+def test_a_device_that_fails_on_a_picture_hands_it_over_instead_of_holding_the_last(
+    video: VideoFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want = list(FrameReader(video, 1).read(range(FRAMES)))
+    kept = video.path.read_bytes()
+    broken = bytearray(kept)
+
+    def open_broken(
+        path: Path, limits: Limits, stage: Stage, accel: object = None
+    ) -> AbstractContextManager[InputContainer]:
+        """The device sees a damaged picture where the processors see none."""
+        video.path.write_bytes(broken if accel is not None else kept)
+        return open_media(path, limits, stage)
+
+    with open_media(video.path, Limits(), Stage.DECODE) as container:
+        sizes = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    start, size = sizes[FRAMES // 2]
+    assert start is not None
+    broken[start : start + size] = bytes(255 for _ in range(size))
+    monkeypatch.setattr("pipeline.decode.open_media", open_broken)
+    reader = FrameReader(video, 1, device="cuda", accelerated=_opened)
+    assert _same(list(reader.read(range(FRAMES))), want)
+
+
+def test_a_device_is_kept_through_seeks_and_to_the_end_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "clip.mp4"
+    write_clip(path, Clip(frames=40, options={"bf": "2"}))
+    facts = probe_video(path, Limits(), RenderOptions())
+    order = [*range(40), *range(38, -1, -1), 7, 20, 39]
+    want = list(FrameReader(facts, 1).read(order))
+    _opens_on_the_processors(monkeypatch)
+    reader = FrameReader(facts, 1, device="cuda", accelerated=_opened)
+    assert _same(list(reader.read(order)), want)
+    assert reader._device == "cuda"
 
 
 @pytest.mark.parametrize(
