@@ -156,25 +156,28 @@ class Batcher(Generic[Item, Made]):
             return None
 
     def _make(self, batch: list[tuple[Line[Item], Item]]) -> None:
-        made: Sequence[Made | BaseException]
+        made: Sequence[Made | BaseException] | None
         try:
-            made = self._run([item for _, item in batch])
-        except torch.OutOfMemoryError as error:
-            if self._smaller(batch):
-                return
-            made = [error] * len(batch)
+            made = self._made(batch)
         except BaseException as error:  # noqa: BLE001 - raised again in the jobs that it concerns
             made = [error] * len(batch)
+        if made is None:
+            return
         with self._news:
             lanes = [self._lanes.get(line) for line, _ in batch]
         for lane, result in zip(lanes, made, strict=True):
             if lane is not None:
                 lane.made.put(result)
 
-    def _smaller(self, batch: list[tuple[Line[Item], Item]]) -> bool:
+    def _made(self, batch: list[tuple[Line[Item], Item]]) -> Sequence[Made] | None:
+        """What the network made; None where the batch is to run again, as smaller ones."""
+        try:
+            return self._run([item for _, item in batch])
+        except torch.OutOfMemoryError:
+            with self._news:
+                if not self._shares.shrink():
+                    raise
+        give_back_memory()  # without the error, whose frames hold what the batch took
         with self._news:
-            if not self._shares.shrink():
-                return False
             self._shares.put_back(batch, self._clock())
-        give_back_memory()
-        return True
+        return None

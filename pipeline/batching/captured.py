@@ -11,23 +11,20 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pipeline.batching.cuda import new_event, new_stream
+from pipeline.batching.cuda import capturing, new_event, new_stream
 from pipeline.batching.row import Row
 from pipeline.batching.runner import Column, Network
 from pipeline.batching.sizes import Sizes
 
 _WARM_UP = 3
-_capturing = threading.Lock()
-"""Two captures at once, or one beside a device-wide synchronisation, would spoil each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,9 @@ class _Stage:
 
     buffers: list[Tensor]
     done: torch.cuda.Event
+    read: list[Sequence[Tensor]] = field(default_factory=list)
+    """Rows of the device that the batch is made of. They belong to their jobs' streams: let go of
+    before they are read, their memory would be written anew by what those streams do next."""
 
 
 class Captured:
@@ -95,6 +95,7 @@ class Captured:
             out = graph.out[:count].clone()
             stage.done = new_event()
             stage.done.record(self._stream)
+        stage.read = [rows for rows in columns if rows[0].device.type != "cpu"]
         return [Row(out, n, stage.done) for n in range(count)]
 
     def warm(self, size: int) -> None:
@@ -111,7 +112,7 @@ class Captured:
 
     def _graph(self, size: int) -> _Graph:
         if size not in self._graphs:
-            with _capturing:
+            with capturing:
                 try:
                     self._graphs[size] = self._capture(size)
                 except torch.OutOfMemoryError:

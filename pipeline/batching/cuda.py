@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 
 REACH_FIRST = -1
-"""Priority of streams whose short work somebody waits for."""
+"""Priority of streams whose short work somebody waits for. torch hands out 32 streams of each
+priority in turn, so that a job's must not have that of captured networks: the 33rd would be one of
+theirs, and what it is asked would become a part of a graph."""
+capturing = threading.Lock()
+"""Two captures at once, or one beside a device-wide synchronisation, would spoil each other."""
 
 
 def new_stream(device: str, priority: int = 0) -> torch.cuda.Stream:
@@ -37,9 +42,14 @@ def settle(device: str) -> None:
 
 def on_own_stream(device: str) -> AbstractContextManager[Any]:
     """What runs inside goes to a stream of its own on a GPU; nothing changes on the CPU."""
-    return torch.cuda.stream(new_stream(device)) if is_cuda(device) else nullcontext()
+    own = is_cuda(device)
+    return torch.cuda.stream(new_stream(device, REACH_FIRST)) if own else nullcontext()
 
 
 def give_back_memory() -> None:
-    """Hand what the allocator holds and nobody uses back to the device; nothing without CUDA."""
-    torch.cuda.empty_cache()
+    """Hand what the allocator holds and nobody uses back to the device; nothing without CUDA.
+
+    It waits for the whole device, which torch refuses while a graph is captured.
+    """
+    with capturing:
+        torch.cuda.empty_cache()

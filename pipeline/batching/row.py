@@ -24,12 +24,14 @@ class Row:
 def gather(rows: Sequence[Row]) -> Tensor:
     """Rows as one tensor, (len(rows), ...), in order, on their device.
 
-    On a GPU the current stream waits for what is not complete yet, the caller does not. Whoever
-    uses the tensor must wait for that stream before he lets the rows go.
+    On a GPU the current stream waits for what is not complete yet, the caller does not. The rows'
+    memory stays theirs until that stream has come so far, whoever lets go of them before.
     """
-    done = {id(row.done): row.done for row in rows if row.done is not None}
-    for event in done.values():
-        torch.cuda.current_stream(rows[0].batch.device).wait_event(event)
+    done = {id(row.done): (row.done, row.batch) for row in rows if row.done is not None}
+    for event, batch in done.values():
+        stream = torch.cuda.current_stream(batch.device)
+        stream.wait_event(event)
+        batch.record_stream(stream)  # it was made on another, which would use it again
     runs = [rows[start].batch[rows[start].index :][: stop - start] for start, stop in _runs(rows)]
     return runs[0] if len(runs) == 1 else torch.cat(runs)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 
 class Sizes:
     """The sizes of one network on one device.
@@ -27,8 +29,15 @@ class Sizes:
         return self._largest
 
     def holding(self, count: int) -> int:
-        """The smallest size with room for so many rows."""
-        return next(size for size in self._sizes if size >= count)
+        """The smallest size with room for so many rows.
+
+        Raises:
+            torch.OutOfMemoryError: all such sizes were refused.
+        """
+        for size in self._sizes:
+            if size >= count:
+                return size
+        raise torch.OutOfMemoryError(f"the device has no memory for batches of {count}")
 
     def refuse(self, size: int) -> None:
         """The device has no memory for this one, and so for none above it."""

@@ -38,7 +38,10 @@ class OnPaper(Tensor):
 class PaperStream:
     """Does what it is asked when somebody waits."""
 
-    def __init__(self, *_: Any, **__: Any) -> None:
+    def __init__(self, *_: Any, priority: int = 0) -> None:
+        self.priority = priority
+        self.kept: list[Tensor] = []
+        """What is not to be used again before this stream has come so far."""
         self._steps: list[Callable[[], Any]] = []
         self._done = 0
         self._lock = threading.RLock()
@@ -254,6 +257,7 @@ def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
         return there
 
     patch.setattr(torch, "empty", unpinned)
+    patch.setattr(Tensor, "record_stream", lambda tensor, stream: stream.kept.append(tensor))
     for name, paper in {
         "Stream": PaperStream,
         "Event": PaperEvent,

@@ -97,6 +97,26 @@ def test_error_reaches_the_jobs_of_its_batch_and_no_others() -> None:
         assert _take(good, 2) == [2, 4]
 
 
+def test_a_device_that_is_lost_while_a_batch_is_halved_fails_the_batch_and_hangs_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = Device()
+    device.room = 2
+
+    def lost() -> None:
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr("pipeline.batching.batcher.give_back_memory", lost)
+    batcher = Batcher(device, (4,), 0.001)
+    with batcher.open() as lane:
+        lane.submit([1, 2, 3, 4])
+        for _ in range(4):
+            with pytest.raises(RuntimeError, match="launch failure"):
+                lane.take()
+        lane.submit([5])
+        assert lane.take() == 10, "the thread serves on"
+
+
 def test_closed_lane_drops_what_waits_and_refuses_more() -> None:
     device = Device()
     device.go.clear()

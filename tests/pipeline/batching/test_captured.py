@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, TypeVar, cast
 
 import pytest
@@ -11,18 +13,24 @@ from torch import Tensor
 
 from pipeline.batching import captured, placed
 from pipeline.batching.captured import Captured
+from pipeline.batching.cuda import capturing, give_back_memory, new_stream, on_own_stream
 from pipeline.batching.row import Row, gather
 from pipeline.batching.runner import Column, Direct
 from pipeline.batching.shared import Shared
 from pipeline.engines.musetalk.painter import Painter
+from pipeline.engines.neural.avatar import Avatar
 from pipeline.engines.neural.buckets import buckets_on
+from pipeline.engines.neural.plan import planned
 from pipeline.engines.wav2lip.network import VARIANTS, Wav2Lip
 from pipeline.engines.wav2lip.painter import Painter as Wav2LipPainter
 from pipeline.hardware import allow
+from pipeline.timeline import Timeline
 from tests.parity.rule import weights_for
 from tests.pipeline.engines.musetalk.tiny import tiny_networks
 from tests.support import paper_cuda
 
+ONE = (Fraction(1, 25), Fraction(25), 1)
+"""Speech, rate and frames of a job of one frame."""
 COLUMNS = [Column((3, 2, 2), torch.float32), Column((4,), torch.float32)]
 
 
@@ -82,6 +90,74 @@ def test_rows_that_lie_on_the_device_are_copied_there_beside_others_from_the_hos
         made.append((runner([a, on_device]), want))
     for rows, want in made:
         assert torch.equal(_values(rows), want)
+
+
+def test_rows_of_the_device_are_kept_until_it_has_read_them(
+    paper: Callable[[Tensor], Tensor],
+) -> None:
+    class Rows(list[Tensor]):
+        """One can see whether somebody has it."""
+
+    runner = Captured(lambda x: x * 2, [Column((2,), torch.float32)], (4,), "cpu", compiled=False)
+    rows = Rows(paper(torch.ones(2, 2)).unbind())
+    kept = weakref.ref(rows)
+    made = [runner([rows])]
+    del rows
+    made.append(runner([[torch.ones(2)]]))
+    assert kept() is not None, "its stage may still be on its way"
+    made.append(runner([[torch.ones(2)]]))
+    assert kept() is None, "the host has waited for that stage"
+    assert torch.equal(_values(made[0]), torch.full((2, 2), 2.0))
+
+
+def test_a_batch_that_is_gathered_keeps_its_memory_for_the_stream_that_reads_it() -> None:
+    runner = Captured(_network, COLUMNS, (4,), "cpu", compiled=False)
+    first, second = runner(_rows(2)[:2]), runner(_rows(3)[:2])
+    reader: Any = new_stream("cuda")
+    with torch.inference_mode(), torch.cuda.stream(reader):
+        gather([*first, *second])
+    assert [id(batch) for batch in reader.kept] == [id(first[0].batch), id(second[0].batch)]
+
+
+def test_memory_is_not_given_back_while_a_graph_is_captured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alone: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: alone.append(capturing.locked()))
+
+    def network(picture: Tensor, sound: Tensor) -> Tensor:
+        alone.append(capturing.locked())
+        return _network(picture, sound)
+
+    Captured(network, COLUMNS, (4,), "cpu", compiled=False).warm(4)
+    give_back_memory()
+    assert alone == [True] * 3, "warming up, capturing, giving back"
+
+
+def test_no_jobs_stream_is_of_the_kind_of_those_that_capture() -> None:
+    runner: Any = Captured(_network, COLUMNS, (4,), "cpu", compiled=False)
+    track: Any = None
+    job: Any = planned(
+        Avatar(track, {}, track, track, track, {}), track, Timeline.fit(*ONE), "cuda"
+    )
+    with on_own_stream("cuda"):
+        preparing: Any = torch.cuda.current_stream()
+    kinds = {stream.priority for stream in (job.stream, preparing)}
+    assert runner._stream.priority not in kinds
+
+
+def test_a_size_that_is_refused_first_leaves_smaller_ones_to_the_batches_that_wait() -> None:
+    def network(picture: Tensor, sound: Tensor) -> Tensor:
+        if len(picture) > 8:
+            raise torch.OutOfMemoryError("no room")
+        return _network(picture, sound)
+
+    shared = Shared(Captured(network, COLUMNS, (8, 16, 64), "cpu", compiled=False), (8, 16, 64))
+    a, b, want = _rows(12)
+    with shared.open() as lane:
+        lane.submit(list(zip(a, b, strict=True)))
+        assert torch.equal(_values([lane.take() for _ in range(12)]), want)
+    assert shared.limit == 8
 
 
 def test_the_host_waits_for_a_batch_only_when_two_are_behind_it() -> None:

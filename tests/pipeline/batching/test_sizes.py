@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from pipeline.batching.sizes import Sizes
 
@@ -18,7 +19,7 @@ def test_what_runs_under_load_is_the_largest_size_that_was_not_refused() -> None
     sizes.refuse(32)
     assert sizes.largest == 16
     assert sizes.holding(9) == 16
-    with pytest.raises(StopIteration):
+    with pytest.raises(torch.OutOfMemoryError, match="batches of 17"):
         sizes.holding(17)
 
 
