@@ -43,9 +43,8 @@ def scan_pictures(
         MediaLimitExceeded: they last longer than `max_video_s`, or scanning takes too long.
     """
     base, path = stream.time_base, Path(container.name)
-    most = (
-        math.inf
-    )  # in the stream's ticks: a fraction for each packet takes longer than reading it
+    # In the stream's ticks, as making a fraction of each packet takes longer than reading it.
+    most = math.inf
     if base is not None and math.isfinite(limits.max_video_s):
         most = math.floor(Fraction(limits.max_video_s) / base)
     shown: list[int | None] = []
