@@ -7,6 +7,7 @@ where one is allowed (`pipeline.nvenc`), makes other bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -18,18 +19,23 @@ import torch
 from av import VideoFrame
 from av.codec.context import Flags as CodecFlags
 from av.container import OutputContainer
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from pipeline import nvenc, x264
 from pipeline.errors import EngineFailed, OutputInvalid
-from pipeline.permits import encoding
 from pipeline.soundtrack import Soundtrack
+from pipeline.turns import Turns
 from pipeline.types import AudioFacts, Color, Frame
 from pipeline.upright import samples
 from schemas.codes import Stage
 
 _GOP_S = 2
 _LIMITED, _FULL = 1, 2
+
+Coder = Callable[[VideoFrame | None], "Iterable[Packet[VideoStream]]"]
+"""Packets that a picture, or the end, brings out."""
 
 
 class _Picture:
@@ -90,9 +96,19 @@ class Encoder:
         with ExitStack() as stack:
             stack.callback(self._remove)
             self._container = stack.enter_context(_container(path, metadata))
-            chosen = nvenc.CODEC if nvenc.chosen(device) else x264.CODEC
-            self._stream = _video(self._container, chosen, width, height, fps, color, crf)
-            self._threads = _threads(self._stream, width, height)
+
+            def configure(codec: VideoCodecContext) -> None:
+                _configure(codec, width, height, fps, color)
+
+            if nvenc.chosen(device):  # which works with threads of its own
+                stream = _video(self._container, nvenc.CODEC, fps, nvenc.options(crf))
+                configure(stream.codec_context)
+                self._coded: Coder = stream.encode
+            else:
+                stream = _video(self._container, x264.CODEC, fps, x264.options(crf, width, height))
+                configure(stream.codec_context)
+                x264.set_threads(stream.codec_context, width, height)
+                self._coded = Turns(stream, configure, crf, width, height).encode
             self._sound = stack.enter_context(Soundtrack(self._container, audio))
             self._open = stack.pop_all()
 
@@ -143,9 +159,8 @@ class Encoder:
         self._sound.__exit__(None, None, None)
 
     def _encode(self, picture: VideoFrame | None) -> None:
-        with encoding.hold(self._threads):
-            packets = self._stream.encode(picture)
-        self._container.mux(packets)
+        for packet in self._coded(picture):
+            self._container.mux(packet)
 
     def _check_count(self) -> None:
         if self._count != self._frames:
@@ -183,18 +198,16 @@ def _container(path: Path, metadata: dict[str, str]) -> OutputContainer:
 
 
 def _video(
-    container: OutputContainer,
-    codec_name: str,
-    width: int,
-    height: int,
-    fps: Fraction,
-    color: Color,
-    crf: int,
+    container: OutputContainer, codec_name: str, fps: Fraction, options: dict[str, str]
 ) -> VideoStream:
-    options = nvenc.options(crf) if codec_name == nvenc.CODEC else x264.options(crf, width, height)
     stream = cast(VideoStream, container.add_stream(codec_name, rate=fps, options=options))
     stream.time_base = 1 / fps
-    codec = stream.codec_context
+    return stream
+
+
+def _configure(
+    codec: VideoCodecContext, width: int, height: int, fps: Fraction, color: Color
+) -> None:
     codec.width, codec.height = width, height
     codec.pix_fmt = "yuv420p"
     codec.time_base = 1 / fps
@@ -205,10 +218,3 @@ def _video(
     codec.color_primaries = color.primaries
     codec.color_trc = color.transfer
     codec.flags |= CodecFlags.bitexact.value
-    return stream
-
-
-def _threads(stream: VideoStream, width: int, height: int) -> int:
-    """Threads of ours that encode; a GPU's encoder works with its own."""
-    codec = stream.codec_context
-    return x264.set_threads(codec, width, height) if stream.name == x264.CODEC else 0

@@ -30,12 +30,20 @@ def threads_for(width: int, height: int) -> int:
     return min(_MOST_THREADS, 1 + width * height // _PIXELS_OF_A_THREAD)
 
 
-def options(crf: int, width: int, height: int) -> dict[str, str]:
-    """What libavcodec's `libx264` takes for pictures of a size."""
+def options(crf: int, width: int, height: int, bound: int | None = None) -> dict[str, str]:
+    """What libavcodec's `libx264` takes for pictures of a size.
+
+    Args:
+        crf: the rate factor.
+        width: of luma.
+        height: of luma.
+        bound: the largest quantiser, `coarsest` if none is given.
+    """
+    bound = coarsest(crf, width, height) if bound is None else bound
     return {
         "preset": "veryfast",
         "crf": str(crf),
-        "x264-params": f"{_params()}:qpmax={coarsest(crf, width, height)}",
+        "x264-params": f"{_params()}:qpmax={bound}",
     }
 
 

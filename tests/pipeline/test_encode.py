@@ -196,7 +196,7 @@ def test_encoders_of_many_jobs_never_use_more_threads_than_there_are_processors(
                 peaks.append(self._taken)
                 yield
 
-    monkeypatch.setattr("pipeline.encode.encoding", Watched(lambda: 5))
+    monkeypatch.setattr("pipeline.turns.encoding", Watched(lambda: 5))
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: encode(tmp_path / f"{n}.mp4", audio, 10), range(8)))
     assert 2 <= max(peaks) <= 4, "a third encoder of two threads would be the sixth thread"
