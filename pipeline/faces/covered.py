@@ -40,6 +40,9 @@ SIGNIFICANT = 12.0
 """Sum of squares of differences in units of the usual ones from which a point counts."""
 MUCH, SOME = 0.20, 0.10
 """Share of strange points at which the face is covered, and down to which it stays so."""
+BESIDE, ROLLED = 0.05, 12
+"""Share of strange points on the skin below which it is the lips themselves that are strange, and
+for how many frames at most: for a closure they may be rolled in, until skin is where they were."""
 REDDER, CLEARLY = 2.5, 12.0
 """Colour differences of 255 by which the fewer frames show the face where the more show a stranger:
 so much redder lips, or so much more like a face in all."""
@@ -64,16 +67,16 @@ def covered(colors: Tensor, present: Tensor, shot: Tensor, opening: Tensor) -> T
     for number in torch.unique(shot[present]).tolist():
         rows = torch.nonzero(present & (shot == number)).flatten()
         if len(rows) >= LEAST:
-            found[rows] = _held(_strangers(colors[rows], opening[rows] > GAPING))
+            found[rows] = _held(*_strangers(colors[rows], opening[rows] > GAPING).T)
     return found
 
 
 def _strangers(colors: Tensor, gaping: Tensor) -> Tensor:
-    """(n,) share of strange points in each frame of a shot."""
+    """(n, 2) share of strange points in each frame of a shot: of all, and of the skin's."""
     rows = torch.linspace(0, len(colors) - 1, min(len(colors), MOST)).round().long()
     prints = _prints(colors[rows])
     usual, good = _learn(prints)
-    share = usual.strangers(prints, gaping[rows])
+    share = usual.strangers(prints, gaping[rows])[:, 0]
     if int((share >= MUCH).sum()) >= LEAST:  # what is usual may itself be the stranger
         unlike = prints[share >= SOME]
         other, others = _learn(unlike)
@@ -113,14 +116,14 @@ class _Usual:
     """(P,) of what the components leave."""
 
     def strangers(self, prints: Tensor, gaping: Tensor) -> Tensor:
-        """(n,) share of points that neither light, pose nor speech explains."""
+        """(n, 2) share of points that neither light, pose nor speech explains: all, and skin's."""
         rest = self.rest(prints)
         points = (rest / self.scale).square().view(prints.shape).sum(2)
         apart = (rest * self.spread).view(prints.shape) / prints.new_tensor(STRANGE)
         apart = apart.square()
         apart[..., 0] *= ~gaping[:, None]
-        strange = (points > SIGNIFICANT) & (apart.sum(2) > 1)
-        return strange.float().mean(1)
+        strange = ((points > SIGNIFICANT) & (apart.sum(2) > 1)).float()
+        return torch.stack([strange.mean(1), strange[:, LIPS:].mean(1)], 1)
 
     def distance(self, prints: Tensor) -> Tensor:
         """(n,) how unusual frames are."""
@@ -193,12 +196,13 @@ def _looks(prints: Tensor) -> tuple[float, float]:
     return red, red - float(skin.norm())
 
 
-def _held(share: Tensor) -> Tensor:
+def _held(share: Tensor, skin: Tensor) -> Tensor:
     """(n,) bool: from where something came before the face to where it left."""
     held = torch.zeros(len(share), dtype=torch.bool)
     edges = torch.cat([torch.zeros(1), (share >= SOME).float(), torch.zeros(1)]).diff()
     starts, stops = (torch.nonzero(edges == sign).flatten().tolist() for sign in (1, -1))
     for start, stop in zip(starts, stops, strict=True):
-        if stop - start >= LEAST_RUN and float(share[start:stop].max()) >= MUCH:
-            held[start:stop] = True
+        rolled = stop - start <= ROLLED and float(skin[start:stop].max()) < BESIDE
+        much = float(share[start:stop].max()) >= MUCH
+        held[start:stop] = stop - start >= LEAST_RUN and much and not rolled
     return held

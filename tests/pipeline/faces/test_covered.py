@@ -67,6 +67,15 @@ def test_a_slab_before_a_part_of_the_mouth_is_seen_while_it_is_there(share: floa
     assert found.nonzero()[:, 0].tolist() == list(range(50, 80))
 
 
+def test_lips_that_are_rolled_in_for_a_closure_are_not_covered() -> None:
+    colors = face(120)
+    colors[60:64, :LIPS] = torch.tensor(SKIN).to(torch.uint8)
+    assert not bool(covered(colors, everywhere(120), shots(120), shut(120)).any())
+    colors[60:64, LIPS : LIPS + 3] = torch.tensor(PHONE).to(torch.uint8)  # and something beside
+    found = covered(colors, everywhere(120), shots(120), shut(120))
+    assert found.nonzero()[:, 0].tolist() == list(range(60, 64))
+
+
 def test_lips_that_vanish_behind_skin_are_covered() -> None:
     colors = face(120)
     colors[50:80, :LIPS] = colors[50:80, -1:]
