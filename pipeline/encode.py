@@ -138,7 +138,7 @@ class Encoder:
                 f" {self._size[0]}x{self._size[1]}",
                 stage=Stage.ENCODE,
             )
-        self._container.mux(list(self._sound.until(self._count / self._fps)))
+        self._container.mux(list(self._sound.until(self._count, self._fps)))
         self._encode(self._picture(frame))
         self._count += 1
 

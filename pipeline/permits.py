@@ -57,7 +57,7 @@ class Permits:
     def _give(self, count: int) -> None:
         with self._lock:
             self._taken -= count
-            most = self._most()
+            most = self._most() if self._waiting else 0
             while self._waiting and self._fits(self._waiting[0][0], most):
                 wanted, turn = self._waiting.popleft()
                 self._taken += wanted

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from math import floor, isfinite
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,8 +25,9 @@ from pipeline.scan import video_stream
 from pipeline.types import Limits
 from schemas.codes import Stage
 
-_JUMP_S = Fraction(1, 10)
-"""A hole in the time stamps of sound that decodes well counts from here on; less is jitter."""
+_JUMPS = 10
+"""A hole in the time stamps of sound that decodes well counts from a second over this on; less is
+jitter."""
 _APART_S = 10
 """Sound that starts farther from the picture than this has lying time stamps."""
 _RATES = (4_000, 384_000)
@@ -109,10 +111,17 @@ class Sound:
         self._limits = limits
         self._clock = clock
         self.codec = stream.codec_context.codec.canonical_name
-        self.rate = stream.codec_context.sample_rate
-        """Samples per second; of the first frame once that is decoded."""
+        self._measured_by(stream.codec_context.sample_rate)
         self.channels = stream.codec_context.channels
         self._done = 0
+
+    def _measured_by(self, rate: int) -> None:
+        self.rate = rate
+        """Samples per second; of the first frame once that is decoded."""
+        self._tick = Fraction(1, rate)
+        longest = self._limits.max_audio_s
+        self._most = floor(Fraction(longest) * rate) if isfinite(longest) else longest
+        """Samples that a track may have."""
 
     def frames(self, *, under_picture: bool = False) -> Iterator[AudioFrame]:
         """Decode from begin to end; damaged stretches become silence of the same length.
@@ -129,6 +138,7 @@ class Sound:
         self._stream.codec_context.thread_count = 1
         start: Fraction | None = None
         shape: _Shape | None = None
+        ruler: _Ruler | None = None
         damaged = packet_seen = False
         for packet in packets(self._container, self._stream, self._clock):
             packet_seen = packet_seen or packet.size > 0
@@ -143,12 +153,16 @@ class Sound:
                 if shape is None:
                     check_shape(self._path, frame.sample_rate, frame.layout.nb_channels)
                     shape = _Shape(frame)
-                    self.rate, self.channels = shape.rate, shape.channels
+                    self.channels = shape.channels
+                    self._measured_by(shape.rate)
                 for piece in shape.same(frame):
-                    time = _time(frame)
                     if start is None:
-                        start = _zero(time, origin)
-                    yield from self._place(piece, shape, time, start, damaged)
+                        start = _zero(_time(frame), origin)
+                    if ruler is None and frame.time_base is not None:
+                        ruler = _Ruler(frame.time_base, shape.rate, start)
+                    stamp = frame.pts
+                    begin = None if ruler is None or stamp is None else ruler.samples(stamp)
+                    yield from self._place(piece, shape, begin, damaged)
                     damaged = False
         if packet_seen and shape is None:
             raise InputUnreadable(
@@ -159,18 +173,19 @@ class Sound:
         self,
         frame: AudioFrame,
         shape: _Shape,
-        time: Fraction | None,
-        start: Fraction,
+        begin: int | None,
         damaged: bool,
     ) -> Iterator[AudioFrame]:
-        """The frame behind the silence that is missing before it, without what lies before 0."""
-        hole = 0
-        if time is not None:
-            hole = round((time - start) * shape.rate) - self._done
+        """The frame behind the silence that is missing before it, without what lies before 0.
+
+        Args:
+            begin: samples from the track's start to the frame's, by its time stamp.
+        """
+        hole = 0 if begin is None else begin - self._done
         if self._done == 0 and hole < 0:
             yield from self._count(shape.without_head(frame, -hole))
             return
-        enough = frame.samples // 2 if damaged else int(_JUMP_S * shape.rate)
+        enough = frame.samples // 2 if damaged else shape.rate // _JUMPS
         if hole > enough or (self._done == 0 and hole > 0):
             self._check(hole + self._done)
             for count in _chunks(hole, shape.rate):
@@ -182,12 +197,13 @@ class Sound:
             return
         self._check(self._done + frame.samples)
         frame.pts = self._done
-        frame.time_base = Fraction(1, self.rate)
+        frame.time_base = self._tick
         self._done += frame.samples
         yield frame
 
     def _check(self, samples: int) -> None:
-        _check_seconds(self._path, Fraction(samples, self.rate), self._limits)
+        if samples > self._most:
+            _check_seconds(self._path, Fraction(samples, self.rate), self._limits)
 
     def _picture_start(self) -> Fraction | None:
         """When the first picture of the same file begins."""
@@ -195,6 +211,28 @@ class Sound:
         if stream is None or stream.start_time is None or stream.time_base is None:
             return None
         return stream.start_time * stream.time_base
+
+
+class _Ruler:
+    """Turns time stamps into samples from a track's start, in whole numbers: fractions for each
+    frame of sound took the interpreter longer than all else that a frame of the picture needs.
+
+    Args:
+        base: seconds of one tick of the stamps.
+        rate: samples per second.
+        start: seconds at which the track begins.
+    """
+
+    def __init__(self, base: Fraction, rate: int, start: Fraction) -> None:
+        self._tick = base.numerator * start.denominator * rate
+        self._start = start.numerator * base.denominator * rate
+        self._sample = base.denominator * start.denominator
+
+    def samples(self, stamp: int) -> int:
+        """The nearest sample, of two the even one."""
+        place = stamp * self._tick - self._start
+        count, rest = divmod(place, self._sample)
+        return round(Fraction(place, self._sample)) if rest else count
 
 
 class _Shape:

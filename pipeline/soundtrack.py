@@ -24,7 +24,6 @@ from pipeline.types import AudioFacts, Limits
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 """ISO/IEC 14496-3 table 1.18, up to what every player takes."""
 _BITS_PER_CHANNEL = 80_000
-_AHEAD_S = Fraction(1, 2)
 _UNLIMITED = Limits(
     max_audio_s=float("inf"), max_bytes=2**63, max_streams=10_000, probe_timeout_s=600.0
 )
@@ -46,12 +45,13 @@ class Soundtrack:
 
     def __init__(self, container: OutputContainer, audio: AudioFacts) -> None:
         self._rate = output_rate(audio.rate)
+        self._tick = Fraction(1, self._rate)
         layout = "mono" if audio.channels == 1 else "stereo"
         stream: AudioStream = container.add_stream("aac", rate=self._rate)
         codec = stream.codec_context
         codec.layout = layout
         codec.format = "fltp"
-        codec.time_base = Fraction(1, self._rate)
+        codec.time_base = self._tick
         bits = min(_BITS_PER_CHANNEL, 5 * self._rate)  # the standard allows 6 bits per sample
         codec.bit_rate = bits * (1 if layout == "mono" else 2)
         codec.flags |= Flags.bitexact.value
@@ -75,9 +75,14 @@ class Soundtrack:
     ) -> None:
         self._source.__exit__(None, None, None)
 
-    def until(self, seconds: Fraction) -> Iterator[Packet[AudioStream]]:
-        """Packets up to half a second behind this time of the picture."""
-        while not self._over and Fraction(self._written, self._rate) < seconds + _AHEAD_S:
+    def until(self, picture: int, fps: Fraction) -> Iterator[Packet[AudioStream]]:
+        """Packets up to half a second behind the begin of a picture, of so many per second."""
+        if self._over:
+            return
+        # written / rate < picture / fps + 1 / 2, in whole numbers as it is asked for each picture.
+        each, period = 2 * fps.numerator, 2 * fps.denominator
+        most = (picture * period + fps.numerator) * self._rate
+        while not self._over and self._written * each < most:
             yield from self._step()
 
     def rest(self) -> Iterator[Packet[AudioStream]]:
@@ -90,7 +95,7 @@ class Soundtrack:
         self._over = frame is None
         for piece in resampled(self._resampler, frame):
             piece.pts = self._written
-            piece.time_base = Fraction(1, self._rate)
+            piece.time_base = self._tick
             self._written += piece.samples
             yield from self._stream.encode(piece)
         if self._over:
