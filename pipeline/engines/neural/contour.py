@@ -50,4 +50,4 @@ def polygon(points: Tensor, height: int, width: int) -> Tensor:
     shape = (*column.shape[:-1], width + 1)
     count = torch.zeros(shape, dtype=torch.int32, device=points.device)
     count.scatter_add_(-1, column, crosses.to(torch.int32))
-    return count[..., :width].cumsum(-1) % 2 == 1
+    return count[..., :width].cumsum(-1, dtype=torch.int16) % 2 == 1

@@ -13,6 +13,7 @@ from pipeline.engines.neural.mask import (
     SKIN,
     UPPER_LIP,
     blend_mask,
+    grown_skin,
     region_mask,
 )
 
@@ -33,6 +34,15 @@ def test_nose_and_neck_stay_out_of_the_mask_and_lips_are_in() -> None:
     assert not mask[230:290, 236:276].any()
     assert (mask[320:345, 216:296] == 255).all()
     assert not mask[500:].any()
+
+
+def test_skin_that_fills_the_picture_stays_there_whatever_its_sums_wrap_to() -> None:
+    whole = torch.ones(SIDE, SIDE, dtype=torch.bool)
+    assert grown_skin(whole).all()
+    whole[: SIDE // 2] = False
+    assert torch.equal(grown_skin(whole), grown_skin(torch.stack([whole] * 2))[1])
+    assert not grown_skin(whole)[: SIDE // 2 - 40].any()
+    assert grown_skin(whole)[SIDE // 2 :].all()
 
 
 def test_skin_grows_below_the_chin_and_not_beside_the_cheeks() -> None:
