@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from itertools import chain
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from pipeline.faces.graph import Model
+from pipeline.faces.halves import halves_on
 from pipeline.faces.rectangles import OVERLAP, Rect, is_one, longer, middle, overlap, rect
 from pipeline.faces.roi import cut_out
 from pipeline.faces.shared import network_on
@@ -61,7 +63,8 @@ class Detector:
     """
 
     def __init__(self, model: Model, device: str = "cpu", threads: int = 1) -> None:
-        self._network = network_on(model, device, threads)
+        self._network = network_on(model, device)
+        self._halves = halves_on(device, threads)
 
     def whole(self, frames: Sequence[Frame], color: Color) -> list[Detections]:
         """Look at whole frames, one glance each: finds faces above a tenth of the longer side."""
@@ -129,18 +132,25 @@ class Detector:
     ) -> list[Detections]:
         found: list[list[Rows]] = [[] for _ in frames]
         for start in range(0, len(tiles), _AT_ONCE):
-            part = tiles[start : start + _AT_ONCE]
-            regions = [tile for _, tile in part]
-            picked = [frames[n] for n, _ in part]
-            size = self._network.size
-            pictures = cut_out(picked, regions, size, color, outside="black")
-            outputs = self._network(pictures * 2 - 1)
-            raw = outputs["regressors"].view(len(part), -1, 16).numpy(force=True)
-            scores = torch.sigmoid(outputs["classificators"].clamp(-100, 100)).numpy(force=True)
-            rows = _decoded(raw, scores, np.array(regions, np.float32), size)
-            for (n, _), its in zip(part, rows, strict=True):
+            some = tiles[start : start + _AT_ONCE]
+            picked = [frames[n] for n, _ in some]
+            look = partial(self._part, picked, [tile for _, tile in some], color)
+            rows = chain.from_iterable(self._halves.each(len(some), look))
+            for (n, _), its in zip(some, rows, strict=True):
                 found[n].append(its)
         return [_merged(np.concatenate(rows)) for rows in found]
+
+    def _part(
+        self, frames: Sequence[Frame], regions: list[list[float]], color: Color, part: slice
+    ) -> list[Rows]:
+        """What some of the tiles show, of which each has a frame."""
+        frames, regions = frames[part], regions[part]
+        size = self._network.size
+        pictures = cut_out(frames, regions, size, color, outside="black")
+        outputs = self._network(pictures * 2 - 1)
+        raw = outputs["regressors"].view(len(frames), -1, 16).numpy(force=True)
+        scores = torch.sigmoid(outputs["classificators"].clamp(-100, 100)).numpy(force=True)
+        return _decoded(raw, scores, np.array(regions, np.float32), size)
 
 
 def _decoded(raw: Rows, scores: Rows, regions: Rows, size: int) -> list[Rows]:

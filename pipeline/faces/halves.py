@@ -1,51 +1,65 @@
-"""A network on two processors: half of a batch each.
+"""A look at faces on two processors: half of a batch each, from the frames to what is seen.
 
-A look at faces is the longest step of tracking, and one thread's; the decoder, which runs beside
-it, leaves most of a second processor free. Batches are halved where there is one processor as
-well, so that what torch computes has the same sizes, and points the same bits, anywhere.
+Looking is the longest step of tracking, and one thread's; the decoder, which runs beside it,
+leaves most of a second processor free. Batches are halved where there is one processor as well, so
+that what torch computes has the same sizes, and points the same bits, anywhere.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
-from torch import Tensor
 
-from pipeline.faces.network import Network
+from pipeline.batching.cuda import is_cuda
+
+Part = TypeVar("Part")
 
 FEWEST = 4
 """Pictures from which on two halves are quicker than one batch."""
 
 
-class HalvedNetwork:
-    """Stands for a `Network` on the CPU.
+class Halves:
+    """Does work on a batch, half by half.
 
     Args:
-        network: what runs.
-        threads: that may run it; with two, the second half goes beside the first.
+        threads: that may work; with two, the second half goes beside the first.
+        fewest: of a batch that is halved.
     """
 
-    def __init__(self, network: Network, threads: int) -> None:
-        self._network = network
+    def __init__(self, threads: int, fewest: int = FEWEST) -> None:
         self._beside = ThreadPoolExecutor(1, "f2f-look") if threads > 1 else None
-        self.device = network.device
-        self.size = network.size
+        self._fewest = fewest
 
-    def __call__(self, pictures: Tensor) -> dict[str, Tensor]:
-        """Run a batch; see `Network`."""
-        if len(pictures) < FEWEST:
-            return self._network(pictures)
-        first, second = pictures.tensor_split(2)
+    def each(self, count: int, work: Callable[[slice], Part]) -> list[Part]:
+        """What `work` makes of each part of a batch, in order: of two halves, or of all at once.
+
+        Args:
+            count: of the batch.
+            work: gets the places of its part, and may run in two threads at once.
+        """
+        if count < self._fewest:
+            return [work(slice(0, count))]
+        middle = -(-count // 2)
+        first, second = slice(0, middle), slice(middle, count)
         if self._beside is None:
-            return _joined(self._network(first), self._network(second))
-        beside = self._beside.submit(self._network, second)
+            return [work(first), work(second)]
+        beside = self._beside.submit(_in_mode, torch.is_inference_mode_enabled(), work, second)
         try:
-            mine = self._network(first)
+            mine = work(first)
         finally:
-            theirs = beside.result()  # nobody reads the pictures any more when this returns
-        return _joined(mine, theirs)
+            theirs = beside.result()  # nobody reads the frames any more when this returns
+        return [mine, theirs]
 
 
-def _joined(first: dict[str, Tensor], second: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: torch.cat([part, second[name]]) for name, part in first.items()}
+def halves_on(device: str, threads: int) -> Halves:
+    """For a device; a GPU takes whole batches."""
+    return Halves(1, sys.maxsize) if is_cuda(device) else Halves(threads)
+
+
+def _in_mode(inference: bool, work: Callable[[slice], Part], part: slice) -> Part:
+    with torch.inference_mode(inference):  # torch asks it of each thread
+        return work(part)

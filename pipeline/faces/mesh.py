@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from pipeline.faces.appearance import sample
 from pipeline.faces.graph import Model
+from pipeline.faces.halves import halves_on
 from pipeline.faces.roi import cut_out, to_frame
 from pipeline.faces.shared import network_on
 from pipeline.types import Color, Frame
@@ -40,6 +42,14 @@ class Meshes:
     colors: Tensor
     """(N, ROW, 3) uint8, see `pipeline.faces.appearance`."""
 
+    @classmethod
+    def joined(cls, parts: Sequence[Meshes]) -> Meshes:
+        """Those of all parts, in order."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = zip(*((part.points, part.score, part.colors) for part in parts), strict=True)
+        return cls(*(torch.cat(column) for column in columns))
+
 
 class MeshNetwork:
     """Places the mesh.
@@ -51,7 +61,8 @@ class MeshNetwork:
     """
 
     def __init__(self, model: Model, device: str = "cpu", threads: int = 1) -> None:
-        self._network = network_on(model, device, threads)
+        self._network = network_on(model, device)
+        self._halves = halves_on(device, threads)
         # The model itself says which mesh points its refined lips and eyes replace, in order.
         subsets = [
             list(node.attributes["subset_idxs"])
@@ -71,7 +82,12 @@ class MeshNetwork:
             regions: (N, 4), see `pipeline.faces.roi`.
             color: how the planes are to be read.
         """
-        network = self._network
+
+        look = partial(self._part, frames, regions, color)
+        return Meshes.joined(self._halves.each(len(frames), look))
+
+    def _part(self, frames: Sequence[Frame], regions: Tensor, color: Color, part: slice) -> Meshes:
+        frames, regions, network = frames[part], regions[part], self._network
         pictures = cut_out(frames, regions, network.size, color)
         outputs = network(pictures)
         places = self._merged(outputs)

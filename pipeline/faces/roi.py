@@ -247,17 +247,14 @@ def _thinned(plane: Tensor, span: _Span) -> Tensor:
 
 def _sampled(looks: Sequence[_Look], side: int) -> Tensor:
     """Values inside squares, (N, 3, side, side) float32, 0 to 255, of lumas and then of chromas."""
-    # grid_sample wants -1..1 from the first pixel's centre to the last's. Written as two sums of
-    # a row and a column, which is several times quicker than a matrix product or affine_grid.
+    # grid_sample wants -1..1 from the first pixel's centre to the last's. As complex numbers they
+    # are the sums of a row and a column, side by side in memory: five times quicker than a matrix
+    # product or affine_grid.
     lines = np.array([line for look in looks for line in look.lines], np.float32)
     by_column, middle, by_row = np.moveaxis(lines[..., None], 2, 0)  # (2 N, 2, 1) each
     steps = _steps(side)
-    grids = torch.empty(len(lines), side, side, 2)
-    torch.add(
-        torch.from_numpy((steps * by_column + middle)[:, :, None]),
-        torch.from_numpy((steps * by_row)[..., None]),
-        out=grids.permute(0, 3, 1, 2),
-    )
+    row, column = _complex(steps * by_column + middle), _complex(steps * by_row)
+    grids = torch.view_as_real(row[:, None] + column[..., None])
     found = [
         F.grid_sample(look.parts, grid, "bilinear", "border", align_corners=True)
         for look, grid in zip(
@@ -266,6 +263,11 @@ def _sampled(looks: Sequence[_Look], side: int) -> Tensor:
     ]
     lumas, chromas = ([part for part in found if part.shape[1] == planes] for planes in (1, 2))
     return torch.cat([torch.cat(lumas), torch.cat(chromas)], dim=1)
+
+
+def _complex(places: NDArray[np.float32]) -> Tensor:
+    """(N, 2, side) x and y as (N, side) complex numbers."""
+    return torch.view_as_complex(torch.from_numpy(np.ascontiguousarray(places.swapaxes(1, 2))))
 
 
 def _averaged(planes: Tensor, block: int) -> Tensor:

@@ -16,7 +16,6 @@ from pipeline.batching.row import gather
 from pipeline.batching.runner import Column
 from pipeline.batching.shared import Shared
 from pipeline.faces.graph import Model
-from pipeline.faces.halves import HalvedNetwork
 from pipeline.faces.network import Network
 
 BUCKETS = (8, 16, 32)
@@ -66,14 +65,10 @@ class SharedNetwork:
         return torch.cat([outputs[name] for name in self._names], dim=1)
 
 
-def network_on(model: Model, device: str, threads: int = 1) -> HalvedNetwork | SharedNetwork:
-    """A network for a device: of the caller's own on the CPU, a shared one on a GPU.
-
-    Args:
-        threads: of the CPU, that may work on one batch; two are used at most.
-    """
+def network_on(model: Model, device: str) -> Network | SharedNetwork:
+    """A network for a device: of the caller's own on the CPU, a shared one on a GPU."""
     if is_cuda(device):
         return SharedNetwork(model, device)
     from pipeline.faces.lite import LiteNetwork  # a GPU machine may do without LiteRT
 
-    return HalvedNetwork(LiteNetwork(model), threads)
+    return LiteNetwork(model)

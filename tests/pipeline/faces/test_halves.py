@@ -4,50 +4,59 @@ import threading
 
 import pytest
 import torch
-from torch import Tensor
 
-from pipeline.faces.halves import FEWEST, HalvedNetwork
-from pipeline.faces.network import Network
+from pipeline.faces.halves import FEWEST, Halves, halves_on
+from pipeline.faces.mesh import MeshNetwork
+from pipeline.types import Frame
 from pipeline.weights import FaceModels
+from tests.pipeline.faces.pictures import demo_facts
+
+COUNTS = [1, FEWEST, FEWEST + 1]
 
 
-def _pictures(count: int) -> Tensor:
-    return torch.rand(count, 3, 192, 192, generator=torch.Generator().manual_seed(count))
-
-
-@pytest.mark.parametrize("count", [1, FEWEST, FEWEST + 1])
-def test_halves_say_what_the_whole_says_on_any_number_of_threads(
-    models: FaceModels, count: int
+@pytest.mark.parametrize("count", COUNTS)
+def test_meshes_have_the_same_bits_on_any_number_of_threads(
+    models: FaceModels, portrait: Frame, count: int
 ) -> None:
-    network = Network(models.mesh)
-    whole = network(_pictures(count))
-    one, two = (HalvedNetwork(network, threads)(_pictures(count)) for threads in (1, 2))
-    assert one.keys() == two.keys() == whole.keys()
-    for name, value in whole.items():
-        assert torch.equal(one[name], two[name]), "the same bits"
-        torch.testing.assert_close(one[name], value, atol=1e-4, rtol=1e-4)
+    regions = torch.tensor([[255.0 + n, 163, 221, 0] for n in range(count)])
+    with torch.inference_mode():
+        one, two = (
+            MeshNetwork(models.mesh, threads=threads)(
+                [portrait] * count, regions, demo_facts().color
+            )
+            for threads in (1, 2)
+        )
+    for mine, its in ((one.points, two.points), (one.score, two.score), (one.colors, two.colors)):
+        assert len(mine) == count
+        assert torch.equal(mine, its)
 
 
-class _Meeting(Network):
-    """Answers only when two threads are inside, each with a half; or fails in one of them."""
+@pytest.mark.parametrize("count", COUNTS)
+def test_parts_are_the_same_on_any_number_of_threads_and_whole_on_a_gpu(count: int) -> None:
+    def places(halves: Halves) -> list[range]:
+        return halves.each(count, lambda part: range(count)[part])
 
-    def __init__(self, fails: bool = False) -> None:
-        self.device, self.size = "cpu", 1
-        self._both = threading.Barrier(2)
-        self._fails = fails
-
-    def __call__(self, pictures: Tensor) -> dict[str, Tensor]:
-        self._both.wait(30)
-        if self._fails and threading.current_thread().name.startswith("f2f-look"):
-            raise MemoryError("no room for the second half")
-        return {"first": pictures[:, 0, 0, :1]}
+    assert places(Halves(1)) == places(Halves(2))
+    assert [n for part in places(Halves(2)) for n in part] == list(range(count))
+    assert places(halves_on("cuda", 2)) == [range(count)]
 
 
-def test_halves_run_at_the_same_time_and_keep_their_order() -> None:
-    pictures = torch.arange(5.0).view(5, 1, 1, 1)
-    assert HalvedNetwork(_Meeting(), 2)(pictures)["first"].flatten().tolist() == [0, 1, 2, 3, 4]
+def test_halves_run_at_the_same_time_in_the_caller_s_mode() -> None:
+    both = threading.Barrier(2)
+
+    def work(part: slice) -> bool:
+        both.wait(30)
+        return torch.is_inference_mode_enabled()
+
+    assert Halves(2).each(5, work) == [False, False]
+    with torch.inference_mode():
+        assert Halves(2).each(5, work) == [True, True]
 
 
 def test_what_fails_beside_fails_the_look() -> None:
+    def work(part: slice) -> None:
+        if part.start:
+            raise MemoryError("no room for the second half")
+
     with pytest.raises(MemoryError, match="second half"):
-        HalvedNetwork(_Meeting(fails=True), 2)(torch.zeros(4, 1, 1, 1))
+        Halves(2).each(4, work)

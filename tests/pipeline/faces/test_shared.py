@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from pipeline.faces.halves import HalvedNetwork
+from pipeline.faces.lite import LiteNetwork
 from pipeline.faces.network import Network
 from pipeline.faces.shared import SharedNetwork, network_on
 from pipeline.weights import FaceModels
@@ -36,7 +36,7 @@ def test_jobs_that_look_at_once_get_their_own_faces(models: FaceModels) -> None:
 
 
 def test_cpu_keeps_a_network_for_each_caller(models: FaceModels) -> None:
-    assert isinstance(network_on(models.mesh, "cpu"), HalvedNetwork)
+    assert isinstance(network_on(models.mesh, "cpu"), LiteNetwork)
 
 
 @pytest.mark.gpu
