@@ -135,6 +135,8 @@ def embedded_errors() -> Iterator[None]:
     try:
         yield
     except EmbeddedFailed as error:
+        if isinstance(error.__cause__, ImportError):
+            raise CommandError.usage(str(error)) from error
         raise CommandError.of(ErrorCode.INTERNAL, Stage.ADMIT, str(error)) from error
 
 

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from minio import Minio
 
 from consumer.embedded import EmbeddedFailed, EmbeddedKafka, EmbeddedS3
+from tests.consumer.test_cli import face2face, only_object
 from tests.support.processes import wait_until
 from tests.support.s3 import http_answers
 
@@ -76,6 +78,15 @@ def test_a_port_in_use_is_said_with_the_server_s_own_words() -> None:
             second.start()
 
 
+def test_without_its_extra_the_demo_says_what_to_install_and_blames_nobody(tmp_path: Path) -> None:
+    (tmp_path / "confluent_kafka.py").write_text("raise ImportError\n")
+    done = face2face("demo", "--json", env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 2
+    error = cast("dict[str, Any]", only_object(done.stdout)["error"])
+    assert error["code"] == "INVALID_REQUEST"
+    assert error["message"].endswith("pip install 'face2face[demo]'")
+
+
 @pytest.mark.chaos
 def test_the_store_ends_when_its_parent_is_killed() -> None:
     code = (
@@ -86,7 +97,7 @@ def test_the_store_ends_when_its_parent_is_killed() -> None:
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     endpoint = parent.stdout.readline().strip()
-    assert http_answers(endpoint, any_status=True)
+    wait_until(lambda: http_answers(endpoint, any_status=True), 30, "an answer of the store")
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     wait_until(lambda: not http_answers(endpoint, any_status=True), 10, "end of the store")
@@ -96,7 +107,7 @@ def test_the_child_leaves_ctrl_c_to_its_parent() -> None:
     with EmbeddedS3(None) as store:
         assert store._process is not None
         store._process.send_signal(signal.SIGINT)
-        assert http_answers(store.endpoint, any_status=True)
+        wait_until(lambda: http_answers(store.endpoint, any_status=True), 30, "an answer")
 
 
 def test_without_the_demo_extra_the_error_says_what_to_install(

@@ -24,6 +24,7 @@ import jsonschema
 import pytest
 import yaml
 
+from consumer.caches import weights_root
 from consumer.cli import cli
 from consumer.http.gateway import check_settings
 from consumer.settings import Settings, SettingsError, load
@@ -290,9 +291,18 @@ def test_the_image_runs_pinned_bases_as_a_numbered_user_without_rights() -> None
 
 def test_the_image_s_settings_are_real() -> None:
     known = {str(field.validation_alias) for field in Settings.model_fields.values()}
+    known.add("F2F_WEIGHTS_DIR")  # which commands without settings read, too
     names = re.findall(r"\b((?:F2F|S3|KAFKA|DUIX)_[A-Z_]+)=", DOCKERFILE)
     assert names
     assert set(names) <= known
+
+
+def test_the_image_looks_for_weights_where_it_was_given_them() -> None:
+    pulled = re.search(r"HOME=(\S+) \S+/face2face weights pull", DOCKERFILE)
+    assert pulled is not None
+    found = re.search(r"F2F_WEIGHTS_DIR=(\S+)", DOCKERFILE)
+    assert found is not None
+    assert Path(found[1]) == weights_root({"XDG_CACHE_HOME": f"{pulled[1]}/.cache"})
 
 
 def test_the_lock_holds_what_the_image_installs() -> None:
