@@ -37,7 +37,7 @@ class PictureFile:
     def __init__(self, width: int, height: int, folder: Path) -> None:
         self._luma = width * height
         self._bytes = picture_bytes(width, height)
-        self._shape = (height, width)
+        self._shape, self._half = (height, width), (height // 2, width // 2)
         self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - `close`
 
     def close(self) -> None:
@@ -70,14 +70,9 @@ class PictureFile:
             if count == 0:
                 raise OSError(f"scratch file ended at {offset} bytes")
             room, offset = room[count:], offset + count
-        height, width = self._shape
-        half = (height // 2, width // 2)
-        luma, first, second = np.split(whole, [self._luma, self._luma + self._luma // 4])
-        return (
-            torch.from_numpy(luma.reshape(height, width)),
-            torch.from_numpy(first.reshape(half)),
-            torch.from_numpy(second.reshape(half)),
-        )
+        luma = whole[: self._luma].reshape(self._shape)
+        first, second = whole[self._luma :].reshape(2, *self._half)
+        return torch.from_numpy(luma), torch.from_numpy(first), torch.from_numpy(second)
 
 
 def _bytes_of(plane: Tensor) -> memoryview:
