@@ -22,8 +22,12 @@ def new_stream(device: str, priority: int = 0) -> torch.cuda.Stream:
 
 
 def new_event() -> torch.cuda.Event:
-    """A mark in a stream, without a time."""
-    return torch.cuda.Event()  # type: ignore[no-untyped-call]
+    """A mark in a stream, without a time. Who waits for it sleeps.
+
+    CUDA's other waits, for a stream or for a copy, keep a processor busy until they end (CUDA
+    driver API, CU_CTX_SCHED_AUTO): with a job in each slot, those that x264 needs.
+    """
+    return torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
 
 
 def is_cuda(device: str) -> bool:
@@ -32,12 +36,14 @@ def is_cuda(device: str) -> bool:
 
 
 def settle(device: str) -> None:
-    """Wait for what this thread has asked of the device; at once on the CPU.
+    """Wait asleep for what this thread has asked of the device; at once on the CPU.
 
-    Before tensors go to somebody who reads them on a stream of his own.
+    Before tensors go to somebody who reads them on a stream of his own, or to the host.
     """
     if is_cuda(device):
-        torch.cuda.current_stream(device).synchronize()
+        reached = new_event()
+        reached.record(torch.cuda.current_stream(device))
+        reached.synchronize()
 
 
 def on_own_stream(device: str) -> AbstractContextManager[Any]:

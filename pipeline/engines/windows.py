@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from pipeline.batching.cuda import settle
 from pipeline.engines.planes import Window
 from pipeline.types import Frame
 
@@ -91,7 +92,7 @@ def to_host(planes: Sequence[Tensor]) -> list[Tensor]:
     held = [staging(tuple(plane.shape), device) for plane in planes]
     for here, plane in zip(held, planes, strict=True):
         here.copy_(plane, non_blocking=True)
-    torch.cuda.current_stream(device).synchronize()
+    settle(str(device))
     return held
 
 

@@ -42,6 +42,8 @@ class PaperStream:
         self.priority = priority
         self.kept: list[Tensor] = []
         """What is not to be used again before this stream has come so far."""
+        self.busy_waits = 0
+        """Of the host, which would keep a processor busy."""
         self._steps: list[Callable[[], Any]] = []
         self._done = 0
         self._lock = threading.RLock()
@@ -66,6 +68,7 @@ class PaperStream:
 
     def synchronize(self) -> None:
         """Do everything."""
+        self.busy_waits += 1
         self.reach(self.asked)
 
     def wait_event(self, event: PaperEvent) -> None:
@@ -87,6 +90,8 @@ class PaperEvent:
     stream: PaperStream | None = None
     step: int = 0
     waits: int = 0
+    blocking: bool = False
+    """Whether who waits sleeps."""
 
     def record(self, stream: PaperStream) -> None:
         self.stream, self.step = stream, stream.asked
@@ -96,6 +101,8 @@ class PaperEvent:
             self.stream.reach(self.step)
 
     def synchronize(self) -> None:
+        if not self.blocking:
+            raise RuntimeError("a processor would be busy with waiting")
         self.waits += 1
         self.reach()
 

@@ -52,9 +52,9 @@ def _encode(reference: Reference, avatar: Avatar, painter: Painter, on_tick: OnT
         while chunk := list(islice(frames, chunk_on(reference.device))):
             waiting = lane.outstanding
             lane.submit(_seen(chunk, avatar, reference.device))
-            _keep(lane, waiting, avatar.inputs)
+            _keep(lane, waiting, avatar.inputs, reference.device)
             on_tick(Tick("prepare", len(avatar.inputs), len(avatar.boxes)))
-        _keep(lane, lane.outstanding, avatar.inputs)
+        _keep(lane, lane.outstanding, avatar.inputs, reference.device)
         on_tick(Tick("prepare", len(avatar.inputs), len(avatar.boxes)))
 
 
@@ -66,7 +66,8 @@ def _seen(frames: list[Frame], avatar: Avatar, device: str) -> list[tuple[Tensor
     return [(picture,) for picture in pictures.unbind()]
 
 
-def _keep(lane: Lane[Item, Row], count: int, latents: RowFile) -> None:
+def _keep(lane: Lane[Item, Row], count: int, latents: RowFile, device: str) -> None:
     if count:
         made = gather([lane.take() for _ in range(count)])
+        settle(device)
         latents.write(len(latents), made.to("cpu", latents.dtype))

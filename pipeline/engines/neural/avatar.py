@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.avatars.parts import Parts, Unfit, rows_of
-from pipeline.batching.cuda import is_cuda
+from pipeline.batching.cuda import is_cuda, settle
 from pipeline.engines.base import Reference
 from pipeline.engines.meshes import MeshTrack, length, meshes_at
 from pipeline.engines.neural.boxes import Box, box_parts, boxes_of
@@ -50,7 +50,9 @@ class Avatar:
         """Append the masks of the next frames; their boxes."""
         boxes = [self.boxes[frame.index] for frame in frames]
         points = meshes_at(self.track, [frame.index for frame in frames]).to(device)
-        self.masks.write(len(self.masks), soft_masks(points, boxes).cpu())
+        masks = soft_masks(points, boxes)
+        settle(device)
+        self.masks.write(len(self.masks), masks.cpu())
         return boxes
 
 

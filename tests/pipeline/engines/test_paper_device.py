@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -52,6 +53,8 @@ def test_what_comes_back_from_a_device_was_waited_for(bring: Bring, pinned: list
         for plane in there:
             plane += 1
         held = windows.to_host(there)
+        own: Any = torch.cuda.current_stream()
+        assert own.busy_waits == 0, "a processor would wait instead of encoding"
         assert [plane.device.type for plane in held] == ["cpu", "cpu"]
     assert all(torch.equal(a, b + 1) for a, b in zip(held, want, strict=True))
     assert pinned == [(1, 3, 4), (1, 2, 2)]
