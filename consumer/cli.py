@@ -16,6 +16,7 @@ from consumer.console import (
     FAILED,
     STOPPED,
     CommandError,
+    allow_any_letter,
     install_last_resort,
     show_error,
 )
@@ -74,6 +75,7 @@ def cli() -> None:
 def main() -> None:
     """Entry point of the console script: one place where errors become output and exit codes."""
     as_json = "--json" in sys.argv[1:]
+    allow_any_letter()
     install_last_resort(as_json)
     sys.exit(_run(as_json))
 

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import os
 import signal
@@ -163,6 +165,23 @@ def show_error(error: ErrorFacts, as_json: bool) -> int:
         emit({"error": error.model_dump(mode="json", include=keys)})
     say(f"{error.code.value} ({error.stage.value}): {error.message}")
     return exit_code(error.code)
+
+
+def allow_any_letter() -> None:
+    """Write letters that the terminal's encoding lacks as JSON does, `\\u2192`: no answer is lost.
+
+    Locales other than UTF-8 are rare and legal; an arrow must not end a command there.
+    """
+
+    def escape(error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+    codecs.register_error("face2face", escape)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="face2face")
 
 
 def install_last_resort(as_json: bool) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import click
 import pytest
@@ -219,3 +220,14 @@ def test_an_input_that_is_no_media_can_never_work(tmp_path: Path) -> None:
     assert isinstance(error, dict)
     assert error["code"] == "INPUT_UNREADABLE"
     assert [path.name for path in tmp_path.iterdir()] == ["face.mp4"]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_a_terminal_that_lacks_letters_still_gets_every_answer(encoding: str) -> None:
+    env = {"PYTHONIOENCODING": encoding}
+    done = face2face("detect", "--json", "名前 😀.mp4", env=env)
+    error = cast("dict[str, str]", only_object(done.stdout)["error"])
+    assert error["code"] == "INPUT_NOT_FOUND"
+    assert "名前 😀.mp4" in error["message"]
+    done = face2face("doctor", env={**env, "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"})
+    assert "\\u2192 Start the brokers" in done.stdout
