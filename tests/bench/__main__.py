@@ -23,11 +23,12 @@ def bench(context: click.Context) -> None:
 @click.option("--seconds", default=15.0, show_default=True)
 @click.option("--threads", default=2, show_default=True)
 @click.option("--engine", default="viseme", show_default=True)
-def speed(seconds: float, threads: int, engine: str) -> None:
-    """Render beside plain decode + encode, 720p25."""
+@click.option("--lines", default=720, show_default=True)
+def speed(seconds: float, threads: int, engine: str, lines: int) -> None:
+    """Render beside plain decode + encode, 25 frames a second."""
     from tests.bench.speed import speed as run
 
-    for line in run(seconds, threads, engine):
+    for line in run(seconds, threads, engine, lines):
         click.echo(line)
 
 
@@ -57,11 +58,13 @@ def avatars(seconds: float, threads: int, engine: str) -> None:
 @click.option("--short", "short_s", default=10.0, show_default=True)
 @click.option("--long", "long_s", default=600.0, show_default=True)
 @click.option("--long-video", is_flag=True, help="the reference is as long as the speech")
-def memory(short_s: float, long_s: float, long_video: bool) -> None:
+@click.option("--lines", default=720, show_default=True)
+@click.option("--talking", is_flag=True, help="the reference speaks, which keeps more of it")
+def memory(short_s: float, long_s: float, long_video: bool, lines: int, talking: bool) -> None:
     """Peak memory of a long job over a short one."""
     from tests.bench.memory import memory as run
 
-    for line in run(short_s, long_s, long_video):
+    for line in run(short_s, long_s, long_video, lines, talking):
         click.echo(line)
 
 

@@ -30,7 +30,9 @@ def speech() -> Path:
     return real if real.exists() else ASSETS / "speech.flac"
 
 
-def make_720p25(source: Path, target: Path, seconds: float, wide: bool = True) -> Path:
+def make_720p25(
+    source: Path, target: Path, seconds: float, wide: bool = True, lines: int = 720
+) -> Path:
     """Cut and scale a clip to 25 frames per second and 720 lines (or columns, if upright)."""
     rate, written = Fraction(25), 0
     with av.open(str(source)) as inside, av.open(str(target), "w") as outside:
@@ -38,7 +40,8 @@ def make_720p25(source: Path, target: Path, seconds: float, wide: bool = True) -
         stream.pix_fmt = "yuv420p"
         picture = inside.streams.video[0]
         upright = picture.height > picture.width
-        stream.width, stream.height = (720, 1280) if upright or not wide else (1280, 720)
+        long = lines * 16 // 9
+        stream.width, stream.height = (lines, long) if upright or not wide else (long, lines)
         for frame in inside.decode(picture):
             while frame.time is not None and written / rate <= frame.time:
                 if written >= seconds * rate:

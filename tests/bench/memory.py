@@ -23,14 +23,21 @@ def peak_bytes(audio: Path, video: Path, output: Path) -> int:
     return usage.ru_maxrss * 1024
 
 
-def memory(short_s: float, long_s: float, long_video: bool = False) -> list[str]:
+def memory(
+    short_s: float,
+    long_s: float,
+    long_video: bool = False,
+    lines: int = 720,
+    talking: bool = False,
+) -> list[str]:
     """A line with both peaks and their ratio; the reference is as long as the speech if asked."""
     with tempfile.TemporaryDirectory(prefix="f2f-bench-") as name:
         folder = Path(name)
         peaks = []
         for label, seconds in (("short", short_s), ("long", long_s)):
             length = seconds if long_video else 10.0
-            video = clips.make_720p25(clips.reference(), folder / f"{label}.mp4", length)
+            source = clips.talking() if talking else clips.reference()
+            video = clips.make_720p25(source, folder / f"{label}.mp4", length, lines=lines)
             if long_video:
                 video = clips.repeat(video, folder / f"{label}-long.mp4", seconds)
             audio = clips.cut_speech(clips.speech(), folder / f"{label}.wav", seconds)

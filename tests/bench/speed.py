@@ -64,24 +64,30 @@ def _ignore(tick: Tick) -> None:
     pass
 
 
-def speed(seconds: float, threads: int, engine: str = "viseme") -> list[str]:
-    """One table: a silent and a talking reference at 720p25, `seconds` of speech each."""
-    return of_both(_case, seconds, threads, engine)
+def speed(seconds: float, threads: int, engine: str = "viseme", lines: int = 720) -> list[str]:
+    """One table: a silent and a talking reference at 25 fps, `seconds` of speech each."""
+    return of_both(_case, seconds, threads, engine, lines)
 
 
 def of_both(
-    case: Callable[[str, RenderSpec], list[str]], seconds: float, threads: int, engine: str
+    case: Callable[[str, RenderSpec], list[str]],
+    seconds: float,
+    threads: int,
+    engine: str,
+    lines: int = 720,
 ) -> list[str]:
-    """The lines of a case for a silent and for a talking reference at 720p25."""
-    lines: list[str] = []
+    """What a case says of a silent and of a talking reference at 25 fps."""
+    said: list[str] = []
     for name, source in (("silent", clips.reference()), ("talking", clips.talking())):
         with tempfile.TemporaryDirectory(prefix="f2f-bench-") as folder:
-            lines += case(name, _spec(source, Path(folder), seconds, threads, engine))
-    return lines
+            said += case(name, _spec(source, Path(folder), seconds, threads, engine, lines))
+    return said
 
 
-def _spec(source: Path, folder: Path, seconds: float, threads: int, engine: str) -> RenderSpec:
-    video = clips.make_720p25(source, folder / "reference.mp4", seconds)
+def _spec(
+    source: Path, folder: Path, seconds: float, threads: int, engine: str, lines: int
+) -> RenderSpec:
+    video = clips.make_720p25(source, folder / "reference.mp4", seconds, lines=lines)
     audio = clips.cut_speech(clips.speech(), folder / "speech.wav", seconds)
     (folder / "scratch").mkdir()
     return RenderSpec(
