@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.batching.cuda import settle
 from pipeline.engines.planes import Window
 from pipeline.types import Frame
 
+Samples = NDArray[np.uint8]
 _STEP = 16
 """Sides of windows are multiples of it, so that batches of a moving face share their taps."""
 _SCALES = (1, 2, 2)
@@ -72,15 +75,12 @@ def pasted(
         windows: one in each, all of one size.
         planes: (B, h, w) uint8 for each plane, in host memory.
     """
-    copies = [_blank(len(frames), frames[0], number) for number in range(len(_SCALES))]
-    inside = [
-        part_of(plane, window, scale)
-        for copy, scale in zip(copies, _SCALES, strict=True)
-        for plane, window in zip(copy, windows, strict=True)
-    ]
+    blanks = [_blank(len(frames), frames[0], number) for number in range(len(_SCALES))]
+    copies = [blank.unbind() for blank in blanks]
     wholes = [_plane(frame, number) for number in range(len(_SCALES)) for frame in frames]
     torch._foreach_copy_([plane for copy in copies for plane in copy], wholes)
-    torch._foreach_copy_(inside, [part for plane in planes for part in plane.unbind()])
+    for blank, plane, scale in zip(blanks, planes, _SCALES, strict=True):
+        _put(blank.numpy(), windows, plane.numpy(), scale)
     return [replace(frame, y=y, u=u, v=v) for frame, y, u, v in zip(frames, *copies, strict=True)]
 
 
@@ -113,8 +113,15 @@ def part_of(plane: Tensor, window: Window, scale: int = 1) -> Tensor:
     )
 
 
-def _blank(count: int, like: Frame, number: int) -> tuple[Tensor, ...]:
-    return torch.empty((count, *_plane(like, number).shape), dtype=torch.uint8).unbind()
+def _blank(count: int, like: Frame, number: int) -> Tensor:
+    return torch.empty((count, *_plane(like, number).shape), dtype=torch.uint8)
+
+
+def _put(planes: Samples, windows: Sequence[Window], parts: Samples, scale: int) -> None:
+    """Write (B, h, w) parts into planes; numpy's slices cost a third of what torch's views do."""
+    for plane, window, part in zip(planes, windows, parts, strict=True):
+        rows = slice(window.y0 // scale, window.y1 // scale)
+        plane[rows, window.x0 // scale : window.x1 // scale] = part
 
 
 def _plane(frame: Frame, number: int) -> Tensor:
