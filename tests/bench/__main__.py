@@ -190,6 +190,17 @@ def gpu(
         click.echo(line)
 
 
+@bench.command("machinery")
+@click.option("--seconds", default=4.0, show_default=True, help="of each render")
+@click.option("--jobs", default="1,8,16", show_default=True, help="at a time")
+def machinery_command(seconds: float, jobs: str) -> None:
+    """Whole renders of musetalk with stand-ins for networks: what the host carries, and why."""
+    from tests.bench.machinery import machinery as run
+
+    for line in run(seconds, _counts(jobs) or (1,)):
+        click.echo(line)
+
+
 def _counts(text: str) -> tuple[int, ...] | None:
     return tuple(int(count) for count in text.split(",")) if text else None
 

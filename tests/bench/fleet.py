@@ -7,6 +7,7 @@ in the device's memory. They are started once; each line of a table uses the fir
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,17 @@ import torch
 
 from pipeline.batching.cuda import is_cuda
 from tests.bench import clips
-from tests.bench.rows import BUSY, STREAMS, TIMES_ONE_JOB, TOGETHER, Asked, reason, row, verdict
+from tests.bench.rows import (
+    BUSY,
+    STREAMS,
+    TIMES_ONE_JOB,
+    TOGETHER,
+    Asked,
+    reason,
+    row,
+    unknown,
+    verdict,
+)
 
 START_S = 300.0
 """A process may take so long to compile its networks."""
@@ -248,9 +259,9 @@ def fleet(
         for what in rounds:
             name = f"{engine:<14} {_name(what)}"
             if time.monotonic() > end:
-                yield f"  {name} left out: the time is over"
+                yield f"  {name} left out: the time is over{unknown(asked_of(engine, what))}"
             else:
-                yield row(name, partial(table.measure, what))
+                yield row(name, partial(table.measure, what), asked_of(engine, what))
 
 
 class _Table:
@@ -277,17 +288,30 @@ class _Table:
         return line + verdict(self._asked(what, found, busy), is_cuda(self._setting.device))
 
     def _asked(self, what: Round, found: Figures, busy: Busy) -> list[Asked]:
-        engine = self._setting.engine
-        least = STREAMS.get((engine, what.known))
-        if least is None:
-            return []
-        asked = [Asked("streams", found.rate / 25, least)] if what.jobs > 1 else []
         alone = self._single.get((1, what.known))
-        if what.processes == 1 and what.jobs == TOGETHER and alone:
-            asked.append(Asked("x one job", found.rate / alone, TIMES_ONE_JOB))
-        if what.jobs >= TOGETHER and not busy.unknown:
-            asked.append(Asked("busy", busy.share, BUSY))
-        return asked
+        figures = {
+            "streams": found.rate / 25,
+            "x one job": found.rate / alone if alone else None,
+            "busy": None if busy.unknown else busy.share,
+        }
+        return [
+            replace(each, found=figure)
+            for each in asked_of(self._setting.engine, what)
+            if (figure := figures[each.what]) is not None
+        ]
+
+
+def asked_of(engine: str, what: Round) -> list[Asked]:
+    """What is asked of a round, without figures."""
+    least = STREAMS.get((engine, what.known))
+    if least is None or what.jobs == 1:
+        return []
+    asked = [Asked("streams", math.nan, least)]
+    if what.processes == 1 and what.jobs == TOGETHER:
+        asked.append(Asked("x one job", math.nan, TIMES_ONE_JOB))
+    if what.jobs >= TOGETHER:
+        asked.append(Asked("busy", math.nan, BUSY))
+    return asked
 
 
 def _name(what: Round) -> str:

@@ -64,15 +64,16 @@ def make_engine(setting: Setting) -> Any:
 
 
 def _serve(setting: Setting, answers: TextIO) -> None:
-    _render_all(_specs(setting, "first", 1, known=True))  # the avatar is kept from here on
+    render_all(specs_of(setting, "first", 1, known=True))  # the avatar is kept from here on
     print(json.dumps({}), file=answers, flush=True)
     for number, line in enumerate(sys.stdin):
         order = json.loads(line)
-        specs = _specs(setting, str(number), order["jobs"], known=order["known"])
-        print(json.dumps(_render_all(specs)), file=answers, flush=True)
+        specs = specs_of(setting, str(number), order["jobs"], known=order["known"])
+        print(json.dumps(render_all(specs)), file=answers, flush=True)
 
 
-def _specs(setting: Setting, name: str, count: int, *, known: bool) -> Specs:
+def specs_of(setting: Setting, name: str, count: int, *, known: bool) -> Specs:
+    """So many jobs on the reference and speech of a table."""
     folder = Path(setting.folder)
     threads = max(2, len(os.sched_getaffinity(0)) // max(1, count))
     specs = []
@@ -94,7 +95,7 @@ def _specs(setting: Setting, name: str, count: int, *, known: bool) -> Specs:
     return specs
 
 
-def _render_all(specs: Specs) -> dict[str, Any]:
+def render_all(specs: Specs) -> dict[str, Any]:
     """Frames, when it began and ended (`time.monotonic`), processor seconds, and ms by stage."""
     start, before = time.monotonic(), time.process_time()
     with ThreadPoolExecutor(max(1, len(specs))) as pool:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any
 from unittest.mock import patch
 
-import torch
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
-from pipeline.engines.musetalk import hearing, painter
+from pipeline.engines.musetalk import hearing
 from pipeline.faces.network import Network
 
 NETWORKS = "networks"
@@ -35,6 +35,8 @@ class Counts:
         self.calls: Counter[str] = Counter()
         self.names: Counter[tuple[str, str]] = Counter()
         """Operators by place and name."""
+        self.seconds: dict[str, float] = defaultdict(float)
+        """Processor time inside operators by place, without what counting costs."""
         self._inside = threading.local()
 
     def place(self) -> str:
@@ -63,7 +65,10 @@ class _Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         place = self._counts.place()
         self._counts.operators[place] += 1
         self._counts.names[place, str(func)] += 1
-        return func(*args, **(kwargs or {}))
+        start = time.thread_time()
+        made = func(*args, **(kwargs or {}))
+        self._counts.seconds[place] += time.thread_time() - start
+        return made
 
 
 @contextmanager
@@ -129,23 +134,3 @@ def per_frame(short: Counts, long: Counts, frames: int) -> dict[str, float]:
         for place in sorted(long.operators)
         if place != NETWORKS
     }
-
-
-@contextmanager
-def without_networks(width: int) -> Iterator[None]:
-    """Pictures, latents and whisper's states come from nowhere and cost nothing.
-
-    Args:
-        width: of a token.
-    """
-    with (
-        patch.object(painter, "paint", lambda _, latents, tokens: latents[:, :4] + tokens.mean()),
-        patch.object(
-            painter,
-            "decode",
-            lambda _, made: made.new_zeros(len(made), 3, 256, 256).to(torch.uint8),
-        ),
-        patch.object(painter, "encode", lambda _, seen: torch.zeros(len(seen), *painter.LATENT)),
-        patch.object(hearing, "encoder_states", lambda _, __: torch.zeros(1500, 5, width)),
-    ):
-        yield

@@ -5,24 +5,17 @@ In batches as on a GPU; the steps are those of the CPU, which are nearly the sam
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from unittest.mock import patch
 
 import torch
 
-from pipeline import render as pipeline_render
-from pipeline.engines import registry
-from pipeline.engines.musetalk.engine import MuseTalkEngine, tuned
-from pipeline.engines.neural import avatar
 from pipeline.render import render
 from pipeline.types import AvatarFolder, RenderSpec, Tick
 from schemas.render import RenderReport
-from tests.bench import clips
+from tests.bench import clips, stand_ins
 from tests.bench.networks import random_networks
-from tests.bench.operations import Counts, counted, per_frame, without_networks
+from tests.bench.operations import Counts, counted, per_frame
 
 SHORT_S, LONG_S = 0.64, 2.0
 """The speech has 1.92 s of the latter: 16 and 48 frames, whole batches of a GPU."""
@@ -45,7 +38,7 @@ def cost(folder: Path, video: Path) -> Cost:
         folder: for files, empty.
         video: of 25 frames per second, at least `LONG_S` long.
     """
-    with _toy_engine():
+    with stand_ins.musetalk(random_networks(False, "cpu", torch.float32, True)):
         jobs = _Jobs(folder, video)
         jobs.render("first", LONG_S, known=True)
         jobs.render("second", SHORT_S, known=True)
@@ -55,21 +48,6 @@ def cost(folder: Path, video: Path) -> Cost:
     more = report.media.frames - round(SHORT_S * 25)
     assert told.face is not None
     return Cost(per_frame(short, long, more), per_frame(long, new, told.face["frames"]))
-
-
-@contextmanager
-def _toy_engine() -> Iterator[None]:
-    shrunken = random_networks(False, "cpu", torch.float32, True)
-    networks = tuned(shrunken, innermost=False)
-    engine = MuseTalkEngine(networks, "cpu", False, [])
-    width = int(networks.unet.config.cross_attention_dim)
-    with (
-        patch.object(registry, "create", return_value=engine),
-        patch.object(pipeline_render, "BATCH", pipeline_render.GPU_BATCH),
-        patch.object(avatar, "_CHUNK", avatar._GPU_CHUNK),
-        without_networks(width),
-    ):
-        yield
 
 
 @dataclass(frozen=True, slots=True)

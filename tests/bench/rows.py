@@ -38,12 +38,18 @@ def verdict(asked: list[Asked], on_gpu: bool) -> str:
     return " | " + ("; ".join(each.text(on_gpu) for each in asked) or "no target")
 
 
-def row(name: str, measure: Callable[[], str]) -> str:
-    """A row, or why there is none."""
+def unknown(asked: list[Asked]) -> str:
+    """The end of a row without figures: what was asked all the same."""
+    named = "; ".join(f"{each.what} asked {each.least:g}" for each in asked)
+    return f" | {named}" if named else ""
+
+
+def row(name: str, measure: Callable[[], str], asked: list[Asked] | None = None) -> str:
+    """A row, or why there is none, and what was asked of it."""
     try:
         return f"  {name} {measure()}"
     except Exception as error:  # noqa: BLE001 - whatever it is, the next row may be measured
-        return f"  {name} failed: {reason(error)}"
+        return f"  {name} failed: {reason(error)}{unknown(asked or [])}"
 
 
 def reason(error: Exception) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.bench import clips
 from tests.bench.operations_case import LONG_S, cost
 
-KNOWN, NEW = 30, 115
+KNOWN, NEW = 25, 105
 """Operators for each frame of the output, and what each new frame of the reference adds."""
 
 

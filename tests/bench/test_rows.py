@@ -78,3 +78,7 @@ def test_nothing_begins_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -
         "viseme", "cpu", (Round(1, 1, True),), shrunken=True, seconds=1.0, compiled=False, end=0.0
     )
     assert line.endswith("left out: the time is over")
+    (line,) = fleet.fleet(
+        "musetalk", "cpu", (Round(1, 8, True),), shrunken=True, seconds=1.0, compiled=False, end=0.0
+    )
+    assert line.endswith("is over | streams asked 20; x one job asked 3; busy asked 85")
