@@ -213,10 +213,11 @@ def _sums(name: str, alone: Found, of: Shares, asked: float) -> Iterator[str]:
         f" a GPU's where there is one; interpreter {of.interpreter:.2f} ({of.calls:.0f} calls)"
     )
     here, there = processors(), GPU_PROCESSORS
-    beside = alone.processor_ms - of.engine_ms
+    # Of the same run as the engine's part, as another may have met a busier machine.
+    beside = of.codec + of.host_ms + of.interpreter + max(0.0, alone.stages["others"])
     yield (
         f"  {name:<5} so the processors carry {_streams(alone.processor_ms, here):.1f} streams"
-        f" here; {there} of them {_streams(alone.processor_ms, there):.1f}, or"
+        f" here; {there} of them {_streams(beside + of.engine_ms, there):.1f}, or"
         f" {_streams(beside, there):.1f} beside a GPU; one interpreter"
         f" {_streams(of.interpreter, 1):.1f} at most; {asked:g} are asked on a GPU"
     )
