@@ -21,7 +21,7 @@ from pipeline.engines.viseme.points import JAW, NOSE_BASE, places
 from pipeline.engines.viseme.presence import YAW_FULL
 from pipeline.engines.viseme.select import joins
 from pipeline.engines.viseme.shape import CHIN_PER_APERTURE
-from pipeline.engines.viseme.steady import steady
+from pipeline.engines.viseme.steady import steady, steady_slip
 from pipeline.errors import NoFace
 from pipeline.speech.fit import PersonFit, fit_person
 from pipeline.speech.range import MouthRange
@@ -64,6 +64,8 @@ class Avatar:
     """(N, 3) yaw, pitch and roll against the clip's mean head, degrees."""
     turn: Tensor
     """(N, 3, 3) how each frame's head is turned, steady over time."""
+    slip: Tensor
+    """(N, 3) io by which the base of the nose lies off its place on the skull, likewise."""
     yaw: Tensor
     """(N,) degrees away from the camera."""
     usable: Tensor
@@ -118,6 +120,9 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
     turn = torch.eye(3).repeat(len(usable), 1, 1)
     turn[seen.frames] = seen.heads.rotation
     turn = steady(turn, run)
+    slip = torch.zeros(len(usable), 3)
+    slip[seen.frames] = seen.heads.slip
+    slip = steady_slip(slip, run)
     yaw = track.yaw.float()
     misfit = seen.heads.misfit
     good = (yaw[seen.frames].abs() <= YAW_FULL) & (misfit <= MISFIT * misfit.median() + 0.002)
@@ -154,6 +159,7 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
         fit=fit,
         pose=pose,
         turn=turn,
+        slip=slip,
         yaw=yaw,
         usable=usable,
         expression=expression,

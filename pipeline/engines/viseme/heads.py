@@ -36,6 +36,8 @@ class Heads:
     """(B, K, 3) io, in the order of `points.FACE`."""
     misfit: Tensor
     """(B,) io by which the skull's points miss the mean head: large where the mesh is wrong."""
+    slip: Tensor
+    """(B, 3) io by which origin and shape follow the base of the nose instead of the skull."""
 
     def angles(self) -> Tensor:
         """(B, 3) yaw, pitch and roll against the clip's mean head, degrees."""
@@ -57,6 +59,7 @@ class Heads:
             self.origin[rows],
             self.shape[rows],
             self.misfit[rows],
+            self.slip[rows],
         )
 
     @classmethod
@@ -68,6 +71,7 @@ class Heads:
             torch.cat([part.origin for part in parts]),
             torch.cat([part.shape for part in parts]),
             torch.cat([part.misfit for part in parts]),
+            torch.cat([part.slip for part in parts]),
         )
 
 
@@ -152,6 +156,7 @@ def fit_heads(points: Tensor, skull: Skull) -> Heads:
         (origin + turned).float(),
         (shape - slip[:, None]).float(),
         misfit.float(),
+        slip.float(),
     )
 
 

@@ -96,7 +96,8 @@ def _scene(score: Score, frames: Sequence[Frame], at: Tensor, device: str) -> Sc
     shape = _wanted_shape(score, heads, at)
     placed = heads
     if avatar.mode == "unit":
-        placed = turned(heads, avatar.turn[[frame.index for frame in frames]], avatar.skull)
+        grid = [frame.index for frame in frames]
+        placed = turned(heads, avatar.turn[grid], avatar.slip[grid], avatar.skull)
     wanted = placed.project(shape)
     strength = score.strength[at][:, None, None]
     wanted = torch.lerp(seen, wanted, strength)

@@ -2,7 +2,9 @@
 
 A pose's place and size are measured by many points at once, and follow even the quick jerks of a
 camera. How a head is turned is read from the mesh's depth, which from one frame to the next is
-mostly noise; heads themselves turn slowly.
+mostly noise; heads themselves turn slowly. So it is with the base of the nose, which tells better
+than the skull where on a face a mouth belongs, but by five points: they shake, and lips that speak
+pull them.
 """
 
 from __future__ import annotations
@@ -31,16 +33,7 @@ def steady(rotation: Tensor, run: Tensor) -> Tensor:
     Returns:
         (N, 3, 3) rotations.
     """
-    total = len(rotation)
-    steps = torch.arange(-REACH, REACH + 1)
-    near = torch.arange(total).unsqueeze(1) + steps
-    inside = (near >= 0) & (near < total)
-    near = near.clamp(0, total - 1)
-    inside &= run[near] == run.unsqueeze(1)
-    powers = torch.stack([steps.double() ** n for n in range(3)], 1)
-    known = powers * inside.unsqueeze(2)
-    weight = torch.linalg.pinv(known)[:, 0]
-    mean = torch.einsum("nk,nkij->nij", weight, rotation.double()[near])
+    mean = _parabolas(rotation.double(), run)
     left, _, right = torch.linalg.svd(mean)
     turn = left @ right
     left[..., -1] *= torch.sign(torch.linalg.det(turn))[:, None]
@@ -48,8 +41,35 @@ def steady(rotation: Tensor, run: Tensor) -> Tensor:
     return found.float()
 
 
-def turned(heads: Heads, rotation: Tensor, skull: Skull) -> Heads:
-    """The same heads at the same places, turned otherwise: (B, 3, 3)."""
+def steady_slip(slip: Tensor, run: Tensor) -> Tensor:
+    """The same for how far shapes follow the base of the nose, (N, 3) io."""
+    return _parabolas(slip.double(), run).float()
+
+
+def turned(heads: Heads, rotation: Tensor, slip: Tensor, skull: Skull) -> Heads:
+    """The same heads with their skulls at the same places, turned and slipped otherwise.
+
+    Args:
+        heads: (B).
+        rotation: (B, 3, 3).
+        slip: (B, 3) io.
+        skull: the clip's mean head.
+    """
     middle = skull.stable.mean(0)
-    slip = (heads.rotation - rotation) @ middle
-    return replace(heads, rotation=rotation, origin=heads.origin + heads.scale[:, None] * slip)
+    before = (heads.rotation @ (middle - heads.slip).unsqueeze(2))[..., 0]
+    after = (rotation @ (middle - slip).unsqueeze(2))[..., 0]
+    origin = heads.origin + heads.scale[:, None] * (before - after)
+    return replace(heads, rotation=rotation, origin=origin, slip=slip)
+
+
+def _parabolas(values: Tensor, run: Tensor) -> Tensor:
+    """(N, ...) values, each that of the parabola through its neighbours of the same run."""
+    total = len(values)
+    steps = torch.arange(-REACH, REACH + 1)
+    near = torch.arange(total).unsqueeze(1) + steps
+    inside = (near >= 0) & (near < total)
+    near = near.clamp(0, total - 1)
+    inside &= run[near] == run.unsqueeze(1)
+    powers = torch.stack([steps.double() ** n for n in range(3)], 1)
+    weight = torch.linalg.pinv(powers * inside.unsqueeze(2))[:, 0]
+    return torch.einsum("nk,nk...->n...", weight, values[near])

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import torch
 
-from pipeline.engines.viseme.heads import Heads, Skull
-from pipeline.engines.viseme.steady import steady, turned
+from pipeline.engines.viseme.heads import Heads, Skull, fit_heads, mean_skull
+from pipeline.engines.viseme.points import CHIN, NOSE_BASE, PLACE
+from pipeline.engines.viseme.steady import steady, steady_slip, turned
 
 
 def turns(yaw: torch.Tensor) -> torch.Tensor:
@@ -42,8 +43,30 @@ def test_a_head_turned_otherwise_stays_where_it_is() -> None:
         torch.ones(1, 3),
         stable[None],
         torch.ones(1),
+        torch.zeros(1, 3),
     )
-    other = turned(heads, turns(torch.tensor([0.35])), skull)
+    other = turned(heads, turns(torch.tensor([0.35])), torch.zeros(1, 3), skull)
     before, after = heads.project(stable[None]), other.project(stable[None])
     assert torch.allclose(before.mean(1), after.mean(1), atol=1e-3)
     assert not torch.allclose(before, after, atol=1)
+
+
+def test_a_nose_that_shakes_hardly_shakes_a_lent_mouth_and_one_that_lies_off_moves_it() -> None:
+    random = torch.Generator().manual_seed(3)
+    head = 40 * torch.randn(478, 3, generator=random)
+    head[33], head[263] = torch.tensor([-50.0, 0, 0]), torch.tensor([50.0, 0, 0])
+    points = head.repeat(60, 1, 1)
+    shake = 2 * torch.randn(60, 1, 3, generator=random)
+    shake[30:] += 4  # it lies elsewhere for good
+    points[:, list(NOSE_BASE)] += shake
+    skull = mean_skull(points)
+    heads, run = fit_heads(points, skull), torch.zeros(60, dtype=torch.int64)
+    shape = heads.shape[:1].expand(60, -1, -1)
+    mouth = heads.project(shape)[:, PLACE[CHIN]]
+    placed = turned(heads, heads.rotation, steady_slip(heads.slip, run), skull)
+    steadied = placed.project(shape)[:, PLACE[CHIN]]
+    bend, before = ((x[2:25] - 2 * x[1:24] + x[:23]).norm(dim=1).mean() for x in (steadied, mouth))
+    assert before > 1
+    assert bend < 0.5 * before
+    assert torch.allclose(steadied[40:].mean(0), mouth[40:].mean(0), atol=0.3)
+    assert (steadied[40:].mean(0) - steadied[:20].mean(0)).norm() > 1
