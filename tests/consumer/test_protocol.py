@@ -55,7 +55,8 @@ FROM_PARENT: list[tuple[Message, str]] = [
         '"output":"/s/o.mp4","scratch":"/s","engine":"viseme",'
         f'"options":{OPTIONS.model_dump_json()},'  # a contract with golden messages of its own
         '"limits":{"max_pixels":1,"max_video_s":2.0,"max_audio_s":3.0,"max_bytes":4},'
-        '"threads":2,"budget_s":60.0,"marks":{"container":true,"credentials":false,"watermark":false,'
+        '"threads":2,"budget_s":60.0,"marks":{"container":true,"producer":null,'
+        '"credentials":false,"watermark":false,'
         '"certificate":null,"key":null,"identity_dir":"","consent":null},'
         '"avatars":{"folder":"/a","max_bytes":5,"keep_free":6},"video_sha256":"ab"}\n',
     ),

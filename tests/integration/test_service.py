@@ -96,7 +96,8 @@ def test_it_waits_for_brokers_then_for_topics_and_stays_alive_meanwhile(
         assert service.get("/readyz")[0] == 503
         own_kafka.start()
         service.until_phase("waiting for topics")
-        assert "topics are missing; run `face2face topics apply`" in service.events()
+        missing = "topics are missing; run `face2face topics apply`"
+        wait_until(lambda: missing in service.events(), 30, "the word that topics are missing")
         kafka.create_topics()
         service.until_phase("running")
         assert service.get("/health")[1]["kafka"]["member"] is True
