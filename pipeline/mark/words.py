@@ -18,7 +18,8 @@ TRAINED = _SCHEME + "compositeWithTrainedAlgorithmicMedia"
 SAMPLED = _SCHEME + "composite"
 """Several elements put together: `viseme` warps and blends the person's own frames."""
 _SAMPLING_ENGINES = frozenset({"viseme"})
-_COMMENT = re.compile(r"^AI-generated lip-sync by Face2Face .*, job ([A-Za-z0-9._-]{1,128})$")
+_COMMENT_HEAD = f"AI-generated lip-sync by {PRODUCER} "
+_COMMENT = re.compile(rf"^{_COMMENT_HEAD}.*, job ([A-Za-z0-9._-]{{1,128}})$")
 
 AIGC_FIELDS = (
     "Label",
@@ -48,7 +49,7 @@ def container_metadata(
     """
     aigc = dict.fromkeys(AIGC_FIELDS, "")
     aigc |= {"Label": "1", "ContentProducer": producer, "ProduceID": job_id or ""}
-    comment = f"AI-generated lip-sync by {PRODUCER} ({engine} {revision})"
+    comment = f"{_COMMENT_HEAD}({engine} {revision})"
     return {
         "AIGC": json.dumps(aigc, separators=(",", ":"), ensure_ascii=False),
         "digitalSourceType": source_type(engine),
@@ -66,7 +67,7 @@ def read_words(metadata: dict[str, str]) -> dict[str, Any]:
     aigc_text, comment = metadata.get("AIGC"), metadata.get("comment", "")
     ours = _COMMENT.match(comment)
     told = ours.group(1) if ours else None
-    mine = comment.startswith(f"AI-generated lip-sync by {PRODUCER} ")
+    mine = comment.startswith(_COMMENT_HEAD)
     source = metadata.get("digitalSourceType")
     if aigc_text is None:
         if not mine:
