@@ -46,6 +46,12 @@ def settle(device: str) -> None:
         reached.synchronize()
 
 
+def on_host(made: torch.Tensor) -> torch.Tensor:
+    """What this thread had made, in host memory; the wait is asleep, which `cpu` alone is not."""
+    settle(str(made.device))
+    return made.cpu()
+
+
 def on_own_stream(device: str) -> AbstractContextManager[Any]:
     """What runs inside goes to a stream of its own on a GPU; nothing changes on the CPU."""
     own = is_cuda(device)

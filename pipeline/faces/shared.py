@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.batching.cuda import is_cuda, settle
+from pipeline.batching.cuda import is_cuda, on_host
 from pipeline.batching.placed import runner_on
 from pipeline.batching.row import gather
 from pipeline.batching.runner import Column
@@ -36,7 +36,6 @@ class SharedNetwork:
 
     def __init__(self, model: Model, device: str) -> None:
         self._network = Network(model, device)
-        self._device = device
         self._names = list(model.graph.outputs)
         self._widths: list[int] = []
         self.size = self._network.size
@@ -56,9 +55,7 @@ class SharedNetwork:
         """
         with self._shared.open() as lane:
             lane.submit([(picture,) for picture in pictures])
-            flat = gather([lane.take() for _ in pictures])
-            settle(self._device)
-            flat = flat.cpu()
+            flat = on_host(gather([lane.take() for _ in pictures]))
         return dict(zip(self._names, torch.split(flat, self._widths, dim=1), strict=True))
 
     def _flat(self, pictures: Tensor) -> Tensor:

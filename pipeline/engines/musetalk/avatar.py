@@ -7,7 +7,7 @@ from itertools import islice
 from torch import Tensor
 
 from pipeline.batching.batcher import Lane
-from pipeline.batching.cuda import on_own_stream, settle
+from pipeline.batching.cuda import on_host, on_own_stream, settle
 from pipeline.batching.row import Row, gather
 from pipeline.batching.shared import Item
 from pipeline.engines.base import Reference
@@ -52,9 +52,9 @@ def _encode(reference: Reference, avatar: Avatar, painter: Painter, on_tick: OnT
         while chunk := list(islice(frames, chunk_on(reference.device))):
             waiting = lane.outstanding
             lane.submit(_seen(chunk, avatar, reference.device))
-            _keep(lane, waiting, avatar.inputs, reference.device)
+            _keep(lane, waiting, avatar.inputs)
             on_tick(Tick("prepare", len(avatar.inputs), len(avatar.boxes)))
-        _keep(lane, lane.outstanding, avatar.inputs, reference.device)
+        _keep(lane, lane.outstanding, avatar.inputs)
         on_tick(Tick("prepare", len(avatar.inputs), len(avatar.boxes)))
 
 
@@ -66,8 +66,7 @@ def _seen(frames: list[Frame], avatar: Avatar, device: str) -> list[tuple[Tensor
     return [(picture,) for picture in pictures.unbind()]
 
 
-def _keep(lane: Lane[Item, Row], count: int, latents: RowFile, device: str) -> None:
+def _keep(lane: Lane[Item, Row], count: int, latents: RowFile) -> None:
     if count:
         made = gather([lane.take() for _ in range(count)])
-        settle(device)
-        latents.write(len(latents), made.to("cpu", latents.dtype))
+        latents.write(len(latents), on_host(made).to(latents.dtype))

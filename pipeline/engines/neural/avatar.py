@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.avatars.parts import Parts, Unfit, rows_of
-from pipeline.batching.cuda import is_cuda, settle
+from pipeline.batching.cuda import is_cuda, on_host
 from pipeline.engines.base import Reference
 from pipeline.engines.meshes import MeshTrack, length, meshes_at
 from pipeline.engines.neural.boxes import Box, box_parts, boxes_of
@@ -50,9 +50,7 @@ class Avatar:
         """Append the masks of the next frames; their boxes."""
         boxes = [self.boxes[frame.index] for frame in frames]
         points = meshes_at(self.track, [frame.index for frame in frames]).to(device)
-        masks = soft_masks(points, boxes)
-        settle(device)
-        self.masks.write(len(self.masks), masks.cpu())
+        self.masks.write(len(self.masks), on_host(soft_masks(points, boxes)))
         return boxes
 
 

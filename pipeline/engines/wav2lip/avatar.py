@@ -8,7 +8,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from pipeline.batching.cuda import on_own_stream, settle
+from pipeline.batching.cuda import on_host, on_own_stream
 from pipeline.engines.base import Reference
 from pipeline.engines.fitting import Stretch, fitted, taps_of
 from pipeline.engines.meshes import MeshTrack, length, mesh_at
@@ -36,8 +36,7 @@ def prepare(reference: Reference, layout: Layout, on_tick: OnTick) -> Avatar:
         while chunk := list(islice(frames, chunk_on(reference.device))):
             boxes = made.draw_masks(chunk, reference.device)
             pictures = _pictures(chunk, boxes, made.color, layout.shape[-1], reference.device)
-            settle(reference.device)
-            made.inputs.write(len(made.inputs), pictures.cpu())
+            made.inputs.write(len(made.inputs), on_host(pictures))
             on_tick(Tick("prepare", len(made.inputs), len(made.boxes)))
     return made
 
