@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from consumer.connecting import ClientFailed, reach
 from consumer.decompression import bound_batches
+from consumer.header_names import forgive_header_names
 from consumer.settings import Settings
 from schemas.envelope import Envelope, EventType, read_headers
 from schemas.request import RenderRequest
@@ -52,6 +53,7 @@ class Event:
 def connection(settings: Settings) -> dict[str, Any]:
     """Connection arguments of aiokafka clients."""
     bound_batches()  # of every consumer in this process
+    forgive_header_names()
     options: dict[str, Any] = {
         "bootstrap_servers": list(settings.kafka_servers),
         "security_protocol": settings.kafka_security,

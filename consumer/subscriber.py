@@ -30,6 +30,7 @@ from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLS
 from consumer.connecting import close
 from consumer.decompression import bound_batches
 from consumer.delivery import RawRecord
+from consumer.header_names import forgive_header_names
 from consumer.jobs import Record, Verdict
 from consumer.pump import Pump
 from consumer.settings import Settings
@@ -87,11 +88,14 @@ class JobSubscriber(DefaultSubscriber):
         return build_known
 
     async def _run_consume_loop(self, consumer: AIOKafkaConsumer) -> None:
-        try:
-            await self.pump.run(consumer)
-        except KafkaError as error:
-            log.error("the group's coordination ended; starting a new consumer", error=repr(error))
-            await self.reopen()
+        while (error := await _outcome(self.pump.run(consumer))) is not None:
+            if isinstance(error, KafkaError):
+                said = "the group's coordination ended; starting a new consumer"
+                log.error(said, error=repr(error))
+                await self.reopen()
+                return
+            log.error("the poll loop broke off and begins again", exc_info=error)
+            await asyncio.sleep(FIRST_PAUSE_S)
 
     async def reopen(self) -> None:
         """Start a consumer, after closing the one before; waits until the brokers let it join."""
@@ -197,6 +201,7 @@ async def _outcome(work: Awaitable[Any]) -> BaseException | None:
 
 def _broker(settings: Settings, middlewares: Sequence[Any]) -> KafkaBroker:
     bound_batches()
+    forgive_header_names()
     return KafkaBroker(
         list(settings.kafka_servers),
         client_id=f"face2face-{settings.replica}",

@@ -8,10 +8,14 @@ import json
 from typing import Any, ClassVar
 
 import pytest
-from aiokafka import ConsumerRecord
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.util import calc_crc32c
 from faststream import BaseMiddleware
+from structlog.testing import capture_logs
 
 from consumer.membership import member_id
+from consumer.polling import Poller
 from tests.integration.lab import MINIMAL, PATIENCE_S, Lab, Work, job, until
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle
@@ -191,9 +195,50 @@ async def test_headers_that_no_parser_likes_do_no_harm(lab: Lab) -> None:
     work = Work()
     headers = [("ce_id", b"\xff\xfe"), ("x", b""), ("reply_to", lab.topics.completed.encode())]
     await lab.send([{"value": job(), "headers": headers}])
+    await _send_raw_name(lab)
     async with lab.intake(work):
-        await lab.until_committed(1)
-    assert len(work.finished) == 1
+        await lab.until_committed(2)
+    assert len(work.finished) == 2
+    assert work.jobs[1].record.headers == (("x-caf\\xe9", b"1"),)
+
+
+async def _send_raw_name(lab: Lab) -> None:
+    """Send a job with a header whose name is no UTF-8: brokers take it, and clients in Go send it.
+
+    The name is written over one of the same length, and the batch's checksum anew.
+    """
+    batch = BatchBuilder(1 << 20, 0)
+    batch.append(timestamp=None, key=None, value=job(), headers=[("x-caf_", b"1")])
+    data = batch._build()
+    data[:] = data.replace(b"x-caf_", b"x-caf\xe9")
+    data[17:21] = calc_crc32c(bytes(data[21:])).to_bytes(4, "big")
+    producer = AIOKafkaProducer(bootstrap_servers=lab.kafka.servers)
+    await producer.start()
+    try:
+        await (await producer.send_batch(batch, lab.topics.requests, partition=0))
+    finally:
+        await producer.stop()
+
+
+async def test_a_poll_that_fails_for_an_unknown_reason_is_said_and_made_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, failures = Poller.next, [ValueError("unheard of")]
+
+    async def next_or_fail(self: Poller, consumer: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await ask(self, consumer)
+
+    monkeypatch.setattr(Poller, "next", next_or_fail)
+    work = Work()
+    await lab.send([{"value": job()}])
+    with capture_logs() as said:
+        async with lab.intake(work):
+            await lab.until_committed(1)
+    assert [str(line["exc_info"]) for line in said if "poll loop broke" in line["event"]] == [
+        "unheard of"
+    ]
 
 
 class Telemetry(BaseMiddleware[Any, Any]):
