@@ -6,6 +6,7 @@ range YCbCr by the matrix that `pipeline.types.Color` names.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from av import VideoFrame
 from av.filter import Graph
+from av.sidedata.sidedata import Type
 from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 from torch import Tensor
@@ -23,6 +25,8 @@ from pipeline.types import Color
 Planes = tuple[Tensor, Tensor, Tensor]
 
 _LIMITED, _FULL = 1, 2
+_NAMELESS = [str(len(Type) + n) for n in range(8)]
+"""Kinds of side data that libavutil 60 has and the binding has not: EXIF and its neighbours."""
 _PLANAR_420 = ("yuv420p", "yuvj420p")
 _SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
@@ -47,7 +51,7 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     """Read the display matrix (ISO/IEC 14496-12 8.2.2.3, also EXIF) of a decoded picture."""
     try:
         matrix = np.frombuffer(_side_data(frame)["DISPLAYMATRIX"], np.int32, 9)
-    except (KeyError, ValueError):  # none, or side data of a kind that the binding cannot name
+    except (KeyError, ValueError):  # none, or on a GPU with side data that the binding cannot name
         return _from_degrees(frame.rotation)
     a, b, c, d = (int(matrix[i]) for i in (0, 1, 3, 4))
     if hypot(a, d) >= hypot(b, c):
@@ -56,25 +60,31 @@ def orientation_of(frame: VideoFrame) -> Orientation:
 
 
 def _side_data(frame: VideoFrame) -> Any:
-    return _without_profile(frame).side_data  # typed as a dict of motion vectors only
+    """Typed as a dict of motion vectors only.
 
-
-def _without_profile(frame: VideoFrame) -> VideoFrame:
-    """The picture without its colour profile, which most PNG of cameras and editors have.
-
-    PyAV 18 frees what it names (the profile's own name) twice as soon as side data are looked at:
-    the process dies some garbage collections later. Video has no such names.
+    PyAV 18 frees what it names (a colour profile's own name, which most PNG of cameras and editors
+    have) twice as soon as side data are looked at: the process dies some garbage collections later.
+    Video has no such names. And it refuses all of them where it cannot name one, such as EXIF.
     """
     kinds = len(frame.format.components)  # grey has one or two, a GPU's surface none
-    if not (is_rgb(frame) or 0 < kinds < 3):
-        return frame
+    if is_rgb(frame) or 0 < kinds < 3:
+        frame = _without(frame, ["ICC_PROFILE"])
+    try:
+        return frame.side_data
+    except ValueError:
+        if not kinds:
+            raise
+        return _without(frame, _NAMELESS).side_data
+
+
+def _without(frame: VideoFrame, kinds: Sequence[str]) -> VideoFrame:
+    """The picture without some kinds of side data, by libavfilter's names or numbers."""
     graph = Graph()
     source = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
     )
-    graph.link_nodes(
-        source, graph.add("sidedata", "mode=delete:type=ICC_PROFILE"), graph.add("buffersink")
-    ).configure()
+    drops = [graph.add("sidedata", f"mode=delete:type={kind}") for kind in kinds]
+    graph.link_nodes(source, *drops, graph.add("buffersink")).configure()
     graph.vpush(frame)
     return graph.vpull()
 

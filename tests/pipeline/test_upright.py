@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
+from pipeline.decode import FrameReader
 from pipeline.probe import probe_video
 from pipeline.types import Limits
 from schemas.request import RenderOptions
@@ -17,6 +19,7 @@ PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 LOOK_OFTEN = """
 import gc, sys
 from pathlib import Path
+from pipeline.decode import FrameReader
 from pipeline.probe import probe_video
 from pipeline.types import Limits
 from schemas.request import RenderOptions
@@ -46,3 +49,29 @@ def test_still_with_a_colour_profile_is_turned_upright(name: str, tmp_path: Path
     Image.new("RGB", (96, 64)).save(path, icc_profile=PROFILE, exif=turned)
     facts = probe_video(path, Limits(), RenderOptions())
     assert (facts.width, facts.height) == (64, 96)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_stills_are_turned_and_mirrored_back(kind: str, orientation: int, tmp_path: Path) -> None:
+    """Selfie cameras write the mirrored four of EXIF's eight orientations."""
+    upright = Image.new("L", (96, 64))
+    upright.paste(255, (0, 0, 48, 32))  # bright above left
+    undo = Image.Exif()
+    undo[0x0112] = {6: 8, 8: 6}.get(orientation, orientation)
+    coded = ImageOps.exif_transpose(_with(upright, undo))
+    turned = Image.Exif()
+    turned[0x0112] = orientation
+    path = tmp_path / f"still.{kind}"
+    coded.convert("RGB").save(path, exif=turned)
+    facts = probe_video(path, Limits(), RenderOptions())
+    (frame,) = FrameReader(facts, 1).read([0])
+    bright = (frame.y[16::32, 24::48] > 128).tolist()
+    assert bright == [[True, False], [False, False]]
+
+
+def _with(picture: Image.Image, exif: Image.Exif) -> Image.Image:
+    """The picture with EXIF data, as a file gives it."""
+    file = BytesIO()
+    picture.save(file, "png", exif=exif)
+    return Image.open(file)
