@@ -10,6 +10,7 @@ import mmap
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,11 @@ _GROW = 1024**2
 """Bytes that a speech gets at first."""
 SPEECH_RATE = 16_000
 """Samples per second of what the engines hear."""
+_HUSHED = 0.01
+"""Loudness of two channels' mean from which on they certainly do not cancel each other; speech is
+at 0.02 and more."""
+_CANCELLED = 3
+"""One channel that is so many times louder than the mean of both has its mirror in the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,9 @@ def measure(path: Path, limits: Limits) -> AudioFacts:
 def load_speech(path: Path, limits: Limits, *, under_picture: bool = False) -> Speech:
     """Decode a file's sound to 16 kHz mono, from its first sample on.
 
+    Two channels of opposite sign, as a balanced cable into a stereo recorder makes them, would
+    cancel each other: of those the left one is heard.
+
     Args:
         path: of the file.
         limits: of the job.
@@ -78,9 +87,21 @@ def load_speech(path: Path, limits: Limits, *, under_picture: bool = False) -> S
         NoAudio: no sound track, or one without a sample.
         MediaLimitExceeded: too many bytes, streams or seconds.
     """
+    samples, duration, channels = _decoded(path, limits, under_picture, "mono")
+    if channels == 2 and _loudness(samples) < _HUSHED:
+        left, _, _ = _decoded(path, limits, under_picture, "stereo")
+        if _loudness(left) > _CANCELLED * _loudness(samples):
+            samples = left
+    return Speech(samples, duration)
+
+
+def _decoded(
+    path: Path, limits: Limits, under_picture: bool, layout: str
+) -> tuple[Tensor, Fraction, int]:
+    """The first channel of a layout at 16 kHz, seconds, and channels of the source."""
     resampler = AudioResampler(
-        "flt",
-        "mono",
+        "fltp",
+        layout,
         SPEECH_RATE,
         options={"rematrix_maxval": "1.0"},  # stereo must not clip
     )
@@ -94,7 +115,12 @@ def load_speech(path: Path, limits: Limits, *, under_picture: bool = False) -> S
         if samples == 0:
             raise NoAudio(f"{path.name}: its sound track holds no sample", stage=Stage.DECODE)
         duration = Fraction(samples, track.rate)
-    return Speech(heard.cut(max(1, round(duration * SPEECH_RATE))), duration)
+    return heard.cut(max(1, round(duration * SPEECH_RATE))), duration, track.channels
+
+
+def _loudness(samples: Tensor) -> float:
+    """Root of the mean square."""
+    return sqrt(float(torch.dot(samples, samples)) / len(samples))
 
 
 class _Samples:
@@ -109,9 +135,9 @@ class _Samples:
         self._pages = mmap.mmap(-1, _GROW, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
     def add(self, frames: list[AudioFrame]) -> None:
-        """Append frames of the resampler."""
+        """Append the first channel of the resampler's frames."""
         for frame in frames:
-            data = frame.to_ndarray().astype(np.float32, copy=False).tobytes()
+            data = frame.to_ndarray()[0].astype(np.float32, copy=False).tobytes()
             self._reach(self._pages.tell() + len(data))
             self._pages.write(data)
 

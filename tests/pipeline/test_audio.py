@@ -102,6 +102,23 @@ def test_two_equal_channels_do_not_get_louder(tmp_path: Path) -> None:
     assert torch.allclose(mono.samples, stereo.samples, atol=2e-4)
 
 
+def test_two_channels_that_cancel_each_other_are_heard(tmp_path: Path) -> None:
+    """A balanced microphone in a stereo socket has the speech's mirror on the right."""
+    sine = 0.3 * np.sin(np.arange(16_000) / 5)
+    sine[:4_000] = 0
+    values = np.stack([sine, -0.95 * sine]).astype(np.float32)
+    path = tmp_path / "mirror.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=16_000)
+        stream.codec_context.layout = "stereo"
+        sound = av.AudioFrame.from_ndarray(values.T.reshape(1, -1).copy(), "flt", "stereo")
+        sound.sample_rate = 16_000
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode(None))
+    heard = load_speech(path, Limits()).samples
+    assert torch.allclose(heard, torch.from_numpy(values[0]), atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["a.wav", "a.mp3", "a.m4a"])
 def test_a_fifth_of_a_second_is_enough(tmp_path: Path, name: str) -> None:
     codec = {"wav": "pcm_s16le", "mp3": "libmp3lame", "m4a": "aac"}[name[2:]]
