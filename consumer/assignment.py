@@ -55,9 +55,20 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self.consumer = consumer
         self.commits.start(consumer)
 
-    def book(self, partition: TopicPartition) -> Ledger:
-        """The book of a partition that was once ours."""
-        return self._books[partition]
+    def renew(self, partition: TopicPartition) -> Ledger:
+        """Begin a new book, as the offsets of a partition mean other records now.
+
+        Jobs that still run end in the book that they began in.
+        """
+        book = self._books[partition] = Ledger()
+        if partition in self.open:
+            self.open[partition] = book
+        log.warning(
+            "the log was cut or made anew; its records are taken from the first one on",
+            topic=partition.topic,
+            partition=partition.partition,
+        )
+        return book
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Commit for at most 3 s, then let the partitions go; jobs run on."""
@@ -85,11 +96,15 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         member = member_id(consumer)
         rejoined = self.member_id not in ("", member)
         self.member_id = member
+        for gone in [p for p in self._books if not consumer.partitions_for_topic(p.topic)]:
+            del self._books[gone]  # a topic of that name would be another
         for partition in self.partitions:
             book = self._books.setdefault(partition, Ledger())
             if rejoined:
                 book.rejoined()
             found = committed.get(partition)
+            if found is None and book.known:  # commits go with the topic, and only so
+                book = self.renew(partition)
             book.restore(found.offset if found else None, found.metadata if found else "")
             self.open[partition] = book
             self.commits.restored(partition, found)

@@ -54,6 +54,12 @@ class Ledger:
         behind it."""
         self._restored = 0
         self._acknowledged = 0
+        self._known = False
+
+    @property
+    def known(self) -> bool:
+        """True when the group had, or took, a commit of this log."""
+        return self._known
 
     @property
     def running(self) -> frozenset[int]:
@@ -124,6 +130,7 @@ class Ledger:
     def acknowledged(self, commit: Commit) -> None:
         """Enter that the broker took a commit."""
         self._acknowledged = max(self._acknowledged, commit.offset)
+        self._known = True
 
     def restore(self, offset: int | None, metadata: str = "") -> None:
         """Enter what the group has committed; at each assignment of the partition.
@@ -139,6 +146,7 @@ class Ledger:
         if offset < self._acknowledged:
             self._forget(offset)
         self._restored = self._acknowledged = offset
+        self._known = True
         self._next = max(self._next or 0, offset)
         self._finished.add(0, offset)
         for start, end in unpack(offset, metadata):
@@ -163,6 +171,7 @@ class Ledger:
         self._running = {o for o in self._running if o >= (offset or 0)}
         self._next = offset
         self._restored = self._acknowledged = 0
+        self._known = False
 
     def _tidy(self) -> None:
         if self._next is None:

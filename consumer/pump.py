@@ -16,6 +16,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
@@ -26,7 +27,7 @@ from consumer import delivery, metrics
 from consumer.assignment import Assignment, by_topic
 from consumer.delivery import RawRecord, to_record
 from consumer.jobs import Record
-from consumer.ledger import Seen
+from consumer.ledger import Ledger, Seen
 from consumer.membership import coordination_ended, member_id, position
 from consumer.places import PLACE, Place
 from consumer.polling import Poller
@@ -72,6 +73,8 @@ class Pump:
         self._held: dict[TopicPartition, asyncio.TimerHandle] = {}
         self._waited: dict[TopicPartition, int] = {}
         """Offsets that have waited as long as any record may, whatever their due times say."""
+        self._read_to: dict[TopicPartition, int] = {}
+        """Where reading was last seen to be."""
         self._jobs: dict[asyncio.Task[None], Record] = {}
         self._places: dict[asyncio.Task[None], Place] = {}
         self._reason: str | None = None
@@ -117,16 +120,28 @@ class Pump:
 
     def _pass(self, consumer: AIOKafkaConsumer) -> None:
         """Tell the ledgers how far reading has gone; every record below was delivered by now."""
-        for partition, book in self.assignment.open.items():
+        for partition in tuple(self.assignment.open):
             at = position(consumer, partition)
-            if at is not None and book.passed(at):
+            if at is not None and self._book(partition, at).passed(at):
                 self.assignment.commits.soon()
+
+    def _book(self, partition: TopicPartition, at: int) -> Ledger:
+        """The book of an open partition that is read at an offset.
+
+        A new one, when reading was taken back by nobody here: the client does that where the offset
+        it asks for is not in the log any more.
+        """
+        book = self.assignment.open[partition]
+        if at < self._read_to.get(partition, 0):
+            book = self.assignment.renew(partition)
+        self._read_to[partition] = at
+        return book
 
     def _deliver(self, consumer: AIOKafkaConsumer, raw: RawRecord) -> None:
         partition = TopicPartition(raw.topic, raw.partition)
-        book = self.assignment.open.get(partition)
+        book = self._book(partition, raw.offset) if partition in self.assignment.open else None
         if book is None or self._full():
-            consumer.seek(partition, raw.offset)  # paused meanwhile; it comes again
+            self._seek(consumer, partition, raw.offset)  # paused meanwhile; it comes again
             self._apply()
             return
         if book.admit(raw.offset) is not Seen.NEW:
@@ -143,17 +158,20 @@ class Pump:
         work = self._work(raw, record, place)
         task = asyncio.create_task(work, name=f"job {record!r}")
         self._jobs[task], self._places[task] = record, place
-        task.add_done_callback(self._ended)
+        task.add_done_callback(partial(self._ended, book))
         self._apply()
+
+    def _seek(self, consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> None:
+        consumer.seek(partition, offset)
+        self._read_to[partition] = offset
 
     async def _work(self, raw: RawRecord, record: Record, place: Place) -> None:
         PLACE.set(place)
         await self._see(raw, record)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, book: Ledger, task: asyncio.Task[None]) -> None:
         record = self._jobs.pop(task)
         del self._places[task]
-        book = self.assignment.book(TopicPartition(record.topic, record.partition))
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or error is not None:
             book.release(record.offset)
@@ -180,6 +198,8 @@ class Pump:
         opened = self.assignment.open
         for partition in [p for p in self._held if p not in opened]:
             self._held.pop(partition).cancel()
+        for partition in [p for p in self._read_to if p not in opened]:
+            del self._read_to[partition]  # a rebalance reads on from what is committed
         consumer = self.assignment.consumer
         if consumer is None:
             return
@@ -201,7 +221,7 @@ class Pump:
     def _hold(
         self, consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int, wait_s: float
     ) -> None:
-        consumer.seek(partition, offset)
+        self._seek(consumer, partition, offset)
         loop, longest_s = asyncio.get_running_loop(), self._longest_wait_s
         if wait_s > longest_s:
             log.warning("due time is too far away", partition=partition.partition, offset=offset)

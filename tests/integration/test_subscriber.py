@@ -464,3 +464,49 @@ async def _reset(lab: Lab, offset: int) -> None:
     wanted = [ConsumerGroupTopicPartitions(lab.kafka.group, [place])]
     for future in admin.alter_consumer_group_offsets(wanted).values():
         future.result(timeout=20)
+
+
+@pytest.mark.parametrize("unseen", [True, False])
+async def test_a_topic_that_is_made_anew_is_read_from_its_first_record(
+    lab: Lab, unseen: bool
+) -> None:
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
+
+    lab.kafka.require(Can.GROUPS, Can.ADMIN)
+    topic, admin, work = (
+        lab.topics.requests,
+        AdminClient({"bootstrap.servers": lab.kafka.servers}),
+        Work(),
+    )
+    await lab.send([{"value": job(gate="old")}, {"value": job()}, {"value": job()}])
+    async with lab.intake(work) as intake:
+        await until(lambda: _taken(lab))
+
+        async def has_topic(wanted: bool) -> None:
+            async def asked() -> bool:
+                consumer = intake._subscriber.consumer
+                assert consumer is not None
+                consumer._client.force_metadata_update()  # else a minute may pass
+                return (topic in intake.pump.facts()["partitions"]) is wanted
+
+            await until(asked)
+
+        admin.delete_topics([topic])[topic].result(20)
+        if not unseen:
+            await has_topic(False)
+        admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(20)
+        await lab.send([{"value": job()} for _ in range(2)])
+        await has_topic(True)
+        await work.until(lambda: len(work.finished) == 4)
+        work.open("old")  # at offset 0 of the old topic: no news of the new one
+        await work.until(lambda: len(work.finished) == 5)
+        await lab.until_committed(2)
+        await lab.send([{"value": job()}])
+        await lab.until_committed(3)
+    assert [offset for _, _, offset in work.finished] == [1, 2, 0, 1, 0, 2]
+
+
+async def _taken(lab: Lab) -> bool:
+    """True when the group has taken a commit that counts two records behind the first as done."""
+    return 2 in (await lab.committed())[1]
