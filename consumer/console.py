@@ -132,13 +132,13 @@ def broker_errors() -> Iterator[None]:
 @contextmanager
 def embedded_errors() -> Iterator[None]:
     """Turn what the embedded servers and the service's start raise into an error to read."""
-    from consumer.embedded import EmbeddedFailed
+    from consumer.embedded import EmbeddedFailed, ExtraMissing
 
     try:
         yield
+    except ExtraMissing as error:
+        raise CommandError.usage(str(error)) from error
     except EmbeddedFailed as error:
-        if isinstance(error.__cause__, ImportError):
-            raise CommandError.usage(str(error)) from error
         raise CommandError.of(ErrorCode.INTERNAL, Stage.ADMIT, str(error)) from error
 
 

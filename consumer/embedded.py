@@ -21,6 +21,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,6 +32,10 @@ START_TIMEOUT_S = 30.0
 
 class EmbeddedFailed(RuntimeError):
     """The embedded broker or store did not come up; the text says what to install or look at."""
+
+
+class ExtraMissing(EmbeddedFailed):
+    """What the embedded store is made of is not installed."""
 
 
 class EmbeddedKafka:
@@ -44,15 +49,11 @@ class EmbeddedKafka:
         """Start the broker.
 
         Raises:
-            EmbeddedFailed: the `demo` extra is not installed, or the broker does not answer.
+            EmbeddedFailed: the broker does not answer.
         """
-        try:
-            from confluent_kafka import KafkaException
-            from confluent_kafka.admin import AdminClient
-        except ImportError as error:
-            raise EmbeddedFailed(
-                "the embedded broker needs the 'demo' extra: pip install 'face2face[demo]'"
-            ) from error
+        from confluent_kafka import KafkaException
+        from confluent_kafka.admin import AdminClient
+
         handle = AdminClient(
             {
                 "bootstrap.servers": "127.0.0.1:1",  # replaced by the mock cluster's own
@@ -116,8 +117,13 @@ class EmbeddedS3:
         """Start the server and make the bucket.
 
         Raises:
+            ExtraMissing: the `demo` extra is not installed.
             EmbeddedFailed: it did not come up; the text holds what it said.
         """
+        if find_spec("moto") is None:
+            raise ExtraMissing(
+                "the embedded store needs the 'demo' extra: pip install 'face2face[demo]'"
+            )
         self._process = subprocess.Popen(
             [sys.executable, "-m", "consumer.embedded_s3", str(self._port)],
             stdin=subprocess.PIPE,  # its end tells the child that we are gone

@@ -28,20 +28,16 @@ MAX_REQUEST_BYTES = 16 * 1024 * 1024
 REQUEST_TIMEOUT_MS = 10_000
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
+NO_TOPIC = "the topic does not exist; run `face2face topics apply`"
 
 log = structlog.get_logger("publisher")
 
 
 class Line:
-    """A connection to the brokers on which records are sent.
+    """A connection to the brokers on which records are sent."""
 
-    Args:
-        compression: of what is sent, by its Kafka name; None sends it as it is.
-    """
-
-    def __init__(self, settings: Settings, compression: str | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._compression = compression
         self._producer: AIOKafkaProducer | None = None
         self._stopped = False
         self._replaced = asyncio.Event()
@@ -139,7 +135,6 @@ class Line:
             client_id=f"face2face-{self._settings.replica}",
             acks="all",
             enable_idempotence=True,
-            compression_type=self._compression,
             max_request_size=MAX_REQUEST_BYTES,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             retry_backoff_ms=round(FIRST_PAUSE_S * 1000),
@@ -155,5 +150,5 @@ class Line:
 
 def _hint(error: KafkaError) -> str:
     if isinstance(error, UnknownTopicOrPartitionError):
-        return "the topic does not exist; run `face2face topics apply`"
+        return NO_TOPIC
     return repr(error)

@@ -1,14 +1,15 @@
 """What the service says through Kafka: outcomes, retries, dead letters and progress.
 
 Everything but progress is acknowledged by all in-sync replicas before it counts, and waits out an
-outage of the brokers for as long as it takes (`consumer.producing`). A send may therefore happen
-twice; copies of an outcome carry the same CloudEvents id.
+outage of the brokers for as long as it takes (`consumer.producing`, `consumer.bulk`). A send may
+therefore happen twice; copies of an outcome carry the same CloudEvents id.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import uuid
 import zlib
 from collections.abc import Coroutine, Mapping
@@ -19,6 +20,7 @@ import structlog
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from consumer import copies, delivery, metrics
+from consumer.bulk import BulkLine
 from consumer.faults import Fault
 from consumer.jobs import Record
 from consumer.producing import Line
@@ -35,10 +37,10 @@ SHORTER_VALUES = (900_000, 100_000, 0)
 """Bytes of a dead letter's value that are tried in turn where the topic takes no more."""
 MAX_PROGRESS_PENDING = 64
 LARGE_BYTES = 1024 * 1024
+"""Above it a value stops the event loop for too long on its way out (`consumer.bulk`)."""
 SAMPLE_BYTES = 64 * 1024
-SHRINKS_TO = 0.7
-"""Of its size, at most, for a large value to be worth compressing: the client copies every byte
-that it sends some ten times, but compresses what does not shrink for nothing."""
+REPEATS = 0.05
+"""Of its size, what is left of such a value."""
 
 log = structlog.get_logger("publisher")
 
@@ -49,9 +51,13 @@ class Publisher:
     def __init__(self, settings: Settings) -> None:
         self._topics = settings.topics
         self._line = Line(settings)
-        self._packed = Line(settings, compression="zstd")
-        """For large dead letters that shrink; the first one must not wait for a connection."""
-        self._pending: set[asyncio.Task[None]] = set()
+        self._bulk = BulkLine(settings)
+        """For large dead letters; the first one must not wait for a connection."""
+        self._packed = BulkLine(settings, "zstd")
+        """For those that shrink to little at once, and those that no topic takes otherwise."""
+        self._refused_bytes = sys.maxsize
+        """The smallest value that was too large for its topic without being packed."""
+        self._pending: set[asyncio.Task[Any]] = set()
         self._throttle = Throttle()
 
     async def start(self) -> None:
@@ -67,13 +73,14 @@ class Publisher:
         topics = self._topics
         often = (topics.failed, topics.dlq, topics.completed, topics.retry)
         self._in_background(self._line.learn(often))
-        self._in_background(self._packed.learn((topics.dlq,)))
+        for line in (self._bulk, self._packed):
+            self._in_background(line.learn(topics.dlq))
 
     async def stop(self) -> None:
         """Close the connections; what is not acknowledged after 2 s is given up."""
         for task in self._pending:
             task.cancel()
-        await asyncio.gather(self._line.stop(), self._packed.stop())
+        await asyncio.gather(self._line.stop(), self._bulk.stop(), self._packed.stop())
 
     async def topics(self) -> set[str]:
         """Names of the topics that exist.
@@ -160,7 +167,7 @@ class Publisher:
         )
         self._in_background(self._progress(event, envelope))
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
@@ -185,11 +192,17 @@ class Publisher:
         await self._line.send(topic, value, event.job_id.encode(), _encode(envelope.headers()))
 
     async def _bury(self, value: bytes | None, key: bytes, headers: copies.Headers) -> None:
-        line = self._line
-        if value is not None and _shrinks(value):
-            line = self._packed
-            await line.start()
-        await line.send(self._topics.dlq, value, key, headers)
+        topic = self._topics.dlq
+        if value is None or len(value) <= LARGE_BYTES:
+            await self._line.send(topic, value, key, headers)
+        elif _repeats(value) or len(value) >= self._refused_bytes:
+            await self._packed.send(topic, value, key, headers)
+        else:
+            try:
+                await self._bulk.send(topic, value, key, headers)
+            except MessageSizeTooLargeError:
+                self._refused_bytes = len(value)
+                await self._packed.send(topic, value, key, headers)
 
     async def _send_shorter(self, value: bytes, key: bytes, headers: copies.Headers) -> None:
         marked = [*headers, (delivery.TRUNCATED, str(len(value)).encode())]
@@ -200,12 +213,10 @@ class Publisher:
         return None
 
 
-def _shrinks(value: bytes) -> bool:
-    """True for a large value whose middle compresses well."""
-    if len(value) <= LARGE_BYTES:
-        return False
+def _repeats(value: bytes) -> bool:
+    """True for a value whose middle says little: it is packed faster than it is sent."""
     sample = memoryview(value)[len(value) // 2 :][:SAMPLE_BYTES]
-    return len(zlib.compress(sample, 1)) < SHRINKS_TO * len(sample)
+    return len(zlib.compress(sample, 1)) < REPEATS * len(sample)
 
 
 def _envelope(

@@ -64,15 +64,13 @@ class Rig:
         self.slots = int(self.env["F2F_SLOTS"])
         self._speeches: dict[str, tuple[str, str]] = {}
         self._admin = AdminClient({"bootstrap.servers": kafka.servers, "log_level": 0})
-        self._producer = Producer(
-            {
-                "bootstrap.servers": kafka.servers,
-                "enable.idempotence": True,
-                "message.max.bytes": LARGE,
-                "linger.ms": 0,
-                "log_level": 0,
-            }
-        )
+        self._large: dict[str, Any] = {
+            "bootstrap.servers": kafka.servers,
+            "message.max.bytes": LARGE,
+            "linger.ms": 0,
+            "log_level": 0,
+        }
+        self._producer = Producer(self._large | {"enable.idempotence": True})
         self._reader = plain_consumer(kafka.servers)
         self._make_topics(copies)
         s3.client().put_object(s3.bucket, "inputs/video.mp4", io.BytesIO(VIDEO), len(VIDEO))
@@ -155,23 +153,17 @@ class Rig:
         left = self._producer.flush(60)
         assert left == 0, f"{left} requests were not taken by the broker"
 
-    def use_broker(self, value: bytes) -> None:
-        """Have the broker unpack large records, as one that is in use has done before.
+    def use_broker(self, *values: bytes | None) -> None:
+        """Have the broker take large records, packed and not, as one that is in use has before.
 
-        Its first one takes it 40 ms longer: it loads zstd, and runs code that is not compiled yet.
+        The first ones take it 40 to 400 ms longer: it loads zstd, and runs code that is not
+        compiled yet.
         """
-        packer = Producer(
-            {
-                "bootstrap.servers": self.kafka.servers,
-                "message.max.bytes": LARGE,
-                "compression.type": "zstd",
-                "linger.ms": 0,
-                "log_level": 0,
-            }
-        )
-        for _ in range(5):
-            packer.produce(self.kafka.topics.progress, value, "packed")
-            packer.flush()
+        for packed in ("zstd", "none"):
+            producer = Producer(self._large | {"compression.type": packed})
+            for value in values * 5:
+                producer.produce(self.kafka.topics.progress, value, "large")
+                producer.flush()
 
     def two_produces(self) -> float:
         """Seconds that two records one after the other take, where nobody looks."""

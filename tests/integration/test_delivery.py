@@ -160,10 +160,12 @@ async def test_a_dead_letter_that_is_too_large_is_cut_and_says_so(
         assert _headers(raw)["f2f-truncated"] == str(size)
 
 
+@pytest.mark.parametrize("piece", [b"x", b'{"x": 1.25, "name": "%d"}, '], ids=["same", "text"])
 async def test_a_large_dead_letter_that_compresses_keeps_every_byte(
-    lab: Lab, publisher: Publisher
+    lab: Lab, publisher: Publisher, piece: bytes
 ) -> None:
-    value = b'{"audio_url": "' + b"x" * 10 * 1024 * 1024 + b'"}'  # the topic takes 1 MB
+    numbered = (piece.replace(b"%d", b"%d" % n) for n in range(10 * 1024 * 1024 // len(piece)))
+    value = b'{"audio_url": "' + b"".join(numbered) + b'"}'  # the topic takes 1 MB
     record = Record(lab.topics.requests, 0, 5, None, value, (), 0)
     await publisher.dead_letter(record, "j", ERROR, 1)
     dead = (await lab.read(lab.topics.dlq, 1))[0]
@@ -171,15 +173,38 @@ async def test_a_large_dead_letter_that_compresses_keeps_every_byte(
     assert "f2f-truncated" not in _headers(dead)
 
 
+async def test_a_large_dead_letter_goes_as_it_is_where_it_does_not_compress(
+    kafka: KafkaHandle,
+) -> None:
+    kafka.require(Can.ADMIN)
+    kafka.create_topics(config={"max.message.bytes": str(12 * 1024 * 1024)})
+    lab = Lab(kafka)
+    publisher = Publisher(lab.settings())
+    await publisher.start()
+    values = [random.Random(n).randbytes(10 * 1024 * 1024) for n in range(3)]
+    kept = (("x-own", b"\xff\x00"), ("ce_id", b"e1"))
+    records = [Record(lab.topics.requests, 0, n, b"key", v, kept, 0) for n, v in enumerate(values)]
+    try:
+        await asyncio.gather(*(publisher.dead_letter(r, "j", ERROR, 1) for r in records))
+    finally:
+        await publisher.stop()
+    dead = await lab.read(lab.topics.dlq, 3)
+    assert sorted(raw.value for raw in dead) == sorted(values)
+    for raw in dead:
+        assert raw.key == b"key"
+        assert dict(raw.headers)["x-own"] == b"\xff\x00"
+        assert _headers(raw)["f2f-error-code"] == "WORKER_CRASHED"
+        assert "f2f-truncated" not in _headers(raw)
+
+
 async def test_the_first_dead_letters_find_connections_open_and_topics_known(
     lab: Lab, publisher: Publisher
 ) -> None:
     publisher.get_ready()
-    await asyncio.wait_for(asyncio.gather(*publisher._pending), 30)
-    topics = lab.topics
-    for line, known in ((publisher._line, topics.failed), (publisher._packed, topics.dlq)):
-        assert line.producer is not None
-        assert line.producer.client.cluster.partitions_for_topic(known)
+    known = await asyncio.wait_for(asyncio.gather(*publisher._pending), 30)
+    assert known.count(True) == 2  # the ones for large letters
+    assert publisher._line.producer is not None
+    assert publisher._line.producer.client.cluster.partitions_for_topic(lab.topics.failed)
 
 
 async def test_an_outcome_is_a_cloud_event_with_the_id_it_was_given(
@@ -245,20 +270,25 @@ async def test_an_announcement_waits_out_a_broker_that_is_away(own_kafka: Any) -
     publisher = Publisher(lab.settings())
     await publisher.start()
     event = Failed(job_id="j", error=ERROR, attempt=1, max_attempts=3, failed_at=datetime.now(UTC))
+    large = Record(lab.topics.requests, 0, 5, None, b"[" + b"1.5, " * 500_000, (), 0)
     try:
         await publisher.failed(event, "before", None)
         own_kafka.kill()
         publisher.progress(_progress(50))
-        waiting = asyncio.create_task(publisher.failed(event, "during", None))
+        waiting = [
+            asyncio.create_task(publisher.failed(event, "during", None)),
+            asyncio.create_task(publisher.dead_letter(large, "j", ERROR, 1)),
+        ]
         await asyncio.sleep(2.0)
-        assert not waiting.done()
+        assert not any(task.done() for task in waiting)
         own_kafka.start()
-        await asyncio.wait_for(waiting, 60)
+        await asyncio.wait_for(asyncio.gather(*waiting), 60)
         await publisher.failed(event, "after", None)
     finally:
         await publisher.stop()
     ids = [_headers(raw)["ce_id"] for raw in await lab.read(lab.topics.failed, 3)]
     assert sorted(ids) == ["after", "before", "during"]
+    assert (await lab.read(lab.topics.dlq, 1))[0].value == large.value
 
 
 async def test_a_producer_that_can_no_longer_number_its_records_is_replaced(

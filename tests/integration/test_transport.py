@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,8 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
+from consumer.client import connection
+from consumer.jobs import Record
+from consumer.publisher import Publisher
 from consumer.settings import load
+from schemas.codes import ErrorCode, Stage
+from schemas.render import ErrorFacts
 from tests.support import packages
 from tests.support.capabilities import unavailable
 from tests.support.certificates import Certificates, make
@@ -127,6 +135,31 @@ def test_a_job_goes_the_whole_way_over_secured_connections(
     assert last["data"]["download_url"].startswith("https://127.0.0.1:")
     secrets = [PASSWORD, Path(env["S3_SECRET_KEY_FILE"]).read_text("utf-8").strip()]
     assert [s for s in secrets if s in log.read_text("utf-8") + said] == []
+
+
+async def test_a_large_dead_letter_goes_over_a_secured_connection(env: dict[str, str]) -> None:
+    settings = load(env)
+    assert _run(env, "topics", "apply", "--replication-factor", "1")[0] == 0
+    value = random.Random(1).randbytes(3 * 512 * 1024)
+    publisher = Publisher(settings)
+    await publisher.start()
+    error = ErrorFacts(
+        code=ErrorCode.INVALID_REQUEST, stage=Stage.ADMIT, message="no request", retryable=False
+    )
+    record = Record(settings.topics.requests, 0, 5, b"large", value, (), 0)
+    try:
+        await asyncio.wait_for(publisher.dead_letter(record, "j", error, 0), 60)
+    finally:
+        await publisher.stop()
+    reader = AIOKafkaConsumer(
+        settings.topics.dlq, **connection(settings), auto_offset_reset="earliest"
+    )
+    await reader.start()
+    try:
+        found = await asyncio.wait_for(reader.getone(), 60)
+    finally:
+        await reader.stop()
+    assert (found.key, found.value) == (b"large", value)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,9 @@ class KafkaHandle:
         """Go on only when the broker can do all this; else skip or fail with the reason."""
         require(self.name, self.capabilities, needed)
 
-    def create_topics(self, partitions: Mapping[str, int] | None = None) -> None:
+    def create_topics(
+        self, partitions: Mapping[str, int] | None = None, config: Mapping[str, str] | None = None
+    ) -> None:
         """Make topics: those named with their partitions, or all of the service with one each.
 
         The embedded broker makes topics when they are first named, always with four partitions.
@@ -65,7 +67,9 @@ class KafkaHandle:
             for name in wanted:
                 admin.list_topics(name, timeout=10)
             return
-        made = admin.create_topics([NewTopic(n, p, 1) for n, p in wanted.items()])
+        made = admin.create_topics(
+            [NewTopic(n, p, 1, config=dict(config or {})) for n, p in wanted.items()]
+        )
         for future in made.values():
             future.result(timeout=20)
 
