@@ -64,6 +64,11 @@ class Case:
             bucket, self.keys.mp4, self.keys.manifest, self.keys.marker, self.keys.draft
         )
 
+    def rename(self, bucket: str, fault: Fault) -> None:
+        """Record the failure without the request's prefix, because the store refuses that name."""
+        self.fault = fault
+        self.keys = self.keys.plain(bucket)
+
 
 class Attempt:
     """Makes attempts."""

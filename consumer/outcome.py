@@ -141,10 +141,20 @@ class Outcome:
     async def _find(self, case: Case, key: str | None = None) -> Manifest | None:
         """The recorded outcome of a render; None when there is none.
 
-        Where the request's own bucket cannot be used, the failure is recorded in the service's.
+        Where the request's own bucket cannot be used, the failure is recorded in the service's;
+        where the store takes no such name, without the request's prefix.
         """
+        try:
+            return await self._find_at(case, key or case.keys.manifest)
+        except Fault as fault:
+            if fault.code is not ErrorCode.INVALID_REQUEST:
+                raise
+            case.rename(self._settings.s3_bucket, fault)
+        return await self._find_at(case, case.keys.manifest)
+
+    async def _find_at(self, case: Case, key: str) -> Manifest | None:
         own, look = self._settings.s3_bucket, "look for the manifest"
-        bucket, key = case.keys.bucket, key or case.keys.manifest
+        bucket = case.keys.bucket
         if bucket != own:
             try:
                 found = await patient(partial(self._announcing.find, key, bucket), look, OUTAGE)
@@ -279,6 +289,8 @@ class Outcome:
             return await self._announcing.retry(case, error, started, due)
         if error.code is ErrorCode.STORE_DENIED:
             case.fall_back(self._settings.s3_bucket, Fault(error))
+        if (error.code, error.stage) == (ErrorCode.INVALID_REQUEST, Stage.STORE):
+            case.rename(self._settings.s3_bucket, Fault(error))
         outcome = records.failed(
             case.job, case.render_id, error, started, self._settings.max_attempts
         )

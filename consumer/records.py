@@ -50,6 +50,11 @@ class Keys:
             draft=f"{marker}.rendered.json",
         )
 
+    def plain(self, bucket: str) -> Keys:
+        """The same in the service's bucket and without a prefix, where the request's name fails."""
+        mp4, manifest = ("/".join(key.split("/")[-3:]) for key in (self.mp4, self.manifest))
+        return Keys(bucket, mp4, manifest, self.marker, self.draft)
+
     def manifest_of(self, render_id: str) -> str:
         """Where the manifest of another render of the same job lies."""
         return f"{self.manifest.rpartition('/')[0]}/{render_id}.json"

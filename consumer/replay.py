@@ -209,10 +209,17 @@ class StoredOutcomes:
             OutcomesHidden: the bucket that the request names cannot be read.
         """
         keys = Keys.of(job, "x", self._default_bucket)
+        plain = keys.plain(self._default_bucket)  # where the store takes no such name
+        found = await self._under(keys)
+        return found if plain.manifest == keys.manifest else found + await self._under(plain)
+
+    async def _under(self, keys: Keys) -> list[Manifest]:
         folder = keys.manifest.rpartition("/")[0] + "/"
         try:
             return await self._read(keys.bucket, folder)
         except Fault as error:
+            if error.code is ErrorCode.INVALID_REQUEST:
+                return []
             if error.code is not ErrorCode.STORE_DENIED or keys.bucket == self._default_bucket:
                 raise
             raise OutcomesHidden(

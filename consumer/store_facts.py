@@ -63,6 +63,17 @@ _AGAIN = frozenset(
 )
 
 
+_NAMES = frozenset(
+    {
+        "XMinioInvalidObjectName",
+        "XMinioParentIsObject",
+        "XMinioObjectExistsAsDirectory",
+        "KeyTooLongError",
+        "ObjectParentIsFile",
+        "ExistingObjectIsDirectory",
+    }
+)
+"""The key is none for this store, or another object is in its way: who named it must change it."""
 _NO_STORE = frozenset({"InvalidResponseError", "ParseError"})
 """Errors of the SDK about answers that are not S3's; it says no more than that."""
 _NO_ELEMENT = "XML element <"
@@ -88,6 +99,9 @@ def explain(error: Exception, what: str, *, reading: bool = False) -> Fault:
         return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: the store answers {answer}")
     if code in _DENIED or status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return Fault.of(ErrorCode.STORE_DENIED, stage, f"{what}: the store answers {answer}")
+    if code in _NAMES and not reading:
+        text = f"field 'output.prefix': {what}: the store takes no such name ({code})"
+        return Fault.of(ErrorCode.INVALID_REQUEST, stage, text)
     if code is not None or isinstance(error, ValueError):
         wrong = ErrorCode.INPUT_NOT_FOUND if reading else ErrorCode.STORE_DENIED
         reason = f"the store answers {code}" if code else str(error)

@@ -19,6 +19,7 @@ import pytest
 
 from consumer.faults import Fault
 from consumer.jobs import Record
+from consumer.replay import StoredOutcomes
 from schemas.codes import ErrorCode, Stage
 from schemas.ids import event_id
 from schemas.manifest import AttemptMarker, Manifest
@@ -265,6 +266,27 @@ async def test_an_output_bucket_that_does_not_exist_fails_the_job_and_is_found_a
         assert (first.code, first.reused) == (ErrorCode.STORE_DENIED, False)
         assert (second.code, second.reused) == (ErrorCode.STORE_DENIED, True)
         assert len(set(one.memory.event_ids)) == 1
+
+
+async def test_a_prefix_that_the_store_takes_for_no_name_fails_its_job_and_holds_up_nobody(
+    every_s3: S3Handle, tmp_path: Path
+) -> None:
+    s3, log = every_s3, tmp_path / "log"
+    put_inputs(s3, {"log": str(log)})
+    async with replica(s3, tmp_path) as one:
+        job = make_job(s3, output={"prefix": "s" * 300})
+        first, second = await one.process(job), await one.process(job)
+        assert (first.reused, second.reused) == (False, True)
+        if first.code is not None:  # a store without such limits has the MP4
+            assert first.code is second.code is ErrorCode.INVALID_REQUEST
+            assert "output.prefix" in str(one.memory.told[0])
+            assert starts(log) == 0
+        # one store has no file where a folder shall be and says so when the MP4 comes
+        below = await one.process(make_job(s3, "job-2", output={"prefix": "inputs/speech.wav/"}))
+        assert below.code in (None, ErrorCode.INVALID_REQUEST)
+        storage = one.processing.processor._storage  # type: ignore[attr-defined]
+        known = await StoredOutcomes(storage, s3.bucket)(job)
+        assert [m.outcome for m in known] == [first.kind]
 
 
 async def test_an_output_bucket_that_refuses_the_mp4_fails_the_job_for_good(
