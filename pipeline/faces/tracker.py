@@ -148,9 +148,15 @@ class Tracker:
             if self._is_followed(frame, _box_of(region)):
                 continue
             follower = self._owner(frame, region)
-            if follower is not None:
-                follower.start(region)
-                ends.append(at + follower.follow(frames[at:]))
+            if follower is None:
+                continue
+            follower.start(region)
+            seen = follower.follow(frames[at:])
+            if seen:
+                ends.append(at + seen)
+            else:  # asking for it here once more would never end: until the next look
+                self._rejected.append((frame.index + EVERY, box))
+                self.followers = [f for f in self.followers if f.rows]
         return ends
 
     def _unfollowed(self, frame: Frame, found: Detections) -> list[tuple[Rect, Eyes]]:

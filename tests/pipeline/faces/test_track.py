@@ -173,6 +173,31 @@ def test_a_first_look_that_slips_is_not_the_last(
     assert tracker.followers[0].box_at(0) is not None
 
 
+def test_a_face_that_is_lost_where_it_was_found_is_looked_for_later(
+    tmp_path: Path, portrait: Frame, models: FaceModels
+) -> None:
+    """As one that stands on its head: a careful look sees it, following it does not."""
+    network, looks, lost = MeshNetwork(models.mesh), [], True
+
+    def fickle(frames: Sequence[Frame], regions: Tensor, color: Color) -> Meshes:
+        looks.append(len(frames))
+        if len(looks) > 50:
+            pytest.fail("it is asked for in the same frame for ever")
+        seen = network(frames, regions, color)
+        if lost and len(frames) > 1:
+            seen.score.zero_()
+        return seen
+
+    mesh: Any = fickle
+    tracker = Tracker(Detector(models.detector), mesh, COLOR, lambda: PointStore(tmp_path))
+    frames = renumbered([portrait] * 16)
+    tracker.feed(frames[:8])
+    assert tracker.followers == []
+    lost = False
+    tracker.feed(frames[8:])
+    assert [follower.box_at(15) is not None for follower in tracker.followers] == [True]
+
+
 def test_a_small_face_that_the_whole_picture_shows_beside_its_place_is_found_at_the_next_look(
     tmp_path: Path, portrait: Frame, models: FaceModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
