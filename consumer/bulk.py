@@ -57,7 +57,7 @@ class BulkLine:
         self._producer: Producer | None = None
         self._opening = asyncio.Lock()
         self._threads = DaemonPool(1, f"bulk-{compression}")
-        self._waiting = 0
+        self._waiting: dict[asyncio.Future[KafkaError | None], Producer] = {}
         self._listener: asyncio.Task[None] | None = None
         self._stopped = False
 
@@ -88,8 +88,6 @@ class BulkLine:
                 raise MessageSizeTooLargeError(error.str())
             why = NO_TOPIC if error.name() in _UNKNOWN else error.str()
             log.warning("cannot announce yet", topic=topic, error=why, pause_s=pause)
-            if error.fatal():
-                self._producer = None  # it can no longer number its records
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
@@ -111,24 +109,24 @@ class BulkLine:
             producer.produce(topic, value, key, headers=[*headers], on_delivery=tell)
         except KafkaException as refused:
             error: KafkaError = refused.args[0]
+            if error.code() == KafkaError._FATAL and self._producer is producer:
+                self._producer = None  # it can no longer number its records
             return error
         except BufferError as full:
             return KafkaError(KafkaError._QUEUE_FULL, str(full))
-        self._waiting += 1
+        self._waiting[told] = producer
         try:
-            self._listen()
+            if self._listener is None or self._listener.done():
+                self._listener = asyncio.create_task(self._listen())
             return await told
         finally:
-            self._waiting -= 1
+            del self._waiting[told]
 
-    def _listen(self) -> None:
-        if self._listener is None or self._listener.done():
-            self._listener = asyncio.create_task(self._hear())
-
-    async def _hear(self) -> None:
-        """Have acknowledgements told while somebody waits for one."""
-        while self._waiting and self._producer is not None:
-            await self._threads.submit(partial(self._producer.poll, POLL_S))
+    async def _listen(self) -> None:
+        """Have acknowledgements told while somebody waits for one, also of a client given up."""
+        while not self._stopped and (asked := {*self._waiting.values()}):
+            for producer in asked:
+                await self._threads.submit(partial(producer.poll, POLL_S / len(asked)))
 
     async def _open(self) -> Producer:
         async with self._opening:
