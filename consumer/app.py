@@ -72,6 +72,8 @@ class State:
             return self.phase
         if not self.intake.pump.member:
             return "not a member of the consumer group"
+        if self.intake.pump.failing is not None:
+            return f"the topics cannot be read: {self.intake.pump.failing}"
         return self.processing.why_not_ready()
 
     def facts(self) -> dict[str, Any]:

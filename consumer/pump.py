@@ -81,6 +81,8 @@ class Pump:
         self._draining = False
         self._hurry = asyncio.Event()
         self._polled_at = time.monotonic()
+        self.failing: str | None = None
+        """Why the last poll brought nothing: a topic that may not be read, and the like."""
         self.assignment = Assignment(self._apply)
         self._poller = Poller(self.assignment.order)
 
@@ -102,9 +104,11 @@ class Pump:
             except KafkaError as error:
                 if coordination_ended(consumer):
                     raise
-                log.warning("cannot poll now", error=repr(error))
+                self.failing = repr(error)
+                log.warning("cannot poll now", error=self.failing)
                 await asyncio.sleep(ERROR_PAUSE_S)
                 continue
+            self.failing = None
             if raw is not None:
                 self._deliver(consumer, raw)
             raw = None  # it may be large, and the next may be long in coming
@@ -309,6 +313,7 @@ class Pump:
             "elsewhere": len(self._elsewhere()),
             "limit": self._limit(),
             "intake": "draining" if self._draining else self._reason or "open",
+            "poll_error": self.failing,
             "last_poll_s": round(self.polled_s, 3),
             "oldest_uncommitted_s": round(self._oldest_s(), 3),
         }

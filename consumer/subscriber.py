@@ -94,6 +94,7 @@ class JobSubscriber(DefaultSubscriber):
                 log.error(said, error=repr(error))
                 await self.reopen()
                 return
+            self.pump.failing = repr(error)
             log.error("the poll loop broke off and begins again", exc_info=error)
             await asyncio.sleep(FIRST_PAUSE_S)
 

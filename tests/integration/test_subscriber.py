@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.util import calc_crc32c
 from faststream import BaseMiddleware
 from structlog.testing import capture_logs
 
+from consumer.app import State
 from consumer.membership import member_id
 from consumer.polling import Poller
 from tests.integration.lab import MINIMAL, PATIENCE_S, Lab, Work, job, until
@@ -220,25 +223,33 @@ async def _send_raw_name(lab: Lab) -> None:
         await producer.stop()
 
 
-async def test_a_poll_that_fails_for_an_unknown_reason_is_said_and_made_again(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [ValueError("unheard of"), TopicAuthorizationFailedError("t")])
+async def test_a_poll_that_fails_is_said_keeps_from_readiness_and_is_made_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    ask, failures = Poller.next, [ValueError("unheard of")]
+    ask, mended = Poller.next, asyncio.Event()
 
     async def next_or_fail(self: Poller, consumer: Any) -> Any:
-        if failures:
-            raise failures.pop()
+        if not mended.is_set():
+            raise error
         return await ask(self, consumer)
 
     monkeypatch.setattr(Poller, "next", next_or_fail)
-    work = Work()
+
+    async def unready() -> bool:
+        return state.ready() == f"the topics cannot be read: {error!r}"
+
+    work, state = Work(), State("a group")
+    state.phase, state.processing = "running", SimpleNamespace(why_not_ready=lambda: None)  # type: ignore[assignment]
     await lab.send([{"value": job()}])
     with capture_logs() as said:
-        async with lab.intake(work):
+        async with lab.intake(work) as state.intake:
+            await until(unready)
+            mended.set()
             await lab.until_committed(1)
-    assert [str(line["exc_info"]) for line in said if "poll loop broke" in line["event"]] == [
-        "unheard of"
-    ]
+            assert state.ready() is None
+    told = {"cannot poll now", "the poll loop broke off and begins again"}
+    assert [line for line in said if line["event"] in told]
 
 
 class Telemetry(BaseMiddleware[Any, Any]):
