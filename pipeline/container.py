@@ -22,6 +22,7 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 
 from pipeline.errors import InputUnreadable, MediaLimitExceeded
+from pipeline.heif import MOST, is_photograph, tiles_of
 from pipeline.types import Limits
 from schemas.codes import Stage
 
@@ -123,6 +124,11 @@ def _known_kind(path: Path) -> str | None:
     return None
 
 
+def is_still(path: Path) -> bool:
+    """Whether a file's first bytes are those of a picture that does not move."""
+    return _known_kind(path) in PICTURES or is_photograph(path)
+
+
 @contextmanager
 def open_media(
     path: Path, limits: Limits, stage: Stage, accel: HWAccel | None = None
@@ -141,6 +147,7 @@ def open_media(
     """
     check_file(path, limits, stage)
     clock = Clock(path, limits.probe_timeout_s)
+    streams = limits.max_streams if tiles_of(path) is None else MOST
     try:
         container = av.open(
             f"file:{path.absolute()}",
@@ -151,7 +158,7 @@ def open_media(
                 "format_whitelist": ",".join(DEMUXERS),
                 "protocol_whitelist": "file",
                 "codec_whitelist": DECODERS,
-                "max_streams": str(4 * limits.max_streams),
+                "max_streams": str(4 * streams),
             },
             metadata_errors="replace",
             timeout=limits.probe_timeout_s,
@@ -161,10 +168,10 @@ def open_media(
         raise clock.over() from error
     except MemoryError as error:
         raise MediaLimitExceeded(
-            f"{path.name} has more than {4 * limits.max_streams} streams, or needs too much memory",
+            f"{path.name} has more than {4 * streams} streams, or needs too much memory",
             stage=stage,
             limit="max_streams",
-            max=limits.max_streams,
+            max=streams,
         ) from error
     except RuntimeError as error:
         if accel is None:
@@ -178,7 +185,7 @@ def open_media(
             f"{path.name} cannot be opened as media: {_reason(error)}", stage=stage
         ) from error
     with container:
-        _check_streams(path, container, limits, stage)
+        _check_streams(path, container, streams, stage)
         yield container
 
 
@@ -186,15 +193,15 @@ def _reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _check_streams(path: Path, container: InputContainer, limits: Limits, stage: Stage) -> None:
+def _check_streams(path: Path, container: InputContainer, most: int, stage: Stage) -> None:
     count = len(container.streams)
-    if count > limits.max_streams:
+    if count > most:
         raise MediaLimitExceeded(
-            f"{path.name} has {count} streams, more than {limits.max_streams}",
+            f"{path.name} has {count} streams, more than {most}",
             stage=stage,
             limit="max_streams",
             value=count,
-            max=limits.max_streams,
+            max=most,
         )
 
 

@@ -22,7 +22,9 @@ from pipeline.container import only, open_media
 from pipeline.cursor import Cursor
 from pipeline.errors import InputUnreadable, NoVideo
 from pipeline.grid import Grid, PictureTable
+from pipeline.heif import tiles_of
 from pipeline.kept import KeptPictures
+from pipeline.mosaic import Mosaic
 from pipeline.nvdec import accelerator
 from pipeline.scan import scan_pictures, video_stream
 from pipeline.types import Frame, Limits, VideoFacts
@@ -136,10 +138,19 @@ class FrameReader:
             stream = video_stream(container)
             if stream is None:
                 raise NoVideo(f"{video.path.name} has no video any more", stage=Stage.DECODE)
-            only(container, stream)
-            largest = max(4 * video.width * video.height, Limits().max_pixels)
+            codec = stream.codec_context
+            largest = max(
+                4 * video.width * video.height, Limits().max_pixels, codec.width * codec.height
+            )
             threads = self._threads if accel is None else 1
-            cursor = Cursor(container, stream, table, threads, largest, strict=accel is not None)
+            tiles = tiles_of(video.path)
+            cursor: Cursor | Mosaic
+            if tiles is None:
+                only(container, stream)
+                strict = accel is not None
+                cursor = Cursor(container, stream, table, threads, largest, strict=strict)
+            else:
+                cursor = Mosaic(container, tiles, largest)
             yield _Source(video, table, cursor, blocks, self._kept)
 
     def _scanned(self) -> PictureTable:
@@ -167,7 +178,7 @@ class _Source:
         self,
         video: VideoFacts,
         table: PictureTable,
-        cursor: Cursor,
+        cursor: Cursor | Mosaic,
         blocks: Blocks,
         kept: KeptPictures | None,
     ) -> None:

@@ -10,6 +10,8 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from pipeline.heif import tiles_of
+
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers SOF0 to SOF15 without DHT, JPG and DAC."""
 _LONE = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -33,7 +35,8 @@ def claimed_size(path: Path) -> tuple[int, int] | None:
         if head.startswith(b"\xff\xd8\xff"):
             file.seek(2)
             return _jpeg(file)
-    return None
+    tiles = tiles_of(path)
+    return None if tiles is None else (tiles.width, tiles.height)
 
 
 def _pair(layout: str, data: bytes, offset: int) -> tuple[int, int]:

@@ -5,7 +5,9 @@ Headers lie, so seconds are checked twice, and frames and samples are counted.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
+from math import sqrt
 from pathlib import Path
 
 from av import FFmpegError, VideoFrame
@@ -20,12 +22,15 @@ from pipeline.container import (
     Clock,
     check_decoder,
     check_file,
+    is_still,
     only,
     open_media,
     packets,
 )
 from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoVideo
 from pipeline.grid import STILL_FPS, Grid, PictureTable, fit_grid
+from pipeline.heif import is_photograph, tiles_of
+from pipeline.mosaic import Mosaic
 from pipeline.picture_size import claimed_size
 from pipeline.scan import check_seconds, declared_rates, scan_pictures, video_stream
 from pipeline.types import AudioFacts, Color, Limits, VideoFacts
@@ -36,8 +41,13 @@ from schemas.request import RenderOptions
 _BT709, _BT601 = 1, 6
 _UNKNOWN = (0, 2, 3)
 """H.273: RGB or reserved, unspecified, reserved."""
+_JFIF = ("mjpeg", "webp")
+"""Codecs whose pictures have the matrix of BT.601 whatever their size, as photographs have."""
 _SRGB_TRANSFER = 13
 _FULL_RANGE = 2
+_STILL_TIMES = 7
+"""Times `max_pixels` that a still may have: it is scaled down, as phones take 12 to 50 megapixels
+and there is but one of it."""
 _MICROSECOND = Fraction(1, 1_000_000)
 
 
@@ -62,6 +72,9 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
     """
     clock = Clock(path, limits.probe_timeout_s)
     check_file(path, limits, Stage.PROBE)
+    most = limits.max_pixels
+    if is_still(path):
+        limits = replace(limits, max_pixels=_STILL_TIMES * most)
     claimed = claimed_size(path)
     if claimed is not None:
         check_pixels(path, *claimed, limits)
@@ -77,6 +90,8 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
     frame, aspect, codec = _first_picture(path, limits, clock)
     orientation = orientation_of(frame)
     width, height = _delivered_size(frame, aspect, orientation, options.max_height)
+    if limits.max_pixels > most:
+        width, height = _within(width, height, most)
     check_pixels(path, width, height, limits)
     grid = Grid(STILL_FPS, 1, False) if still else fit_grid(table, rates)
     return VideoFacts(
@@ -85,7 +100,7 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
         height=height,
         fps=grid.fps,
         frames=grid.frames,
-        color=_color(frame, codec),
+        color=_color(frame, codec in _JFIF or is_photograph(path)),
         codec=codec,
         rotation=orientation.rotation,
         variable_rate=grid.variable,
@@ -140,6 +155,13 @@ def _first_picture(path: Path, limits: Limits, clock: Clock) -> tuple[VideoFrame
     """The first picture that decodes, its pixels' aspect ratio, and the codec's name."""
     with open_media(path, limits, Stage.PROBE) as container:
         stream = _wanted(path, container, limits)
+        tiles = tiles_of(path)
+        if tiles is not None:
+            return (
+                _whole(path, Mosaic(container, tiles, limits.max_pixels)),
+                Fraction(1),
+                _name(stream),
+            )
         only(container, stream)
         codec = stream.codec_context
         codec.options = {"max_pixels": str(limits.max_pixels)}
@@ -153,8 +175,21 @@ def _first_picture(path: Path, limits: Limits, clock: Clock) -> tuple[VideoFrame
                 frame = frames[0]
                 check_pixels(path, frame.width, frame.height, limits)
                 aspect = stream.sample_aspect_ratio or codec.sample_aspect_ratio or Fraction(1)
-                return frame, aspect, codec.codec.canonical_name
+                return frame, aspect, _name(stream)
     raise InputUnreadable(f"{path.name}: no picture of its video decodes", stage=Stage.PROBE)
+
+
+def _whole(path: Path, mosaic: Mosaic) -> VideoFrame:
+    frame = mosaic.go(0)
+    if frame is None:
+        raise InputUnreadable(
+            f"{path.name}: not all tiles of its picture decode", stage=Stage.PROBE
+        )
+    return frame
+
+
+def _name(stream: VideoStream) -> str:
+    return stream.codec_context.codec.canonical_name
 
 
 def _delivered_size(
@@ -172,13 +207,19 @@ def _delivered_size(
     return _even(width), _even(height)
 
 
+def _within(width: int, height: int, most: int) -> tuple[int, int]:
+    """The size, or the largest of the same shape that has no more pixels."""
+    share = min(1.0, sqrt(most / (width * height)))
+    return _even(Fraction(width * share)), _even(Fraction(height * share))
+
+
 def _even(side: Fraction) -> int:
     return max(2, int(side) // 2 * 2)
 
 
-def _color(frame: VideoFrame, codec: str) -> Color:
+def _color(frame: VideoFrame, photograph: bool) -> Color:
     """The source's colour tags; where it has none, those of its size (BT.709 from 720 lines)."""
-    usual = _BT709 if frame.height >= 720 and codec not in ("mjpeg", "webp") else _BT601
+    usual = _BT709 if frame.height >= 720 and not photograph else _BT601
     matrix = int(frame.colorspace)
     primaries = int(frame.color_primaries)
     transfer = int(frame.color_trc)

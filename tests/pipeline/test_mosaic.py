@@ -1,0 +1,85 @@
+"""Photographs of phones: in tiles, turned, and of many megapixels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.decode import FrameReader
+from pipeline.errors import InputUnreadable, MediaLimitExceeded
+from pipeline.heif import tiles_of
+from pipeline.probe import probe_video
+from pipeline.types import Limits
+from schemas.request import RenderOptions
+from tests.support.heif import write_tiled
+
+SIDE = 64
+
+
+def _picture() -> NDArray[np.uint8]:
+    """Rows of grey steps and a red corner: no two tiles alike, and the last ones cut."""
+    rows, columns = np.mgrid[:164, :290]
+    grey = 40 + 20 * (rows // 32) + 10 * (columns // 32)
+    picture = np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)
+    picture[:32, :32] = (200, 40, 40)
+    return picture
+
+
+@pytest.mark.parametrize("quarters", range(4))
+def test_tiles_become_one_upright_picture(quarters: int, tmp_path: Path) -> None:
+    picture = _picture()
+    path = write_tiled(tmp_path / "IMG_1.HEIC", picture, SIDE, quarters)
+    facts = probe_video(path, replace(Limits(), max_streams=4), RenderOptions())
+    assert facts.still
+    (frame,) = FrameReader(facts, 1).read([0])
+    upright = np.rot90(picture, quarters)
+    weights = np.array([0.299, 0.587, 0.114])  # full range BT.601, as photographs have
+    luma = upright @ weights
+    assert (frame.height, frame.width) == luma.shape
+    assert float(np.abs(frame.y.numpy() - luma).mean()) < 2
+    red = frame.v.numpy() > 170
+    assert red.mean() == pytest.approx(32 * 32 / luma.size, abs=0.005)
+    assert (facts.color.matrix, facts.color.full_range) == (6, True)
+
+
+def test_a_missing_tile_is_said(tmp_path: Path) -> None:
+    path = write_tiled(tmp_path / "cut.heic", _picture(), SIDE, 0)
+    whole = bytearray(path.read_bytes())
+    whole[-400:] = bytes(400)  # the thumbnail
+    assert probe_video(path, Limits(), RenderOptions()).width == 290
+    start = whole.index(b"mdat") + 4
+    whole[start : start + 2000] = bytes(2000)
+    path.write_bytes(whole)
+    with pytest.raises(InputUnreadable, match="tiles"):
+        probe_video(path, Limits(), RenderOptions())
+
+
+def test_damaged_boxes_are_no_photograph(tmp_path: Path) -> None:
+    whole = write_tiled(tmp_path / "good.heic", _picture(), SIDE, 1).read_bytes()
+    dice = np.random.default_rng(5)
+    path = tmp_path / "bad.heic"
+    read = 0
+    for _ in range(100):
+        bad = bytearray(whole)
+        for place in dice.integers(24, 900, 3):
+            bad[place] = dice.integers(256)
+        path.write_bytes(bad)
+        read += tiles_of(path) is not None
+    assert 0 < read < 100
+
+
+@pytest.mark.parametrize("name", ["large.png", "large.jpg"])
+def test_a_still_of_many_megapixels_is_scaled_down(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    Image.new("RGB", (600, 400), (0, 200, 0)).save(path)
+    facts = probe_video(path, Limits(max_pixels=60_000), RenderOptions())
+    assert (facts.width, facts.height) == (300, 200)
+    (frame,) = FrameReader(facts, 1).read([0])
+    assert (frame.width, frame.height) == (300, 200)
+    with pytest.raises(MediaLimitExceeded, match="600x400, more than 70000 pixels"):
+        probe_video(path, Limits(max_pixels=10_000), RenderOptions())
