@@ -134,8 +134,8 @@ async def _store(settings: Settings) -> list[Finding]:
                 "store",
                 "bad",
                 f"{settings.s3_endpoint}: {fault.what}",
-                "Correct S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY or S3_BUCKET; a missing bucket "
-                "is made by `face2face lifecycle apply --make-bucket`.",
+                "Correct S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_REGION or S3_BUCKET; a "
+                "missing bucket is made by `face2face lifecycle apply --make-bucket`.",
             )
         ]
     finally:

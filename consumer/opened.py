@@ -27,8 +27,8 @@ def opened(settings: Settings) -> Iterator[Storage]:
             raise
         text = (
             f"{fault.what} Check S3_ENDPOINT = {settings.s3_endpoint}, S3_BUCKET ="
-            f" {settings.s3_bucket}, S3_ACCESS_KEY and S3_SECRET_KEY; `face2face doctor` tries"
-            " them."
+            f" {settings.s3_bucket}, S3_ACCESS_KEY, S3_SECRET_KEY and S3_REGION; `face2face doctor`"
+            " tries them."
         )
         raise CommandError(fault.error.model_copy(update={"message": text[:4000]})) from fault
     finally:

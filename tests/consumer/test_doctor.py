@@ -104,6 +104,14 @@ async def test_a_clock_that_differs_from_the_store_s_is_said(
     assert "NTP" in clock.advice
 
 
+async def test_a_wrong_region_is_among_what_may_be_wrong(
+    env: dict[str, str], second_s3: S3Handle
+) -> None:
+    wrong = second_s3.env | {"S3_REGION": "eu-nowhere-1"}
+    store = _by_check(await examine(load(env | wrong)))["store"]
+    assert (store.state, "S3_REGION" in store.advice) == ("bad", True)
+
+
 async def test_no_broker_does_not_hide_the_store(env: dict[str, str]) -> None:
     address = f"127.0.0.1:{free_port()}"
     found = _by_check(await examine(load(env | {"KAFKA_BOOTSTRAP_SERVERS": address})))
