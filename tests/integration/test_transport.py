@@ -28,7 +28,7 @@ from tests.support import packages
 from tests.support.capabilities import unavailable
 from tests.support.certificates import Certificates, make
 from tests.support.processes import die_with_parent, free_port, wait_until
-from tests.support.secure import PASSWORD, USER, SecureKafka, SecureMinio
+from tests.support.secure import ADMIN, CALLER, PASSWORD, SERVICE, SecureKafka, SecureMinio
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 ASSETS = Path(__file__).parents[2] / "consumer" / "demo_assets"
@@ -55,11 +55,11 @@ def env(
     try:
         kafka.start()
         s3.start()
-        yield {
+        env = {
             "KAFKA_BOOTSTRAP_SERVERS": kafka.servers,
             "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
             "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
-            "KAFKA_SASL_USERNAME": USER,
+            "KAFKA_SASL_USERNAME": SERVICE,
             "KAFKA_SSL_CA_FILE": str(certificates.ca),
             "S3_ENDPOINT": s3.endpoint,
             "S3_ACCESS_KEY": s3.access_key,
@@ -70,6 +70,11 @@ def env(
             "F2F_THREADS": "2",
             **{f"{name}_FILE": str(folder / name) for name in secrets},
         }
+        admin = env | {"KAFKA_SASL_USERNAME": ADMIN}
+        assert _run(admin, "topics", "apply", "--replication-factor", "1")[0] == 0
+        settings = load(env)
+        kafka.allow(settings.topics, settings.kafka_group)
+        yield env
     finally:
         kafka.kill()
         s3.kill()
@@ -119,7 +124,6 @@ def _service(env: dict[str, str], log: Path) -> Iterator[None]:
 def test_a_job_goes_the_whole_way_over_secured_connections(
     env: dict[str, str], tmp_path: Path
 ) -> None:
-    assert _run(env, "topics", "apply", "--replication-factor", "1")[0] == 0
     assert _run(env, "lifecycle", "apply", "--make-bucket")[0] == 0
     code, out, _ = _run(env, "doctor", "--json")
     states = {check["check"]: check["state"] for check in json.loads(out)["checks"]}
@@ -128,7 +132,8 @@ def test_a_job_goes_the_whole_way_over_secured_connections(
     log, mp4 = tmp_path / "service.log", tmp_path / "out.mp4"
     with _service(env, log):
         files = ("--audio", str(ASSETS / "speech.flac"), "--video", str(ASSETS / "reference.mp4"))
-        code, out, said = _run(env, "submit", *files, "-o", str(mp4), "--json")
+        caller = env | {"KAFKA_SASL_USERNAME": CALLER}
+        code, out, said = _run(caller, "submit", *files, "-o", str(mp4), "--json")
     assert code == 0, out + said
     assert mp4.stat().st_size > 10_000
     (last,) = [json.loads(li) for li in out.splitlines() if '"event": "completed"' in li][-1:]
@@ -139,7 +144,6 @@ def test_a_job_goes_the_whole_way_over_secured_connections(
 
 async def test_a_large_dead_letter_goes_over_a_secured_connection(env: dict[str, str]) -> None:
     settings = load(env)
-    assert _run(env, "topics", "apply", "--replication-factor", "1")[0] == 0
     value = random.Random(1).randbytes(3 * 512 * 1024)
     publisher = Publisher(settings)
     await publisher.start()
@@ -151,9 +155,8 @@ async def test_a_large_dead_letter_goes_over_a_secured_connection(env: dict[str,
         await asyncio.wait_for(publisher.dead_letter(record, "j", error, 0), 60)
     finally:
         await publisher.stop()
-    reader = AIOKafkaConsumer(
-        settings.topics.dlq, **connection(settings), auto_offset_reset="earliest"
-    )
+    admin = connection(load(env | {"KAFKA_SASL_USERNAME": ADMIN}))
+    reader = AIOKafkaConsumer(settings.topics.dlq, **admin, auto_offset_reset="earliest")
     await reader.start()
     try:
         found = await asyncio.wait_for(reader.getone(), 60)

@@ -1,16 +1,23 @@
-"""A Kafka that takes only SASL/SCRAM over TLS, and a MinIO that takes only TLS."""
+"""A Kafka that takes only SASL/SCRAM over TLS and has ACLs, and a MinIO that takes only TLS."""
 
 from __future__ import annotations
 
+import re
 import urllib.request
 from pathlib import Path
 from ssl import create_default_context
+from typing import Any
 
+from schemas.topics import Topics
 from tests.support.certificates import Certificates
 from tests.support.kafka import ApacheKafka
 from tests.support.s3 import MinioServer
 
-USER, PASSWORD = "face2face-user", "scram-password-of-the-test"
+ADMIN, SERVICE, CALLER = "face2face-admin", "face2face-service", "face2face-caller"
+USERS = {ADMIN: "topics apply", SERVICE: "run", CALLER: "submit"}
+"""By the command that each is for: the others may only what the operator's book tells to allow."""
+PASSWORD = "scram-password-of-the-test"
+BOOK = Path(__file__).parents[2] / "deploy" / "runbook.md"
 _LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required"
 
 
@@ -40,13 +47,41 @@ class SecureKafka(ApacheKafka):
             f"ssl.keystore.key={key}\n"
             f"ssl.truststore.certificates={authority}\n"
             f"listener.name.clients.scram-sha-512.sasl.jaas.config={_LOGIN} "
-            f'username="{USER}" password="{PASSWORD}";\n'
+            f'username="{ADMIN}" password="{PASSWORD}";\n'
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"
+            f"super.users=User:{ADMIN};User:ANONYMOUS\n"  # the latter is the controller itself
         )
         self._file.write_text(text, encoding="utf-8")
 
     def format(self) -> None:
-        """Prepare the data folder with the user in it."""
-        self._format("--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]")
+        """Prepare the data folder with the users in it."""
+        users = [f"SCRAM-SHA-512=[name={name},password={PASSWORD}]" for name in USERS]
+        self._format(*(word for user in users for word in ("--add-scram", user)))
+
+    def allow(self, topics: Topics, group: str) -> None:
+        """Allow the users what the book's table says that their commands need."""
+        from confluent_kafka import admin as admin_module
+
+        kafka: Any = admin_module
+
+        bindings = [
+            kafka.AclBinding(
+                kafka.ResourceType[kind.upper()],
+                group if kind == "group" else f"{topics.prefix}.{name}",
+                kafka.ResourcePatternType.LITERAL,
+                f"User:{user}",
+                "*",
+                kafka.AclOperation[operation.upper()],
+                kafka.AclPermissionType.ALLOW,
+            )
+            for user, command in USERS.items()
+            for kind, names, operations in needs(command)
+            for name in names
+            for operation in operations
+        ]
+        admin = kafka.AdminClient({**self.client_config()})
+        for done in admin.create_acls(bindings).values():
+            done.result(20)
 
     def _answers(self) -> bool:
         from confluent_kafka import KafkaException
@@ -64,10 +99,20 @@ class SecureKafka(ApacheKafka):
             "bootstrap.servers": self.servers,
             "security.protocol": "SASL_SSL",
             "sasl.mechanism": "SCRAM-SHA-512",
-            "sasl.username": USER,
+            "sasl.username": ADMIN,
             "sasl.password": password,
             "ssl.ca.location": str(self._certificates.ca),
         }
+
+
+def needs(command: str) -> list[tuple[str, list[str], list[str]]]:
+    """Rows of the book's table of ACLs for a command: topic or group, names, operations."""
+    rows = [line.split("|")[1:-1] for line in BOOK.read_text("utf-8").splitlines() if "|" in line]
+    return [
+        (kind.strip(), re.findall(r"`([^`]+)`", names), re.findall(r"[A-Z][A-Za-z]+", operations))
+        for who, kind, names, operations in (row for row in rows if len(row) == 4)
+        if f"`{command}`" in who
+    ]
 
 
 class SecureMinio(MinioServer):
