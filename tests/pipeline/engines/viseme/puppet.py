@@ -46,6 +46,8 @@ class Pose:
     y: float = 150.0
     """Between the eyes, pixels."""
     present: bool = True
+    nose: float = 0.0
+    """How far below its place the base of the nose is tracked, io."""
 
 
 def head(pose: Pose) -> Tensor:
@@ -57,7 +59,8 @@ def head(pose: Pose) -> Tensor:
     for left, eye in zip((-0.5, 0.2), EYES, strict=True):
         _place_eye(flat, left, eye)
     for n, point in enumerate(mesh.NOSE_BASE):
-        flat[point] = torch.tensor([(-0.08, -0.04, 0.0, 0.04, 0.08)[(2, 1, 3, 0, 4)[n]], _NOSE_Y])
+        across = (-0.08, -0.04, 0.0, 0.04, 0.08)[(2, 1, 3, 0, 4)[n]]
+        flat[point] = torch.tensor([across, _NOSE_Y + pose.nose])
     for n, point in enumerate((*mesh.PHILTRUM, *mesh.CHEEKS)):
         side = -1 if n % 2 else 1
         flat[point] = torch.tensor([side * (0.1 + 0.02 * n), 0.22 + 0.004 * n])

@@ -89,6 +89,13 @@ def inside_share(job: Job, n: int) -> float:
     return float((~skin & ~lip).float().mean()) * 80 / puppet.IO
 
 
+def lip_rows(job: Job) -> torch.Tensor:
+    """(F,) the middle of all lip in each output frame, pixels."""
+    lips = [(frame.v.float() - puppet.SKIN[2]).clamp_min(0) for frame in job.after]
+    rows = torch.arange(lips[0].shape[0]) * 2.0
+    return torch.stack([(lip.sum(1) * rows).sum() / lip.sum() for lip in lips])
+
+
 MODES = pytest.mark.parametrize(
     ("poses", "mode"),
     [
@@ -279,3 +286,13 @@ def test_silence_closes_the_mouth_of_somebody_who_talks(tmp_path: Path) -> None:
     quiet = Speech(torch.zeros(16000), Fraction(1))
     path: MouthPath = engine.plan(avatar, quiet, Timeline.fit(Fraction(1), Fraction(25), 60)).path
     assert path.aperture.max() < 0.02
+
+
+def test_a_lent_mouth_keeps_still_while_points_under_the_nose_shake(tmp_path: Path) -> None:
+    still = [replace(pose, yaw=0.0, x=200.0) for pose in puppet.talking()]
+    shaken = [replace(pose, nose=0.03 * (-1) ** n) for n, pose in enumerate(still)]
+    bends = []
+    for poses in (still, shaken):
+        rows = lip_rows(run(poses, tmp_path, 0.5, apertures=[0.08]))
+        bends.append(float(rows.diff(n=2).abs().mean()))
+    assert bends[1] < bends[0] + 2  # pixels; as tracked it would bend by six more
