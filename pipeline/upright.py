@@ -19,6 +19,7 @@ from av.sidedata.sidedata import Type
 from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from pipeline.types import Color
 
@@ -104,6 +105,31 @@ def is_rgb(frame: VideoFrame) -> bool:
     return frame.format.is_rgb or frame.format.has_palette
 
 
+def has_alpha(frame: VideoFrame) -> bool:
+    """Whether parts of a picture may be transparent."""
+    kind = frame.format
+    return kind.has_palette or any(component.is_alpha for component in kind.components)
+
+
+def _before_white(planes: Planes, alpha: Tensor, white: int) -> Planes:
+    """A picture whose transparent parts, whatever colour lies hidden there, are white paper.
+
+    Args:
+        planes: as everywhere.
+        alpha: (H, W) from 0, transparent, to 255.
+        white: luma of white.
+    """
+    if int(alpha.amin()) == 255:
+        return planes
+    share = alpha.float() / 255
+    small = avg_pool2d(share[None], 2)[0]
+    y, u, v = (
+        (level + (plane.float() - level) * part).round_().to(torch.uint8)
+        for plane, part, level in zip(planes, (share, small, small), (white, 128, 128), strict=True)
+    )
+    return y, u, v
+
+
 class Upright:
     """Converts the pictures of one stream.
 
@@ -126,15 +152,20 @@ class Upright:
         fits = (frame.width & ~1, frame.height & ~1) == (width, height)
         if fits and frame.format.name == "nv12":
             return self._interleaved(frame, width, height)
-        picture = self._planar(frame, width, height)
+        clear = has_alpha(frame)
+        picture = self._planar(frame, width, height, "yuva420p" if clear else "yuv420p")
         y, u, v = picture.planes[:3]
-        return (
+        planes = (
             self._plane(y, width, height),
             self._plane(u, width // 2, height // 2),
             self._plane(v, width // 2, height // 2),
         )
+        if clear:
+            white = 255 if self._color.full_range else 235
+            return _before_white(planes, self._plane(picture.planes[3], width, height), white)
+        return planes
 
-    def _planar(self, frame: VideoFrame, width: int, height: int) -> VideoFrame:
+    def _planar(self, frame: VideoFrame, width: int, height: int, layout: str) -> VideoFrame:
         fits = (frame.width & ~1, frame.height & ~1) == (width, height)
         if fits and frame.format.name in _PLANAR_420 and frame.planes[0].line_size > 0:
             return frame
@@ -145,7 +176,7 @@ class Upright:
             # An odd row or column is cropped, not squeezed.
             width=frame.width if fits else width,
             height=frame.height if fits else height,
-            format="yuv420p",
+            format=layout,
             src_colorspace=None if rgb else _scaler_matrix(self._color.matrix),
             dst_colorspace=_scaler_matrix(self._color.matrix),
             interpolation=_SCALER,

@@ -75,3 +75,24 @@ def _with(picture: Image.Image, exif: Image.Exif) -> Image.Image:
     file = BytesIO()
     picture.save(file, "png", exif=exif)
     return Image.open(file)
+
+
+@pytest.mark.parametrize("name", ["cut.png", "pal.png", "grey.png", "cut.webp", "cut.gif"])
+def test_what_is_transparent_becomes_white_whatever_lies_hidden_there(
+    name: str, tmp_path: Path
+) -> None:
+    picture = Image.new("RGBA", (96, 64), (40, 40, 40, 255))
+    picture.paste((0, 255, 0, 0), (0, 0, 48, 64))
+    if name.startswith("pal"):
+        picture = picture.quantize(4)
+    elif name.startswith("grey"):
+        picture = picture.convert("LA")
+    path = tmp_path / name
+    picture.save(path, lossless=True, exact=True)
+    facts = probe_video(path, Limits(), RenderOptions())
+    (frame,) = FrameReader(facts, 1).read([0])
+    white, dark = (255, 40) if facts.color.full_range else (235, 50)
+    for plane, left, right in ((frame.y, white, dark), (frame.u, 128, 128), (frame.v, 128, 128)):
+        half = plane.shape[1] // 2
+        assert (plane[:, : half - 2].int() - left).abs().max() <= 2
+        assert (plane[:, half + 2 :].int() - right).abs().max() <= 2
