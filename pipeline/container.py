@@ -33,6 +33,11 @@ DEMUXERS = (
     "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe",
 )
 """libavformat's names of what is read."""
+KINDS = (
+    "MP4, MOV, MKV, WebM, AVI, MPEG, FLV, WMV, GIF, JPEG, PNG, WebP, HEIC, AVIF, BMP; "
+    "WAV, MP3, M4A, AAC, FLAC, Ogg, AMR, AIFF, CAF, WMA"
+)
+"""The same, as people call them."""
 DECODERS = (
     # picture
     "h264,hevc,av1,libdav1d,vp8,vp9,libvpx,libvpx-vp9,mpeg4,msmpeg4,msmpeg4v2,mpeg1video"
@@ -190,6 +195,8 @@ def open_media(
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, av.ArgumentError):  # what libavformat says of a demuxer off the list
+        return f"it is of no kind that is read, which are {KINDS}"
     return getattr(error, "strerror", None) or str(error)
 
 

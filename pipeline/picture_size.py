@@ -39,6 +39,13 @@ def claimed_size(path: Path) -> tuple[int, int] | None:
     return None if tiles is None else (tiles.width, tiles.height)
 
 
+def is_animated_webp(path: Path) -> bool:
+    """Whether a file is a WebP of several pictures, which libavcodec does not decode (RFC 9649)."""
+    with path.open("rb") as file:
+        head = file.read(21)
+    return head[8:16] == b"WEBPVP8X" and len(head) == 21 and bool(head[20] & 2)
+
+
 def _pair(layout: str, data: bytes, offset: int) -> tuple[int, int]:
     first, second = struct.unpack_from(layout, data, offset)
     return int(first), int(second)

@@ -31,7 +31,7 @@ from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoVideo
 from pipeline.grid import STILL_FPS, Grid, PictureTable, fit_grid
 from pipeline.heif import is_photograph, tiles_of
 from pipeline.mosaic import Mosaic
-from pipeline.picture_size import claimed_size
+from pipeline.picture_size import claimed_size, is_animated_webp
 from pipeline.scan import check_seconds, declared_rates, scan_pictures, video_stream
 from pipeline.types import AudioFacts, Color, Limits, VideoFacts
 from pipeline.upright import Orientation, is_rgb, orientation_of
@@ -176,6 +176,11 @@ def _first_picture(path: Path, limits: Limits, clock: Clock) -> tuple[VideoFrame
                 check_pixels(path, frame.width, frame.height, limits)
                 aspect = stream.sample_aspect_ratio or codec.sample_aspect_ratio or Fraction(1)
                 return frame, aspect, _name(stream)
+    if is_animated_webp(path):
+        raise InputUnreadable(
+            f"{path.name} is an animated WebP, which is not read; save it as MP4 or GIF",
+            stage=Stage.PROBE,
+        )
     raise InputUnreadable(f"{path.name}: no picture of its video decodes", stage=Stage.PROBE)
 
 

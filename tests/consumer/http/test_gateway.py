@@ -296,7 +296,17 @@ async def test_any_replica_answers_for_a_job_and_so_does_one_that_was_not_there(
         # The listener began after the record, so the record is sent once more.
         await made.http.post("/v1/jobs", json=body)
         assert (await events(made, "shared"))[-1][0] == "completed"
+        odd = {  # none of their outcomes lies where the request says
+            "...": {},
+            "no-bucket": {"bucket": "no-such-bucket-here", "prefix": "mine/"},
+            "no-name": {"prefix": "s" * 300},
+        }
+        for name, output in odd.items():
+            await made.http.post("/v1/jobs", json=body | {"job_id": name, "output": output})
+            await events(made, name)
     async with gateway(settings) as later:
+        views = [(await later.http.get(f"/v1/jobs/{name}")).json() for name in odd]
+        assert [view["state"] for view in views] == ["completed", "failed", "failed"]
         view = (await later.http.get("/v1/jobs/shared")).json()
         assert view["state"] == "completed"
         assert view["completed"]["output"]["key"].startswith("tenant-7/results/shared/")
