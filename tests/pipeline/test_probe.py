@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 import pytest
+from PIL import Image
 
 from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoAudio, NoVideo
 from pipeline.probe import probe_audio, probe_video
@@ -248,3 +249,12 @@ def test_a_real_clip_of_variable_rate() -> None:
         pytest.skip(f"{path} is not here")
     facts = probe(path)
     assert (facts.fps, facts.frames, facts.variable_rate) == (Fraction(1350, 61), 135, True)
+
+
+def test_pictures_of_kinds_that_are_not_read_say_which_are(tmp_path: Path) -> None:
+    for name, message in (("still.tiff", "read, which are MP4"), ("moves.webp", "as MP4 or GIF")):
+        path = tmp_path / name
+        pictures = [Image.new("RGB", (96, 64), shade) for shade in ("red", "blue")]
+        pictures[0].save(path, save_all=name == "moves.webp", append_images=pictures[1:])
+        with pytest.raises(InputUnreadable, match=message):
+            probe(path)
