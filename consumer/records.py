@@ -16,6 +16,11 @@ from schemas.render import ErrorFacts, RenderReport
 Side = Literal["audio", "video"]
 
 
+def folder_of(job_id: str) -> str:
+    """The segment of a job in keys: its id may be "." or "..", which no segment may be."""
+    return job_id if job_id.strip(".") else f"_{job_id}_"
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """The objects of one render."""
@@ -37,8 +42,7 @@ class Keys:
             wish: `schemas.ids.wish_id`. The marker bears it, so that replicas of two engine
                 revisions, which an upgrade has at the same time, work on a request one at a time.
         """
-        # A job id may be "." or "..", which no key may hold as a segment.
-        folder = job.job_id if job.job_id.strip(".") else f"_{job.job_id}_"
+        folder = folder_of(job.job_id)
         output = job.request.output
         result = f"{output.prefix}results/{folder}/{render_id}"
         marker = f"attempts/{folder}/{wish or render_id}"

@@ -14,11 +14,14 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
+from consumer.faults import Fault
 from consumer.http.gateway_hub import Heard, Hub, Said
 from consumer.http.gateway_intake import note_key
 from consumer.http.gateway_metrics import WATCHED
+from consumer.records import folder_of
 from consumer.settings import Settings
 from consumer.storage import Storage
+from schemas.codes import ErrorCode
 from schemas.events import Completed, Failed, Progress
 from schemas.http import AcceptedRecord, JobState, JobView, job_links
 from schemas.manifest import Manifest
@@ -47,7 +50,9 @@ class Book:
             return self._view(job_id, await self.fresh(outcome), accepted)
         if heard is not None:
             return self._view(job_id, heard.said, accepted)
-        running = await self._storage.list_objects(self._settings.s3_bucket, f"attempts/{job_id}/")
+        running = await self._storage.list_objects(
+            self._settings.s3_bucket, f"attempts/{folder_of(job_id)}/"
+        )
         if note is None and not running:
             return None
         state = JobState.RUNNING if running else JobState.QUEUED
@@ -101,14 +106,22 @@ class Book:
             return None
 
     async def _outcome(self, job_id: str, note: AcceptedRecord | None) -> Completed | Failed | None:
-        """The newest recorded outcome: where the request wanted it, else in the own bucket."""
+        """The newest recorded outcome: where the request wanted it, else in the own bucket.
+
+        A failure stands there where the request's bucket or prefix cannot be used.
+        """
         own = self._settings.s3_bucket
         places = [(own, "")]
         if note is not None:
             output = note.request.output
-            places.insert(0, (output.bucket or own, output.prefix))
+            places = [(output.bucket or own, output.prefix), (own, output.prefix), *places]
         for bucket, prefix in dict.fromkeys(places):
-            manifest = await self._newest(bucket, f"{prefix}results/{job_id}/")
+            try:
+                manifest = await self._newest(bucket, f"{prefix}results/{folder_of(job_id)}/")
+            except Fault as fault:
+                if (bucket, prefix) == (own, "") or fault.code is ErrorCode.STORE_UNAVAILABLE:
+                    raise
+                continue
             if manifest is not None:
                 return manifest.completed or manifest.failed
         return None
