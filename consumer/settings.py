@@ -168,7 +168,12 @@ class Settings(BaseSettings):
     max_input_bytes: int = _env("F2F_MAX_INPUT_BYTES", 2 * 1024**3, "largest input file", ge=1)
     max_video_s: float = _env("F2F_MAX_VIDEO_S", 3600.0, "longest reference", gt=0)
     max_audio_s: float = _env("F2F_MAX_AUDIO_S", 1800.0, "longest speech", gt=0)
-    max_pixels: int = _env("F2F_MAX_PIXELS", 3840 * 2160, "largest picture", ge=4096)
+    max_pixels: int = _env(
+        "F2F_MAX_PIXELS",
+        3840 * 2160,
+        "largest picture; a still of up to 7 times as many is scaled down",
+        ge=4096,
+    )
     allowed_hosts: Names = _env(
         "F2F_ALLOWED_HOSTS",
         (),
