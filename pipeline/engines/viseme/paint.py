@@ -130,7 +130,8 @@ def _wanted_shape(score: Score, heads: Heads, at: Tensor) -> Tensor:
         own = avatar.expression[score.source[at]].to(shape.dtype)
         shape = own + expression.lent(bank.levelled, first, at, score.fps)
     now = measure(shape)
-    aperture = score.path.aperture[at].float()
+    planned = score.path.aperture if score.drawn is None else score.drawn
+    aperture = planned[at].float()
     width = score.path.width[at].float()
     if avatar.mode == "unit":
         drop = CHIN_PER_APERTURE * (aperture - now.aperture)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pipeline.engines.fade import SpanLog
 from pipeline.engines.viseme.avatar import Avatar
+from pipeline.engines.viseme.drawn import drawn
 from pipeline.engines.viseme.expression import keep_width
 from pipeline.engines.viseme.presence import strength
 from pipeline.engines.viseme.select import Wanted, select
@@ -50,6 +51,8 @@ class Score:
     """0 … 1, how much of the painted mouth is shown."""
     fps: Fraction
     """Of the output."""
+    drawn: Tensor | None = None
+    """Aperture that is drawn, io, where it is not the path's: lent mouths (`drawn`)."""
     first: Tensor | None = None
     """int64 row of the bank that lends the mouth, or its inside."""
     second: Tensor | None = None
@@ -87,6 +90,8 @@ def cast(score: Score) -> None:
     units = avatar.bank.units
     score.first = select(units, wanted, avatar.join)
     score.second, score.share = crossfades(score.first, units.frame, units.run)
+    if avatar.mode == "unit":
+        score.drawn = drawn(wanted.aperture, units.aperture[score.first])
 
 
 def crossfades(first: Tensor, frame: Tensor, run: Tensor) -> tuple[Tensor, Tensor]:
