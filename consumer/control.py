@@ -124,6 +124,7 @@ class ControlReader:
                 group_id=None,
                 auto_offset_reset="earliest",
                 enable_auto_commit=False,
+                isolation_level="read_committed",  # a cancel may be taken back, too
                 metadata_max_age_ms=60_000,  # new partitions are found this soon, and read whole
                 request_timeout_ms=10_000,
             )

@@ -142,7 +142,9 @@ async def _start(
 @asynccontextmanager
 async def _reader(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
     options: dict[str, Any] = connection(settings)
-    reader = AIOKafkaConsumer(**options, group_id=None, enable_auto_commit=False)
+    options |= {"group_id": None, "enable_auto_commit": False}
+    options["isolation_level"] = "read_committed"  # what a transaction took back was never asked
+    reader = AIOKafkaConsumer(**options)
     try:
         await reach(settings, reader.start())
         if topic not in await reader.topics():

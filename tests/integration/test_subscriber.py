@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 from consumer.app import State
 from consumer.membership import member_id
 from consumer.polling import Poller
+from consumer.selection import Selection, records
 from tests.integration.lab import MINIMAL, PATIENCE_S, Lab, Work, job, until
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle
@@ -170,13 +171,20 @@ async def test_a_transaction_is_taken_whole_or_not_at_all_and_its_markers_are_no
     producer.init_transactions(PATIENCE_S)
     for end in (producer.commit_transaction, producer.abort_transaction) * 2:
         producer.begin_transaction()
-        producer.produce(lab.topics.requests, job(), partition=0)
+        request = {**MINIMAL, "job_id": "kept"}
+        producer.produce(lab.topics.requests, json.dumps(request).encode(), partition=0)
+        if end == producer.abort_transaction:
+            cancel = {"job_id": "kept", "action": "cancel"}
+            producer.produce(lab.topics.control, json.dumps(cancel).encode())
         producer.flush(PATIENCE_S)
         end(PATIENCE_S)
     work = Work()
-    async with lab.intake(work):
+    async with lab.intake(work, control=True):
         await lab.until_committed(8)  # four records, and a marker behind each
     assert [offset for _, _, offset in work.finished] == [0, 4]
+    assert not any(each.cancelled.is_set() for each in work.jobs)
+    again = [record.offset async for record in records(lab.settings(), Selection())]
+    assert again == [0, 4]  # nor does a replay send what was taken back
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
