@@ -38,7 +38,7 @@ SHORTER_VALUES = (900_000, 100_000, 0)
 MAX_PROGRESS_PENDING = 64
 LARGE_BYTES = 1024 * 1024
 """Above it a value stops the event loop for too long on its way out (`consumer.bulk`)."""
-SAMPLE_BYTES = 64 * 1024
+SAMPLE_BYTES = 8 * 1024
 REPEATS = 0.05
 """Of its size, what is left of such a value."""
 
