@@ -3,7 +3,7 @@
 0    done
 1    failed; the same command may work later or elsewhere
 2    the input, an option or a setting can never work
-130  stopped by Ctrl-C or SIGTERM
+130  stopped by Ctrl-C, SIGTERM or the end of the terminal
 """
 
 from __future__ import annotations
@@ -97,22 +97,23 @@ def exiting_on_sigterm() -> Iterator[None]:
 def stoppable() -> Iterator[None]:
     """Have SIGTERM end the command as Ctrl-C does: by KeyboardInterrupt, through every `finally`.
 
+    So does SIGHUP, of a terminal that is closed; where it is ignored, as by nohup, it stays so.
     A shell that starts a command in the background has SIGINT ignored; here it counts again, as
-    both signals take one way, which is also asyncio's: it cancels the running task.
+    all signals take one way, which is also asyncio's: it cancels the running task.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         signal.raise_signal(signal.SIGINT)
 
-    before = (
-        signal.signal(signal.SIGINT, signal.default_int_handler),
-        signal.signal(signal.SIGTERM, stop),
-    )
+    taken = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: stop}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        taken[signal.SIGHUP] = stop
+    before = {number: signal.signal(number, handler) for number, handler in taken.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before[0])
-        signal.signal(signal.SIGTERM, before[1])
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -48,3 +48,36 @@ with exiting_on_sigterm():
 assert signal.getsignal(signal.SIGTERM) is before
 """
     subprocess.run([sys.executable, "-c", code], timeout=60, check=True)
+
+
+STRUCK = """
+import os, signal, sys
+from consumer.console import stoppable
+
+signal.signal(signal.SIGHUP, signal.{before})
+try:
+    with stoppable():
+        os.kill(os.getpid(), signal.{name})
+        sys.exit("went on")
+except KeyboardInterrupt:
+    sys.exit("stopped")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "ends"),
+    [
+        ("SIGINT", "SIG_DFL", "stopped"),
+        ("SIGTERM", "SIG_DFL", "stopped"),
+        ("SIGHUP", "SIG_DFL", "stopped"),
+        ("SIGHUP", "SIG_IGN", "went on"),
+    ],
+)
+def test_a_command_cleans_up_when_its_terminal_is_closed_unless_nohup_holds_it(
+    name: str, before: str, ends: str
+) -> None:
+    code = STRUCK.format(name=name, before=before)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.stderr.strip() == ends
