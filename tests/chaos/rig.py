@@ -165,11 +165,11 @@ class Rig:
                 producer.produce(self.kafka.topics.progress, value, "large")
                 producer.flush()
 
-    def two_produces(self) -> float:
-        """Seconds that two records one after the other take, where nobody looks."""
+    def bare_produce(self, value: bytes | None, times: int = 1) -> float:
+        """Seconds that records, one after the other, take to a topic where nobody looks."""
         begun = time.monotonic()
-        for _ in range(2):
-            self._producer.produce(self.kafka.topics.progress, b"{}", "yardstick")
+        for _ in range(times):
+            self._producer.produce(self.kafka.topics.progress, value, "yardstick")
             self.flush()
         return time.monotonic() - begun
 
