@@ -22,7 +22,6 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 
 from pipeline.errors import InputUnreadable, MediaLimitExceeded
-from pipeline.heif import MOST, is_photograph, tiles_of
 from pipeline.types import Limits
 from schemas.codes import Stage
 
@@ -131,7 +130,7 @@ def _known_kind(path: Path) -> str | None:
 
 def is_still(path: Path) -> bool:
     """Whether a file's first bytes are those of a picture that does not move."""
-    return _known_kind(path) in PICTURES or is_photograph(path)
+    return _known_kind(path) in PICTURES
 
 
 @contextmanager
@@ -152,7 +151,6 @@ def open_media(
     """
     check_file(path, limits, stage)
     clock = Clock(path, limits.probe_timeout_s)
-    streams = limits.max_streams if tiles_of(path) is None else MOST
     try:
         container = av.open(
             f"file:{path.absolute()}",
@@ -163,7 +161,7 @@ def open_media(
                 "format_whitelist": ",".join(DEMUXERS),
                 "protocol_whitelist": "file",
                 "codec_whitelist": DECODERS,
-                "max_streams": str(4 * streams),
+                "max_streams": str(4 * limits.max_streams),
             },
             metadata_errors="replace",
             timeout=limits.probe_timeout_s,
@@ -173,10 +171,10 @@ def open_media(
         raise clock.over() from error
     except MemoryError as error:
         raise MediaLimitExceeded(
-            f"{path.name} has more than {4 * streams} streams, or needs too much memory",
+            f"{path.name} has more than {4 * limits.max_streams} streams, or needs too much memory",
             stage=stage,
             limit="max_streams",
-            max=streams,
+            max=limits.max_streams,
         ) from error
     except RuntimeError as error:
         if accel is None:
@@ -190,7 +188,7 @@ def open_media(
             f"{path.name} cannot be opened as media: {_reason(error)}", stage=stage
         ) from error
     with container:
-        _check_streams(path, container, streams, stage)
+        _check_streams(path, container, limits, stage)
         yield container
 
 
@@ -200,15 +198,15 @@ def _reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _check_streams(path: Path, container: InputContainer, most: int, stage: Stage) -> None:
+def _check_streams(path: Path, container: InputContainer, limits: Limits, stage: Stage) -> None:
     count = len(container.streams)
-    if count > most:
+    if count > limits.max_streams:
         raise MediaLimitExceeded(
-            f"{path.name} has {count} streams, more than {most}",
+            f"{path.name} has {count} streams, more than {limits.max_streams}",
             stage=stage,
             limit="max_streams",
             value=count,
-            max=most,
+            max=limits.max_streams,
         )
 
 

@@ -22,10 +22,9 @@ from pipeline.container import only, open_media
 from pipeline.cursor import Cursor
 from pipeline.errors import InputUnreadable, NoVideo
 from pipeline.grid import Grid, PictureTable
-from pipeline.heif import tiles_of
 from pipeline.kept import KeptPictures
-from pipeline.mosaic import Mosaic
 from pipeline.nvdec import accelerator
+from pipeline.photograph import ALONE, Photograph, codec_of
 from pipeline.scan import scan_pictures, video_stream
 from pipeline.types import Frame, Limits, VideoFacts
 from pipeline.upright import Planes, Upright, orientation_of
@@ -130,6 +129,11 @@ class FrameReader:
     @contextmanager
     def _open(self, accel: HWAccel | None) -> Iterator[_Source]:
         video = self._video
+        if codec_of(video.path) is not None:
+            photograph = Photograph(video.path, Stage.DECODE)
+            with Blocks(video.width, video.height, self._scratch) as blocks:
+                yield _Source(video, ALONE, photograph, blocks, self._kept)
+            return
         table = self._scanned()
         with (
             Blocks(video.width, video.height, self._scratch) as blocks,
@@ -143,14 +147,8 @@ class FrameReader:
                 4 * video.width * video.height, Limits().max_pixels, codec.width * codec.height
             )
             threads = self._threads if accel is None else 1
-            tiles = tiles_of(video.path)
-            cursor: Cursor | Mosaic
-            if tiles is None:
-                only(container, stream)
-                strict = accel is not None
-                cursor = Cursor(container, stream, table, threads, largest, strict=strict)
-            else:
-                cursor = Mosaic(container, tiles, largest)
+            only(container, stream)
+            cursor = Cursor(container, stream, table, threads, largest, strict=accel is not None)
             yield _Source(video, table, cursor, blocks, self._kept)
 
     def _scanned(self) -> PictureTable:
@@ -178,7 +176,7 @@ class _Source:
         self,
         video: VideoFacts,
         table: PictureTable,
-        cursor: Cursor | Mosaic,
+        cursor: Cursor | Photograph,
         blocks: Blocks,
         kept: KeptPictures | None,
     ) -> None:

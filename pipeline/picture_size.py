@@ -10,8 +10,6 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.heif import tiles_of
-
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers SOF0 to SOF15 without DHT, JPG and DAC."""
 _LONE = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -35,8 +33,7 @@ def claimed_size(path: Path) -> tuple[int, int] | None:
         if head.startswith(b"\xff\xd8\xff"):
             file.seek(2)
             return _jpeg(file)
-    tiles = tiles_of(path)
-    return None if tiles is None else (tiles.width, tiles.height)
+    return None
 
 
 def is_animated_webp(path: Path) -> bool:

@@ -29,8 +29,7 @@ from pipeline.container import (
 )
 from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoVideo
 from pipeline.grid import STILL_FPS, Grid, PictureTable, fit_grid
-from pipeline.heif import is_photograph, tiles_of
-from pipeline.mosaic import Mosaic
+from pipeline.photograph import Photograph, codec_of
 from pipeline.picture_size import claimed_size, is_animated_webp
 from pipeline.scan import check_seconds, declared_rates, scan_pictures, video_stream
 from pipeline.types import AudioFacts, Color, Limits, VideoFacts
@@ -73,8 +72,11 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
     clock = Clock(path, limits.probe_timeout_s)
     check_file(path, limits, Stage.PROBE)
     most = limits.max_pixels
+    photograph = codec_of(path)
+    if photograph is not None:
+        return _probe_photograph(path, photograph, limits, options)
     if is_still(path):
-        limits = replace(limits, max_pixels=_STILL_TIMES * most)
+        limits = _for_stills(limits)
     claimed = claimed_size(path)
     if claimed is not None:
         check_pixels(path, *claimed, limits)
@@ -100,13 +102,38 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
         height=height,
         fps=grid.fps,
         frames=grid.frames,
-        color=_color(frame, codec in _JFIF or is_photograph(path)),
+        color=_color(frame, codec),
         codec=codec,
         rotation=orientation.rotation,
         variable_rate=grid.variable,
         still=still or _one_picture(table),
         has_audio=has_audio,
     )
+
+
+def _probe_photograph(path: Path, codec: str, limits: Limits, options: RenderOptions) -> VideoFacts:
+    photograph = Photograph(path, Stage.PROBE)
+    check_pixels(path, *photograph.size(), _for_stills(limits))
+    frame = photograph.go(0)
+    width, height = _delivered_size(frame, Fraction(1), orientation_of(frame), options.max_height)
+    width, height = _within(width, height, limits.max_pixels)
+    return VideoFacts(
+        path=path,
+        width=width,
+        height=height,
+        fps=STILL_FPS,
+        frames=1,
+        color=_color(frame, codec),
+        codec=codec,
+        rotation=0,
+        variable_rate=False,
+        still=True,
+        has_audio=False,
+    )
+
+
+def _for_stills(limits: Limits) -> Limits:
+    return replace(limits, max_pixels=_STILL_TIMES * limits.max_pixels)
 
 
 def _one_picture(table: PictureTable) -> bool:
@@ -155,13 +182,6 @@ def _first_picture(path: Path, limits: Limits, clock: Clock) -> tuple[VideoFrame
     """The first picture that decodes, its pixels' aspect ratio, and the codec's name."""
     with open_media(path, limits, Stage.PROBE) as container:
         stream = _wanted(path, container, limits)
-        tiles = tiles_of(path)
-        if tiles is not None:
-            return (
-                _whole(path, Mosaic(container, tiles, limits.max_pixels)),
-                Fraction(1),
-                _name(stream),
-            )
         only(container, stream)
         codec = stream.codec_context
         codec.options = {"max_pixels": str(limits.max_pixels)}
@@ -175,26 +195,13 @@ def _first_picture(path: Path, limits: Limits, clock: Clock) -> tuple[VideoFrame
                 frame = frames[0]
                 check_pixels(path, frame.width, frame.height, limits)
                 aspect = stream.sample_aspect_ratio or codec.sample_aspect_ratio or Fraction(1)
-                return frame, aspect, _name(stream)
+                return frame, aspect, codec.codec.canonical_name
     if is_animated_webp(path):
         raise InputUnreadable(
             f"{path.name} is an animated WebP, which is not read; save it as MP4 or GIF",
             stage=Stage.PROBE,
         )
     raise InputUnreadable(f"{path.name}: no picture of its video decodes", stage=Stage.PROBE)
-
-
-def _whole(path: Path, mosaic: Mosaic) -> VideoFrame:
-    frame = mosaic.go(0)
-    if frame is None:
-        raise InputUnreadable(
-            f"{path.name}: not all tiles of its picture decode", stage=Stage.PROBE
-        )
-    return frame
-
-
-def _name(stream: VideoStream) -> str:
-    return stream.codec_context.codec.canonical_name
 
 
 def _delivered_size(
@@ -222,9 +229,9 @@ def _even(side: Fraction) -> int:
     return max(2, int(side) // 2 * 2)
 
 
-def _color(frame: VideoFrame, photograph: bool) -> Color:
+def _color(frame: VideoFrame, codec: str) -> Color:
     """The source's colour tags; where it has none, those of its size (BT.709 from 720 lines)."""
-    usual = _BT709 if frame.height >= 720 and not photograph else _BT601
+    usual = _BT709 if frame.height >= 720 and codec not in _JFIF else _BT601
     matrix = int(frame.colorspace)
     primaries = int(frame.color_primaries)
     transfer = int(frame.color_trc)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import contextlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from pipeline.decode import FrameReader
 from pipeline.errors import InputUnreadable, MediaLimitExceeded
-from pipeline.heif import tiles_of
 from pipeline.probe import probe_video
 from pipeline.types import Limits
 from schemas.request import RenderOptions
@@ -34,17 +33,16 @@ def _picture() -> NDArray[np.uint8]:
 def test_tiles_become_one_upright_picture(quarters: int, tmp_path: Path) -> None:
     picture = _picture()
     path = write_tiled(tmp_path / "IMG_1.HEIC", picture, SIDE, quarters)
-    facts = probe_video(path, replace(Limits(), max_streams=4), RenderOptions())
+    facts = probe_video(path, Limits(), RenderOptions())
     assert facts.still
     (frame,) = FrameReader(facts, 1).read([0])
     upright = np.rot90(picture, quarters)
-    weights = np.array([0.299, 0.587, 0.114])  # full range BT.601, as photographs have
-    luma = upright @ weights
+    luma = 16 + upright @ np.array([0.299, 0.587, 0.114]) * 219 / 255
     assert (frame.height, frame.width) == luma.shape
     assert float(np.abs(frame.y.numpy() - luma).mean()) < 2
     red = frame.v.numpy() > 170
     assert red.mean() == pytest.approx(32 * 32 / luma.size, abs=0.005)
-    assert (facts.color.matrix, facts.color.full_range) == (6, True)
+    assert (facts.color.matrix, facts.color.full_range) == (6, False)
 
 
 def test_a_missing_tile_is_said(tmp_path: Path) -> None:
@@ -55,11 +53,11 @@ def test_a_missing_tile_is_said(tmp_path: Path) -> None:
     start = whole.index(b"mdat") + 4
     whole[start : start + 2000] = bytes(2000)
     path.write_bytes(whole)
-    with pytest.raises(InputUnreadable, match="tiles"):
+    with pytest.raises(InputUnreadable, match="cannot be read as a photograph"):
         probe_video(path, Limits(), RenderOptions())
 
 
-def test_damaged_boxes_are_no_photograph(tmp_path: Path) -> None:
+def test_damaged_boxes_are_said_or_read_over(tmp_path: Path) -> None:
     whole = write_tiled(tmp_path / "good.heic", _picture(), SIDE, 1).read_bytes()
     dice = np.random.default_rng(5)
     path = tmp_path / "bad.heic"
@@ -69,11 +67,36 @@ def test_damaged_boxes_are_no_photograph(tmp_path: Path) -> None:
         for place in dice.integers(24, 900, 3):
             bad[place] = dice.integers(256)
         path.write_bytes(bad)
-        read += tiles_of(path) is not None
+        with contextlib.suppress(InputUnreadable, MediaLimitExceeded):
+            probe_video(path, Limits(), RenderOptions())
+            read += 1
     assert 0 < read < 100
 
 
-@pytest.mark.parametrize("name", ["large.png", "large.jpg"])
+@pytest.mark.parametrize(("orientation", "turned"), [(1, 0), (6, 3), (8, 1), (5, 4)])
+def test_an_avif_of_a_phone_stands_upright(orientation: int, turned: int, tmp_path: Path) -> None:
+    picture = _picture()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = tmp_path / "IMG_2.avif"
+    Image.fromarray(picture).save(path, quality=95, exif=exif)
+    facts = probe_video(path, Limits(), RenderOptions())
+    (frame,) = FrameReader(facts, 1).read([0])
+    upright = np.swapaxes(picture, 0, 1) if turned == 4 else np.rot90(picture, turned)
+    luma = 16 + upright @ np.array([0.299, 0.587, 0.114]) * 219 / 255
+    assert (facts.still, facts.codec, facts.rotation) == (True, "av1", 0)
+    assert (frame.height, frame.width) == luma.shape
+    assert float(np.abs(frame.y.numpy() - luma).mean()) < 2
+
+
+def test_what_lies_hidden_in_a_cut_out_avif_is_white(tmp_path: Path) -> None:
+    path = tmp_path / "cut_out.avif"
+    Image.new("RGBA", (64, 48), (200, 40, 40, 0)).save(path)
+    (frame,) = FrameReader(probe_video(path, Limits(), RenderOptions()), 1).read([0])
+    assert int(frame.y.min()) >= 234
+
+
+@pytest.mark.parametrize("name", ["large.png", "large.jpg", "large.avif"])
 def test_a_still_of_many_megapixels_is_scaled_down(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     Image.new("RGB", (600, 400), (0, 200, 0)).save(path)

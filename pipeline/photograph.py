@@ -1,0 +1,105 @@
+"""Photographs of phones, HEIC and AVIF: libheif (`pi-heif`) and libavif (of Pillow) read them.
+
+libavformat opens them, too, but it gives the tiles that phones cut them into as streams, and leaves
+how they lie to its caller.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from av import VideoFrame
+from pi_heif import HeifFile, open_heif
+from PIL import Image, ImageOps
+from PIL.Image import DecompressionBombError
+
+from pipeline.errors import InputUnreadable
+from pipeline.grid import PictureTable
+from schemas.codes import Stage
+
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2")
+_AVIF = b"avif"
+_LAYOUTS = {"RGB": "rgb24", "RGBA": "rgba"}
+ALONE = PictureTable(np.zeros(1, np.int64), 1, Fraction(1), (), timed=False)
+"""The table of one picture."""
+
+
+def codec_of(path: Path) -> str | None:
+    """`hevc` or `av1` where a file says that it is such a photograph, and no film; else None."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    if head[4:8] != b"ftyp" or head[8:12] not in (*_HEIC, _AVIF):
+        return None
+    return "av1" if _AVIF in head[8:] else "hevc"
+
+
+class Photograph:
+    """Stands where a `pipeline.cursor.Cursor` would.
+
+    Args:
+        path: of which `codec_of` knows the codec.
+        stage: that errors name.
+    """
+
+    def __init__(self, path: Path, stage: Stage) -> None:
+        self._path = path
+        self._stage = stage
+        self._whole: VideoFrame | None = None
+
+    def size(self) -> tuple[int, int]:
+        """Width and height as it is shown, px, by the header alone.
+
+        Raises:
+            InputUnreadable: it is damaged.
+        """
+        with self._opened() as image:
+            width, height = image.size
+            return int(width), int(height)
+
+    @property
+    def position(self) -> int:
+        """Always the only picture."""
+        return 0
+
+    def key_before(self, _number: int) -> int:
+        """The only picture."""
+        return 0
+
+    def go(self, _number: int) -> VideoFrame:
+        """The picture, upright, as RGB or RGBA of 8 bits.
+
+        Raises:
+            InputUnreadable: it is damaged.
+        """
+        if self._whole is None:
+            with self._opened() as image:
+                if image.mode not in _LAYOUTS:
+                    image = image.convert("RGBA" if "A" in image.mode else "RGB")
+                whole = VideoFrame.from_ndarray(np.asarray(image), _LAYOUTS[image.mode])
+            whole.pts, whole.time_base = 0, Fraction(1)
+            self._whole = whole
+        return self._whole
+
+    @contextmanager
+    def _opened(self) -> Iterator[HeifFile | Image.Image]:
+        try:
+            with warnings.catch_warnings(category=Image.DecompressionBombWarning, action="ignore"):
+                if codec_of(self._path) == "hevc":
+                    yield open_heif(self._path)
+                else:
+                    with Image.open(self._path, formats=("AVIF",)) as image:
+                        yield ImageOps.exif_transpose(image)
+        except (OSError, EOFError, ValueError, RuntimeError, SyntaxError) as error:
+            raise self._unreadable(error) from error
+        except DecompressionBombError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> InputUnreadable:
+        return InputUnreadable(
+            f"{self._path.name} cannot be read as a photograph: {error}", stage=self._stage
+        )
