@@ -212,7 +212,7 @@ async def wait_for_topics(settings: Settings, publisher: Publisher) -> None:
         try:
             missing = sorted(set(settings.topics.all()) - await publisher.topics())
         except KafkaError as error:
-            log.warning("no broker answers", error=repr(error))
+            log.warning("no broker can be used yet", error=repr(error))
         else:
             if not missing:
                 return

@@ -52,7 +52,7 @@ class Line:
                     self._producer = await self._connect()
                 except KafkaError as error:
                     servers = self._settings.kafka_servers
-                    log.warning("no broker answers", brokers=servers, error=error)
+                    log.warning("no broker can be used yet", brokers=servers, error=error)
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE_S)
 
