@@ -142,12 +142,12 @@ class FrameReader:
             stream = video_stream(container)
             if stream is None:
                 raise NoVideo(f"{video.path.name} has no video any more", stage=Stage.DECODE)
+            only(container, stream)
             codec = stream.codec_context
             largest = max(
                 4 * video.width * video.height, Limits().max_pixels, codec.width * codec.height
             )
             threads = self._threads if accel is None else 1
-            only(container, stream)
             cursor = Cursor(container, stream, table, threads, largest, strict=accel is not None)
             yield _Source(video, table, cursor, blocks, self._kept)
 

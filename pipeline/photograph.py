@@ -25,6 +25,8 @@ from schemas.codes import Stage
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2")
 _AVIF = b"avif"
 _LAYOUTS = {"RGB": "rgb24", "RGBA": "rgba"}
+_DAMAGED = (OSError, EOFError, ValueError, RuntimeError, SyntaxError, DecompressionBombError)
+"""What the libraries raise over bytes that they do not like."""
 ALONE = PictureTable(np.zeros(1, np.int64), 1, Fraction(1), (), timed=False)
 """The table of one picture."""
 
@@ -94,12 +96,6 @@ class Photograph:
                 else:
                     with Image.open(self._path, formats=("AVIF",)) as image:
                         yield ImageOps.exif_transpose(image)
-        except (OSError, EOFError, ValueError, RuntimeError, SyntaxError) as error:
-            raise self._unreadable(error) from error
-        except DecompressionBombError as error:
-            raise self._unreadable(error) from error
-
-    def _unreadable(self, error: Exception) -> InputUnreadable:
-        return InputUnreadable(
-            f"{self._path.name} cannot be read as a photograph: {error}", stage=self._stage
-        )
+        except _DAMAGED as error:
+            text = f"{self._path.name} cannot be read as a photograph: {error}"
+            raise InputUnreadable(text, stage=self._stage) from error

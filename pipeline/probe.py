@@ -41,7 +41,7 @@ _BT709, _BT601 = 1, 6
 _UNKNOWN = (0, 2, 3)
 """H.273: RGB or reserved, unspecified, reserved."""
 _JFIF = ("mjpeg", "webp")
-"""Codecs whose pictures have the matrix of BT.601 whatever their size, as photographs have."""
+"""Codecs whose pictures have the matrix of BT.601 whatever their size."""
 _SRGB_TRANSFER = 13
 _FULL_RANGE = 2
 _STILL_TIMES = 7
@@ -71,11 +71,11 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
     """
     clock = Clock(path, limits.probe_timeout_s)
     check_file(path, limits, Stage.PROBE)
-    most = limits.max_pixels
     photograph = codec_of(path)
     if photograph is not None:
         return _probe_photograph(path, photograph, limits, options)
-    if is_still(path):
+    most, scaled = limits.max_pixels, is_still(path)
+    if scaled:
         limits = _for_stills(limits)
     claimed = claimed_size(path)
     if claimed is not None:
@@ -92,7 +92,7 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
     frame, aspect, codec = _first_picture(path, limits, clock)
     orientation = orientation_of(frame)
     width, height = _delivered_size(frame, aspect, orientation, options.max_height)
-    if limits.max_pixels > most:
+    if scaled:
         width, height = _within(width, height, most)
     check_pixels(path, width, height, limits)
     grid = Grid(STILL_FPS, 1, False) if still else fit_grid(table, rates)

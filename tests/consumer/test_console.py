@@ -29,12 +29,16 @@ with exiting_on_sigterm():
 }
 
 
-@pytest.mark.parametrize("how", WAYS.values(), ids=WAYS)
-def test_sigterm_before_a_service_listens_is_heard_wherever_it_strikes(how: str) -> None:
-    code = TERM_IN_A_CALLBACK.format(how=how)
-    ended = subprocess.run(
+def _run(code: str) -> subprocess.CompletedProcess[str]:
+    """What a Python of its own makes of some code."""
+    return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
+
+
+@pytest.mark.parametrize("how", WAYS.values(), ids=WAYS)
+def test_sigterm_before_a_service_listens_is_heard_wherever_it_strikes(how: str) -> None:
+    ended = _run(TERM_IN_A_CALLBACK.format(how=how))
     assert ended.returncode == 0, ended.stderr
 
 
@@ -47,7 +51,8 @@ with exiting_on_sigterm():
     assert signal.getsignal(signal.SIGTERM) is not before
 assert signal.getsignal(signal.SIGTERM) is before
 """
-    subprocess.run([sys.executable, "-c", code], timeout=60, check=True)
+    ended = _run(code)
+    assert ended.returncode == 0, ended.stderr
 
 
 STRUCK = """
@@ -76,8 +81,4 @@ except KeyboardInterrupt:
 def test_a_command_cleans_up_when_its_terminal_is_closed_unless_nohup_holds_it(
     name: str, before: str, ends: str
 ) -> None:
-    code = STRUCK.format(name=name, before=before)
-    ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert ended.stderr.strip() == ends
+    assert _run(STRUCK.format(name=name, before=before)).stderr.strip() == ends
