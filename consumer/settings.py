@@ -304,6 +304,7 @@ class Settings(BaseSettings):
     _urls = field_validator("duix_url", "otlp_endpoint")(_given(checks.http_url))
     _certificates = field_validator("kafka_ca", "s3_ca")(_given(checks.certificates))
     _files = field_validator("c2pa_certificate", "c2pa_key")(_given(checks.file))
+    _keys = field_validator("api_key")(_given(checks.header_key))
 
     @model_validator(mode="after")
     def _together(self) -> Settings:
@@ -340,7 +341,7 @@ class Settings(BaseSettings):
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings.
 
-    Every NAME may be given as NAME_FILE, whose content (without the last newline) is the value.
+    Every NAME may be given as NAME_FILE, whose content (without the last line's end) is the value.
 
     Raises:
         SettingsError: one line for each setting that cannot work.
@@ -362,11 +363,15 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 def _read_secret(name: str, path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").rstrip("\n")
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SettingsError(f"{name}_FILE: cannot read {str(path)!r}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{name}_FILE: {str(path)!r} is not UTF-8 text") from None
+    value = text.rstrip("\r\n")
+    if not value:  # never as if it were not given: an empty key would let everybody in
+        raise SettingsError(f"{name}_FILE: {str(path)!r} is empty; write the value into it")
+    return value
 
 
 def _explain(line: Any) -> str:

@@ -11,6 +11,8 @@ import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from schemas.engines import ENGINES
 
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)"
@@ -81,6 +83,17 @@ def certificates(path: Path) -> Path:
     except OSError as error:  # of which SSLError is one
         raise ValueError(f"holds no CA certificates in PEM ({error})") from None
     return path
+
+
+def header_key(key: SecretStr) -> SecretStr:
+    """A key that a header can carry: others never arrive as they are, and nobody could call."""
+    text = key.get_secret_value()
+    if not text or text != text.strip() or any(not " " <= letter <= "~" for letter in text):
+        raise ValueError(
+            "must be of visible ASCII characters, since callers send it in a header; spaces may "
+            "stand inside it alone"
+        )
+    return key
 
 
 def _all(values: tuple[str, ...], pattern: re.Pattern[str], wrong: str) -> tuple[str, ...]:

@@ -48,6 +48,28 @@ def test_a_file_that_cannot_be_read_is_said() -> None:
         load({"S3_SECRET_KEY_FILE": "/nowhere/key"})
 
 
+def test_a_file_that_was_written_elsewhere_may_end_its_lines_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"hunter2\r\n")
+    settings = load({"F2F_API_KEY_FILE": str(tmp_path / "key")})
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == "hunter2"
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\r\n"])
+def test_an_empty_file_is_no_value(tmp_path: Path, content: str) -> None:
+    """Least of all of a key: an empty one would be what every caller without a key has."""
+    (tmp_path / "key").write_text(content, encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"F2F_API_KEY_FILE: .* is empty"):
+        load({"F2F_API_KEY_FILE": str(tmp_path / "key")})
+
+
+@pytest.mark.parametrize("key", [" ", "key ", "schlüssel", "line\nbreak"])
+def test_a_key_that_no_header_carries_is_refused_without_being_shown(key: str) -> None:
+    with pytest.raises(SettingsError, match="visible ASCII") as refused:
+        load({"F2F_API_KEY": key})
+    assert str(refused.value).startswith("F2F_API_KEY = (hidden): ")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
