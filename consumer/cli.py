@@ -18,6 +18,7 @@ from consumer.console import (
     CommandError,
     allow_any_letter,
     install_last_resort,
+    say,
     show_error,
 )
 
@@ -39,6 +40,10 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor:doctor", "Say what this machine has, what is missing and what to do."),
 }
 """Name → (module:function in consumer.commands, one line of help)."""
+
+
+_SPEAK_FOR_THEMSELVES = ("run", "gateway", "doctor")
+"""Commands that say in their logs, or among what they found, which names set nothing."""
 
 
 class LazyGroup(click.Group):
@@ -64,12 +69,18 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="face2face", prog_name="face2face")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Speech and a reference video of a face in, a lip-synced MP4 and one Kafka outcome out.
 
     Exit codes: 0 done; 1 failed; 2 the input, an option or a setting can never work; 130 stopped.
     Every command takes --json: results on stdout as JSON, everything for people on stderr.
     """
+    from consumer.settings_names import unknown_names
+
+    if context.invoked_subcommand not in _SPEAK_FOR_THEMSELVES:
+        for line in unknown_names():
+            say(f"warning: {line}")
 
 
 def main() -> None:

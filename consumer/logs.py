@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from consumer.settings import Settings
+from consumer.settings_names import unknown_names
 
 _SIGNED = re.compile(
     r"(?i)([?&](?:x-amz-(?:signature|credential|security-token)|signature|sig|token|"
@@ -27,7 +28,10 @@ _NOISY = {
 
 
 def configure(settings: Settings) -> None:
-    """Send the logs of this process to stderr, in the format and from the level of the settings."""
+    """Send the logs of this process to stderr, in the format and from the level of the settings.
+
+    The first lines are of names in the environment that set nothing.
+    """
     level = getattr(logging, settings.log_level.upper())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -56,6 +60,8 @@ def configure(settings: Settings) -> None:
     root.setLevel(level)
     for name, least in _NOISY.items():
         logging.getLogger(name).setLevel(level if level == logging.DEBUG else least)
+    for line in unknown_names():
+        structlog.get_logger("settings").warning(line)
 
 
 def _render(settings: Settings) -> list[Any]:

@@ -16,6 +16,7 @@ from consumer.doctor import Finding, State, examine
 from consumer.options import JSON_FLAG
 from consumer.processors import available
 from consumer.settings import load
+from consumer.settings_names import unknown_names
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, see consumer.commands.media
 
@@ -30,7 +31,12 @@ def doctor(as_json: bool) -> int:
     Exit code 0 when the service can work here, 1 when something is bad.
     """
     settings = load()
-    findings = [*_machine(), *_weights(settings.engine), *asyncio.run(examine(settings))]
+    findings = [
+        *_machine(),
+        *_names(),
+        *_weights(settings.engine),
+        *asyncio.run(examine(settings)),
+    ]
     healthy = all(finding.state != "bad" for finding in findings)
     if as_json:
         emit({"ok": healthy, "checks": [asdict(finding) for finding in findings]})
@@ -50,6 +56,11 @@ def _machine() -> list[Finding]:
         f" {available()} processors"
     )
     return [Finding("machine", "ok", text), _torch(torch.__version__, _gpus())]
+
+
+def _names() -> list[Finding]:
+    advice = "Correct the name, or take it out of the environment."
+    return [Finding("settings", "warn", line, advice) for line in unknown_names()]
 
 
 def _gpus() -> list[str]:
