@@ -23,6 +23,8 @@ from consumer.settings import Settings
 from schemas.http import HttpCode
 
 GUARDED = ("/api/", "/v1/")
+UPLOADS = "/v1/jobs"
+"""The one path that takes files."""
 MAX_JSON = 256 * 1024
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 log = structlog.get_logger(__name__)
@@ -84,7 +86,11 @@ class Guard:
 
 
 class _Call:
-    """Watches one call: bounds its body unless it is an upload, adds headers, counts."""
+    """Watches one call: bounds its body unless it is an upload, adds headers, counts.
+
+    An upload is what a route takes piece by piece. Elsewhere a body that calls itself one is read
+    into memory as any other is.
+    """
 
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, headers: Iterable[tuple[str, str]]
@@ -97,7 +103,8 @@ class _Call:
         self._status = 0
         self._bytes = 0
         kind = Headers(scope=scope).get("content-type", "")
-        self._bounded = not kind.lower().startswith("multipart/")
+        upload = kind.lower().startswith("multipart/") and scope["path"] == UPLOADS
+        self._bounded = not upload
 
     @property
     def started(self) -> bool:

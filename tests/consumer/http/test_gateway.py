@@ -379,6 +379,14 @@ async def test_json_bodies_are_bounded(alone: Gateway) -> None:
         assert answer.status_code == 413
 
 
+async def test_files_sent_to_the_old_path_are_bounded_as_json_is(alone: Gateway) -> None:
+    """It takes locations alone; what it read to find that out lay in memory whole."""
+    files = {"audio": ("a.wav", WAV), "video": ("v.mp4", MP4 + bytes(1_000_000))}
+    answer = await alone.http.post("/api/generate_video", files=files)
+    assert answer.status_code == 413
+    assert list(answer.json()) == ["success", "error"]
+
+
 # --- the doors
 
 
