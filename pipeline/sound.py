@@ -1,6 +1,7 @@
 """A file's sound as one stream of frames without holes, of one format, never late.
 
-Damaged packets and gaps become silence of the same length, so that nothing behind them shifts.
+Damaged packets, gaps and samples that are no numbers become silence of the same length, so that
+nothing behind them shifts.
 """
 
 from __future__ import annotations
@@ -30,9 +31,14 @@ _JUMPS = 10
 jitter."""
 _APART_S = 10
 """Sound that starts farther from the picture than this has lying time stamps."""
+_LOUDEST = 1_000.0
+"""Times full scale: samples of floating point above this, and what is no number, mean nothing, and
+no encoder takes them. Up to it, recordings that were made too loud are as they are."""
 _RATES = (4_000, 384_000)
 """Samples per second that are taken."""
 _CHANNELS = (1, 32)
+_FLOATS: dict[str, type[np.floating[Any]]] = {"flt": np.float32, "dbl": np.float64}
+"""Sample formats that can hold what is no number."""
 
 
 def resampled(resampler: AudioResampler, frame: AudioFrame | None) -> list[AudioFrame]:
@@ -150,6 +156,7 @@ class Sound:
             for frame in decoded:
                 if frame.samples == 0 or frame.sample_rate <= 0:
                     continue
+                _make_finite(frame)
                 if shape is None:
                     check_shape(self._path, frame.sample_rate, frame.layout.nb_channels)
                     shape = _Shape(frame)
@@ -273,6 +280,18 @@ class _Shape:
         )
         rest.sample_rate = self.rate
         return rest
+
+
+def _make_finite(frame: AudioFrame) -> None:
+    """Put silence where a sample is no number, and full scale where it is beyond all measure."""
+    kind = _FLOATS.get(frame.format.name.removesuffix("p"))
+    if kind is None:
+        return
+    for plane in frame.planes:
+        values = np.frombuffer(memoryview(plane), kind)
+        if not np.abs(values).max(initial=0) <= _LOUDEST:  # nor is it where there is a NaN
+            np.nan_to_num(values, copy=False, nan=0.0)
+            np.clip(values, -1, 1, out=values)
 
 
 def _chunks(samples: int, size: int) -> Iterator[int]:

@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,6 +18,7 @@ from pipeline.audio import SPEECH_RATE, load_speech
 from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoAudio
 from pipeline.probe import probe_audio
 from pipeline.sound import open_sound
+from pipeline.soundtrack import Soundtrack
 from pipeline.types import Limits
 from tests.support.media import Clip, Tone, write_clip, write_sound
 
@@ -59,6 +61,35 @@ def test_every_kind_of_sound_is_in_its_place_to_two_milliseconds(tmp_path: Path,
     assert speech.rate == SPEECH_RATE
     assert speech.samples.dtype == torch.float32
     assert float(speech.samples.abs().max()) <= 1
+
+
+@pytest.mark.parametrize(("format_", "codec"), [("flt", "pcm_f32le"), ("dbl", "pcm_f64le")])
+def test_samples_that_are_no_numbers_are_silent_and_an_encoder_takes_the_rest(
+    tmp_path: Path, format_: str, codec: str
+) -> None:
+    """Programs that divide by an empty window's loudness write such files."""
+    values: NDArray[Any] = np.full((1, 32_000), 0.25, np.float32 if format_ == "flt" else float)
+    values[0, 4_000:4_100] = np.nan
+    values[0, 8_000], values[0, 8_100], values[0, 12_000] = np.inf, -np.inf, 1e30
+    path = tmp_path / "broken.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=16_000)
+        assert isinstance(stream, av.AudioStream)
+        stream.codec_context.layout = "mono"
+        frame = av.AudioFrame.from_ndarray(values, format_, "mono")
+        frame.sample_rate = 16_000
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    samples = load_speech(path, Limits()).samples
+    quiet = torch.full((32_000,), 0.25)
+    quiet[4_000:4_100] = 0
+    quiet[[8_000, 8_100, 12_000]] = torch.tensor([1.0, -1.0, 1.0])
+    assert torch.equal(samples, quiet)
+    with (
+        av.open(str(tmp_path / "out.mp4"), "w") as container,
+        Soundtrack(container, probe_audio(path, Limits())) as track,
+    ):
+        container.mux(list(track.rest()))
+    assert probe_audio(tmp_path / "out.mp4", Limits()).duration >= 2
 
 
 @pytest.mark.parametrize("name", list(KINDS))
