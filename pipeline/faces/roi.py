@@ -193,7 +193,7 @@ class _Span:
 
     @classmethod
     def of(cls, square: _Square, shape: Sequence[int]) -> _Span:
-        block = max(1, math.floor(square.scale))
+        block = max(1, min(math.floor(square.scale), *shape))  # a strip may be thinner than one
         return cls(
             _reached(square.y, square.reach, block, shape[0]),
             _reached(square.x, square.reach, block, shape[1]),

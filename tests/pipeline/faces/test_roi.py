@@ -53,6 +53,17 @@ def test_outside_is_the_edge_or_black() -> None:
     assert float(black[:, :, 26:].min()) > 0
 
 
+@pytest.mark.parametrize(("wide", "high"), [(4000, 16), (16, 4000), (4000, 2), (2, 4000)])
+def test_a_strip_thinner_than_a_pixel_of_the_picture_is_seen_without_reading_beyond_it(
+    wide: int, high: int
+) -> None:
+    luma = torch.full((high, wide), 200, dtype=torch.uint8)
+    chroma = torch.full((high // 2, wide // 2), 128, dtype=torch.uint8)
+    region = torch.tensor([[wide / 2, high / 2, 4000.0, 0.0]])
+    picture = cut_out([Frame(luma, chroma, chroma, 0)], region, 128, GREY)[0]
+    assert torch.allclose(picture, torch.tensor(200 / 255), atol=0.003)
+
+
 @pytest.mark.parametrize("outside", ["edge", "black"])
 def test_a_batch_has_the_bits_of_its_pictures_one_by_one(
     outside: Literal["edge", "black"],
