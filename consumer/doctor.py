@@ -126,7 +126,7 @@ async def _store(settings: Settings) -> list[Finding]:
     storage = Storage(settings)
     try:
         await storage.check()
-        await _write_and_read(storage, settings.s3_bucket)
+        works = await _write_and_read(storage, settings.s3_bucket)
         more = [await _expiry(settings, storage), await _clock(storage)]
     except Fault as fault:
         return [
@@ -141,17 +141,23 @@ async def _store(settings: Settings) -> list[Finding]:
     finally:
         storage.close()
     text = f"bucket {settings.s3_bucket!r} at {settings.s3_endpoint} can be written and read"
-    return [Finding("store", "ok", text), *more]
+    return [works or Finding("store", "ok", text), *more]
 
 
 async def _expiry(settings: Settings, storage: Storage) -> Finding:
     """The bucket's rules against deploy/lifecycle.yaml, or who else expires there."""
-    found = await lifecycle.check(
-        storage, settings.s3_bucket, lifecycle.read(lifecycle.default_path())
-    )
+    wanted = lifecycle.read(lifecycle.default_path())
+    try:
+        found = await lifecycle.check(storage, settings.s3_bucket, wanted)
+    except Fault as fault:
+        if fault.code is not ErrorCode.STORE_DENIED:
+            raise
+        advice = "Allow reading the bucket's lifecycle, or say by F2F_SWEEP who expires there."
+        return Finding("expiry", "warn", fault.what, advice)
     if found.ok:
         return Finding("expiry", "ok", "the bucket's rules are those of deploy/lifecycle.yaml")
-    if settings.sweep == "always" or (not found.supported and settings.sweep == "auto"):
+    swept = settings.sweep == "always" or (not found.supported and settings.sweep == "auto")
+    if swept and found.versions != "stay":
         text = f"the service sweeps by itself (F2F_SWEEP={settings.sweep})"
         return Finding("expiry", "ok", text)
     if found.supported:
@@ -175,13 +181,23 @@ async def _clock(storage: Storage) -> Finding:
     return Finding("clock", state, text, "Let NTP set the clocks of this machine and the store.")
 
 
-async def _write_and_read(storage: Storage, bucket: str) -> None:
+async def _write_and_read(storage: Storage, bucket: str) -> Finding | None:
+    """None where all works; a warning where nothing can be removed.
+
+    Raises:
+        Fault: the bucket cannot be written and read.
+    """
     key, data = "inputs/.face2face-doctor", str(time.time_ns()).encode()
     await storage.put(bucket, key, data)
     found = await storage.get(bucket, key)
-    await storage.remove(bucket, key)
     if found is None or found[0] != data:
         raise Fault.of(ErrorCode.STORE_UNAVAILABLE, Stage.STORE, f"{key!r} does not read back")
+    try:
+        await storage.remove(bucket, key)
+    except Fault as fault:
+        advice = "Allow removing objects: the service works, and leaves what it would clean up."
+        return Finding("store", "warn", fault.what, advice)
+    return None
 
 
 async def _disk(settings: Settings) -> list[Finding]:

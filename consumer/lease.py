@@ -19,6 +19,9 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import structlog
+
+from consumer.faults import Fault
 from consumer.held import Held
 from consumer.marker import MarkerFile, held_by, parse
 from consumer.storage import Storage
@@ -26,6 +29,7 @@ from schemas.manifest import AttemptMarker, Lease
 
 SETTLE_S = 0.5
 """On a server without conditions: a rival's write that raced ours has landed after this."""
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +49,20 @@ class Leases:
         return Watch(self, key, job_id, render_id)
 
     async def honours_conditions(self) -> bool:
-        """Ask the server once whether conditional writes are conditional there."""
+        """Ask the server once whether conditional writes are conditional there.
+
+        A bucket that lets nothing be removed keeps what was written to ask, until it expires.
+        """
         key = f"attempts/.conditions/{uuid.uuid4().hex}"
         etag = await self.storage.put(self.bucket, key, b"1", if_absent=True)
         try:
             twice = await self.storage.put(self.bucket, key, b"2", if_absent=True)
             wrong = await self.storage.put(self.bucket, key, b"3", if_match="0" * 32)
         finally:
-            await self.storage.remove(self.bucket, key)
+            try:
+                await self.storage.remove(self.bucket, key)
+            except Fault as fault:
+                log.warning("a probe of the store was left there", key=key, error=str(fault))
         return etag is not None and twice is None and wrong is None
 
 

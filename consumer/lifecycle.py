@@ -7,6 +7,7 @@ false) and no error: then `overdue` finds what a sweep would have to remove.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,9 +18,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from consumer.storage import Expiry, NoLifecycle, Storage
 from schemas.refs import check_key
 
+OLD_VERSIONS_DAYS = 1
+"""In a bucket that keeps versions, expiry only hides an object; a day later its bytes go, too."""
 _HERE = Path(__file__).parent
 PLACES = (_HERE / "lifecycle.yaml", _HERE.parent / "deploy" / "lifecycle.yaml")
 """In an installed package, and in a checkout."""
+_ADVICE = "run `face2face lifecycle apply`"
 
 
 class LifecycleFileError(ValueError):
@@ -67,11 +71,14 @@ class Report:
     rules: tuple[RuleState, ...]
     others: tuple[Expiry, ...] = ()
     """Expiry rules on other prefixes; they are left alone."""
+    versions: Literal["none", "expire", "stay"] = "none"
+    """Whether the bucket keeps old versions of objects, and what becomes of them."""
 
     @property
     def ok(self) -> bool:
-        """True when every wanted rule is there as wanted."""
-        return self.supported and all(rule.state == "ok" for rule in self.rules)
+        """True when every wanted rule is there as wanted, and what expires is gone."""
+        kept = self.versions == "stay"
+        return self.supported and not kept and all(rule.state == "ok" for rule in self.rules)
 
     @property
     def warnings(self) -> list[str]:
@@ -81,14 +88,21 @@ class Report:
                 f"the server of bucket {self.bucket!r} has no lifecycle rules: nothing expires "
                 "there by itself; the service sweeps there (F2F_SWEEP=auto), and so does "
                 "`face2face lifecycle sweep --apply`"
+                + (f"; {self._versions_stay()}" if self.versions == "stay" else "")
             ]
         return [
             f"prefix {rule.prefix!r} shall expire after {rule.wanted_days} days, and the server "
             f"{'has no such rule' if rule.found_days is None else f'says {rule.found_days}'}; "
-            "run `face2face lifecycle apply`, and where that does not last, set F2F_SWEEP=always"
+            f"{_ADVICE}, and where that does not last, set F2F_SWEEP=always"
             for rule in self.rules
             if rule.state != "ok"
-        ]
+        ] + ([f"{self._versions_stay()}; {_ADVICE}"] if self.versions == "stay" else [])
+
+    def _versions_stay(self) -> str:
+        return (
+            f"bucket {self.bucket!r} keeps versions: what expires or is removed there stays as an "
+            "old version, with its bytes"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The report for `--json`."""
@@ -127,31 +141,48 @@ async def check(storage: Storage, bucket: str, wanted: list[Expiry]) -> Report:
     Raises:
         Fault: the store does not answer, or refuses.
     """
+    keeps = await storage.keeps_versions(bucket)
     try:
         found = await storage.get_lifecycle(bucket)
     except NoLifecycle:
-        return Report(bucket, False, tuple(_state(rule, None) for rule in wanted))
-    days = {rule.prefix: rule.days for rule in found}
+        return _unsupported(bucket, wanted, keeps)
+    days = {rule.prefix: rule.days for rule in reversed(_shortest_first(found.expiries))}
     mine = {rule.prefix for rule in wanted}
+    gone = [rule.prefix for rule in found.old_versions]
+    stay = keeps and not all(any(map(prefix.startswith, gone)) for prefix in mine)
     return Report(
         bucket,
         True,
         tuple(_state(rule, days.get(rule.prefix)) for rule in wanted),
-        tuple(rule for rule in found if rule.prefix not in mine),
+        tuple(rule for rule in found.expiries if rule.prefix not in mine),
+        "stay" if stay else "expire" if keeps else "none",
     )
 
 
 async def apply(storage: Storage, bucket: str, wanted: list[Expiry]) -> Report:
     """Set the wanted rules, and report what the server then gives back.
 
+    Where the bucket keeps versions, the rules also remove old versions of the same objects.
+
     Raises:
         Fault: the store does not answer, or refuses.
     """
+    keeps = await storage.keeps_versions(bucket)
     try:
-        await storage.set_lifecycle(bucket, wanted)
+        await storage.set_lifecycle(bucket, wanted, OLD_VERSIONS_DAYS if keeps else None)
     except NoLifecycle:
-        return Report(bucket, False, tuple(_state(rule, None) for rule in wanted))
+        return _unsupported(bucket, wanted, keeps)
     return await check(storage, bucket, wanted)
+
+
+def _unsupported(bucket: str, wanted: list[Expiry], keeps: bool) -> Report:
+    states = tuple(_state(rule, None) for rule in wanted)
+    return Report(bucket, False, states, versions="stay" if keeps else "none")
+
+
+def _shortest_first(rules: Sequence[Expiry]) -> list[Expiry]:
+    """Of several rules on one prefix the server obeys the shortest."""
+    return sorted(rules, key=lambda rule: rule.days)
 
 
 async def overdue(

@@ -3,22 +3,26 @@
 The only module that imports `minio`, and it does so late: the SDK takes half a second to import,
 and the service joins its group before that.
 
-Conditional writes (`If-None-Match: *`, `If-Match`) are not in the SDK's public calls. `_put_once`
-is the one place that signs a PUT itself, with the SDK's Signature V4 and the payload's SHA-256,
-which the server checks. Every write here is one PUT: an object is there whole or not at all.
+Conditional writes (`If-None-Match: *`, `If-Match`) and lifecycles as they are are not in the SDK's
+public calls. `_signed` is the one place that signs a call itself, with the SDK's Signature V4 and
+the payload's SHA-256, which the server checks. Every write here is one PUT: an object is there
+whole or not at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache, cached_property, partial
 from http import HTTPStatus
 from itertools import islice
-from typing import Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, TypeVar, cast
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
+from consumer import expiry_rules
 from consumer.download import Changed, Cut, Opened
 from consumer.metrics import STORE_ERRORS
 from consumer.store_answers import HEADLESS, Body, entry, etag_of, length
@@ -27,6 +31,7 @@ from consumer.store_facts import (
     Expiry,
     Missing,
     NoLifecycle,
+    Rules,
     Stat,
     Stored,
     explain,
@@ -133,7 +138,7 @@ class Storage(AsyncStore):
             headers["If-None-Match"] = "*"
         if if_match is not None:
             headers["If-Match"] = f'"{if_match}"'
-        what = f"object {key!r} in bucket {bucket!r}"
+        what = f"put object {key!r} in bucket {bucket!r}"
         call = partial(self._put_once, bucket, key, body, size, sha256, headers)
         return self._call("put", what, call)
 
@@ -147,19 +152,43 @@ class Storage(AsyncStore):
         headers: dict[str, str],
     ) -> str | None:
         """One signed PUT. The URL comes from the SDK, so that keys are escaped as it does."""
+        url = urlsplit(self._client.get_presigned_url("PUT", bucket, key))._replace(query="")
+        http = self._http if size <= SMALL_BYTES else self._file_http
+        data = body() if size else b""
+        answer = self._signed(
+            "PUT", url, {**headers, "Content-Length": str(size)}, data, sha256, http
+        )
+        if answer.status == HTTPStatus.OK:
+            return etag_of(answer)
+        conditional = "If-Match" in headers or "If-None-Match" in headers
+        if answer.status == HTTPStatus.PRECONDITION_FAILED and conditional:
+            return None
+        error = _error_of(answer)
+        if "If-Match" in headers and getattr(error, "code", None) == "NoSuchKey":
+            return None
+        raise error
+
+    def _signed(
+        self,
+        method: str,
+        url: SplitResult,
+        headers: dict[str, str],
+        body: bytes | Iterator[bytes],
+        sha256: str,
+        http: Any,
+    ) -> Any:
+        """One call, signed by the SDK's Signature V4 with the payload's digest; the raw answer."""
         from minio.credentials.credentials import Credentials
-        from minio.error import S3Error
         from minio.signer import sign_v4_s3
         from minio.time import to_amz_date, utcnow
 
         settings, now = self._settings, utcnow()
-        url = urlsplit(self._client.get_presigned_url("PUT", bucket, key))._replace(query="")
         signed = sign_v4_s3(
-            method="PUT",
+            method=method,
             url=url,
             region=settings.s3_region,
             headers={
-                **headers,
+                **{name: value for name, value in headers.items() if name != "Content-Length"},
                 "Host": url.netloc,
                 "x-amz-content-sha256": sha256,
                 "x-amz-date": to_amz_date(now),
@@ -170,23 +199,9 @@ class Storage(AsyncStore):
             content_sha256=sha256,
             date=now,
         )
-        http = self._http if size <= SMALL_BYTES else self._file_http
-        answer = http.urlopen(
-            "PUT",
-            urlunsplit(url),
-            body=body() if size else b"",
-            headers={**signed, "Content-Length": str(size)},
-            redirect=False,
+        return http.urlopen(
+            method, urlunsplit(url), body=body, headers={**signed, **headers}, redirect=False
         )
-        if answer.status == HTTPStatus.OK:
-            return etag_of(answer)
-        conditional = "If-Match" in headers or "If-None-Match" in headers
-        if answer.status == HTTPStatus.PRECONDITION_FAILED and conditional:
-            return None
-        error = S3Error.fromxml(answer) if answer.data else None
-        if "If-Match" in headers and error is not None and error.code == "NoSuchKey":
-            return None
-        raise error or OSError(f"the store answers {answer.status}")
 
     def _get(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         def get() -> tuple[bytes, str]:
@@ -199,7 +214,7 @@ class Storage(AsyncStore):
                 answer.release_conn()
 
         try:
-            return self._call("get", f"object {key!r} in bucket {bucket!r}", _missing(get))
+            return self._call("get", f"get object {key!r} in bucket {bucket!r}", _missing(get))
         except Missing:
             return None
 
@@ -212,7 +227,7 @@ class Storage(AsyncStore):
             return Stat(found.size, found.etag, meta.get(SHA256_META), found.last_modified)
 
         try:
-            return self._call("stat", f"object {key!r} in bucket {bucket!r}", _missing(stat))
+            return self._call("stat", f"stat object {key!r} in bucket {bucket!r}", _missing(stat))
         except Missing:
             return None
 
@@ -286,51 +301,60 @@ class Storage(AsyncStore):
             return False  # another replica was quicker
         return True
 
-    def _lifecycle_rules(self, bucket: str) -> list[Any]:
+    def _lifecycle(self, method: str, bucket: str, body: bytes = b"") -> bytes:
+        """The bucket's lifecycle as XML, read or written as it is; empty where it has none.
+
+        Not by the SDK's own calls: its model of the rules drops what it does not know.
+        """
+        # there is no public call that builds the URL of a bucket
+        at = urlsplit(self._client.get_presigned_url("GET", bucket, "x"))
+        url = at._replace(path=at.path.removesuffix("x"), query="lifecycle=")
+        headers = {"Content-MD5": b64encode(hashlib.md5(body, usedforsecurity=False).digest())}
+        answer = self._signed(
+            method,
+            url,
+            {name: value.decode() for name, value in headers.items() if body},
+            body,
+            hashlib.sha256(body).hexdigest(),
+            self._http,
+        )
+        if answer.status in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
+            return bytes(answer.data)
+        error = _error_of(answer)
+        if getattr(error, "code", None) == "NoSuchLifecycleConfiguration":
+            return b""
+        lifecycle_missing(error)
+        raise error
+
+    def _get_lifecycle(self, bucket: str) -> Rules:
+        xml = self._lifecycle("GET", bucket)
+        return expiry_rules.read_rules(xml) if xml else Rules()
+
+    def _set_lifecycle(
+        self, bucket: str, rules: Sequence[Expiry], old_versions_days: int | None
+    ) -> None:
+        before = self._lifecycle("GET", bucket)
+        wanted = expiry_rules.merged(before or None, rules, old_versions_days)
+        self._lifecycle("PUT", bucket, wanted)
+
+    def _keeps_versions(self, bucket: str) -> bool:
         from minio.error import S3Error
 
         try:
-            config = self._client.get_bucket_lifecycle(bucket)
+            return self._client.get_bucket_versioning(bucket).status in ("Enabled", "Suspended")
         except S3Error as error:
-            lifecycle_missing(error)
+            if error.code in ("NotImplemented", "MethodNotAllowed", "AccessDenied"):
+                return False
             raise
-        return list(config.rules) if config is not None else []
 
-    def _get_lifecycle(self, bucket: str) -> list[Expiry]:
-        return [
-            Expiry(rule.rule_filter.prefix or "", rule.expiration.days)
-            for rule in self._lifecycle_rules(bucket)
-            if rule.rule_filter is not None
-            and rule.expiration is not None
-            and rule.expiration.days is not None
-            and rule.status == "Enabled"
-        ]
 
-    def _set_lifecycle(self, bucket: str, rules: list[Expiry]) -> None:
-        from minio.commonconfig import ENABLED, Filter
-        from minio.error import S3Error
-        from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
+def _error_of(answer: Any) -> Exception:
+    """The error that an answer carries."""
+    from minio.error import S3Error
 
-        mine = {rule.prefix for rule in rules}
-        others = [
-            rule
-            for rule in self._lifecycle_rules(bucket)
-            if rule.rule_filter is None or rule.rule_filter.prefix not in mine
-        ]
-        ours = [
-            Rule(
-                ENABLED,
-                rule_filter=Filter(prefix=rule.prefix),
-                rule_id=f"face2face-{rule.prefix.strip('/').replace('/', '-') or 'all'}",
-                expiration=Expiration(days=rule.days),
-            )
-            for rule in rules
-        ]
-        try:
-            self._client.set_bucket_lifecycle(bucket, LifecycleConfig([*others, *ours]))
-        except S3Error as error:
-            lifecycle_missing(error)
-            raise
+    if not answer.data:
+        return OSError(f"the store answers {answer.status}")
+    return cast("Exception", S3Error.fromxml(answer))
 
 
 @cache

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from consumer.download import BLOCK, Fetched, Opened, Stopped, download
 from consumer.settings import Settings
-from consumer.store_facts import Expiry, Stat, Stored, denied
+from consumer.store_facts import Expiry, Rules, Stat, Stored, denied
 from consumer.threads import DaemonPool
 from schemas.refs import ObjectRef
 
@@ -136,9 +136,8 @@ class AsyncStore(ABC):
 
     async def remove(self, bucket: str, key: str) -> None:
         """Remove an object; nothing happens when there is none."""
-        call = partial(
-            self._call, "remove", f"object {key!r} in bucket {bucket!r}", self._remove, bucket, key
-        )
+        what = f"remove object {key!r} in bucket {bucket!r}"
+        call = partial(self._call, "remove", what, self._remove, bucket, key)
         await self._in_thread(self._small, call)
 
     async def list_objects(self, bucket: str, prefix: str) -> list[tuple[str, Stat]]:
@@ -160,7 +159,7 @@ class AsyncStore(ABC):
         call = partial(
             self._call,
             "remove",
-            f"{len(keys)} objects in bucket {bucket!r}",
+            f"remove {len(keys)} objects in bucket {bucket!r}",
             self._remove_all,
             bucket,
             list(keys),
@@ -194,16 +193,29 @@ class AsyncStore(ABC):
         if not there:
             raise denied(f"bucket {bucket!r} does not exist")
 
-    async def get_lifecycle(self, bucket: str) -> list[Expiry]:
-        """The expiry rules that the server gives back; NoLifecycle where it has none at all."""
-        call = partial(self._call, "lifecycle", f"bucket {bucket!r}", self._get_lifecycle, bucket)
+    async def get_lifecycle(self, bucket: str) -> Rules:
+        """What the server says it expires; NoLifecycle where it has no such thing."""
+        what = f"lifecycle of bucket {bucket!r}"
+        call = partial(self._call, "lifecycle", what, self._get_lifecycle, bucket)
         return await self._in_thread(self._small, call)
 
-    async def set_lifecycle(self, bucket: str, rules: list[Expiry]) -> None:
-        """Set these rules; others of the bucket stay. NoLifecycle where the server has none."""
-        what = f"bucket {bucket!r}"
-        call = partial(self._call, "lifecycle", what, self._set_lifecycle, bucket, rules)
-        await self._in_thread(self._small, call)
+    async def set_lifecycle(
+        self, bucket: str, rules: Sequence[Expiry], old_versions_days: int | None = None
+    ) -> None:
+        """Set these rules; others of the bucket stay. NoLifecycle where the server has none.
+
+        Args:
+            old_versions_days: days after which old versions of these objects go; None keeps them.
+        """
+        what = f"lifecycle of bucket {bucket!r}"
+        change = partial(self._set_lifecycle, bucket, rules, old_versions_days)
+        await self._in_thread(self._small, partial(self._call, "lifecycle", what, change))
+
+    async def keeps_versions(self, bucket: str) -> bool:
+        """True when a removed object stays as an old version; False where the server cannot say."""
+        what = f"versioning of bucket {bucket!r}"
+        call = partial(self._call, "versions", what, self._keeps_versions, bucket)
+        return await self._in_thread(self._small, call)
 
     # --- threads
 
@@ -275,14 +287,19 @@ class AsyncStore(ABC):
     def _ensure(self, bucket: str) -> bool: ...
 
     @abstractmethod
-    def _get_lifecycle(self, bucket: str) -> list[Expiry]: ...
+    def _get_lifecycle(self, bucket: str) -> Rules: ...
 
     @abstractmethod
-    def _set_lifecycle(self, bucket: str, rules: list[Expiry]) -> None: ...
+    def _set_lifecycle(
+        self, bucket: str, rules: Sequence[Expiry], old_versions_days: int | None
+    ) -> None: ...
+
+    @abstractmethod
+    def _keeps_versions(self, bucket: str) -> bool: ...
 
 
 def _under(bucket: str, prefix: str) -> str:
-    return f"prefix {prefix!r} in bucket {bucket!r}"
+    return f"list prefix {prefix!r} in bucket {bucket!r}"
 
 
 def file_sha256(path: Path) -> str:

@@ -41,6 +41,15 @@ class Expiry:
     days: int
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a bucket's lifecycle expires, by prefix."""
+
+    expiries: tuple[Expiry, ...] = ()
+    old_versions: tuple[Expiry, ...] = ()
+    """Days after which a replaced or removed version of an object goes, in versioned buckets."""
+
+
 class NoLifecycle(Exception):
     """This server has no lifecycle rules."""
 

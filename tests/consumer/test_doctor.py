@@ -18,6 +18,7 @@ from consumer.settings import load
 from consumer.storage import Storage
 from consumer.topics_apply import admin, apply, partitions, plan
 from consumer.topics_file import default_path, read
+from tests.support.accounts import without
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle, S3Handle
 from tests.support.processes import free_port
@@ -144,6 +145,23 @@ async def test_a_store_that_cannot_be_used_is_said(
     assert found["store"].state == "bad"
     assert said in found["store"].text
     assert found["kafka"].state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("denied", "check", "said"),
+    [
+        ("s3:DeleteObject", "store", "remove object"),
+        ("s3:GetLifecycleConfiguration", "expiry", "lifecycle of bucket"),
+    ],
+)
+async def test_what_the_service_can_do_without_is_a_warning_and_names_what_is_refused(
+    env: dict[str, str], s3: S3Handle, denied: str, check: str, said: str
+) -> None:
+    found = _by_check(await examine(load(env | without(s3, denied).env)))
+    assert found[check].state == "warn"
+    assert said in found[check].text
+    assert "AccessDenied" in found[check].text
+    assert not [each for each in found.values() if each.state == "bad" and each.check != "topics"]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from consumer.lease import Leases
 from consumer.storage import Storage
 from schemas.codes import ErrorCode, Stage
 from schemas.manifest import AttemptMarker
+from tests.support.accounts import without
 from tests.support.handles import S3Handle
 from tests.support.work import settings_for
 
@@ -76,6 +77,14 @@ async def test_the_server_is_asked_whether_it_honours_conditions(
     leases = Leases(storage, every_s3.bucket, "a/1/x", TTL_S)
     assert await leases.honours_conditions() is not isinstance(storage, Unconditional)
     assert every_s3.keys() == []
+
+
+async def test_a_bucket_that_lets_nothing_be_removed_is_asked_all_the_same(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    storage = Storage(settings_for(without(s3, "s3:DeleteObject"), tmp_path))
+    assert await Leases(storage, s3.bucket, "a/1/x", TTL_S).honours_conditions()
+    storage.close()
 
 
 async def test_only_one_of_many_gets_the_lease(every_s3: S3Handle, storage: Storage) -> None:

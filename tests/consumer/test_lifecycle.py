@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from consumer.expiry_rules import read_rules
 from consumer.lifecycle import (
     LifecycleFileError,
     apply,
@@ -111,3 +113,93 @@ def test_a_file_that_cannot_work_is_refused_by_name(tmp_path: Path, text: str, r
     path.write_text(text, encoding="utf-8")
     with pytest.raises(LifecycleFileError, match=reason):
         read(path)
+
+
+OTHERS = {
+    "a prefix of the old format": "<Prefix>logs/</Prefix><Expiration><Days>1</Days></Expiration>",
+    "large objects only": "<Filter><ObjectSizeGreaterThan>9</ObjectSizeGreaterThan></Filter>"
+    "<Expiration><Days>1</Days></Expiration>",
+    "large objects of a prefix": "<Filter><And><Prefix>results/</Prefix>"
+    "<ObjectSizeGreaterThan>9</ObjectSizeGreaterThan></And></Filter>"
+    "<Expiration><Days>1</Days></Expiration>",
+    "an empty filter": "<Filter></Filter><NoncurrentVersionExpiration>"
+    "<NoncurrentDays>3</NoncurrentDays></NoncurrentVersionExpiration>",
+    "old versions of our prefix": "<Filter><Prefix>results/</Prefix></Filter>"
+    "<NoncurrentVersionExpiration><NoncurrentDays>30</NoncurrentDays>"
+    "</NoncurrentVersionExpiration>",
+    "all versions": "<Filter><Prefix>tmp/</Prefix></Filter><Expiration><Days>3</Days>"
+    "<ExpiredObjectAllVersions>true</ExpiredObjectAllVersions></Expiration>",
+    "two tags": "<Filter><And><Prefix>x/</Prefix><Tag><Key>a</Key><Value>1</Value></Tag>"
+    "<Tag><Key>b</Key><Value>2</Value></Tag></And></Filter>"
+    "<Expiration><Days>9</Days></Expiration>",
+}
+"""Rules of other programs, by what the SDK's model of them would drop or refuse."""
+
+
+def _others(storage: Storage, bucket: str) -> list[str]:
+    """The rules that are not ours, as the server gives them."""
+    root = ElementTree.fromstring(storage._lifecycle("GET", bucket))
+    rules = [rule for rule in root if (rule.findtext("{*}ID") or "").startswith("other")]
+    return [ElementTree.tostring(rule, encoding="unicode") for rule in rules]
+
+
+async def test_a_rule_of_somebody_else_expires_what_it_did_before(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    s3.require(Can.LIFECYCLE)
+    storage = Storage(settings_for(s3, tmp_path))
+    rules = (
+        f"<Rule><ID>other-{n}</ID><Status>Enabled</Status>{rule}</Rule>"
+        for n, rule in enumerate(OTHERS.values())
+    )
+    xml = f"<LifecycleConfiguration>{''.join(rules)}</LifecycleConfiguration>"
+    storage._lifecycle("PUT", s3.bucket, xml.encode())
+    before = _others(storage, s3.bucket)
+    assert len(before) == len(OTHERS)
+    for _ in range(2):
+        report = await apply(storage, s3.bucket, WANTED)
+        assert report.ok, report.warnings
+        assert _others(storage, s3.bucket) == before
+        assert report.others == (Expiry("logs/", 1), Expiry("tmp/", 3))
+    storage.close()
+
+
+async def test_the_shortest_of_two_rules_on_a_prefix_is_told(s3: S3Handle, tmp_path: Path) -> None:
+    s3.require(Can.LIFECYCLE)
+    storage = Storage(settings_for(s3, tmp_path))
+    await apply(storage, s3.bucket, WANTED)
+    xml = storage._lifecycle("GET", s3.bucket).decode()
+    extra = (
+        "<Rule><ID>other</ID><Status>Enabled</Status><Filter><Prefix>results/</Prefix></Filter>"
+        "<Expiration><Days>2</Days></Expiration></Rule></LifecycleConfiguration>"
+    )
+    changed = xml.replace("</LifecycleConfiguration>", extra)
+    storage._lifecycle("PUT", s3.bucket, changed.encode())
+    report = await check(storage, s3.bucket, WANTED)
+    storage.close()
+    assert [(rule.state, rule.found_days) for rule in report.rules] == [("ok", 1), ("differs", 2)]
+
+
+async def test_where_versions_are_kept_they_expire_too(every_s3: S3Handle, tmp_path: Path) -> None:
+    from minio.error import S3Error
+    from minio.versioningconfig import VersioningConfig
+
+    try:
+        every_s3.client().set_bucket_versioning(every_s3.bucket, VersioningConfig("Enabled"))
+    except S3Error as error:
+        pytest.skip(f"{every_s3.name} keeps no versions: {error.code}")
+    storage = Storage(settings_for(every_s3, tmp_path))
+    await storage.set_lifecycle(every_s3.bucket, WANTED)
+    before = await check(storage, every_s3.bucket, WANTED)
+    assert before.versions == "stay"
+    assert not before.ok
+    assert "keeps versions" in before.warnings[-1]
+    after = await apply(storage, every_s3.bucket, WANTED)
+    storage.close()
+    assert after.ok
+    assert after.versions == "expire"
+
+
+def test_a_page_in_the_lifecycle_s_place_is_no_bucket_without_rules() -> None:
+    with pytest.raises(ElementTree.ParseError, match="html"):
+        read_rules(b"<html><body>Sign in</body></html>")

@@ -25,6 +25,8 @@ class Can(StrEnum):
     """Bucket lifecycle rules are stored, validated and given back."""
     CONDITIONAL_PUT = "conditional-put"
     """`If-None-Match: *` on PUT answers 412 when the object exists."""
+    ACCOUNTS = "accounts"
+    """Accounts with a policy of their own, and temporary ones, can be made (MinIO's own calls)."""
     PROCESS = "process"
     """The server is a process of ours that can be killed and started again on its data."""
 

@@ -79,7 +79,9 @@ class MinioServer(S3Process):
     """MinIO, the last source of the archived project."""
 
     name = "MinIO 2026-02-12 (package)"
-    capabilities = frozenset({Can.SIGNATURES, Can.LIFECYCLE, Can.CONDITIONAL_PUT, Can.PROCESS})
+    capabilities = frozenset(
+        {Can.SIGNATURES, Can.LIFECYCLE, Can.CONDITIONAL_PUT, Can.ACCOUNTS, Can.PROCESS}
+    )
 
     def _command(self) -> list[str]:
         data = self.folder / "data"
@@ -147,7 +149,7 @@ class GivenS3:
 class DockerS3:
     """MinIO from its last image, through testcontainers."""
 
-    capabilities = frozenset({Can.SIGNATURES, Can.LIFECYCLE, Can.CONDITIONAL_PUT})
+    capabilities = frozenset({Can.SIGNATURES, Can.LIFECYCLE, Can.CONDITIONAL_PUT, Can.ACCOUNTS})
     name = f"{MINIO_IMAGE} (Docker)"
     access_key = ACCESS_KEY
     secret_key = SECRET_KEY

@@ -1,0 +1,36 @@
+"""Accounts of a store that may do less than everything, as operators make them."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from tests.support.capabilities import Can
+from tests.support.handles import S3Handle
+
+ALL = "arn:aws:s3:::*"
+
+
+def without(s3: S3Handle, *denied: str) -> S3Handle:
+    """The same bucket through an account that may do anything but these actions."""
+    from minio import MinioAdmin
+    from minio.credentials.providers import StaticProvider
+
+    s3.require(Can.ACCOUNTS)
+    parts = urlsplit(s3.endpoint)
+    admin = MinioAdmin(
+        endpoint=parts.netloc,
+        credentials=StaticProvider(s3.access_key, s3.secret_key),
+        secure=parts.scheme == "https",
+    )
+    access, secret = uuid.uuid4().hex[:16], uuid.uuid4().hex
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": ["s3:*"], "Resource": [ALL]},
+            {"Effect": "Deny", "Action": list(denied), "Resource": [ALL]},
+        ],
+    }
+    admin.add_service_account(access_key=access, secret_key=secret, policy=policy)
+    return replace(s3, access_key=access, secret_key=secret)
