@@ -168,6 +168,7 @@ def _options(settings: Settings, compression: str) -> dict[str, Any]:
         "acks": "all",
         "compression.type": compression,
         "linger.ms": 0,
+        "socket.nagle.disable": True,  # else the last bytes may wait for a delayed acknowledgement
         "partitioner": "murmur2_random",
         "message.max.bytes": MAX_REQUEST_BYTES,
         "queue.buffering.max.kbytes": QUEUED_KB,

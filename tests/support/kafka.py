@@ -43,7 +43,6 @@ broker.session.timeout.ms=1500
 broker.heartbeat.interval.ms=300
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=500
-log.segment.bytes=16777216
 log.cleaner.dedupe.buffer.size=2097152
 num.network.threads=2
 num.io.threads=2
