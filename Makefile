@@ -1,6 +1,8 @@
 # Face2Face. Two commands matter to a newcomer: `make demo` and `make test`.
 # Every target sets up what it needs in .venv; nothing but Python >= 3.11 and make is assumed.
 SHELL := /bin/bash
+# What Python compiles stays in .venv: without it each process compiles torch anew, 1.3 s.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 # pocketsphinx has no wheel for 3.14 yet, and a newcomer no compiler: uv then finds or fetches 3.13.
 WHEELED := 'import sys; print(sys.executable if sys.version_info < (3, 14) else "3.13")'
