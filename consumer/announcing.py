@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 
 import structlog
@@ -72,10 +72,9 @@ class Announcing:
     async def _completed(
         self, case: Case, manifest: Manifest, event: Completed, reused: bool
     ) -> Verdict:
-        life = self._settings.presign_s
-        expires = datetime.now(UTC) + timedelta(seconds=life)
-        output = event.output
-        url = await self._storage.presign_get(output.bucket, output.key, life)
+        life, output = self._settings.presign_s, event.output
+        sign = partial(self._storage.presign_get, output.bucket, output.key, life)
+        url, expires = await patient(sign, "sign the download URL")
         copy = event.model_copy(
             update={"download_url": url, "download_url_expires_at": expires, "reused": reused}
         )

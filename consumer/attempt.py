@@ -128,7 +128,8 @@ class Attempt:
         except ValidationError:
             return None
         stat = partial(self._storage.stat, case.keys.bucket, case.keys.mp4)
-        there = await patient(stat, "look for the MP4", OUTAGE)
+        codes = OWN_BUCKET if case.keys.bucket == own else OUTAGE
+        there = await patient(stat, "look for the MP4", codes)
         if there is None or (there.size, there.sha256) != (draft.output.size, draft.output.sha256):
             return None
         log.info("finished render of a dead replica adopted", attempt=draft.attempt)

@@ -82,7 +82,12 @@ class Redactor:
     """A structlog processor that hides secrets of the settings and signatures of URLs."""
 
     def __init__(self, settings: Settings) -> None:
-        secrets = (settings.s3_secret_key, settings.kafka_password, settings.api_key)
+        secrets = (
+            settings.s3_secret_key,
+            settings.s3_session_token,
+            settings.kafka_password,
+            settings.api_key,
+        )
         values = [secret.get_secret_value() for secret in secrets if secret is not None]
         self._secrets = [value for value in values if len(value) >= _MIN_SECRET_CHARS]
 

@@ -53,7 +53,7 @@ def _given(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
-_HIDDEN = ("SECRET", "PASSWORD", "API_KEY")
+_HIDDEN = ("SECRET", "PASSWORD", "API_KEY", "TOKEN")
 
 
 def _env(name: str, default: Any, text: str, **limits: Any) -> Any:
@@ -105,8 +105,19 @@ class Settings(BaseSettings):
     s3_endpoint: str = _env("S3_ENDPOINT", "http://127.0.0.1:9000", "http(s)://host:port")
     s3_access_key: str = _env("S3_ACCESS_KEY", "", "access key")
     s3_secret_key: SecretStr = _env("S3_SECRET_KEY", SecretStr(""), "secret key")
+    s3_session_token: SecretStr | None = _env(
+        "S3_SESSION_TOKEN", None, "token that belongs to temporary keys"
+    )
+    s3_credentials: Literal["keys", "aws"] = _env(
+        "S3_CREDENTIALS",
+        "keys",
+        "keys: those above; aws: found as AWS' tools do (`AWS_*`, the credentials file, EKS, "
+        "container or machine role), and renewed",
+    )
     s3_bucket: str = _env("S3_BUCKET", "face2face", "bucket of inputs, results and markers")
-    s3_region: str = _env("S3_REGION", "us-east-1", "region of the signature")
+    s3_region: str = _env(
+        "S3_REGION", "us-east-1", "region of the signature", pattern=r"^[A-Za-z0-9_-]+$"
+    )
     s3_ca: Path | None = _env("S3_CA_FILE", None, "CA certificates (PEM)")
     s3_public_endpoint: str | None = _env(
         "S3_PUBLIC_ENDPOINT", None, "endpoint written into presigned URLs, where it differs"
@@ -310,6 +321,15 @@ class Settings(BaseSettings):
     def _together(self) -> Settings:
         if (self.c2pa_certificate is None) != (self.c2pa_key is None):
             raise ValueError("F2F_C2PA_CERTIFICATE_PATH and F2F_C2PA_KEY_PATH belong together")
+        checks.region(self.s3_endpoint, self.s3_region)
+        named = [self.s3_access_key, self.s3_secret_key.get_secret_value()]
+        if self.s3_credentials == "aws" and (any(named) or self.s3_session_token):
+            raise ValueError(
+                "S3_CREDENTIALS = 'aws' finds keys elsewhere; leave out S3_ACCESS_KEY, "
+                "S3_SECRET_KEY and S3_SESSION_TOKEN"
+            )
+        if any(named) != all(named) or (self.s3_session_token and not all(named)):
+            raise ValueError("S3_ACCESS_KEY and S3_SECRET_KEY belong together")
         if self.heartbeat_s >= self.session_timeout_s:
             raise ValueError(
                 f"KAFKA_HEARTBEAT_S = {self.heartbeat_s:g} must be less than "

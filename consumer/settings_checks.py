@@ -18,6 +18,9 @@ from schemas.engines import ENGINES
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)"
 _BROKER = re.compile(rf"(?:[A-Za-z_]+://)?{_HOST}(?::(?P<port>[0-9]{{1,5}}))?")
 _ALLOWED = re.compile(rf"(\*|(\*\.|\.)?{_HOST})(:(?P<port>[0-9]{{1,5}}))?")
+_AWS = re.compile(
+    r"s3[.-](?:dualstack\.)?(?P<region>[a-z]{2,}-[a-z-]+-[0-9])\.amazonaws\.com(\.cn)?"
+)
 _DEVICE = re.compile(r"auto|cpu|(cuda:)?[0-9]{1,3}|(GPU|MIG)-[0-9A-Za-z/-]+")
 
 
@@ -67,6 +70,16 @@ def endpoint(value: str) -> str:
     if parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
         raise ValueError("must be http(s)://host:port alone, without user, path or query")
     return value
+
+
+def region(store: str, named: str) -> None:
+    """The region in the name of an AWS endpoint is the one that calls are signed for."""
+    found = _AWS.fullmatch(urlsplit(store).hostname or "")
+    if found is not None and found["region"] != named:
+        raise ValueError(
+            f"S3_ENDPOINT = {store!r} is of region {found['region']!r}, and S3_REGION = {named!r}; "
+            "write the same in both"
+        )
 
 
 def file(path: Path) -> Path:

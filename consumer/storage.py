@@ -1,12 +1,11 @@
 """The object store: any S3-compatible server, through the `minio` SDK. Coroutines: `AsyncStore`.
 
-The only module that imports `minio`, and it does so late: the SDK takes half a second to import,
-and the service joins its group before that.
+The only module that imports `minio` beside `consumer.store_signing`, and it does so late: the SDK
+takes half a second to import, and the service joins its group before that.
 
 Conditional writes (`If-None-Match: *`, `If-Match`) and lifecycles as they are are not in the SDK's
-public calls. `_signed` is the one place that signs a call itself, with the SDK's Signature V4 and
-the payload's SHA-256, which the server checks. Every write here is one PUT: an object is there
-whole or not at all.
+public calls. `signed_call` makes those, with the SDK's Signature V4 and the payload's SHA-256,
+which the server checks. Every write here is one PUT: an object is there whole or not at all.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from functools import cache, cached_property, partial
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, TypeVar, cast
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit
 
 from consumer import expiry_rules
 from consumer.download import Changed, Cut, Opened
@@ -37,6 +36,7 @@ from consumer.store_facts import (
     explain,
     lifecycle_missing,
 )
+from consumer.store_signing import Keys, end_of, keys, signed_call
 from schemas.codes import ErrorCode
 from schemas.refs import ObjectRef
 
@@ -88,12 +88,15 @@ class Storage(AsyncStore):
         settings = self._settings
         return Minio(
             parts.netloc,
-            access_key=settings.s3_access_key,
-            secret_key=settings.s3_secret_key.get_secret_value(),
+            credentials=cast("Any", self._keys),
             secure=parts.scheme == "https",
             region=settings.s3_region,
             http_client=http,
         )
+
+    @cached_property
+    def _keys(self) -> Keys | None:
+        return keys(self._settings)
 
     @cached_property
     def _client(self) -> Any:
@@ -177,31 +180,8 @@ class Storage(AsyncStore):
         sha256: str,
         http: Any,
     ) -> Any:
-        """One call, signed by the SDK's Signature V4 with the payload's digest; the raw answer."""
-        from minio.credentials.credentials import Credentials
-        from minio.signer import sign_v4_s3
-        from minio.time import to_amz_date, utcnow
-
-        settings, now = self._settings, utcnow()
-        signed = sign_v4_s3(
-            method=method,
-            url=url,
-            region=settings.s3_region,
-            headers={
-                **{name: value for name, value in headers.items() if name != "Content-Length"},
-                "Host": url.netloc,
-                "x-amz-content-sha256": sha256,
-                "x-amz-date": to_amz_date(now),
-            },
-            credentials=Credentials(
-                settings.s3_access_key, settings.s3_secret_key.get_secret_value()
-            ),
-            content_sha256=sha256,
-            date=now,
-        )
-        return http.urlopen(
-            method, urlunsplit(url), body=body, headers={**signed, **headers}, redirect=False
-        )
+        region = self._settings.s3_region
+        return signed_call(http, self._keys, region, method, url, headers, body, sha256)
 
     def _get(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         def get() -> tuple[bytes, str]:
@@ -254,8 +234,10 @@ class Storage(AsyncStore):
             answer.close()
             raise Cut(str(error)) from error
 
-    def _presign(self, bucket: str, key: str, expires: timedelta) -> str:
-        return str(self._public.presigned_get_object(bucket, key, expires))
+    def _presign(self, bucket: str, key: str, expires: timedelta) -> tuple[str, datetime]:
+        url = str(self._public.presigned_get_object(bucket, key, expires))
+        wanted = datetime.now(UTC) + expires
+        return url, end_of(self._keys.retrieve(), wanted) if self._keys is not None else wanted
 
     def _remove(self, bucket: str, key: str) -> None:
         self._client.remove_object(bucket, key)

@@ -171,10 +171,14 @@ class AsyncStore(ABC):
         call = partial(self._call, "clock", "the store's clock", self._server_time)
         return await self._in_thread(self._small, call)
 
-    async def presign_get(self, bucket: str, key: str, life_s: int) -> str:
-        """A URL that serves the object to anybody for `life_s` seconds; no call to the server."""
-        expires = timedelta(seconds=life_s)
-        return await self._in_thread(self._small, partial(self._presign, bucket, key, expires))
+    async def presign_get(self, bucket: str, key: str, life_s: int) -> tuple[str, datetime]:
+        """A URL that serves the object to anybody for `life_s` seconds, and when it ends.
+
+        That is sooner where the keys that sign it are temporary. No call to the store.
+        """
+        what, expires = f"sign for object {key!r} in bucket {bucket!r}", timedelta(seconds=life_s)
+        call = partial(self._call, "presign", what, self._presign, bucket, key, expires)
+        return await self._in_thread(self._small, call)
 
     # --- buckets
 
@@ -263,7 +267,7 @@ class AsyncStore(ABC):
     def _open_at(self, ref: ObjectRef, offset: int, etag: str | None) -> Opened: ...
 
     @abstractmethod
-    def _presign(self, bucket: str, key: str, expires: timedelta) -> str: ...
+    def _presign(self, bucket: str, key: str, expires: timedelta) -> tuple[str, datetime]: ...
 
     @abstractmethod
     def _remove(self, bucket: str, key: str) -> None: ...

@@ -54,19 +54,26 @@ class NoLifecycle(Exception):
     """This server has no lifecycle rules."""
 
 
+class NoKeys(OSError):
+    """Nobody gives the service keys to sign with now; the text says why."""
+
+
 class Missing(Exception):
     """No such object."""
 
 
-_DENIED = frozenset(
+_KEYS = frozenset(
     {
-        "AccessDenied",
         "InvalidAccessKeyId",
         "SignatureDoesNotMatch",
         "InvalidTokenId",
+        "InvalidToken",
         "ExpiredToken",
+        "TokenRefreshRequired",
+        "AuthorizationHeaderMalformed",
     }
 )
+"""The store knows our keys no more, or not yet: no job's fault, and no bucket's."""
 _AGAIN = frozenset(
     {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "InternalError", "ServiceUnavailable"}
 )
@@ -103,10 +110,16 @@ def explain(error: Exception, what: str, *, reading: bool = False) -> Fault:
     if kind in _NO_STORE or str(error).startswith(_NO_ELEMENT):
         text = f"{what}: what answers is no S3 store ({kind})"
         return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, text)
+    if isinstance(error, NoKeys):
+        return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: no keys for it ({error})")
+    if code in _KEYS:
+        said = f": {error}" if code == "AuthorizationHeaderMalformed" else ""  # a wrong region
+        text = f"{what}: the store does not take the service's keys ({code}{said})"
+        return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, text)
     answer = code or f"HTTP {status}"
     if code in _AGAIN or (status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR):
         return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: the store answers {answer}")
-    if code in _DENIED or status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return Fault.of(ErrorCode.STORE_DENIED, stage, f"{what}: the store answers {answer}")
     if code in _NAMES and not reading:
         text = f"field 'output.prefix': {what}: the store takes no such name ({code})"

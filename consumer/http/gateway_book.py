@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -92,8 +92,7 @@ class Book:
         if not isinstance(said, Completed):
             return said
         life = self._settings.presign_s
-        url = await self._storage.presign_get(said.output.bucket, said.output.key, life)
-        end = datetime.now(UTC) + timedelta(seconds=life)
+        url, end = await self._storage.presign_get(said.output.bucket, said.output.key, life)
         return said.model_copy(update={"download_url": url, "download_url_expires_at": end})
 
     async def _note(self, job_id: str) -> AcceptedRecord | None:

@@ -10,7 +10,11 @@ from typing import Any
 from consumer.logs import Redactor, _render
 from consumer.settings import load
 
-ENV = {"S3_SECRET_KEY": "hunter2hunter2", "KAFKA_SASL_PASSWORD": "swordfish"}
+ENV = {
+    "S3_ACCESS_KEY": "who",
+    "S3_SECRET_KEY": "hunter2hunter2",
+    "KAFKA_SASL_PASSWORD": "swordfish",
+}
 SIGNED = "http://s3/b/k.mp4?X-Amz-Credential=AK%2F2026&X-Amz-Signature=0123abcd&x=1"
 
 

@@ -37,8 +37,10 @@ def test_a_secret_comes_from_a_file_without_its_last_newline_and_is_never_shown(
     tmp_path: Path,
 ) -> None:
     secret = tmp_path / "secret"
-    secret.write_text("hunter2\n", encoding="utf-8")
-    settings = load({"S3_SECRET_KEY_FILE": str(secret), "S3_SECRET_KEY": "ignored"})
+    secret.write_bytes(b"hunter2\r\n")  # as an editor of Windows leaves it
+    settings = load(
+        {"S3_SECRET_KEY_FILE": str(secret), "S3_SECRET_KEY": "ignored", "S3_ACCESS_KEY": "who"}
+    )
     assert settings.s3_secret_key.get_secret_value() == "hunter2"
     assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump_json()}"
 
@@ -93,6 +95,7 @@ def test_a_key_that_no_header_carries_is_refused_without_being_shown(key: str) -
         ("S3_ENDPOINT", "http://minio:9000/bucket", "without user, path or query"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "must start with http"),
         ("KAFKA_SSL_CA_FILE", "/nowhere/ca.pem", "is not a file"),
+        ("S3_REGION", "eu central", "pattern"),
         ("S3_CA_FILE", __file__, "no CA certificates"),
     ],
 )
@@ -110,6 +113,17 @@ def test_a_setting_that_cannot_work_is_refused_with_name_value_and_limit(
     [
         ({"KAFKA_HEARTBEAT_S": "45"}, "KAFKA_HEARTBEAT_S = 45 must be less than"),
         ({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "needs KAFKA_SASL_USERNAME"),
+        ({"S3_ACCESS_KEY": "who"}, "S3_ACCESS_KEY and S3_SECRET_KEY belong together"),
+        ({"S3_SECRET_KEY": "hunter2"}, "S3_ACCESS_KEY and S3_SECRET_KEY belong together"),
+        ({"S3_SESSION_TOKEN": "token"}, "S3_ACCESS_KEY and S3_SECRET_KEY belong together"),
+        (
+            {"S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "b", "S3_CREDENTIALS": "aws"},
+            "finds keys elsewhere",
+        ),
+        (
+            {"S3_ENDPOINT": "https://s3.eu-central-1.amazonaws.com"},
+            "is of region 'eu-central-1', and S3_REGION = 'us-east-1'",
+        ),
         ({"F2F_RETRY_DELAYS_S": "1,-1"}, "F2F_RETRY_DELAYS_S.1 = '-1': "),
     ],
 )
@@ -117,6 +131,20 @@ def test_settings_that_cannot_work_together_are_refused(given: dict[str, str], s
     with pytest.raises(SettingsError) as refused:
         load(given)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "region"),
+    [
+        ("s3.amazonaws.com", "eu-central-1"),  # the SDK puts the region in
+        ("s3.eu-central-1.amazonaws.com", "eu-central-1"),
+        ("s3.dualstack.eu-west-1.amazonaws.com", "eu-west-1"),
+        ("s3.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+        ("minio.eu-central-1.example.com", "us-east-1"),
+    ],
+)
+def test_endpoints_of_aws_go_with_their_region(host: str, region: str) -> None:
+    assert load({"S3_ENDPOINT": f"https://{host}", "S3_REGION": region}).s3_region == region
 
 
 def test_a_secret_that_is_no_text_is_said(tmp_path: Path) -> None:

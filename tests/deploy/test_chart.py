@@ -240,6 +240,19 @@ def test_values_that_cannot_work_are_refused(change: dict[str, Any], names: str)
     assert names in str(list(caught.value.absolute_path))
 
 
+def test_with_keys_of_a_role_the_chart_mounts_no_secret_of_the_store() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    aws = {**VALUES["s3"], "credentials": "aws", "credentialsSecret": ""}
+    jsonschema.validate({**VALUES, "s3": aws}, schema)
+    text = _render({"s3.credentials": "aws", "s3.credentialsSecret": ""})
+    assert "s3-secret" not in text
+    for name, pod in _pods(_objects(text)):
+        for container in pod["containers"]:
+            env = {entry["name"]: entry.get("value") for entry in container["env"]}
+            assert env["S3_CREDENTIALS"] == "aws", name
+            assert not {"S3_ACCESS_KEY_FILE", "S3_SECRET_KEY_FILE"} & set(env)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_engine_can_be_the_chart_s(engine: str) -> None:
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))

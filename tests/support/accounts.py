@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from tests.support.capabilities import Can
@@ -34,3 +34,27 @@ def without(s3: S3Handle, *denied: str) -> S3Handle:
     }
     admin.add_service_account(access_key=access, secret_key=secret, policy=policy)
     return replace(s3, access_key=access, secret_key=secret)
+
+
+@dataclass(frozen=True)
+class Temporary:
+    """Keys that end by themselves, as a token service gives them."""
+
+    access_key: str
+    secret_key: str
+    session_token: str
+
+
+def temporary(s3: S3Handle) -> Temporary:
+    """Temporary keys of the store's owner (AssumeRole), good for an hour."""
+    from minio.credentials.providers import AssumeRoleProvider
+
+    s3.require(Can.ACCOUNTS)
+    role = AssumeRoleProvider(
+        sts_endpoint=s3.endpoint,
+        access_key=s3.access_key,
+        secret_key=s3.secret_key,
+        duration_seconds=3600,
+    )
+    found = role.retrieve()
+    return Temporary(found.access_key, found.secret_key, found.session_token or "")

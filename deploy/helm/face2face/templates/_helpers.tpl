@@ -54,8 +54,12 @@ capabilities: {drop: [ALL]}
 {{- end }}
 - {name: S3_BUCKET, value: {{ .Values.s3.bucket | quote }}}
 - {name: S3_REGION, value: {{ .Values.s3.region | quote }}}
+{{- if eq .Values.s3.credentials "aws" }}
+- {name: S3_CREDENTIALS, value: aws}
+{{- else }}
 - {name: S3_ACCESS_KEY_FILE, value: /run/secrets/s3/access-key}
 - {name: S3_SECRET_KEY_FILE, value: /run/secrets/s3/secret-key}
+{{- end }}
 {{- if .Values.s3.caSecret }}
 - {name: S3_CA_FILE, value: /run/secrets/s3-ca/ca.crt}
 {{- end }}
@@ -65,7 +69,9 @@ capabilities: {drop: [ALL]}
 {{- end -}}
 
 {{- define "face2face.secretMounts" -}}
+{{- if ne .Values.s3.credentials "aws" }}
 - {name: s3-secret, mountPath: /run/secrets/s3, readOnly: true}
+{{- end }}
 {{- if hasPrefix "SASL" .Values.kafka.securityProtocol }}
 - {name: kafka-secret, mountPath: /run/secrets/kafka, readOnly: true}
 {{- end }}
@@ -79,7 +85,9 @@ capabilities: {drop: [ALL]}
 {{- end -}}
 
 {{- define "face2face.secretVolumes" -}}
+{{- if ne .Values.s3.credentials "aws" }}
 - {name: s3-secret, secret: {secretName: {{ .Values.s3.credentialsSecret }}, defaultMode: 0440}}
+{{- end }}
 {{- if hasPrefix "SASL" .Values.kafka.securityProtocol }}
 - {name: kafka-secret, secret: {secretName: {{ .Values.kafka.credentialsSecret }}, defaultMode: 0440}}
 {{- end }}
