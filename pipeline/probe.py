@@ -108,6 +108,7 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
         variable_rate=grid.variable,
         still=still or _one_picture(table),
         has_audio=has_audio,
+        scale=height / _delivered_size(frame, aspect, orientation, None)[1],
     )
 
 
@@ -115,7 +116,8 @@ def _probe_photograph(path: Path, codec: str, limits: Limits, options: RenderOpt
     photograph = Photograph(path, Stage.PROBE)
     check_pixels(path, *photograph.size(), _for_stills(limits))
     frame = photograph.go(0)
-    width, height = _delivered_size(frame, Fraction(1), orientation_of(frame), options.max_height)
+    upright, square = orientation_of(frame), Fraction(1)
+    width, height = _delivered_size(frame, square, upright, options.max_height)
     width, height = _within(width, height, limits.max_pixels)
     return VideoFacts(
         path=path,
@@ -129,6 +131,7 @@ def _probe_photograph(path: Path, codec: str, limits: Limits, options: RenderOpt
         variable_rate=False,
         still=True,
         has_audio=False,
+        scale=height / _delivered_size(frame, square, upright, None)[1],
     )
 
 

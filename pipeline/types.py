@@ -80,6 +80,8 @@ class VideoFacts:
     """True for a picture (or a video of one frame)."""
     has_audio: bool
     """The reference has a sound track of its own, which may be speech."""
+    scale: float = 1.0
+    """Pixels of `width` to one of the upright reference, which requests count in; 1 or less."""
 
     @property
     def duration(self) -> Fraction:

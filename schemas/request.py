@@ -38,10 +38,13 @@ class Loop(StrEnum):
     HOLD = "hold"
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class FaceBox(Contract):
     """Choose the face nearest to a box, in pixels of the upright reference: x0, y0, x1, y1."""
 
-    box: tuple[float, float, float, float] = Field(examples=[[100, 80, 300, 320]])
+    box: tuple[Finite, Finite, Finite, Finite] = Field(examples=[[100, 80, 300, 320]])
 
 
 class LabelOptions(Contract):

@@ -145,13 +145,21 @@ def track_faces(
         WeightsMissing: the face models are not on this machine.
     """
     detector, mesh = _networks(device, weights_root(), min(threads, 2))
-    wanted = torch.tensor(choice.box) if isinstance(choice, FaceBox) else None
+    wanted = _asked(choice, video) if isinstance(choice, FaceBox) else None
     tracker = Tracker(detector, mesh, video.color, lambda: PointStore(scratch), wanted)
     with torch.inference_mode():
         while batch := list(islice(frames, BATCH)):
             tracker.feed(batch)
             on_tick(Tick("track", tracker.frames, max(total, tracker.frames)))
         return _finished(tracker, wanted, limits, scratch)
+
+
+def _asked(choice: FaceBox, video: VideoFacts) -> Tensor:
+    """(4,) what the box holds of the frame: boxes count pixels of the reference before scaling,
+    and what lies beyond the frame would be searched through for nothing, however far it goes."""
+    sides = (video.width, video.height) * 2
+    places = zip(choice.box, sides, strict=True)
+    return torch.tensor([min(max(place * video.scale, 0.0), side) for place, side in places])
 
 
 @lru_cache(maxsize=4)

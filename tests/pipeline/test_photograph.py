@@ -102,6 +102,7 @@ def test_a_still_of_many_megapixels_is_scaled_down(name: str, tmp_path: Path) ->
     Image.new("RGB", (600, 400), (0, 200, 0)).save(path)
     facts = probe_video(path, Limits(max_pixels=60_000), RenderOptions())
     assert (facts.width, facts.height) == (300, 200)
+    assert facts.scale == 0.5
     (frame,) = FrameReader(facts, 1).read([0])
     assert (frame.width, frame.height) == (300, 200)
     with pytest.raises(MediaLimitExceeded, match="600x400, more than 70000 pixels"):

@@ -62,6 +62,7 @@ def test_odd_sizes_are_cropped_to_even(tmp_path: Path) -> None:
     clip = Clip(width=641, height=359, frames=2, pix_fmt="yuv444p")
     facts = probe(write_clip(tmp_path / "odd.mp4", clip))
     assert (facts.width, facts.height) == (640, 358)
+    assert facts.scale == 1.0
 
 
 def test_max_height_scales_down_and_never_up(tmp_path: Path) -> None:
@@ -69,6 +70,7 @@ def test_max_height_scales_down_and_never_up(tmp_path: Path) -> None:
     small, same = probe(path, max_height=101), probe(path, max_height=480)
     assert (small.width, small.height) == (134, 100)
     assert (same.width, same.height) == (320, 240)
+    assert (small.scale, same.scale) == (100 / 240, 1.0)
 
 
 def test_max_height_is_that_of_the_upright_picture(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ OTHER: dict[str, Any] = {
     "variable_rate": True,
     "still": True,
     "has_audio": False,
+    "scale": 0.5,
 }
 ENGINE = EngineFacts(
     name="viseme",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,29 @@ def test_the_largest_of_two_faces_is_taken_unless_a_box_names_the_other(
     assert named.faces_seen == 2
     assert float(named.box[:, 0].min()) > 540
     assert named.summary()["choice"] == "box"
+
+
+def test_a_box_counts_pixels_of_the_reference_before_it_was_scaled_down(
+    tmp_path: Path, portrait: Frame
+) -> None:
+    """The left face of a reference that is twice as large lies where the right one is here."""
+    face = resized(portrait, 256, 256)
+    frames = renumbered([paste(paste(blank(0, 256, 600), face, 60, 0), face, 330, 0)] * 8)
+    box = FaceBox(box=(286, 140, 466, 400))
+    found = [
+        tracked(frames, replace(facts(frames), scale=scale), len(frames), tmp_path, choice=box)
+        for scale in (0.5, 1.0)
+    ]
+    assert float(found[0].box[:, 2].max()) < 320 < float(found[1].box[:, 0].min())
+
+
+@pytest.mark.parametrize("far", [30_000.0, 1e300])
+def test_a_box_that_goes_far_beyond_the_frame_is_looked_for_inside_it(
+    tmp_path: Path, portrait: Frame, far: float
+) -> None:
+    frames = renumbered([portrait] * 2)
+    found = track(frames, tmp_path, FaceBox(box=(-far, 0, far, far)))
+    assert found.usable.all()
 
 
 def test_a_small_face_that_a_box_names_is_found_beside_a_large_one(
