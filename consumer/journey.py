@@ -12,10 +12,11 @@ from pathlib import Path
 
 from consumer.client import Client, Event
 from consumer.faults import Fault
+from consumer.local_files import why_unreadable
 from consumer.storage import Storage, file_sha256
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Completed, Failed
-from schemas.refs import ObjectRef, RefError, parse_ref
+from schemas.refs import ObjectRef, RefError, name_suffix, parse_ref
 from schemas.request import RenderRequest
 
 INPUTS = "inputs/"
@@ -50,12 +51,11 @@ async def provide(storage: Storage, bucket: str, given: str) -> Uploaded:
             raise Fault.of(ErrorCode.INVALID_REQUEST, Stage.ADMIT, str(error)) from error
         return Uploaded(given, None)
     path = Path(given)
-    if not path.is_file():
-        raise Fault.of(
-            ErrorCode.INPUT_NOT_FOUND, Stage.ADMIT, f"{given!r} is not a file", path=given
-        )
+    why = why_unreadable(path)
+    if why is not None:
+        raise Fault.of(ErrorCode.INPUT_NOT_FOUND, Stage.ADMIT, f"{given!r} {why}", path=given)
     digest = file_sha256(path)
-    ref = ObjectRef(bucket, f"{INPUTS}{digest}{path.suffix.lower()}")
+    ref = ObjectRef(bucket, f"{INPUTS}{digest}{name_suffix(path.name)}")
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     stored = await storage.put_file(ref.bucket, ref.key, path, kind, sha256=digest)
     return Uploaded(ref.url, stored.size if stored else None)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -14,6 +12,8 @@ from consumer.console import CommandError
 from schemas.request import Loop, RenderOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
+_SHOWN = 120
+"""Characters of a wrong value that an error repeats."""
 
 JSON_FLAG = click.option("--json", "as_json", is_flag=True, help="results as JSON on stdout")
 
@@ -62,33 +62,18 @@ def build_options(given: dict[str, Any]) -> RenderOptions:
         raise CommandError.usage(explain(error)) from error
 
 
-def check_output(output: Path, *inputs: Path | str) -> None:
-    """Refuse to write where writing would destroy something: an input, a device, a folder.
-
-    Args:
-        inputs: files, or locations elsewhere.
-
-    Raises:
-        CommandError: named with its reason.
-    """
-    shown = f"--output {str(output)!r}"
-    if output.is_dir():
-        raise CommandError.usage(f"{shown} is a folder; name a file")
-    if not output.exists():
-        return
-    if not output.is_file():
-        raise CommandError.usage(f"{shown} is no regular file and would be replaced; name another")
-    # os.path, since it calls names that no file can have absent: locations may be long
-    if any(os.path.exists(given) and output.samefile(given) for given in inputs):  # noqa: PTH110
-        raise CommandError.usage(f"{shown} is an input and would be lost; name another file")
-
-
 def explain(error: ValidationError) -> str:
     """All findings of a validation in one line each: option, value, reason."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in line['loc'])} = {line['input']!r}: {line['msg']}"
+        f"{'.'.join(str(part) for part in line['loc'])} = {_shown(line['input'])}: "
+        f"{str(line['msg']).removeprefix('Value error, ')}"
         for line in error.errors(include_url=False)
     )
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
 
 
 def _face(text: str) -> Any:

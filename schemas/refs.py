@@ -125,7 +125,11 @@ def _parse_remote(url: str) -> RemoteRef:
 
 def file_suffix(ref: Ref) -> str:
     """The lower-case suffix of the file's name ('.wav'), or '' where none is worth keeping."""
-    name = ref.key if isinstance(ref, ObjectRef) else unquote(urlsplit(ref.url).path)
+    return name_suffix(ref.key if isinstance(ref, ObjectRef) else unquote(urlsplit(ref.url).path))
+
+
+def name_suffix(name: str) -> str:
+    """The same of a bare name: what else may stand behind a dot is no part of a kind."""
     match = re.search(r"\.[A-Za-z0-9]{1,8}$", name)
     return match.group(0).lower() if match else ""
 

@@ -10,8 +10,8 @@ import click
 from consumer.commands.media import typed_errors
 from consumer.console import CommandError, emit
 from consumer.known_jobs import jobs_of_store, remembered
+from consumer.local_files import existing
 from consumer.options import JSON_FLAG
-from schemas.codes import ErrorCode, Stage
 
 FILE = click.Path(path_type=Path)
 
@@ -44,10 +44,7 @@ def detect(
     that `face2face render` made here, those of --job-id, and those of --bucket.
     Exit code 0 whatever is found. With --json: one object {"found", "job_id", "layers"}.
     """
-    if not file.is_file():
-        raise CommandError.of(
-            ErrorCode.INPUT_NOT_FOUND, Stage.PROBE, f"{str(file)!r} is not a file", path=str(file)
-        )
+    existing(file, "FILE")
     anchors = _anchors(trust)
     known = [*jobs, *jobs_of_store(bucket, prefix), *remembered()]
     with typed_errors():

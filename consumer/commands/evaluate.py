@@ -10,9 +10,9 @@ import click
 
 from consumer.commands.media import typed_errors
 from consumer.console import CommandError, emit, say
+from consumer.local_files import existing
 from consumer.options import JSON_FLAG
 from consumer.processors import available
-from schemas.codes import ErrorCode, Stage
 
 FILE = click.Path(path_type=Path)
 
@@ -50,7 +50,8 @@ def evaluate(mp4: Path, as_json: bool, **given: Any) -> None:
     if report is not None and report.exists() and not report.is_dir():
         raise CommandError.usage(f"--report {str(report)!r} is not a folder")
     for name, path in (("MP4", mp4), *((f"--{n}", given[n]) for n in names)):
-        _check(name, path)
+        if path is not None:
+            existing(path, name)
     with typed_errors():
         from pipeline.evaluate.evidence import Sources
         from pipeline.evaluate.suite import evaluate as measure
@@ -75,16 +76,6 @@ def _written(write: Callable[[], Path], folder: Path) -> Path:
         return write()
     except OSError as error:
         raise CommandError.usage(f"cannot write into {str(folder)!r}: {error.strerror}") from error
-
-
-def _check(name: str, path: Path | None) -> None:
-    if path is not None and not path.is_file():
-        raise CommandError.of(
-            ErrorCode.INPUT_NOT_FOUND,
-            Stage.PROBE,
-            f"{name} {str(path)!r} is not a file",
-            path=str(path),
-        )
 
 
 def _show(result: dict[str, Any]) -> None:

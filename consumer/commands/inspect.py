@@ -9,9 +9,9 @@ import click
 
 from consumer.commands.media import typed_errors
 from consumer.console import CommandError, emit, say
-from consumer.options import JSON_FLAG, check_output
+from consumer.local_files import check_output, existing
+from consumer.options import JSON_FLAG
 from consumer.processors import available
-from schemas.codes import ErrorCode, Stage
 
 FILE = click.Path(path_type=Path)
 
@@ -33,21 +33,19 @@ def inspect(mp4: Path, output: Path | None, as_json: bool, **given: Any) -> None
     figures relative to it. With --json: one object of figures, with "sheet": PATH.
     """
     for name, path in (("MP4", mp4), *((f"--{n}", given[n]) for n in ("audio", "reference"))):
-        if path is not None and not path.is_file():
-            raise CommandError.of(
-                ErrorCode.INPUT_NOT_FOUND,
-                Stage.PROBE,
-                f"{name} {str(path)!r} is not a file",
-                path=str(path),
-            )
+        if path is not None:
+            existing(path, name)
     png = output or mp4.with_suffix(".png")
     check_output(png, mp4, *(given[n] for n in ("audio", "reference") if given[n] is not None))
     threads = given.pop("threads") or available()
     with typed_errors():
         from pipeline.inspect import inspect as draw
 
-        png.parent.mkdir(parents=True, exist_ok=True)
-        figures = draw(mp4, png, threads=threads, **given)
+        try:
+            png.parent.mkdir(parents=True, exist_ok=True)
+            figures = draw(mp4, png, threads=threads, **given)
+        except OSError as error:
+            raise CommandError.usage(f"cannot write {str(png)!r}: {error.strerror}") from error
     if as_json:
         emit({**figures, "sheet": str(png)})
         return

@@ -7,7 +7,7 @@ import re
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ import click
 
 from consumer.caches import avatars_root, weights_root
 from consumer.console import CommandError, emit, say, stoppable
-from consumer.options import JSON_FLAG, build_options, check_output, render_options
+from consumer.local_files import check_output, existing
+from consumer.options import JSON_FLAG, build_options, render_options
 from consumer.processors import available as available_processors
 from schemas.codes import ErrorCode, Stage
 from schemas.request import JOB_ID_PATTERN
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 # libgomp spins by default; on a shared machine that costs more than the work itself. It must be
 # set before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+_MP4_NAMES = ("", ".mp4", ".m4v", ".mov")
+"""Ends of names under which players take an MP4 for what it is."""
 
 
 @contextmanager
@@ -41,18 +45,6 @@ def typed_errors() -> Iterator[None]:
             yield
     except PipelineError as error:
         raise CommandError(error.error_facts()) from error
-
-
-def _existing(path: Path, option: str) -> Path:
-    if not path.is_file():
-        raise CommandError.of(
-            ErrorCode.INPUT_NOT_FOUND,
-            Stage.PROBE,
-            f"{option} {str(path)!r} is not a file",
-            option=option,
-            path=str(path),
-        )
-    return path
 
 
 @click.command()
@@ -77,9 +69,11 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
     """
     options = build_options(given)
     job_id = _job_id(given["job_id"])
-    _existing(audio, "--audio")
-    _existing(video, "--video")
+    existing(audio, "--audio")
+    existing(video, "--video")
     check_output(output, audio, video)
+    if output.suffix.lower() not in _MP4_NAMES:
+        say(f"warning: {output.name} will be an MP4, the one kind that is written")
     with typed_errors(), _scratch(output) as scratch:
         from pipeline.types import RenderSpec
 
@@ -165,7 +159,11 @@ def _remember(job_id: str, marks: Marks) -> None:
 
 @contextmanager
 def _scratch(output: Path) -> Iterator[Path]:
-    """A folder beside the output, so that the finished file only needs a rename."""
+    """A folder beside the output, so that the finished file only needs a rename.
+
+    Folders that were made on the way to it go again where no output comes.
+    """
+    made = [above for above in output.absolute().parents if not above.exists()]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(prefix=".face2face-", dir=output.parent)
@@ -173,8 +171,14 @@ def _scratch(output: Path) -> Iterator[Path]:
         raise CommandError.usage(
             f"cannot write into {str(output.parent)!r}: {error.strerror}"
         ) from error
-    with folder as path:
-        yield Path(path)
+    try:
+        with folder as path:
+            yield Path(path)
+    except BaseException:
+        with suppress(OSError):  # somebody else may have put a file there meanwhile
+            for above in made:
+                above.rmdir()
+        raise
 
 
 def _device(name: str) -> str:

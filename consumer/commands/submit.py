@@ -11,7 +11,8 @@ import click
 from pydantic import ValidationError
 
 from consumer.console import CommandError, broker_errors, emit, say, stoppable
-from consumer.options import JSON_FLAG, build_options, check_output, explain, render_options
+from consumer.local_files import check_output
+from consumer.options import JSON_FLAG, build_options, explain, render_options
 from schemas.request import RenderRequest
 
 

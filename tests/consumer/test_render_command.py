@@ -77,3 +77,25 @@ def test_an_output_that_would_destroy_something_is_refused_before_any_work(
         assert isinstance(done.exception, CommandError), done.output
         assert str(output) in str(done.exception)
     assert (audio.read_bytes(), video.read_bytes()) == (b"speech", b"face")
+
+
+def test_folders_on_the_way_to_an_output_that_never_comes_go_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    spec_of(monkeypatch, tmp_path, "-o", str(tmp_path / "there" / "made" / "deep" / "o.mp4"))
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "said"), [("o.webm", True), ("o.MP4", False), ("o", False)])
+def test_a_name_of_another_kind_is_said_to_become_an_mp4(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    name: str,
+    said: bool,
+) -> None:
+    said_lines: list[str] = []
+    monkeypatch.setattr(media, "say", said_lines.append)
+    spec_of(monkeypatch, tmp_path, "-o", str(tmp_path / name))
+    assert bool(said_lines) is said
+    assert all("will be an MP4" in line for line in said_lines)
