@@ -131,7 +131,9 @@ def _add_errors(app: FastAPI) -> None:
         }
         code = known.get(HTTPStatus(error.status_code), ErrorCode.INVALID_REQUEST)
         refusal = Refused.of(code, f"{request.method} {request.url.path[:80]}: {error.detail}")
-        return answer(refusal.problem, request.url.path)
+        said = answer(refusal.problem, request.url.path)
+        said.headers.update(error.headers or {})  # such as Allow, which a 405 must name (RFC 9110)
+        return said
 
     @app.exception_handler(500)
     async def defect(request: Request, error: Exception) -> Response:

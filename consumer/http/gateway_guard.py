@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from consumer.addresses import HostRefused, check_host, is_loopback_host
@@ -52,6 +53,8 @@ class Guard:
             if call.started:
                 raise  # too late for a problem: the connection is cut
             await answer(refused.problem, scope["path"])(scope, receive, call.send)
+        except ClientDisconnect:
+            pass  # in the middle of its body: nobody is there to be answered, and nothing is wrong
         finally:
             call.note()
 

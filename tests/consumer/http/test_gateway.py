@@ -387,6 +387,40 @@ async def test_files_sent_to_the_old_path_are_bounded_as_json_is(alone: Gateway)
     assert list(answer.json()) == ["success", "error"]
 
 
+async def test_a_method_that_is_not_served_is_answered_with_those_that_are(alone: Gateway) -> None:
+    for method, path, allowed in (
+        ("GET", "/api/generate_video", "POST"),
+        ("PUT", "/v1/jobs", "POST"),
+        ("HEAD", "/health", "GET"),
+    ):
+        answer = await alone.http.request(method, path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+async def test_a_caller_that_goes_within_its_body_is_no_defect(
+    alone: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, port = alone.url.removeprefix("http://").split(":")
+    for path in ("/api/generate_video", "/v1/jobs"):
+        _, writer = await asyncio.open_connection(host, int(port))
+        head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 100\r\n\r\n"
+        writer.write(head.encode() + b'{"a')
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+    async with asyncio.timeout(40):
+        while (await _calls(alone, "0")) < 2:  # both are over
+            await asyncio.sleep(0.05)
+    assert "ASGI" not in caplog.text
+
+
+async def _calls(made: Gateway, status: str) -> float:
+    """Calls of POST that ended with a status; 0 is none."""
+    text = (await made.http.get("/metrics")).text
+    lines = [line for line in text.splitlines() if f'status="{status}"' in line]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if 'method="POST"' in line)
+
+
 # --- the doors
 
 
