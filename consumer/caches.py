@@ -1,4 +1,8 @@
-"""Where this user's caches are (XDG Base Directory Specification), which the pipeline is told."""
+"""Where this user's caches are (XDG Base Directory Specification), which the pipeline is told.
+
+Each raises SettingsError where a user without a home, as containers and units of systemd have them,
+names no folder.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +46,19 @@ def jobs_file(environ: Mapping[str, str] | None = None) -> Path:
 def _cache(environ: Mapping[str, str]) -> Path:
     cache = environ.get("XDG_CACHE_HOME", "")
     # The specification: a relative path is invalid and to be ignored.
-    base = Path(cache) if cache.startswith("/") else Path.home() / ".cache"
-    return base / "face2face"
+    return (Path(cache) if cache.startswith("/") else _home() / ".cache") / "face2face"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        from consumer.settings import SettingsError
+
+        raise SettingsError(
+            f"HOME is not set, and user {os.getuid()} has no home: nothing can be kept; set "
+            "XDG_CACHE_HOME to a folder that this user may write"
+        ) from None
 
 
 def package_index(environ: Mapping[str, str] | None = None) -> str | None:

@@ -7,6 +7,7 @@ Unknown fields are accepted and ignored; unknown values are refused by name.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
@@ -19,6 +20,7 @@ from schemas.refs import RefStr, check_bucket, check_key
 JOB_ID_PATTERN = r"^[A-Za-z0-9._-]{1,128}$"
 MAX_METADATA_ENTRIES = 64
 MAX_TRANSCRIPT_CHARS = 20_000
+_HUGE_EXPONENT = re.compile(r"[eE][+-]?[\d_]{4}")
 
 JobId = Annotated[str, Field(pattern=JOB_ID_PATTERN, examples=["order-4711"])]
 """Identity of a job: 1 to 128 of A-Z a-z 0-9 . _ -"""
@@ -64,6 +66,8 @@ def _rational(value: Any) -> Any:
 
 def _check_fps(value: str) -> str:
     try:
+        if _HUGE_EXPONENT.search(value):  # `Fraction` would write out the power, for hours
+            raise ValueError(value)
         fps = Fraction(value)
     except (ValueError, ZeroDivisionError) as error:
         raise ValueError(

@@ -8,6 +8,7 @@ from importlib import import_module
 
 import click
 
+from consumer.caches import signing_root, weights_root
 from consumer.console import exit_on_sigterm
 from consumer.options import JSON_FLAG
 
@@ -23,6 +24,8 @@ def run(as_json: bool) -> None:  # noqa: ARG001 - read by `main`
 
     exit_on_sigterm()
     settings = load()  # first: a setting that cannot work is said before anything is imported
+    for root in (weights_root, signing_root):
+        root()  # or every worker would end at its start, and be started again
     _import_structlog_alone()
     from consumer.app import run as serve
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -175,3 +177,23 @@ def test_no_damaged_request_raises(seed: int) -> None:
     for _ in range(dice.randrange(1, 6)):
         value[dice.randrange(len(value))] = dice.randrange(256)
     admit(make_record(bytes(value)))
+
+
+READ = """
+import json, sys
+from consumer.admission import Rejection, admit
+from tests.consumer.records import MINIMAL, make_record
+for fps in ("1e999999999", "1e-999999999", "1e\\u0669\\u0669\\u0669\\u0669\\u0669", "1E+0009_9999"):
+    value = json.dumps({**MINIMAL, "options": {"fps": fps}}).encode()
+    assert isinstance(admit(make_record(value)), Rejection), fps
+"""
+
+
+def test_a_rate_whose_power_of_ten_fills_the_memory_is_refused_unread() -> None:
+    """In a process, as what writes the number out cannot be stopped otherwise."""
+    subprocess.run([sys.executable, "-c", READ], timeout=60, check=True)
+
+
+@pytest.mark.parametrize("fps", [29.97, 25, "25e0", "2.5E1", "30000/1001"])
+def test_rates_are_taken_as_any_number_is_written(fps: object) -> None:
+    assert _job(make_record(_with(options={"fps": fps}))).request.options.fps == str(fps)

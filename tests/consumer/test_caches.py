@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
 from consumer.caches import package_index, weights_root
+
+NOBODY = """
+import os
+import consumer.commands.run
+import consumer.settings
+from consumer import cli
+os.setuid(4_000_000)
+cli.main()
+"""
+"""The command line as a user whom no file knows; the checkout may not be theirs to read."""
 
 
 def test_weights_follow_the_setting_then_the_cache_then_home(tmp_path: Path) -> None:
@@ -13,6 +28,21 @@ def test_weights_follow_the_setting_then_the_cache_then_home(tmp_path: Path) -> 
     here = Path.home() / ".cache" / "face2face" / "weights"
     assert weights_root({}) == here
     assert weights_root({"XDG_CACHE_HOME": "relative"}) == here
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may become somebody without a home")
+def test_a_user_without_a_home_is_told_what_to_set() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NOBODY, "run"],
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"]},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "set XDG_CACHE_HOME" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_index_that_only_uv_knows_is_used_and_pips_own_wins() -> None:
