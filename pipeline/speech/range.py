@@ -20,7 +20,15 @@ _TOP = (0.10, 0.20)
 _REST_SHARE = 0.25
 _REST_MOST = 0.015
 """Aperture of a silent mouth of somebody who is seen speaking, who can close it; io."""
-_SILENT_TOP, _SILENT_OPENING = 0.12, 0.055
+_SILENT_TOP = (0.16, 0.12)
+"""Aperture at openness 1 of a face that is not seen speaking: of one that rests shut, and of one
+that rests open; io. The first is a little less than the mean of seventeen people who are seen
+speaking, 0.171, as what is shown is painted. The second shows its own teeth, which would be
+stretched to twice their length."""
+_RESTS_OPEN = (0.02, 0.05)
+"""Resting apertures from which the first begins to give way, and to which it has; io."""
+_SILENT_OPENING = 0.055
+"""At least so far beyond its resting mouth, io."""
 _SILENT_WIDTHS = (0.86, 1.06)
 _USUAL_WIDTH = 0.55
 JAW_PER_APERTURE = 0.30
@@ -98,7 +106,10 @@ class MouthRange:
     def silent(cls, rest: float, width: float) -> MouthRange:
         """The range of a face that is not seen speaking, from its resting mouth."""
         narrow, wide = (width * share for share in _SILENT_WIDTHS)
-        top = max(_SILENT_TOP, rest + _SILENT_OPENING)
+        least, most = _RESTS_OPEN
+        share = min(max((rest - least) / (most - least), 0.0), 1.0)
+        shut, opened = _SILENT_TOP
+        top = max(shut + share * (opened - shut), rest + _SILENT_OPENING)
         return cls(top, rest, narrow, width, wide, talks=False)
 
     def path(self, targets: MouthTargets) -> MouthPath:

@@ -7,6 +7,9 @@ import torch
 from pipeline.speech.range import MouthRange
 from pipeline.speech.targets import MouthTargets
 
+USUAL_TOP = 0.171
+"""Mean of the tops of seventeen people who are seen speaking, io."""
+
 
 def talking(frames: int = 200) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     at = torch.linspace(0, 40, frames)
@@ -42,9 +45,26 @@ def test_a_silent_face_gets_a_range_around_its_resting_mouth() -> None:
         torch.full((100,), 0.01), torch.full((100,), 0.6), torch.ones(100).bool()
     )
     assert not mouth.talks
-    assert abs(mouth.top - 0.12) < 1e-6
+    assert abs(mouth.top - 0.16) < 1e-6
     assert abs(mouth.rest - 0.01) < 1e-6
     assert mouth.narrow < 0.6 < mouth.wide
+
+
+def test_a_face_that_is_not_seen_speaking_opens_about_as_far_as_people_who_are() -> None:
+    for rest in (0.0, 0.01, 0.02):
+        assert 0.85 * USUAL_TOP < MouthRange.silent(rest, 0.6).top <= USUAL_TOP
+
+
+def test_a_mouth_that_rests_open_has_room_to_open_and_its_teeth_are_not_stretched_to_it() -> None:
+    for rest in (0.07, 0.15):
+        mouth = MouthRange.silent(rest, 0.6)
+        assert mouth.top - mouth.rest > 0.05
+        assert mouth.top < 1.8 * rest
+
+
+def test_no_silent_range_jumps_by_how_far_a_mouth_rests_open() -> None:
+    tops = [MouthRange.silent(n / 1000, 0.6).top for n in range(150)]
+    assert all(abs(one - next_one) < 0.002 for one, next_one in itertools.pairwise(tops))
 
 
 def test_no_range_jumps_where_it_is_hard_to_say_whether_somebody_talks() -> None:
