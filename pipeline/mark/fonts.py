@@ -6,6 +6,7 @@ machine. Other scripts take a font of the system, by the file names that distrib
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 
@@ -34,6 +35,7 @@ SYSTEM_FONTS = (
 _NOBODY_HAS = "\U0010ffff"
 _NO_GLYPH = frozenset({"Cc", "Cf", "Mc", "Me", "Mn", "Zl", "Zp", "Zs"})
 """Categories whose characters show nothing, or only together with their neighbours."""
+_BREAKS = re.compile(r"[\t-\r\x85\u2028\u2029]+")
 _LEFTWARDS = frozenset({"R", "AL"})
 """Bidirectional classes of letters that are read from right to left (Unicode annex 9)."""
 _JOINED = ((0x0900, 0x109F), (0x1780, 0x17FF))
@@ -60,6 +62,7 @@ def typeset(text: str, size: int) -> list[tuple[str, Font]]:
         LabelUnfit: no font has one of its characters, or nothing is seen of it, or it cannot be
             laid out here.
     """
+    text = _one_line(text)
     letters = [c for c in dict.fromkeys(text) if unicodedata.category(c) not in _NO_GLYPH]
     if not letters:
         raise LabelUnfit(
@@ -92,6 +95,13 @@ def typeset(text: str, size: int) -> list[tuple[str, Font]]:
         )
     runs = _runs(text, homes)
     return runs[::-1] if unicodedata.bidirectional(letters[0]) in _LEFTWARDS else runs
+
+
+def _one_line(text: str) -> str:
+    """The text with spaces for breaks and tabs, and without what else controls a terminal: a font
+    draws one line, and left out what stood behind the first break."""
+    spaced = _BREAKS.sub(" ", text)
+    return "".join(c for c in spaced if unicodedata.category(c) != "Cc")
 
 
 def _is_laid_out(letter: str) -> bool:

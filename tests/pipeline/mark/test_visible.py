@@ -102,6 +102,18 @@ def test_text_that_no_font_has_whole_is_cut_where_fonts_change(
     assert [(part, font.size) for part, font in line] == [(" ab ", 20), ("xy ", 30), ("c", 20)]
 
 
+@pytest.mark.parametrize(
+    "text", ["made by\nAI", "made by\r\nAI", "made\tby\u2028AI", "made\x07 by AI"]
+)
+def test_a_text_of_several_lines_is_drawn_whole_in_one(text: str) -> None:
+    """A law may ask for every word of it; a font draws one line, and a box for a tabulator."""
+    one, many = (
+        VisibleLabel.draw(LabelOptions(text=words), 640, 480) for words in ("made by AI", text)
+    )
+    assert (many.width, many.height) == (one.width, one.height)
+    assert "".join(part for part, _ in fonts.typeset(text, 20)) == "made by AI"
+
+
 @pytest.mark.parametrize("text", ["אב AI", "سلام", "एआई"])
 def test_text_that_would_come_out_in_pieces_or_backwards_is_refused(
     text: str, monkeypatch: pytest.MonkeyPatch
