@@ -43,6 +43,21 @@ def is_animated_webp(path: Path) -> bool:
     return head[8:16] == b"WEBPVP8X" and len(head) == 21 and bool(head[20] & 2)
 
 
+def is_animated_png(path: Path) -> bool:
+    """Whether a file is a PNG of several pictures (`acTL`, W3C PNG 11.3.6.1)."""
+    with path.open("rb") as file:
+        if file.read(8) != b"\x89PNG\r\n\x1a\n":
+            return False
+        for _ in range(_SEGMENTS):
+            head = file.read(8)
+            if len(head) < 8 or head[4:] == b"IDAT":
+                return False
+            if head[4:] == b"acTL":
+                return int.from_bytes(file.read(4), "big") > 1
+            file.seek(int.from_bytes(head[:4], "big") + 4, 1)
+    return False
+
+
 def _pair(layout: str, data: bytes, offset: int) -> tuple[int, int]:
     first, second = struct.unpack_from(layout, data, offset)
     return int(first), int(second)

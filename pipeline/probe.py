@@ -30,7 +30,7 @@ from pipeline.container import (
 from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoVideo
 from pipeline.grid import STILL_FPS, Grid, PictureTable, fit_grid
 from pipeline.photograph import Photograph, codec_of
-from pipeline.picture_size import claimed_size, is_animated_webp
+from pipeline.picture_size import claimed_size, is_animated_png, is_animated_webp
 from pipeline.scan import check_seconds, declared_rates, scan_pictures, video_stream
 from pipeline.types import AudioFacts, Color, Limits, VideoFacts
 from pipeline.upright import Orientation, is_rgb, orientation_of
@@ -77,6 +77,8 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
     most, scaled = limits.max_pixels, is_still(path)
     if scaled:
         limits = _for_stills(limits)
+    if is_animated_png(path):
+        raise _animated(path, "PNG")
     claimed = claimed_size(path)
     if claimed is not None:
         check_pixels(path, *claimed, limits)
@@ -200,11 +202,13 @@ def _first_picture(path: Path, limits: Limits, clock: Clock) -> tuple[VideoFrame
                 aspect = stream.sample_aspect_ratio or codec.sample_aspect_ratio or Fraction(1)
                 return frame, aspect, codec.codec.canonical_name
     if is_animated_webp(path):
-        raise InputUnreadable(
-            f"{path.name} is an animated WebP, which is not read; save it as MP4 or GIF",
-            stage=Stage.PROBE,
-        )
+        raise _animated(path, "WebP")
     raise InputUnreadable(f"{path.name}: no picture of its video decodes", stage=Stage.PROBE)
+
+
+def _animated(path: Path, kind: str) -> InputUnreadable:
+    text = f"{path.name} is an animated {kind}, which is not read; save it as MP4 or GIF"
+    return InputUnreadable(text, stage=Stage.PROBE)
 
 
 def _delivered_size(

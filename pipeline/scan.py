@@ -20,7 +20,10 @@ _NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The stream that is watched: the default one, then the largest; never cover art."""
+    """The stream that is watched: the default one, then the largest; never cover art.
+
+    Of two as large one that moves: a film in AVIF has its title picture before it.
+    """
     moving = [s for s in container.streams.video if not s.disposition & _NOT_MOVING]
     if not moving:
         return None
@@ -29,6 +32,7 @@ def video_stream(container: InputContainer) -> VideoStream | None:
         key=lambda s: (
             bool(s.disposition & Disposition.default),
             (s.codec_context.width * s.codec_context.height) if s.codec_context else 0,
+            s.frames != 1,
             -s.index,
         ),
     )

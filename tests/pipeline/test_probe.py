@@ -253,10 +253,25 @@ def test_a_real_clip_of_variable_rate() -> None:
     assert (facts.fps, facts.frames, facts.variable_rate) == (Fraction(1350, 61), 135, True)
 
 
-def test_pictures_of_kinds_that_are_not_read_say_which_are(tmp_path: Path) -> None:
-    for name, message in (("still.tiff", "read, which are MP4"), ("moves.webp", "as MP4 or GIF")):
-        path = tmp_path / name
-        pictures = [Image.new("RGB", (96, 64), shade) for shade in ("red", "blue")]
-        pictures[0].save(path, save_all=name == "moves.webp", append_images=pictures[1:])
-        with pytest.raises(InputUnreadable, match=message):
-            probe(path)
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("still.tiff", "read, which are MP4"),
+        ("moves.webp", "an animated WebP.* as MP4 or GIF"),
+        ("moves.png", "an animated PNG.* as MP4 or GIF"),
+    ],
+)
+def test_pictures_of_kinds_that_are_not_read_say_which_are(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    path = tmp_path / name
+    pictures = [Image.new("RGB", (96, 64), shade) for shade in ("red", "blue")]
+    pictures[0].save(path, save_all=name.startswith("moves"), append_images=pictures[1:])
+    with pytest.raises(InputUnreadable, match=message):
+        probe(path)
+
+
+def test_a_film_in_avif_is_one_and_not_its_title_picture(tmp_path: Path) -> None:
+    clip = Clip(width=96, height=64, frames=6, codec="libsvtav1", container="avif")
+    facts = probe(write_clip(tmp_path / "film.avif", clip))
+    assert (facts.frames, facts.fps, facts.still) == (6, 25, False)
