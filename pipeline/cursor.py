@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from av import FFmpegError, VideoFrame
 from av.container import InputContainer
@@ -19,8 +18,7 @@ _SKIP_MARGIN = 8
 """Pictures before a wanted one that are decoded in full, so that holding finds the newest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """One decoded picture and its number in presentation order."""
 
     number: int
@@ -59,6 +57,7 @@ class Cursor:
         codec.thread_type = "AUTO"
         self._reorder = codec.reorder_depth
         self._keys = [pts for pts, _ in table.keys]
+        self._pts: list[int] = table.pts.tolist()
         self._pictures: Iterator[Picture] = self._decode(0)
         self._held: Picture | None = None
         self._ahead: Picture | None = None
@@ -74,8 +73,8 @@ class Cursor:
         """Number of the picture from which decoding to `number` has to start."""
         if not self._table.timed:
             return 0
-        place = bisect_right(self._keys, int(self._table.pts[number])) - 1
-        return bisect_left(self._table.pts, self._keys[place]) if place >= 0 else 0
+        place = bisect_right(self._keys, self._pts[number]) - 1
+        return bisect_left(self._pts, self._keys[place]) if place >= 0 else 0
 
     def go(self, number: int) -> VideoFrame | None:
         """The picture of a number, or the newest good one before it; for the first, one after.
@@ -106,8 +105,8 @@ class Cursor:
         """Whether a later keyframe than that of the held picture leads to the wanted one."""
         if not self._table.timed or number - self.position <= 2 * _SKIP_MARGIN:
             return False
-        here = int(self._table.pts[max(0, self.position)])
-        there = int(self._table.pts[number])
+        here = self._pts[max(0, self.position)]
+        there = self._pts[number]
         return bisect_right(self._keys, there) - 1 > bisect_right(self._keys, here)
 
     def _seek(self, number: int) -> None:
@@ -115,14 +114,14 @@ class Cursor:
         self._held = self._ahead = None
         self._seek_number = max(0, number)
         if self._table.timed:
-            wanted = int(self._table.pts[self._seek_number])
+            wanted = self._pts[self._seek_number]
             place = bisect_right(self._keys, wanted) - 1
             while place > 0:
                 pts, dts = self._table.keys[place]
                 for stamp in {pts: None, dts: None}:
                     first = self._try(stamp, wanted)
                     if first is not None:
-                        self._seek_number = bisect_left(self._table.pts, pts)
+                        self._seek_number = bisect_left(self._pts, pts)
                         self._from_start = False
                         self._pictures = self._decode(number, first)
                         return
@@ -160,10 +159,12 @@ class Cursor:
         codec = self._stream.codec_context
         codec.reorder_depth = self._reorder  # a flush forgets it, and the first pictures with it
         in_full = self._in_full_from(wanted)
+        skipped: bool | None = None
         counted = 0
         for packet in source or packets(self._container, self._stream, None):
             skip = in_full is not None and packet.pts is not None and packet.pts < in_full
-            codec.skip_frame = "NONREF" if skip else "DEFAULT"
+            if skip is not skipped:
+                codec.skip_frame, skipped = "NONREF" if skip else "DEFAULT", skip
             try:
                 frames = packet.decode()
             except (FFmpegError, OSError):
@@ -179,14 +180,13 @@ class Cursor:
     def _in_full_from(self, wanted: int) -> int | None:
         if not self._table.timed or wanted <= _SKIP_MARGIN:
             return None
-        return int(self._table.pts[wanted - _SKIP_MARGIN])
+        return self._pts[wanted - _SKIP_MARGIN]
 
     def _number(self, frame: VideoFrame, counted: int) -> int | None:
         if not self._table.timed:
             return counted
-        if frame.pts is None:
-            return None
-        return max(0, bisect_right(self._table.pts, frame.pts) - 1)
+        pts = frame.pts
+        return None if pts is None else max(0, bisect_right(self._pts, pts) - 1)
 
 
 def _chain(first: Packet[Any], rest: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:

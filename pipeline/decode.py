@@ -182,16 +182,16 @@ class _Source:
     ) -> None:
         self._video = video
         self._kept = kept
-        self._table = table
         self._cursor = cursor
-        self._grid = Grid(video.fps, video.frames, video.variable_rate)
+        grid = Grid(video.fps, video.frames, video.variable_rate)
+        self._picture = grid.over(table) if not video.still else _first
         self._upright: Upright | None = None
         self._blocks = blocks
         self._last: tuple[object, Planes] | None = None
 
     def planes(self, index: int, ahead: int | None) -> Planes:
         """Planes of a grid frame; `ahead` is the frame that will be asked for next."""
-        number = self._number(index)
+        number = self._picture(index)
         known = self._kept.get(number) if self._kept is not None else None
         if known is not None:
             return known
@@ -203,11 +203,6 @@ class _Source:
             return self._blocks.get(number)
         self._blocks.clear()
         return self._decoded(number)
-
-    def _number(self, index: int) -> int:
-        if self._video.still:
-            return 0
-        return self._grid.picture(self._table, index)
 
     def _load_block(self, last: int) -> None:
         """Decode the pictures up to `last`, from its keyframe on if they fit into a block."""
@@ -232,6 +227,12 @@ class _Source:
         if self._kept is not None:
             self._kept.put(number, planes)
         return planes
+
+
+def _first(index: int) -> int:
+    """The picture under each grid frame of a still."""
+    del index
+    return 0
 
 
 def _with_next(indices: Iterable[int]) -> Iterator[Asked]:

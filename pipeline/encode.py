@@ -84,7 +84,7 @@ class Encoder:
         device: str = "cpu",
     ) -> None:
         self._path = path
-        self._size = (width, height)
+        self._shape = (height, width)
         self._fps = fps
         self._tick = 1 / fps
         self._color = color
@@ -132,13 +132,13 @@ class Encoder:
 
     def write(self, frame: Frame) -> None:
         """Encode one frame, and the sound up to its time."""
-        if (frame.width, frame.height) != self._size:
+        if frame.y.shape != self._shape:
             raise EngineFailed(
                 f"a frame is {frame.width}x{frame.height} instead of"
-                f" {self._size[0]}x{self._size[1]}",
+                f" {self._shape[1]}x{self._shape[0]}",
                 stage=Stage.ENCODE,
             )
-        self._container.mux(list(self._sound.until(self._count, self._fps)))
+        self._container.mux(self._sound.until(self._count, self._fps))
         self._encode(self._picture(frame))
         self._count += 1
 
@@ -149,7 +149,7 @@ class Encoder:
         self._closed = True
         try:
             self._check_count()
-            self._container.mux(list(self._sound.rest()))
+            self._container.mux(self._sound.rest())
             self._encode(None)
             self._container.close()
         except BaseException:

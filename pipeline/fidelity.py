@@ -30,7 +30,7 @@ FIRST_LOOK = 8
 _FINEST = 1
 """How far above the rate factor the bound stays at least."""
 _STATS: Final = "quality_stats"
-_ERROR_AT = 8
+_ERROR, _ERROR_AT = struct.Struct("=Q"), 8
 """libavcodec's AV_PKT_DATA_QUALITY_STATS: u32 quality, u8 type, u8 number, u16, u64 errors."""
 
 
@@ -85,10 +85,11 @@ class Bound:
 
 def squares_of(packet: Packet[VideoStream]) -> int | None:
     """Sum of a picture's squared luma errors, as its encoder reports it; None without a report."""
-    if not packet.has_sidedata(_STATS):
+    stats = packet.get_sidedata(_STATS)  # empty where there are none
+    if stats.buffer_size < _ERROR_AT + 8:
         return None
-    stats = bytes(packet.get_sidedata(_STATS))
-    return struct.unpack_from("=Q", stats, _ERROR_AT)[0] if len(stats) >= _ERROR_AT + 8 else None
+    squares: int = _ERROR.unpack_from(stats, _ERROR_AT)[0]
+    return squares
 
 
 class _Error:

@@ -8,7 +8,7 @@ stamps; for a variable rate no picture comes earlier or later than half a frame.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -54,13 +54,19 @@ class Grid:
     variable: bool
     """The pictures themselves do not come at a constant rate."""
 
-    def picture(self, table: PictureTable, frame: int) -> int:
-        """Number of the picture under a grid frame."""
-        # The middle of a frame, (2 frame + 1) / 2 of them, in ticks.
+    def over(self, table: PictureTable) -> Callable[[int], int]:
+        """What says of each grid frame which picture of a table is under it, by its number."""
         rate, base = self.fps, table.time_base
-        middle = (2 * frame + 1) * rate.denominator * base.denominator
-        tick = int(table.pts[0]) + middle // (2 * rate.numerator * base.numerator)
-        return max(0, bisect_right(table.pts, tick) - 1)
+        half = rate.denominator * base.denominator
+        tick = 2 * rate.numerator * base.numerator
+        pts: list[int] = table.pts.tolist()  # of numpy's array each look made a number first
+        first = pts[0]
+
+        def picture(frame: int) -> int:
+            # The middle of a frame, (2 frame + 1) / 2 of them, in ticks.
+            return max(0, bisect_right(pts, first + (2 * frame + 1) * half // tick) - 1)
+
+        return picture
 
 
 def fit_grid(table: PictureTable, declared: Iterable[Fraction | None]) -> Grid:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from pipeline.hardware import processors
 
@@ -32,16 +31,13 @@ class Permits:
         """How many each wants, and what is let go of when it has them."""
         self._lock = threading.Lock()
 
-    @contextmanager
-    def hold(self, count: int) -> Iterator[None]:
-        """Wait for permits and hold them; one that asks for more than there are takes all."""
-        count = self._take(count)
-        try:
-            yield
-        finally:
-            self._give(count)
+    def take(self, count: int) -> int:
+        """Wait for permits; one that asks for more than there are takes all.
 
-    def _take(self, count: int) -> int:
+        Returns:
+            How many are taken, which `give` must be told. (A context manager would be dearer than
+            all else here, and each picture of each job comes by.)
+        """
         with self._lock:
             most = self._most()
             count = min(count, most)
@@ -54,7 +50,8 @@ class Permits:
         turn.acquire()
         return count
 
-    def _give(self, count: int) -> None:
+    def give(self, count: int) -> None:
+        """Give back what `take` gave."""
         with self._lock:
             self._taken -= count
             most = self._most() if self._waiting else 0

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from pipeline.upright import Planes
 
@@ -50,15 +48,16 @@ class PictureFile:
         Raises:
             OSError: the disk is full, or the file may not grow so far.
         """
-        rest = [_bytes_of(plane) for plane in planes]
+        whole = [plane.numpy() for plane in planes]
         offset = slot * self._bytes
-        while rest:
-            written = os.pwritev(self._file.fileno(), rest, offset)
-            offset += written
-            while rest and written >= len(rest[0]):
-                written -= len(rest.pop(0))
-            if rest:
-                rest[0] = rest[0][written:]
+        written = os.pwritev(self._file.fileno(), whole, offset)
+        if written < self._bytes:  # hardly ever
+            self._write_rest(b"".join(part.tobytes() for part in whole), offset, written)
+
+    def _write_rest(self, whole: bytes, offset: int, written: int) -> None:
+        while written < len(whole):
+            rest = memoryview(whole)[written:]
+            written += os.pwrite(self._file.fileno(), rest, offset + written)
 
     def read(self, slot: int) -> Planes:
         """A picture that was put, in memory of its own."""
@@ -73,8 +72,3 @@ class PictureFile:
         luma = whole[: self._luma].reshape(self._shape)
         first, second = whole[self._luma :].reshape(2, *self._half)
         return torch.from_numpy(luma), torch.from_numpy(first), torch.from_numpy(second)
-
-
-def _bytes_of(plane: Tensor) -> memoryview:
-    values: NDArray[np.uint8] = plane.numpy()
-    return values.data.cast("B")

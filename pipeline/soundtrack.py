@@ -75,28 +75,33 @@ class Soundtrack:
     ) -> None:
         self._source.__exit__(None, None, None)
 
-    def until(self, picture: int, fps: Fraction) -> Iterator[Packet[AudioStream]]:
+    def until(self, picture: int, fps: Fraction) -> list[Packet[AudioStream]]:
         """Packets up to half a second behind the begin of a picture, of so many per second."""
         if self._over:
-            return
+            return []
         # written / rate < picture / fps + 1 / 2, in whole numbers as it is asked for each picture.
-        each, period = 2 * fps.numerator, 2 * fps.denominator
-        most = (picture * period + fps.numerator) * self._rate
-        while not self._over and self._written * each < most:
-            yield from self._step()
+        rate, period = fps.as_integer_ratio()
+        most = (2 * picture * period + rate) * self._rate
+        packets: list[Packet[AudioStream]] = []
+        while not self._over and 2 * rate * self._written < most:
+            self._step(packets)
+        return packets
 
-    def rest(self) -> Iterator[Packet[AudioStream]]:
+    def rest(self) -> list[Packet[AudioStream]]:
         """Packets up to the end of the sound."""
+        packets: list[Packet[AudioStream]] = []
         while not self._over:
-            yield from self._step()
+            self._step(packets)
+        return packets
 
-    def _step(self) -> Iterator[Packet[AudioStream]]:
+    def _step(self, packets: list[Packet[AudioStream]]) -> None:
+        """Append what the next frame of the sound brings out."""
         frame = next(self._frames, None)
         self._over = frame is None
         for piece in resampled(self._resampler, frame):
             piece.pts = self._written
             piece.time_base = self._tick
             self._written += piece.samples
-            yield from self._stream.encode(piece)
+            packets += self._stream.encode(piece)
         if self._over:
-            yield from self._stream.encode(None)
+            packets += self._stream.encode(None)

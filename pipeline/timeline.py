@@ -6,7 +6,7 @@ Output frame n covers the time [n, n+1) / fps and lasts as long as the speech, r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
 
@@ -26,6 +26,14 @@ class Timeline:
     source_frames: int
     """Frames of the reference's grid."""
     loop: Loop
+    _step: tuple[int, int] = field(init=False, repr=False, compare=False)
+    """Grid frames of the reference for one of the output, as whole numbers: asked for each frame
+    several times, and a fraction's parts are calls."""
+
+    def __post_init__(self) -> None:
+        ours, theirs = self.fps, self.source_fps
+        step = theirs.numerator * ours.denominator, theirs.denominator * ours.numerator
+        object.__setattr__(self, "_step", step)
 
     @classmethod
     def fit(
@@ -51,8 +59,8 @@ class Timeline:
 
     def source(self, output: int) -> int:
         """Grid index of the reference frame under an output frame."""
-        ours, theirs = self.fps, self.source_fps
-        step = output * theirs.numerator * ours.denominator // (theirs.denominator * ours.numerator)
+        theirs, ours = self._step
+        step = output * theirs // ours
         n = self.source_frames
         if n == 1 or step < n:
             return min(step, n - 1)

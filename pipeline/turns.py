@@ -6,7 +6,7 @@ next begins, with a key picture. Both make the same header: the bound is no part
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import cast
 
 from av import VideoFrame
@@ -46,14 +46,16 @@ class Turns:
         self._looked = False
         self._begin()
 
-    def encode(self, picture: VideoFrame | None) -> Iterator[Packet[VideoStream]]:
+    def encode(self, picture: VideoFrame | None) -> list[Packet[VideoStream]]:
         """Packets that a picture, or the end, brings out."""
+        packets: list[Packet[VideoStream]] = []
         if picture is not None and self._is_time() and self._bound.judge():
-            yield from self._ask(None)
+            packets = self._ask(None)
             self._bound.forget()
             self._begin()
         self._count += 1
-        yield from self._ask(picture)
+        packets += self._ask(picture)
+        return packets
 
     def _is_time(self) -> bool:
         """A key picture comes anyway; or enough is known to mend what is wrong from the start."""
@@ -71,8 +73,11 @@ class Turns:
         self._codec, self._count = codec, 0
 
     def _ask(self, picture: VideoFrame | None) -> list[Packet[VideoStream]]:
-        with encoding.hold(self._threads):
+        held = encoding.take(self._threads)
+        try:
             packets = self._codec.encode(picture)
+        finally:
+            encoding.give(held)
         for packet in packets:
             packet.stream = self._stream
             squares = squares_of(packet)

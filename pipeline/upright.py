@@ -144,31 +144,50 @@ class Upright:
         self._orientation = orientation
         self._coded = (height, width) if orientation.transpose else (width, height)
         self._color = color
+        self._plain = orientation == Orientation()
+        self._clear: dict[str, bool] = {}
+        """Whether pictures of a format may be transparent: libavutil's tables are asked once."""
         self._reformatter = VideoReformatter()
 
     def planes(self, frame: VideoFrame) -> Planes:
         """Luma (H, W) and both chroma planes (H/2, W/2) of a picture, in memory of their own."""
         width, height = self._coded
-        fits = (frame.width & ~1, frame.height & ~1) == (width, height)
-        if fits and frame.format.name == "nv12":
+        fits = frame.width & ~1 == width and frame.height & ~1 == height
+        name = frame.format.name
+        if fits and name == "nv12":
             return self._interleaved(frame, width, height)
-        clear = has_alpha(frame)
-        picture = self._planar(frame, width, height, "yuva420p" if clear else "yuv420p")
-        y, u, v = picture.planes[:3]
-        planes = (
-            self._plane(y, width, height),
-            self._plane(u, width // 2, height // 2),
-            self._plane(v, width // 2, height // 2),
-        )
+        if fits and name in _PLANAR_420:
+            coded = frame.planes
+            if coded[0].line_size > 0:
+                return self._three(coded, width, height)
+        if name not in self._clear:
+            self._clear[name] = has_alpha(frame)
+        clear = self._clear[name]
+        coded = self._planar(frame, fits, "yuva420p" if clear else "yuv420p").planes
+        planes = self._three(coded, width, height)
         if clear:
             white = 255 if self._color.full_range else 235
-            return _before_white(planes, self._plane(picture.planes[3], width, height), white)
+            return _before_white(planes, self._plane(coded[3], width, height), white)
         return planes
 
-    def _planar(self, frame: VideoFrame, width: int, height: int, layout: str) -> VideoFrame:
-        fits = (frame.width & ~1, frame.height & ~1) == (width, height)
-        if fits and frame.format.name in _PLANAR_420 and frame.planes[0].line_size > 0:
-            return frame
+    def _three(self, coded: Sequence[VideoPlane], width: int, height: int) -> Planes:
+        """Luma and both chroma planes; in one step and one piece of memory where they lie upright
+        already, as nearly always."""
+        y, u, v = coded[:3]
+        if not self._plain:
+            return (
+                self._plane(y, width, height),
+                self._plane(u, width // 2, height // 2),
+                self._plane(v, width // 2, height // 2),
+            )
+        sizes = (height, width), (height // 2, width // 2), (height // 2, width // 2)
+        seen = [samples(plane, *size) for plane, size in zip((y, u, v), sizes, strict=True)]
+        made = whole_planes(width, height)
+        torch._foreach_copy_(made, seen)
+        return made[0], made[1], made[2]
+
+    def _planar(self, frame: VideoFrame, fits: bool, layout: str) -> VideoFrame:
+        width, height = self._coded
         span = _FULL if self._color.full_range else _LIMITED
         rgb = is_rgb(frame)
         return self._reformatter.reformat(
@@ -209,6 +228,14 @@ class Upright:
             if axes
             else seen.clone(memory_format=torch.contiguous_format)
         )
+
+
+def whole_planes(width: int, height: int) -> list[Tensor]:
+    """Luma and both chroma planes in one new piece of memory, one behind the other."""
+    whole = np.empty(width * height * 3 // 2, np.uint8)
+    luma = whole[: width * height].reshape(height, width)
+    first, second = whole[width * height :].reshape(2, height // 2, width // 2)
+    return [torch.from_numpy(luma), torch.from_numpy(first), torch.from_numpy(second)]
 
 
 def samples(plane: VideoPlane, height: int, width: int) -> Tensor:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -190,11 +189,10 @@ def test_encoders_of_many_jobs_never_use_more_threads_than_there_are_processors(
     monkeypatch.setattr("pipeline.x264._PIXELS_OF_A_THREAD", 15_000)  # 2 threads for small pictures
 
     class Watched(Permits):
-        @contextmanager
-        def hold(self, count: int) -> Iterator[None]:
-            with super().hold(count):
-                peaks.append(self._taken)
-                yield
+        def take(self, count: int) -> int:
+            taken = super().take(count)
+            peaks.append(self._taken)
+            return taken
 
     monkeypatch.setattr("pipeline.turns.encoding", Watched(lambda: 5))
     with ThreadPoolExecutor(8) as pool:

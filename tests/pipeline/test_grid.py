@@ -28,7 +28,7 @@ def test_milliseconds_do_not_blur_a_rate(rate: Fraction) -> None:
     grid = fit_grid(table([n / rate for n in range(count)], 1 / rate, MS), [None])
     assert (grid.fps, grid.frames, grid.variable) == (rate, count, False)
     coarse = table([n / rate for n in range(2000)], 1 / rate, MS)
-    assert [grid.picture(coarse, n) for n in range(2000)] == list(range(2000))
+    assert list(map(grid.over(coarse), range(2000))) == list(range(2000))
 
 
 def test_the_container_s_own_odd_rate_is_kept() -> None:
@@ -60,7 +60,7 @@ def test_the_grid_lasts_as_long_as_the_pictures() -> None:
     grid = fit_grid(pictures, [])
     assert grid.variable
     assert abs(grid.frames / grid.fps - pictures.duration) < 1 / grid.fps
-    shown = [grid.picture(pictures, n) for n in range(grid.frames)]
+    shown = list(map(grid.over(pictures), range(grid.frames)))
     assert shown == sorted(shown)
     assert shown[0] == 0
     assert shown[-1] >= len(seconds) - 2

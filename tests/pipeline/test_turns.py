@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
+from av.video.codeccontext import VideoCodecContext
 
 from pipeline import fidelity
 from pipeline.encode import Encoder
 from pipeline.evaluate.pixels import psnr
 from pipeline.hardware import allow
+from pipeline.permits import encoding
+from pipeline.turns import Turns
 from pipeline.types import AudioFacts, Color, Frame
 from tests.pipeline.test_encode import frame_of, speech
 
@@ -56,6 +60,21 @@ def written(path: Path, audio: AudioFacts, make: Callable[[int], Frame]) -> Path
         for number in range(FRAMES):
             out.write(make(number))
     return path
+
+
+def test_an_encoder_that_fails_gives_its_permits_back() -> None:
+    with av.open(BytesIO(), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25)
+        turns = Turns(stream, _configure, 18, WIDTH, HEIGHT)
+        turns.encode(None)
+        with pytest.raises(av.FFmpegError):
+            turns.encode(av.VideoFrame(WIDTH, HEIGHT, "yuv420p"))  # behind the end
+    assert encoding._taken == 0
+
+
+def _configure(codec: VideoCodecContext) -> None:
+    codec.width, codec.height, codec.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+    codec.time_base, codec.framerate = Fraction(1, 25), Fraction(25)
 
 
 def luma_db(path: Path, make: Callable[[int], Frame]) -> float:
