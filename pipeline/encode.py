@@ -41,12 +41,14 @@ Coder = Callable[[VideoFrame | None], "Iterable[Packet[VideoStream]]"]
 class _Picture:
     """A picture for the encoder, and its planes' samples in the encoder's own memory."""
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, tick: Fraction) -> None:
         self.frame = VideoFrame(width, height, "yuv420p")
+        self.frame.time_base = tick
         sizes = ((height, width), *[(height // 2, width // 2)] * 2)
-        self.planes = [
-            samples(plane, *size) for plane, size in zip(self.frame.planes, sizes, strict=True)
-        ]
+        with torch.inference_mode(False):  # so that a thread outside of that may write into them
+            self.planes = [
+                samples(plane, *size) for plane, size in zip(self.frame.planes, sizes, strict=True)
+            ]
 
 
 class Encoder:
@@ -86,13 +88,12 @@ class Encoder:
         self._path = path
         self._shape = (height, width)
         self._fps = fps
-        self._tick = 1 / fps
         self._color = color
         self._frames = frames
         self._count = 0
         self._closed = False
         # x264 copies a picture before `encode` returns, so that two of them do for all.
-        self._pictures = [_Picture(width, height) for _ in range(2)]
+        self._pictures = [_Picture(width, height, 1 / fps) for _ in range(2)]
         with ExitStack() as stack:
             stack.callback(self._remove)
             self._container = stack.enter_context(_container(path, metadata))
@@ -174,10 +175,8 @@ class Encoder:
 
     def _picture(self, frame: Frame) -> VideoFrame:
         picture = self._pictures[self._count % len(self._pictures)]
-        with torch.inference_mode():  # the planes may come from there, this thread does not
-            torch._foreach_copy_(picture.planes, [frame.y, frame.u, frame.v])
+        torch._foreach_copy_(picture.planes, [frame.y, frame.u, frame.v])
         picture.frame.pts = self._count
-        picture.frame.time_base = self._tick
         return picture.frame
 
 

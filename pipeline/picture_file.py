@@ -48,11 +48,11 @@ class PictureFile:
         Raises:
             OSError: the disk is full, or the file may not grow so far.
         """
-        whole = [plane.numpy() for plane in planes]
+        whole: list[memoryview] = [plane.numpy().data for plane in planes]
         offset = slot * self._bytes
         written = os.pwritev(self._file.fileno(), whole, offset)
         if written < self._bytes:  # hardly ever
-            self._write_rest(b"".join(part.tobytes() for part in whole), offset, written)
+            self._write_rest(b"".join(whole), offset, written)
 
     def _write_rest(self, whole: bytes, offset: int, written: int) -> None:
         while written < len(whole):

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import torch
@@ -152,12 +152,14 @@ def _open(spec: RenderSpec, watch: Stopwatch, on_tick: OnTick, stack: ExitStack)
 
 
 def _track(job: _Job, total: int) -> FaceTrack:
-    decoded = job.watch.timed("decode", job.reader.read(range(total)))
+    decoded = job.watch.timed("decode", _batches(job.reader.read(range(total)), job.batch))
     with ExitStack() as stack, job.watch.stage("track"):
-        ahead = prefetch(decoded, job.batch * QUEUE, "decode")
+        # One waits, one is in hand and one is being decoded: frame by frame, each would wake
+        # somebody who asks for the interpreter's lock.
+        ahead = prefetch(decoded, 1, "decode")
         stack.callback(ahead.close)  # type: ignore[attr-defined]
         return track_faces(
-            ahead,
+            chain.from_iterable(ahead),
             job.video,
             choice=job.spec.options.face,
             limits=job.spec.limits,

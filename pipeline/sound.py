@@ -168,8 +168,13 @@ class Sound:
                     if ruler is None and frame.time_base is not None:
                         ruler = _Ruler(frame.time_base, shape.rate, start)
                     stamp = frame.pts
-                    begin = None if ruler is None or stamp is None else ruler.samples(stamp)
-                    yield from self._place(piece, shape, begin, damaged)
+                    hole = 0
+                    if ruler is not None and stamp is not None:
+                        hole = ruler.samples(stamp) - self._done
+                    if hole:
+                        yield from self._place(piece, shape, hole, damaged)
+                    else:
+                        yield self._count(piece)
                     damaged = False
         if packet_seen and shape is None:
             raise InputUnreadable(
@@ -180,33 +185,34 @@ class Sound:
         self,
         frame: AudioFrame,
         shape: _Shape,
-        begin: int | None,
+        hole: int,
         damaged: bool,
     ) -> Iterator[AudioFrame]:
         """The frame behind the silence that is missing before it, without what lies before 0.
 
         Args:
-            begin: samples from the track's start to the frame's, by its time stamp.
+            hole: samples from the end of what came before to the frame, by its time stamp.
         """
-        hole = 0 if begin is None else begin - self._done
         if self._done == 0 and hole < 0:
-            yield from self._count(shape.without_head(frame, -hole))
+            rest = shape.without_head(frame, -hole)
+            if rest is not None:
+                yield self._count(rest)
             return
         enough = frame.samples // 2 if damaged else shape.rate // _JUMPS
         if hole > enough or (self._done == 0 and hole > 0):
             self._check(hole + self._done)
             for count in _chunks(hole, shape.rate):
-                yield from self._count(shape.silence(count))
-        yield from self._count(frame)
+                yield self._count(shape.silence(count))
+        yield self._count(frame)
 
-    def _count(self, frame: AudioFrame | None) -> Iterator[AudioFrame]:
-        if frame is None:
-            return
-        self._check(self._done + frame.samples)
+    def _count(self, frame: AudioFrame) -> AudioFrame:
+        """The frame, put behind those before it."""
+        end = self._done + frame.samples
+        self._check(end)
         frame.pts = self._done
         frame.time_base = self._tick
-        self._done += frame.samples
-        yield frame
+        self._done = end
+        return frame
 
     def _check(self, samples: int) -> None:
         if samples > self._most:

@@ -12,7 +12,8 @@ import types
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from fractions import Fraction
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from functools import cache
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor
@@ -140,10 +141,16 @@ def _pack(path: str, value: Any, parts: Parts) -> None:
             raise TypeError(f"{path}: {type(value).__name__} {value!r:.80} cannot be kept")
 
 
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """Types of a class's fields, which Python compiles from their words each time it is asked."""
+    return get_type_hints(kind)
+
+
 def _unpack_fields(
     prefix: str, kind: type[T], parts: Parts, device: str, given: Mapping[str, Any]
 ) -> T:
-    hints = get_type_hints(kind)
+    hints = _hints(cast(Any, kind))
     values: dict[str, Any] = dict(given)
     for each in fields(kind):  # type: ignore[arg-type]
         if each.name not in given:

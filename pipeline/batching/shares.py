@@ -92,13 +92,14 @@ class Shares(Generic[Item]):
     def take(self, now: float) -> list[tuple[Line[Item], Item]]:
         """The next batch: at most `limit` frames, those of a line in its order."""
         batch: list[tuple[Line[Item], Item]] = []
-        while len(batch) < self.limit and any(line.waiting for line in self._lines):
+        left = min(self.limit, sum(len(line.waiting) for line in self._lines))
+        while left:
             line = self._lines[0]
             self._lines.rotate(-1)
             turns = URGENT_TURNS if self._urgent(line, now) else 1
-            while turns and line.waiting and len(batch) < self.limit:
-                batch.append((line, line.waiting.popleft()[1]))
-                turns -= 1
+            turns = min(turns, left, len(line.waiting))
+            left -= turns
+            batch += [(line, line.waiting.popleft()[1]) for _ in range(turns)]
         return batch
 
     def shrink(self) -> bool:

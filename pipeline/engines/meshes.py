@@ -32,21 +32,6 @@ def length(track: MeshTrack) -> int:
     return int(track.usable.shape[0])
 
 
-def mesh_at(track: MeshTrack, index: int) -> Tensor | None:
-    """The face mesh of a grid frame.
-
-    Args:
-        track: the tracked face.
-        index: grid frame; beyond the track's end there is no face.
-
-    Returns:
-        (478, 2) points in pixels, or None where no usable face is.
-    """
-    if not 0 <= index < length(track) or not bool(track.usable[index]):
-        return None
-    return track.points(index, index + 1)[0, :, :2]
-
-
 def meshes_at(track: MeshTrack, indices: Sequence[int]) -> Tensor:
     """(n, 478, 2) meshes of ascending grid frames that are usable, read together."""
     first = indices[0]

@@ -9,7 +9,7 @@ Chroma is sited as in H.264's default: on the left luma column of each pair, bet
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,8 +21,7 @@ _WEIGHTS |= {7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
 _BT709 = _WEIGHTS[1]
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """Half-open rectangle inside a frame, whole pixels."""
 
     x0: int

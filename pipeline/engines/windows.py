@@ -8,7 +8,6 @@ take the interpreter's lock, give it up, and wait for it again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -81,7 +80,7 @@ def pasted(
     torch._foreach_copy_([plane for copy in copies for plane in copy], wholes)
     for blank, plane, scale in zip(blanks, planes, _SCALES, strict=True):
         _put(blank.numpy(), windows, plane.numpy(), scale)
-    return [replace(frame, y=y, u=u, v=v) for frame, y, u, v in zip(frames, *copies, strict=True)]
+    return [Frame(y, u, v, frame.index) for frame, y, u, v in zip(frames, *copies, strict=True)]
 
 
 def to_host(planes: Sequence[Tensor]) -> list[Tensor]:

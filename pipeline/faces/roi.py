@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -127,8 +127,7 @@ def _steps(side: int) -> NDArray[np.float32]:
     return np.arange(side, dtype=np.float32) / np.float32(side) - np.float32(0.5)
 
 
-@dataclass(frozen=True, slots=True)
-class _Square:
+class _Square(NamedTuple):
     """A region on one plane: centre, the vector along its upper edge, plane pixels per output's."""
 
     x: float
@@ -182,8 +181,7 @@ def _looked(planes: Sequence[tuple[Tensor, ...]], squares: Sequence[_Square]) ->
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(NamedTuple):
     """What is read of a plane for one square."""
 
     rows: tuple[int, int]
@@ -214,8 +212,13 @@ class _Span:
 def _part(
     planes: Sequence[tuple[Tensor, ...]], squares: Sequence[_Square], spans: Sequence[_Span]
 ) -> _Look:
-    block, skip = spans[0].block, spans[0].skip
-    seen = [_thinned(plane, span) for its, span in zip(planes, spans, strict=True) for plane in its]
+    (high, wide, block), skip = spans[0].size, spans[0].skip
+    size = -(-high // skip), -(-wide // skip)
+    seen = [
+        _thinned(plane, span, size, skip)
+        for its, span in zip(planes, spans, strict=True)
+        for plane in its
+    ]
     stacked = torch.stack(seen)
     parts = _averaged(stacked, block // skip) if block > skip else stacked.float()
     rows, columns = parts.shape[1:]
@@ -234,13 +237,12 @@ def _part(
     return _Look(parts.view(len(spans), -1, rows, columns), lines)
 
 
-def _thinned(plane: Tensor, span: _Span) -> Tensor:
-    """What a span holds of a plane, in one step."""
+def _thinned(plane: Tensor, span: _Span, size: tuple[int, int], skip: int) -> Tensor:
+    """What a span holds of a plane, one sample of `skip` along each axis, in one step."""
     row, column = plane.stride()
-    high, wide, _ = span.size
     return plane.as_strided(
-        (-(-high // span.skip), -(-wide // span.skip)),
-        (row * span.skip, column * span.skip),
+        size,
+        (row * skip, column * skip),
         plane.storage_offset() + span.rows[0] * row + span.columns[0] * column,
     )
 

@@ -193,11 +193,13 @@ def gpu(
 @bench.command("machinery")
 @click.option("--seconds", default=4.0, show_default=True, help="of each render")
 @click.option("--jobs", default="1,8,16", show_default=True, help="at a time")
-def machinery_command(seconds: float, jobs: str) -> None:
-    """Whole renders of musetalk with stand-ins for networks: what the host carries, and why."""
+@click.option("--engine", type=click.Choice(["musetalk", "wav2lip"]), default="musetalk")
+@click.option("--lines", default=720, show_default=True, help="of the picture")
+def machinery_command(seconds: float, jobs: str, engine: str, lines: int) -> None:
+    """Whole renders with stand-ins for networks: what the host carries, and why."""
     from tests.bench.machinery import machinery as run
 
-    for line in run(seconds, _counts(jobs) or (1,)):
+    for line in run(seconds, _counts(jobs) or (1,), engine, lines):
         click.echo(line)
 
 

@@ -8,38 +8,34 @@ of how many threads wait for the interpreter's lock there.
 
 from __future__ import annotations
 
+import gc
 import tempfile
-import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
-import av
 import torch
 
 from pipeline import render as story
-from pipeline.batching.batcher import Batcher
-from pipeline.cursor import Cursor
-from pipeline.encode import Encoder
 from pipeline.hardware import processors
-from pipeline.kept import KeptPictures
-from pipeline.soundtrack import Soundtrack
 from pipeline.stream import Stopwatch
 from tests.bench import clips, stand_ins, true_shapes
 from tests.bench.fleet import Setting
 from tests.bench.fleet_worker import render_all, specs_of
+from tests.bench.metered import Meter, cost_of_metering, metered
+from tests.bench.networks import random_wav2lip
 from tests.bench.operations import NETWORKS, counted
 from tests.bench.rows import STREAMS
 
 RATE = 25
 GPU_PROCESSORS = 16
 """Of the machine that the targets name."""
+ENGINES = ("musetalk", "wav2lip")
+"""`musetalk-fast` differs from `musetalk` in its decoder alone, which is a stand-in here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,70 +47,35 @@ class Found:
     processor_ms: float
     """Of a frame."""
     stages: dict[str, float]
-    """The same, by the stage whose thread spent it; `others` is what no thread of ours did."""
+    """The same, by the stage whose thread spent it; `others` is what no stage did."""
 
 
-class _Meter:
-    """Seconds of the calling thread inside some functions, by name."""
-
-    def __init__(self) -> None:
-        self.spent: dict[str, float] = defaultdict(float)
-        self._lock = threading.Lock()
-
-    def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function, measured."""
-
-        @wraps(call)
-        def run(*args: Any, **named: Any) -> Any:
-            start = time.thread_time()
-            try:
-                return call(*args, **named)
-            finally:
-                with self._lock:
-                    self.spent[name] += time.thread_time() - start
-
-        return run
-
-
-@contextmanager
-def _metered() -> Iterator[_Meter]:
-    """Processor time instead of wall time by stage, and what the codec and the batches take."""
-    meter = _Meter()
-    step = Soundtrack._step
-    places = (
-        (Cursor, "go", "codec"),
-        (Encoder, "_encode", "codec"),
-        (Soundtrack, "_step", "codec"),
-        (av, "open", "codec"),
-        (KeptPictures, "put", "codec"),
-        (KeptPictures, "get", "codec"),
-        (Batcher, "_make", "batches"),
-    )
-    with ExitStack() as stack:
-        stack.enter_context(patch.object(story, "Stopwatch", partial(Stopwatch, time.thread_time)))
-        stack.enter_context(patch.object(Soundtrack, "_step", lambda sound: list(step(sound))))
-        for owner, call, name in places:
-            measured = meter.around(name, getattr(owner, call))
-            stack.enter_context(patch.object(owner, call, measured))
-        yield meter
-
-
-def machinery(seconds: float, jobs: tuple[int, ...]) -> Iterator[str]:
+def machinery(
+    seconds: float, jobs: tuple[int, ...], engine: str = "musetalk", lines: int = 720
+) -> Iterator[str]:
     """The table, line by line.
 
     Args:
         seconds: of each render.
         jobs: at a time, ascending, the first is 1.
+        engine: one of `ENGINES`.
+        lines: of the picture; the interpreter's part does not depend on them.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="f2f-bench-")))
-        clips.make_720p25(clips.reference(), folder / "reference.mp4", seconds)
+        clips.make_720p25(clips.reference(), folder / "reference.mp4", seconds, lines=lines)
         clips.cut_speech(clips.speech(), folder / "speech.wav", seconds)
         stack.enter_context(stand_ins.remembered_faces())
-        stack.enter_context(stand_ins.musetalk(true_shapes.networks()))
-        setting = Setting("musetalk", "cpu", True, False, seconds, str(folder))
+        if engine == "musetalk":
+            stack.enter_context(stand_ins.musetalk(true_shapes.networks()))
+        else:
+            stack.enter_context(stand_ins.wav2lip(random_wav2lip("cpu", True)))
+        setting = Setting(engine, "cpu", True, False, seconds, str(folder))
         render_all(specs_of(setting, "first", 1, known=True))  # keeps the avatar, knows the faces
-        yield f"Whole renders with stand-ins for networks, 720p25, {seconds:g} s each, musetalk:"
+        gc.freeze()  # as a worker does when it is warm
+        stack.callback(gc.unfreeze)
+        size = f"{lines}p25, {seconds:g} s each"
+        yield f"Whole renders with stand-ins for networks, {size}, {engine}:"
         for known in (True, False):
             yield from _of(setting, known, jobs)
 
@@ -134,15 +95,14 @@ def _of(setting: Setting, known: bool, jobs: tuple[int, ...]) -> Iterator[str]:
         most = sorted(found.stages.items(), key=lambda item: -item[1])
         yield "        " + ", ".join(f"{stage} {spent:.2f}" for stage, spent in most if spent > 0.1)
     assert alone is not None
-    yield from _sums(name, alone, shares, STREAMS["musetalk", known])
+    yield from _sums(name, alone, shares, STREAMS.get((setting.engine, known)))
 
 
 def _measured(setting: Setting, name: str, count: int, known: bool) -> Found:
-    with _metered() as meter:
+    with patch.object(story, "Stopwatch", partial(Stopwatch, time.thread_time)):
         answer = render_all(specs_of(setting, name, count, known=known))
     frames = answer["frames"]
     stages = {stage: ms / frames for stage, ms in answer["stages"].items()}
-    stages["batches"] = 1e3 * meter.spent["batches"] / frames
     spent = 1e3 * answer["processor_s"] / frames
     stages["others"] = spent - sum(stages.values())
     rate = frames / (answer["end"] - answer["start"])
@@ -151,10 +111,10 @@ def _measured(setting: Setting, name: str, count: int, known: bool) -> Found:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Of one job's frame, outside of batches: numbers, and processor ms in the same run."""
+    """Of one job's frame: numbers, and processor ms in one run."""
 
-    codec: float
-    """Inside libavcodec, the muxer and files of pictures, in threads of ours."""
+    libraries: float
+    """In calls that let go of the interpreter's lock: libav, files, the allocator, the batches."""
     host: float
     """Operators of torch in decoding and encoding."""
     host_ms: float
@@ -162,31 +122,39 @@ class Shares:
     """The others, which are nearly all a GPU's where there is one."""
     engine_ms: float
     interpreter: float
-    """What is left of our threads' time, without what counting costs."""
+    """What is left of all threads that run Python, without what counting costs."""
+    others: float
+    """Of threads that run none."""
     calls: float
     """Of Python's functions, everywhere."""
 
 
 def _shares(setting: Setting, known: bool) -> Shares:
-    with _metered() as meter, counted() as counts:
+    with metered() as meter, counted() as counts:
         answer = render_all(specs_of(setting, f"shares-{known}", 1, known=known))
     with counted(calls=True) as also:
         render_all(specs_of(setting, f"calls-{known}", 1, known=known))
     frames = answer["frames"]
     numbers = {place: n for place, n in counts.operators.items() if place != NETWORKS}
     host = [place for place in numbers if place != "engine"]
-    codec, host_ms = 1e3 * meter.spent["codec"], 1e3 * sum(counts.seconds[p] for p in host)
-    engine_ms, all_ms = 1e3 * counts.seconds["engine"], sum(answer["stages"].values())
-    counting = 1e3 * sum(numbers.values()) * _cost_of_counting()
+    host_ms = 1e3 * sum(counts.seconds[p] for p in host)
+    engine_ms, all_ms = 1e3 * counts.seconds["engine"], 1e3 * meter.threads
+    libraries = 1e3 * meter.spent
     return Shares(
-        codec / frames,
+        libraries / frames,
         sum(numbers[place] for place in host) / frames,
         host_ms / frames,
         numbers["engine"] / frames,
         engine_ms / frames,
-        (all_ms - codec - host_ms - engine_ms - counting) / frames,
+        (all_ms - libraries - host_ms - engine_ms - _counting_ms(numbers, meter)) / frames,
+        (1e3 * answer["processor_s"] - all_ms) / frames,
         also.calls.total() / frames,
     )
+
+
+def _counting_ms(operators: dict[str, int], meter: Meter) -> float:
+    """Processor milliseconds that the measurement itself took in our threads."""
+    return 1e3 * (sum(operators.values()) * _cost_of_counting() + meter.calls * cost_of_metering())
 
 
 def _cost_of_counting(times: int = 20_000) -> float:
@@ -205,21 +173,22 @@ def _cost_of_counting(times: int = 20_000) -> float:
     return max(0.0, (noted - plain) / times)
 
 
-def _sums(name: str, alone: Found, of: Shares, asked: float) -> Iterator[str]:
+def _sums(name: str, alone: Found, of: Shares, asked: float | None) -> Iterator[str]:
     """Where the processors' time goes with one job, and how many streams that leaves room for."""
     yield (
-        f"  {name:<5} of {alone.processor_ms:.2f} ms: codec and files {of.codec:.2f}; {of.host:.1f}"
+        f"  {name:<5} of {alone.processor_ms:.2f} ms: libraries {of.libraries:.2f}; {of.host:.1f}"
         f" operators that copy {of.host_ms:.2f}; {of.engine:.1f} of the engine {of.engine_ms:.2f},"
         f" a GPU's where there is one; interpreter {of.interpreter:.2f} ({of.calls:.0f} calls)"
     )
     here, there = processors(), GPU_PROCESSORS
     # Of the same run as the engine's part, as another may have met a busier machine.
-    beside = of.codec + of.host_ms + of.interpreter + max(0.0, alone.stages["others"])
+    beside = of.libraries + of.host_ms + of.interpreter + max(0.0, of.others)
+    said = "" if asked is None else f"; {asked:g} are asked on a GPU"
     yield (
         f"  {name:<5} so the processors carry {_streams(alone.processor_ms, here):.1f} streams"
         f" here; {there} of them {_streams(beside + of.engine_ms, there):.1f}, or"
         f" {_streams(beside, there):.1f} beside a GPU; one interpreter"
-        f" {_streams(of.interpreter, 1):.1f} at most; {asked:g} are asked on a GPU"
+        f" {_streams(of.interpreter, 1):.1f} at most{said}"
     )
 
 

@@ -21,6 +21,9 @@ from pipeline.engines.musetalk.networks import Networks
 from pipeline.engines.musetalk.picture import SIDE
 from pipeline.engines.musetalk.windows import STATES
 from pipeline.engines.neural import avatar
+from pipeline.engines.wav2lip import painter as wav2lip_painter
+from pipeline.engines.wav2lip.engine import Wav2LipEngine
+from pipeline.engines.wav2lip.network import Wav2Lip
 from pipeline.faces import detector, mesh, track
 from pipeline.faces.graph import Model
 from pipeline.faces.shared import SharedNetwork, network_on
@@ -75,6 +78,19 @@ def musetalk(networks: Networks) -> Iterator[None]:
         patch.object(registry, "create", return_value=MuseTalkEngine(networks, "cpu", False, [])),
     ):
         yield
+
+
+@contextmanager
+def wav2lip(network: Wav2Lip) -> Iterator[None]:
+    """Jobs of `wav2lip` get an engine whose network is a stand-in; it paints what it sees."""
+    with (
+        in_batches_of_a_gpu(),
+        patch.object(wav2lip_painter, "buckets_on", lambda _: BUCKETS),
+        patch.object(wav2lip_painter, "_painting", lambda _: lambda pictures, _: pictures),
+    ):
+        engine = Wav2LipEngine(network, "cpu", [])
+        with patch.object(registry, "create", return_value=engine):
+            yield
 
 
 class _Remembering:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -16,8 +16,7 @@ MIN_SIDE = 8
 """A box with a shorter side inside the picture cannot be cut out, px."""
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """Half-open rectangle, whole pixels; may reach over the picture's edge."""
 
     x0: int

@@ -9,8 +9,8 @@ samples, and the taps of all frames as one tensor.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,8 +21,7 @@ from pipeline.engines.windows import cut, pasted, staging, to_host, windows_arou
 from pipeline.types import Color, Frame
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """One painted face and where it goes."""
 
     frame: Frame

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from pipeline.batching.cuda import on_host, on_own_stream
 from pipeline.engines.base import Reference
 from pipeline.engines.fitting import Stretch, fitted, taps_of
-from pipeline.engines.meshes import MeshTrack, length, mesh_at
+from pipeline.engines.meshes import MeshTrack, runs_of_meshes
 from pipeline.engines.neural.avatar import Avatar, Layout, chunk_on, empty
 from pipeline.engines.neural.boxes import Box
 from pipeline.engines.neural.contour import FACE
@@ -54,21 +54,25 @@ def _boxes(reference: Reference) -> dict[int, Box]:
 
 def _runs(track: MeshTrack) -> Iterator[tuple[int, Tensor]]:
     """Unbroken runs of faces: the first grid frame, and (n, 4) float boxes."""
-    run: list[Tensor] = []
-    for index in range(length(track) + 1):
-        mesh = mesh_at(track, index)
-        if mesh is not None:
-            run.append(_face(mesh))
-        elif run:
-            yield index - len(run), torch.stack(run)
-            run = []
+    frames: list[int] = []
+    parts: list[Tensor] = []
+    for some, meshes in runs_of_meshes(track):
+        frames += some
+        parts.append(_faces(meshes))
+    if not frames:
+        return
+    faces = torch.cat(parts)
+    edges = [n for n in range(1, len(frames)) if frames[n] != frames[n - 1] + 1]
+    for first, last in pairwise([0, *edges, len(frames)]):
+        yield frames[first], faces[first:last]
 
 
-def _face(mesh: Tensor) -> Tensor:
-    """Forehead to chin and cheek to cheek, with the margin below; (4,) x0, y0, x1, y1."""
-    outline = mesh[list(FACE)]
-    low, high = outline.min(dim=0).values, outline.max(dim=0).values
-    return torch.stack([low[0], low[1], high[0], high[1] + CHIN_MARGIN])
+def _faces(meshes: Tensor) -> Tensor:
+    """Forehead to chin and cheek to cheek, with the margin below; (n, 4) x0, y0, x1, y1."""
+    outlines = meshes[:, list(FACE)]
+    low, high = outlines.amin(1), outlines.amax(1)
+    high[:, 1] += CHIN_MARGIN
+    return torch.cat([low, high], dim=1)
 
 
 def _pictures(
