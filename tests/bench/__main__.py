@@ -195,11 +195,12 @@ def gpu(
 @click.option("--jobs", default="1,8,16", show_default=True, help="at a time")
 @click.option("--engine", type=click.Choice(["musetalk", "wav2lip"]), default="musetalk")
 @click.option("--lines", default=720, show_default=True, help="of the picture")
-def machinery_command(seconds: float, jobs: str, engine: str, lines: int) -> None:
+@click.option("--rounds", default=3, show_default=True, help="of which the least disturbed counts")
+def machinery_command(seconds: float, jobs: str, engine: str, lines: int, rounds: int) -> None:
     """Whole renders with stand-ins for networks: what the host carries, and why."""
     from tests.bench.machinery import machinery as run
 
-    for line in run(seconds, _counts(jobs) or (1,), engine, lines):
+    for line in run(seconds, _counts(jobs) or (1,), engine, lines, rounds):
         click.echo(line)
 
 

@@ -28,11 +28,13 @@ _PLACES = {"f2f-decode": "decode", "f2f-encode": "encode", "f2f-batch": NETWORKS
 
 
 class Counts:
-    """Operators and calls by place: `decode`, `encode`, `networks`, and `engine` for the rest."""
+    """Operators by place: `decode`, `encode`, `networks`, and `engine` for the rest."""
 
     def __init__(self) -> None:
         self.operators: Counter[str] = Counter()
-        self.calls: Counter[str] = Counter()
+        self.calls = 0
+        """Of Python's functions, but for torch's own."""
+        self.adding = threading.Lock()
         self.names: Counter[tuple[str, str]] = Counter()
         """Operators by place and name."""
         self.seconds: dict[str, float] = defaultdict(float)
@@ -76,24 +78,25 @@ def counted(*, calls: bool = False) -> Iterator[Counts]:
     """Count what happens inside, in this thread and in those that are started meanwhile.
 
     Args:
-        calls: count calls of Python functions, too; it takes much longer.
+        calls: count calls of Python functions instead of operators, whose counting would make
+            five of them each. Those of the threads that feed networks count as well.
     """
     counts = Counts()
     run = threading.Thread.run
 
     def counted_run(thread: threading.Thread) -> None:
-        if _PLACES.get(thread.name) == NETWORKS:
+        if _PLACES.get(thread.name) == NETWORKS and not calls:
             run(thread)
             return
-        with _Mode(counts), _profiled(counts, calls):
+        with _profiled(counts) if calls else _Mode(counts):
             run(thread)
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(threading.Thread, "run", counted_run))
-        for owner, name in ((hearing, "encoder_states"), (Network, "__call__")):
-            stack.enter_context(patch.object(owner, name, _as_network(counts, owner, name)))
-        stack.enter_context(_Mode(counts))
-        stack.enter_context(_profiled(counts, calls))
+        if not calls:
+            for owner, name in ((hearing, "encoder_states"), (Network, "__call__")):
+                stack.enter_context(patch.object(owner, name, _as_network(counts, owner, name)))
+        stack.enter_context(_profiled(counts) if calls else _Mode(counts))
         yield counts
 
 
@@ -109,15 +112,14 @@ def _as_network(counts: Counts, owner: Any, name: str) -> Callable[..., Any]:
 
 
 @contextmanager
-def _profiled(counts: Counts, wanted: bool) -> Iterator[None]:
-    if not wanted:
-        yield
-        return
+def _profiled(counts: Counts) -> Iterator[None]:
+    calls = 0
 
     def note(frame: Any, event: str, arg: Any) -> None:
+        nonlocal calls
         del arg
         if event == "call" and "/torch/" not in frame.f_code.co_filename:
-            counts.calls[counts.place()] += 1
+            calls += 1
 
     before = sys.getprofile()
     sys.setprofile(note)
@@ -125,6 +127,8 @@ def _profiled(counts: Counts, wanted: bool) -> Iterator[None]:
         yield
     finally:
         sys.setprofile(before)
+        with counts.adding:
+            counts.calls += calls
 
 
 def per_frame(short: Counts, long: Counts, frames: int) -> dict[str, float]:
