@@ -18,12 +18,14 @@ from av.filter import Graph
 from av.sidedata.sidedata import Type
 from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from pipeline.types import Color
 
 Planes = tuple[Tensor, Tensor, Tensor]
+Samples = NDArray[np.uint8]
 
 _LIMITED, _FULL = 1, 2
 _NAMELESS = [str(len(Type) + n) for n in range(8)]
@@ -171,20 +173,21 @@ class Upright:
         return planes
 
     def _three(self, coded: Sequence[VideoPlane], width: int, height: int) -> Planes:
-        """Luma and both chroma planes; in one step and one piece of memory where they lie upright
-        already, as nearly always."""
+        """Luma and both chroma planes. Where they lie upright already, as nearly always, numpy
+        copies them: it takes half of what torch's views take."""
+        if self._plain:
+            made = whole_planes(width, height)
+            for plane, seen in zip(made, coded, strict=False):  # behind them may be transparency
+                plane[...] = np.ndarray(
+                    plane.shape, np.uint8, memoryview(seen), 0, (seen.line_size, 1)
+                )
+            return tensors_of(made)
         y, u, v = coded[:3]
-        if not self._plain:
-            return (
-                self._plane(y, width, height),
-                self._plane(u, width // 2, height // 2),
-                self._plane(v, width // 2, height // 2),
-            )
-        sizes = (height, width), (height // 2, width // 2), (height // 2, width // 2)
-        seen = [samples(plane, *size) for plane, size in zip((y, u, v), sizes, strict=True)]
-        made = whole_planes(width, height)
-        torch._foreach_copy_(made, seen)
-        return made[0], made[1], made[2]
+        return (
+            self._plane(y, width, height),
+            self._plane(u, width // 2, height // 2),
+            self._plane(v, width // 2, height // 2),
+        )
 
     def _planar(self, frame: VideoFrame, fits: bool, layout: str) -> VideoFrame:
         width, height = self._coded
@@ -230,12 +233,18 @@ class Upright:
         )
 
 
-def whole_planes(width: int, height: int) -> list[Tensor]:
-    """Luma and both chroma planes in one new piece of memory, one behind the other."""
-    whole = np.empty(width * height * 3 // 2, np.uint8)
+def whole_planes(width: int, height: int) -> tuple[Samples, Samples, Samples]:
+    """Room for luma and both chroma planes, one behind the other in a new piece of memory."""
+    whole: Samples = np.empty(width * height * 3 // 2, np.uint8)
     luma = whole[: width * height].reshape(height, width)
     first, second = whole[width * height :].reshape(2, height // 2, width // 2)
-    return [torch.from_numpy(luma), torch.from_numpy(first), torch.from_numpy(second)]
+    return luma, first, second
+
+
+def tensors_of(planes: tuple[Samples, Samples, Samples]) -> Planes:
+    """The same memory."""
+    y, u, v = planes
+    return torch.from_numpy(y), torch.from_numpy(u), torch.from_numpy(v)
 
 
 def samples(plane: VideoPlane, height: int, width: int) -> Tensor:
