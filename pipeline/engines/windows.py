@@ -8,6 +8,7 @@ take the interpreter's lock, give it up, and wait for it again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from pipeline.types import Frame
 Samples = NDArray[np.uint8]
 _STEP = 16
 """Sides of windows are multiples of it, so that batches of a moving face share their taps."""
+_PLANES = attrgetter("y"), attrgetter("u"), attrgetter("v")
 _SCALES = (1, 2, 2)
 """Luma samples for one of each plane, along each axis."""
 
@@ -55,8 +57,8 @@ def cut(frames: Sequence[Frame], windows: Sequence[Window], device: torch.device
     made: list[Tensor] = []
     for number, scale in enumerate(_SCALES):
         parts = [
-            part_of(_plane(frame, number), window, scale)
-            for frame, window in zip(frames, windows, strict=True)
+            part_of(plane, window, scale)
+            for plane, window in zip(map(_PLANES[number], frames), windows, strict=True)
         ]
         held = staging((len(parts), *parts[0].shape), device)
         torch.stack(parts, out=held)
@@ -76,7 +78,7 @@ def pasted(
     """
     blanks = [_blank(len(frames), frames[0], number) for number in range(len(_SCALES))]
     copies = [blank.unbind() for blank in blanks]
-    wholes = [_plane(frame, number) for number in range(len(_SCALES)) for frame in frames]
+    wholes = [plane for get in _PLANES for plane in map(get, frames)]
     torch._foreach_copy_([plane for copy in copies for plane in copy], wholes)
     for blank, plane, scale in zip(blanks, planes, _SCALES, strict=True):
         _put(blank.numpy(), windows, plane.numpy(), scale)
@@ -113,7 +115,7 @@ def part_of(plane: Tensor, window: Window, scale: int = 1) -> Tensor:
 
 
 def _blank(count: int, like: Frame, number: int) -> Tensor:
-    return torch.empty((count, *_plane(like, number).shape), dtype=torch.uint8)
+    return torch.empty((count, *_PLANES[number](like).shape), dtype=torch.uint8)
 
 
 def _put(planes: Samples, windows: Sequence[Window], parts: Samples, scale: int) -> None:
@@ -121,7 +123,3 @@ def _put(planes: Samples, windows: Sequence[Window], parts: Samples, scale: int)
     for plane, window, part in zip(planes, windows, parts, strict=True):
         rows = slice(window.y0 // scale, window.y1 // scale)
         plane[rows, window.x0 // scale : window.x1 // scale] = part
-
-
-def _plane(frame: Frame, number: int) -> Tensor:
-    return (frame.y, frame.u, frame.v)[number]

@@ -54,8 +54,9 @@ class Box(NamedTuple):
 
 def blend_square(box: Box) -> Box:
     """The square around a box in which its mask lives; may reach over the picture's edge."""
-    x, y = (box.x0 + box.x1) // 2, (box.y0 + box.y1) // 2
-    half = int(max(box.width, box.height) // 2 * EXPAND)
+    x0, y0, x1, y1 = box
+    x, y = (x0 + x1) // 2, (y0 + y1) // 2
+    half = int(max(x1 - x0, y1 - y0) // 2 * EXPAND)
     return Box(x - half, y - half, x + half, y + half)
 
 
@@ -87,8 +88,9 @@ def boxes_of(parts: Parts, frames: int, height: int, width: int) -> dict[int, Bo
     index, edges = parts.tensors["frames"].tolist(), parts.tensors["edges"].tolist()
     if len(index) != len(edges) or any(len(each) != 4 for each in edges):
         raise Unfit("boxes of another shape")
-    boxes = {n: Box(*each) for n, each in zip(index, edges, strict=True)}
-    for n, box in boxes.items():
-        if not 0 <= n < frames or not box.usable() or box != box.clamped(height, width):
+    for n, (x0, y0, x1, y1) in zip(index, edges, strict=True):
+        inside = 0 <= x0 <= x1 - MIN_SIDE and x1 <= width and 0 <= y0 <= y1 - MIN_SIDE
+        if not inside or y1 > height or not 0 <= n < frames:
+            box = Box(x0, y0, x1, y1)
             raise Unfit(f"frame {n}: {box} is none of {frames} pictures of {width}x{height}")
-    return boxes
+    return {n: Box(*each) for n, each in zip(index, edges, strict=True)}

@@ -87,19 +87,19 @@ def _within(limits: Tensor) -> Tensor:
 
 def _inside_box(soft: Tensor, boxes: Sequence[Box], squares: Sequence[Box]) -> Tensor:
     """(B, 256, 256) masks of squares as (B, 128, 128) ones of their boxes."""
-    maps = [
-        [
-            [box.width / square.height, 0.0, _middle(box.x0, box.x1, square.x0, square.height)],
-            [0.0, box.height / square.height, _middle(box.y0, box.y1, square.y0, square.height)],
-        ]
-        for box, square in zip(boxes, squares, strict=True)
-    ]
+    maps = [_map(box, square) for box, square in zip(boxes, squares, strict=True)]
     theta = torch.tensor(maps, device=soft.device)
     grid = F.affine_grid(theta, [len(boxes), 1, MASK, MASK], align_corners=False)
     cut = F.grid_sample(soft.unsqueeze(1).float(), grid, "bilinear", align_corners=False)
     return cut[:, 0].round().to(torch.uint8)
 
 
-def _middle(first: int, end: int, origin: int, side: int) -> float:
-    """The middle of a stretch in a square, -1 to 1."""
-    return (first + end - 2 * origin) / side - 1.0
+def _map(box: Box, square: Box) -> list[list[float]]:
+    """From a box's coordinates to its square's, both -1 to 1."""
+    x0, y0, x1, y1 = box
+    left, top, _, bottom = square
+    side = bottom - top
+    return [
+        [(x1 - x0) / side, 0.0, (x0 + x1 - 2 * left) / side - 1.0],
+        [0.0, (y1 - y0) / side, (y0 + y1 - 2 * top) / side - 1.0],
+    ]
