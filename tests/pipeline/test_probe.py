@@ -274,4 +274,4 @@ def test_pictures_of_kinds_that_are_not_read_say_which_are(
 def test_a_film_in_avif_is_one_and_not_its_title_picture(tmp_path: Path) -> None:
     clip = Clip(width=96, height=64, frames=6, codec="libsvtav1", container="avif")
     facts = probe(write_clip(tmp_path / "film.avif", clip))
-    assert (facts.frames, facts.fps, facts.still) == (6, 25, False)
+    assert (facts.frames, facts.fps, facts.still) == (6, Fraction(25), False)
