@@ -15,12 +15,17 @@ JOB = "order-4711"
 
 
 def made(
-    folder: Path, *, job_id: str = JOB, signed: bool = True, worded: bool = True
+    folder: Path,
+    *,
+    job_id: str = JOB,
+    signed: bool = True,
+    worded: bool = True,
+    signing: Path | None = None,
 ) -> RenderSpec:
     """An output of ours and the spec it was made by; report of `seal` beside it on demand."""
     folder.mkdir(exist_ok=True)
     audio = speech(folder, 1.0)
-    identity = development_identity(folder / "identity") if signed else None
+    identity = development_identity(signing or folder / "identity") if signed else None
     video = folder / "reference.bin"
     video.write_bytes(b"reference")
     spec = RenderSpec(
