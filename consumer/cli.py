@@ -6,6 +6,7 @@ torch, numpy, av, rich or the servers of the demo.
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 
@@ -21,6 +22,7 @@ from consumer.console import (
     say,
     show_error,
 )
+from schemas.codes import ErrorCode, Stage
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run:run", "Run the service: take requests from Kafka until SIGTERM."),
@@ -109,7 +111,20 @@ def _run(as_json: bool) -> int:
         return show_error(facts, as_json)
     except (click.Abort, KeyboardInterrupt):
         return STOPPED
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _full(error, as_json)
     return code if isinstance(code, int) else 0
+
+
+def _full(error: OSError, as_json: bool) -> int:
+    """A disk without room; without a file's name it is the one that stdout goes to."""
+    where = repr(error.filename) if error.filename else "the output"
+    full = CommandError.of(
+        ErrorCode.SCRATCH_FULL, Stage.STORE, f"no room for {where}: {error.strerror}"
+    )
+    return show_error(full.error, as_json and bool(error.filename))
 
 
 def _usage(error: click.UsageError, as_json: bool) -> int:

@@ -150,8 +150,7 @@ def exit_code(code: ErrorCode) -> int:
 
 def emit(value: Any) -> None:
     """Write one JSON object as one line to stdout, at once."""
-    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str))
-    sys.stdout.flush()
+    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str))  # and flushes
 
 
 def say(text: str = "") -> None:

@@ -231,3 +231,18 @@ def test_a_terminal_that_lacks_letters_still_gets_every_answer(encoding: str) ->
     assert "名前 😀.mp4" in error["message"]
     done = face2face("doctor", env={**env, "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"})
     assert "\\u2192 Start the brokers" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", ["--help", "engines --json"])
+def test_where_nobody_can_hear_the_answer_no_traceback_is_shown(arguments: str) -> None:
+    """stdout on a full disk is an error to act on; closed, it was not wanted."""
+    command = [sys.executable, "-m", "consumer.cli", *arguments.split()]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False
+        )
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "SCRATCH_FULL (store): no room for the output" in done.stderr
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    done = subprocess.run(closed, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
