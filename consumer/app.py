@@ -72,6 +72,8 @@ class State:
             return self.phase
         if not self.intake.pump.member:
             return "not a member of the consumer group"
+        if missing := self.intake.missing:
+            return f"topics are missing: {', '.join(missing)}; run `face2face topics apply`"
         if self.intake.pump.failing is not None:
             return f"the topics cannot be read: {self.intake.pump.failing}"
         return self.processing.why_not_ready()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 from consumer.commits import Committer
 from consumer.ledger import Commit, Ledger
 from consumer.membership import member_id, read_commits
+from consumer.offset_runs import unpack
 
 REVOKE_TIMEOUT_S = 3.0
 ERROR_PAUSE_S = 1.0
@@ -112,6 +113,29 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self.joined.set()
         log.info("partitions assigned", partitions=by_topic(self.partitions), rejoined=rejoined)
         self._changed()
+        await self._tell_of_deleted(consumer, committed)
+
+    async def _tell_of_deleted(
+        self, consumer: AIOKafkaConsumer, committed: Mapping[TopicPartition, Commit]
+    ) -> None:
+        """Say which records the brokers deleted before the group was done with them."""
+        try:
+            starts = await consumer.beginning_offsets(list(committed))
+        except (KafkaError, TimeoutError) as error:
+            log.debug("the logs' starts are not known", error=repr(error))
+            return
+        for partition, commit in committed.items():
+            known = unpack(commit.offset, commit.metadata)
+            done = sum(max(0, min(end, starts[partition]) - first) for first, end in known)
+            gone = starts[partition] - commit.offset - done
+            if gone > 0:
+                log.error(
+                    "records were deleted before they were done: the topic keeps them too shortly",
+                    topic=partition.topic,
+                    partition=partition.partition,
+                    records=gone,
+                    offset=commit.offset,
+                )
 
     async def _read_commits(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, Commit]:
         while True:

@@ -131,6 +131,7 @@ class Intake:
         middlewares: Sequence[Any] = (),
     ) -> None:
         self._handle = handle
+        self._topics = (settings.topics.requests, settings.topics.retry)
         longest_wait_s = max(settings.retry_delays_s, default=0.0)
         self.pump = Pump(self._see, limit, settings.topics.retry, blocked, longest_wait_s)
         self.broker = _broker(settings, middlewares)
@@ -147,6 +148,12 @@ class Intake:
         """Leave the group (a static member stays until it is back) and close everything."""
         await self.pump.stop()
         await close(self._subscriber)
+
+    @property
+    def missing(self) -> list[str]:
+        """Topics that the brokers do not know any more, as of the last metadata."""
+        consumer = self._subscriber.consumer
+        return [t for t in self._topics if consumer and not consumer.partitions_for_topic(t)]
 
     @property
     def ended(self) -> bool:

@@ -56,6 +56,26 @@ def test_a_disk_that_is_nearly_full_pauses_intake_and_says_so_by_its_setting(
         assert service.terminate() == 0
 
 
+def test_a_request_topic_that_is_removed_is_named(
+    kafka: KafkaHandle, s3: S3Handle, tmp_path: Path
+) -> None:
+    from confluent_kafka.admin import AdminClient
+
+    kafka.require(Can.GROUPS, Can.ADMIN)
+    kafka.create_topics()
+    admin = AdminClient({"bootstrap.servers": kafka.servers, "log_level": 0})
+    with _service(kafka, tmp_path, **s3.env) as service:
+        wait_until(lambda: _reason(service) == "", 120, "ready")
+        (gone,) = admin.delete_topics([kafka.topics.requests]).values()
+        gone.result(timeout=20)
+        wait_until(lambda: kafka.topics.requests in _reason(service), 90, "the topic is missed")
+        assert "topics apply" in _reason(service)
+        assert service.get("/livez")[0] == 200
+        kafka.create_topics({kafka.topics.requests: 1})
+        wait_until(lambda: _reason(service) == "", 90, "ready again")
+        assert service.terminate() == 0
+
+
 def test_scratch_of_a_dead_process_is_gone_after_the_next_start(
     kafka: KafkaHandle, s3: S3Handle, tmp_path: Path
 ) -> None:

@@ -529,3 +529,31 @@ async def test_a_topic_that_is_made_anew_is_read_from_its_first_record(
 async def _taken(lab: Lab) -> bool:
     """True when the group has taken a commit that counts two records behind the first as done."""
     return 2 in (await lab.committed())[1]
+
+
+async def test_records_that_the_topic_did_not_keep_until_they_were_done_are_told(lab: Lab) -> None:
+    from confluent_kafka import TopicPartition as Place
+    from confluent_kafka.admin import AdminClient
+
+    work = Work()
+    await lab.send([{"value": job()}] * 2)
+    async with lab.intake(work):
+        await lab.until_committed(2)
+    await lab.send([{"value": job()}] * 7)
+    admin = AdminClient({"bootstrap.servers": lab.kafka.servers, "log_level": 0})
+    (gone,) = admin.delete_records([Place(lab.topics.requests, 0, 7)]).values()
+    await asyncio.to_thread(gone.result, 20)
+    with capture_logs() as said:
+        async with lab.intake(work):
+            await lab.until_committed(9)
+            await until_said(said, "records were deleted before they were done")
+    (told,) = [line for line in said if "were deleted" in line["event"]]
+    assert (told["log_level"], told["records"], told["offset"]) == ("error", 5, 2)
+    assert len(work.finished) == 4
+
+
+async def until_said(said: list[Any], text: str) -> None:
+    async def heard() -> bool:
+        return any(text in line["event"] for line in said)
+
+    await until(heard)
