@@ -26,6 +26,8 @@ from schemas.envelope import Envelope, EventType, read_headers
 from schemas.request import RenderRequest
 
 LISTEN_TIMEOUT_S = 20.0
+MADE_S = 5.0
+"""After it is made, a topic is in every broker's metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +148,13 @@ async def connect(settings: Settings) -> AsyncIterator[Client]:
     options = connection(settings)
     producer = AIOKafkaProducer(**options, enable_idempotence=True)
     listener = AIOKafkaConsumer(
-        *names, **options, group_id=None, auto_offset_reset="latest", enable_auto_commit=False
+        **options, group_id=None, auto_offset_reset="latest", enable_auto_commit=False
     )
     try:
         await reach(settings, producer.start())
         await reach(settings, listener.start())
+        await _find_topics(listener, {topics.requests, *names})
+        listener.subscribe(names)
         try:
             await asyncio.wait_for(listen_from_now(listener, names), LISTEN_TIMEOUT_S)
         except TimeoutError as error:
@@ -161,6 +165,16 @@ async def connect(settings: Settings) -> AsyncIterator[Client]:
     finally:
         await listener.stop()
         await producer.stop()
+
+
+async def _find_topics(listener: AIOKafkaConsumer, names: set[str]) -> None:
+    """Wait a moment for topics that were just made; to subscribe first would blame the brokers."""
+    end = time.monotonic() + MADE_S
+    while missing := names - await listener.topics():
+        if time.monotonic() > end:
+            text = ", ".join(sorted(missing))
+            raise ClientFailed(f"topics {text} are not there; run `face2face topics apply`")
+        await asyncio.sleep(0.1)
 
 
 async def listen_from_now(listener: AIOKafkaConsumer, names: tuple[str, ...]) -> None:

@@ -13,7 +13,15 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from schemas.refs import RefStr, check_bucket, check_key
 
@@ -30,6 +38,20 @@ class Contract(BaseModel):
     """Base of every contract: frozen, tolerant of unknown fields, None never sent as a value."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
+
+
+class Asked(Contract):
+    """Base of what upstream writes: a field that is null is as good as none.
+
+    Many serialisers write every field that they know.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if value is not None}
 
 
 class Loop(StrEnum):
@@ -49,7 +71,7 @@ class FaceBox(Contract):
     box: tuple[Finite, Finite, Finite, Finite] = Field(examples=[[100, 80, 300, 320]])
 
 
-class LabelOptions(Contract):
+class LabelOptions(Asked):
     """The visible label in the picture."""
 
     visible: bool = True
@@ -98,7 +120,7 @@ def exact_fps(text: str) -> Fraction:
     return rate
 
 
-class RenderOptions(Contract):
+class RenderOptions(Asked):
     """How to render. Every field has a default; what is not named keeps the source's own value."""
 
     loop: Loop = Loop.PINGPONG
@@ -124,7 +146,7 @@ def _check_prefix(value: str) -> str:
     return check_key(value.rstrip("/")) + "/" if value else value
 
 
-class OutputTarget(Contract):
+class OutputTarget(Asked):
     """Where the MP4 and its manifest go: `<prefix>results/<job_id>/<render_id>.mp4`."""
 
     bucket: Annotated[str | None, AfterValidator(_check_output_bucket)] = None
@@ -138,7 +160,7 @@ Metadata = Annotated[
 """Text by text, echoed back in every event of the job."""
 
 
-class RenderRequest(Contract):
+class RenderRequest(Asked):
     """One job, version 1 (`ce_type` com.face2face.request.v1)."""
 
     audio_url: RefStr

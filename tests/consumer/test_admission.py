@@ -197,3 +197,18 @@ def test_a_rate_whose_power_of_ten_fills_the_memory_is_refused_unread() -> None:
 @pytest.mark.parametrize("fps", [29.97, 25, "25e0", "2.5E1", "30000/1001"])
 def test_rates_are_taken_as_any_number_is_written(fps: object) -> None:
     assert _job(make_record(_with(options={"fps": fps}))).request.options.fps == str(fps)
+
+
+def test_a_field_that_is_null_is_as_good_as_none() -> None:
+    nothing = dict.fromkeys(
+        ("job_id", "output", "engine", "options", "deadline", "metadata", "consent")
+    )
+    plain = _job(make_record()).request
+    assert _job(make_record(_with(**nothing))).request == plain
+    options = {"loop": None, "crf": None, "label": {"text": None, "visible": True}}
+    found = _job(make_record(_with(options=options, output={"prefix": None}))).request
+    assert (found.options.crf, found.options.loop) == (18, "pingpong")
+    assert found.options.label is not None
+    assert found.options.label.text == "AI"
+    refused = _rejection(make_record(_with(audio_url=None)))
+    assert "'audio_url' is missing" in refused.error.message

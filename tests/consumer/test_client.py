@@ -13,6 +13,7 @@ from consumer.client import Event, connect, connection
 from consumer.connecting import ClientFailed
 from consumer.settings import Settings, load
 from schemas.request import RenderRequest
+from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle
 from tests.support.processes import free_port
 
@@ -90,6 +91,19 @@ async def test_waiting_ends_when_no_outcome_comes(settings: Settings) -> None:
         with pytest.raises(TimeoutError):
             async for _ in client.events("nobody", 0.3):
                 pass
+
+
+async def test_missing_topics_are_named_at_once_and_no_broker_is_blamed(
+    kafka: KafkaHandle,
+) -> None:
+    kafka.require(Can.ADMIN)
+    kafka.create_topics(dict.fromkeys(set(kafka.topics.all()) - {kafka.topics.failed}, 1))
+    with pytest.raises(ClientFailed) as refused:
+        async with connect(load(kafka.env)):
+            pass
+    assert str(refused.value) == (
+        f"topics {kafka.topics.failed} are not there; run `face2face topics apply`"
+    )
 
 
 async def test_no_broker_is_said_with_its_address() -> None:
