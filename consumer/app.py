@@ -2,7 +2,7 @@
 
     health ── publisher ── topics? ── processing (workers start in the background)
                                        └── control ── intake ── "ready"
-    SIGTERM or SIGINT: drain (pause, finish, commit, leave), then everything else in reverse.
+    SIGTERM, SIGINT or SIGHUP: drain (pause, finish, commit, leave), then all else in reverse.
 
 A second signal ends the grace of running jobs at once. Missing brokers and topics are waited for,
 with one clear line in the log, so that nothing crash-loops while the platform comes up.
@@ -90,17 +90,22 @@ class State:
 
 
 class Signals:
-    """SIGTERM and SIGINT: the first asks for the drain, the second ends its grace."""
+    """SIGTERM, SIGINT and SIGHUP: the first asks for the drain, the second ends its grace.
+
+    SIGHUP comes when the terminal of a service is closed; where it is ignored, as by nohup, it
+    stays so.
+    """
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
 
     def listen(self) -> None:
-        """Take both signals from now on."""
+        """Take the signals from now on."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._take, number)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, self._take, number)
 
     def _take(self, number: signal.Signals) -> None:
         log.info("signal", name=number.name, again=self.stop.is_set())
@@ -123,7 +128,7 @@ class Signals:
 
 
 async def run(settings: Settings) -> None:
-    """Run the service until SIGTERM or SIGINT.
+    """Run the service until SIGTERM, SIGINT or SIGHUP.
 
     Raises:
         SettingsError: the health port cannot be bound.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,26 @@ def test_a_request_topic_that_is_removed_is_named(
         kafka.create_topics({kafka.topics.requests: 1})
         wait_until(lambda: _reason(service) == "", 90, "ready again")
         assert service.terminate() == 0
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_closed_terminal_drains_a_service_unless_it_was_told_to_ignore_that(
+    kafka: KafkaHandle, s3: S3Handle, tmp_path: Path, ignored: bool
+) -> None:
+    kafka.create_topics()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        with _service(kafka, tmp_path, **s3.env) as service:
+            wait_until(lambda: "ready" in service.events(), 120, "ready")
+            service.process.send_signal(signal.SIGHUP)
+            if not ignored:
+                assert service.process.wait(30) == 0
+                assert "drained" in service.events()
+            else:
+                assert service.get("/livez")[0] == 200
+                assert service.terminate() == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_scratch_of_a_dead_process_is_gone_after_the_next_start(
