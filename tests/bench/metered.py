@@ -1,7 +1,8 @@
 """Processor time of a render's threads, and how much of it calls spend that hold no lock.
 
 Only such calls are measured as let go of the interpreter's lock while they work: libav's, files',
-the allocator's, and a batch of a network. (libav's resampler and the opening of a codec keep it.)
+the allocator's, numpy's copies of decoded planes, and a batch of a network. (libav's resampler and
+the opening of a codec keep it.)
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from av.packet import Packet
 
 from pipeline import render as story
 from pipeline.batching.shared import Shared
+from pipeline.upright import Upright
 
 _LIBRARIES: tuple[tuple[Any, str], ...] = (
     (av, "open"),
@@ -39,6 +41,7 @@ _LIBRARIES: tuple[tuple[Any, str], ...] = (
     (os, "pwritev"),
     (story, "give_back"),
     (Shared, "_run"),
+    (Upright, "_three"),
 )
 
 
