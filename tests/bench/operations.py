@@ -79,7 +79,7 @@ def counted(*, calls: bool = False) -> Iterator[Counts]:
 
     Args:
         calls: count calls of Python functions instead of operators, whose counting would make
-            five of them each. Those of the threads that feed networks count as well.
+            four of them each. Those of the threads that feed networks count as well.
     """
     counts = Counts()
     run = threading.Thread.run
