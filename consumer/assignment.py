@@ -38,6 +38,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self._changed = changed
         self._books: dict[TopicPartition, Ledger] = {}
         self._restoring: asyncio.Task[None] | None = None
+        self._telling: set[asyncio.Task[None]] = set()
         self.consumer: AIOKafkaConsumer | None = None
         self.member_id = ""
         """As of the last assignment."""
@@ -89,6 +90,8 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def stop(self) -> None:
         """Restore and commit no more."""
+        for task in self._telling:
+            task.cancel()
         await self._stop_restoring()
         await self.commits.stop()
 
@@ -114,6 +117,17 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         log.info("partitions assigned", partitions=by_topic(self.partitions), rejoined=rejoined)
         self._changed()
         await self._tell_of_deleted(consumer, committed)
+
+    def skipped(self, partition: TopicPartition, offset: int) -> None:
+        """Reading went on behind a gap that begins at an offset: say so if records were deleted.
+
+        Gaps of transactions and compaction are none of anybody's business.
+        """
+        if self.consumer is not None:
+            told = self._tell_of_deleted(self.consumer, {partition: Commit(offset, "", 0)})
+            task = asyncio.create_task(told, name="deleted")
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
 
     async def _tell_of_deleted(
         self, consumer: AIOKafkaConsumer, committed: Mapping[TopicPartition, Commit]

@@ -136,8 +136,11 @@ class Pump:
         it asks for is not in the log any more.
         """
         book = self.assignment.open[partition]
-        if at < self._read_to.get(partition, 0):
+        before = self._read_to.get(partition, at)
+        if at < before:
             book = self.assignment.renew(partition)
+        elif at > before + 1:
+            self.assignment.skipped(partition, before)
         self._read_to[partition] = at
         return book
 

@@ -552,6 +552,30 @@ async def test_records_that_the_topic_did_not_keep_until_they_were_done_are_told
     assert len(work.finished) == 4
 
 
+async def test_records_that_are_deleted_under_a_replica_that_pauses_are_told(lab: Lab) -> None:
+    from confluent_kafka import TopicPartition as Place
+    from confluent_kafka.admin import AdminClient
+
+    work, reason = Work(), ["the test's"]
+    await lab.send([{"value": job()}] * 7)
+
+    async def stands() -> bool:
+        return any(place.topic == lab.topics.requests for place in intake.pump._read_to)
+
+    with capture_logs() as said:
+        async with lab.intake(work, blocked=lambda: reason[0] if reason else None) as intake:
+            await until(stands)
+            admin = AdminClient({"bootstrap.servers": lab.kafka.servers, "log_level": 0})
+            (gone,) = admin.delete_records([Place(lab.topics.requests, 0, 5)]).values()
+            await asyncio.to_thread(gone.result, 20)
+            reason.clear()
+            await lab.until_committed(7)
+            await until_said(said, "records were deleted before they were done")
+    (told,) = [line for line in said if "were deleted" in line["event"]]
+    assert (told["records"], told["offset"]) == (5, 0)
+    assert len(work.finished) == 2
+
+
 async def until_said(said: list[Any], text: str) -> None:
     async def heard() -> bool:
         return any(text in line["event"] for line in said)
