@@ -37,7 +37,7 @@ def agreement(requested: Tensor, measured: Tensor, fps: float) -> Agreement | No
     """Correlate two curves, one value per output frame.
 
     Args:
-        requested: (N,) in any unit.
+        requested: (N,) in any unit, NaN where it is not known.
         measured: (N,) in any unit, NaN where nothing could be measured.
         fps: frames per second.
 
@@ -63,14 +63,15 @@ def _moves(curve: Tensor) -> bool:
 def _at_lag(asked: Tensor, seen: Tensor, good: Tensor, frames: float) -> float:
     """Correlation with `asked` moved later by a number of frames, over the frames both cover."""
     at = torch.arange(len(asked), dtype=torch.float64) - frames
-    inside = good & (at >= 0) & (at <= len(asked) - 1)
+    place = at.clamp(0, len(asked) - 1)
+    left = place.floor().long()
+    share = place - left
+    right = torch.where(share > 0, (left + 1).clamp(max=len(asked) - 1), left)
+    moved = asked[left] * (1 - share) + asked[right] * share
+    inside = good & (at == place) & torch.isfinite(moved)
     if int(inside.sum()) < _LEAST_FRAMES:
         return 0.0
-    place = at[inside]
-    left = place.floor().long()
-    right = (left + 1).clamp(max=len(asked) - 1)
-    share = place - left
-    return float(correlation(asked[left] * (1 - share) + asked[right] * share, seen[inside]))
+    return float(correlation(moved[inside], seen[inside]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,17 @@ def test_unmeasured_frames_do_not_count() -> None:
     assert found.r > 0.999
 
 
+@pytest.mark.parametrize("late", [-2, 0, 1.5])
+def test_frames_in_which_nothing_is_known_of_the_asked_mouth_do_not_count(late: float) -> None:
+    asked = wave(200)
+    asked[:60] = asked[100] = asked[131:133] = float("nan")
+    found = agreement(asked, wave(200, late), 25.0)
+    assert found is not None
+    assert abs(found.lag_s - late / 25) <= 0.011
+    assert found.best_r > 0.99
+    assert found.r > 0.7
+
+
 def test_still_mouths_and_few_frames_have_no_correlation() -> None:
     assert agreement(wave(100), torch.full((100,), 0.1), 25.0) is None
     assert agreement(torch.zeros(100), wave(100), 25.0) is None
