@@ -11,7 +11,7 @@ import uvicorn
 
 from consumer import telemetry
 from consumer.http.gateway import make_app
-from consumer.http.gateway_protocol import Protocol
+from consumer.http.protocol import TimedProtocol
 from consumer.logs import configure
 from consumer.settings import Settings
 
@@ -68,7 +68,7 @@ def serve(settings: Settings, on_ready: Callable[[Address], None]) -> None:
             timeout_graceful_shutdown=DRAIN_S,
             limit_concurrency=CALLS,
             lifespan="on",
-            http=Protocol,
+            http=TimedProtocol,
         )
         server = _Server(config, lambda: on_ready(Address(host, port)))
         try:

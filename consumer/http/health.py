@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from consumer.http.protocol import TimedProtocol
 from consumer.settings import Settings, SettingsError
 
 STARTED_CHECK_S = 0.01
@@ -126,6 +127,8 @@ async def serve(settings: Settings, source: Source) -> AsyncIterator[int]:
     """
     config = uvicorn.Config(
         HealthApp(settings, source),
+        http=TimedProtocol,
+        http=TimedProtocol,
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from consumer.http import protocol
 from consumer.http.health import serve
 from consumer.settings import SettingsError, load
 
@@ -101,3 +102,15 @@ async def test_a_port_in_use_is_a_setting_that_cannot_work() -> None:
         with pytest.raises(SettingsError, match=f"F2F_HTTP_PORT = 127.0.0.1:{port}"):
             async with serve(load({"F2F_HTTP_PORT": str(port)}), Answers()):
                 pass
+
+
+async def test_a_connection_that_asks_for_nothing_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_S", 0.05)
+    settings = load({"DUIX_DATA_DIR": str(tmp_path), "F2F_HTTP_PORT": "0"})
+    async with serve(settings, Answers()) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(40):
+            assert await reader.read() == b""
+        writer.close()

@@ -11,8 +11,8 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from consumer.http import gateway_protocol
-from consumer.http.gateway_protocol import Protocol
+from consumer.http import protocol
+from consumer.http.protocol import TimedProtocol
 
 CALL = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -43,13 +43,13 @@ class Site:
 
 @pytest.fixture
 async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
-    monkeypatch.setattr(gateway_protocol, "HEAD_S", 0.2)
+    monkeypatch.setattr(protocol, "HEAD_S", 0.2)
     made = Site()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         made.port = listener.getsockname()[1]
         config = uvicorn.Config(
-            made, http=Protocol, lifespan="off", log_config=None, timeout_keep_alive=60
+            made, http=TimedProtocol, lifespan="off", log_config=None, timeout_keep_alive=60
         )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve([listener]))

@@ -1,7 +1,8 @@
 """Connections that ask for nothing are closed: uvicorn waits for the head of a call without end.
 
-It counts them among the calls that it takes at a time, so a thousand of them, which need no key,
-had everybody else answered 503, probes of the platform included.
+The gateway counts them among the calls that it takes at a time, so a thousand of them, which need
+no key, had everybody else answered 503, probes of the platform included; in a replica each would
+hold a descriptor.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ HEAD_S = 20.0
 """Longest wait for the head of a call, from the connection or the last answer on; seconds."""
 
 
-class Protocol(H11Protocol):
+class TimedProtocol(H11Protocol):
     """HTTP/1.1 as uvicorn speaks it, to who says what is wanted within `HEAD_S`."""
 
     _due: asyncio.TimerHandle | None = None
