@@ -128,7 +128,6 @@ async def serve(settings: Settings, source: Source) -> AsyncIterator[int]:
     config = uvicorn.Config(
         HealthApp(settings, source),
         http=TimedProtocol,
-        http=TimedProtocol,
         log_config=None,
         access_log=False,
         lifespan="off",
