@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from consumer import metrics
 from consumer.http import protocol
 from consumer.http.health import serve
 from consumer.settings import SettingsError, load
@@ -81,6 +82,7 @@ async def test_liveness_and_readiness_say_why(tmp_path: Path) -> None:
 
 
 async def test_metrics_are_prometheus_text_and_other_paths_are_named(tmp_path: Path) -> None:
+    metrics.JOB_SECONDS.labels("completed")
     async with serve(load({"F2F_HTTP_PORT": "0"}), Answers()) as port:
         status, body = await _ask(port, "/metrics")
         assert status == 200
