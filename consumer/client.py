@@ -128,7 +128,7 @@ class Client:
     def _read(self, record: Any) -> Event | None:
         try:
             data = json.loads(record.value or b"null")
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         if not isinstance(data, dict):
             return None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import structlog
 from pydantic import ValidationError
 
+from consumer.settings import MOST_LEASE_S
 from consumer.storage import Storage
 from schemas.manifest import AttemptMarker, Lease
 
+_RENDER_ID = re.compile(r"[ -.0-~]{1,128}")
+"""Any name of an object in one folder."""
 log = structlog.get_logger(__name__)
 
 
@@ -53,12 +57,26 @@ def dump(marker: AttemptMarker) -> bytes:
 
 
 def parse(data: bytes) -> AttemptMarker | None:
-    """The marker; None for what cannot be read, which is then replaced."""
+    """The marker; None for what cannot be read or cannot be, which is then replaced."""
     try:
-        return AttemptMarker.model_validate_json(data)
+        marker = AttemptMarker.model_validate_json(data)
     except ValidationError:
         log.error("attempt marker cannot be read and is replaced")
         return None
+    if not _can_be(marker):
+        log.error("attempt marker states what cannot be and is replaced")
+        return None
+    return marker
+
+
+def _can_be(marker: AttemptMarker) -> bool:
+    """False for a lease that would never end, attempts that would, and no name of a render."""
+    ttl_s = marker.lease.ttl_s if marker.lease is not None else MOST_LEASE_S
+    return (
+        0 < ttl_s <= MOST_LEASE_S
+        and marker.attempt >= 0
+        and _RENDER_ID.fullmatch(marker.render_id) is not None
+    )
 
 
 def held_by(data: bytes, lease: Lease) -> bool:

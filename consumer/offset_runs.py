@@ -18,6 +18,7 @@ PREFIX = "f2f1"
 """Format version; text that starts otherwise is somebody else's and is ignored."""
 MAX_RUNS = 100_000
 MAX_UNPACKED_BYTES = 1 << 20
+MAX_OFFSET = (1 << 63) - 1
 
 
 class OffsetRuns:
@@ -139,6 +140,8 @@ def _read_runs(position: int, data: bytes) -> list[tuple[int, int]]:
     runs: list[tuple[int, int]] = []
     at = position
     for gap, length in zip(numbers[::2], numbers[1::2], strict=True):
+        if not gap or not length or at + gap + length > MAX_OFFSET:
+            raise ValueError("runs that touch, are empty or end beyond any offset")
         runs.append((at + gap, at + gap + length))
         at += gap + length
     return runs

@@ -53,6 +53,16 @@ def _given(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
+MOST_LEASE_S = 86_400.0
+"""A replica that dies keeps its render from the others for as long as its lease."""
+_MOST_S = 1e9
+"""Some 30 years: with more, dates and timers overflow in the middle of the work."""
+_MOST_KAFKA_S = 2_000_000
+"""The brokers count milliseconds in 31 bits."""
+_MOST_BYTES = 2**50
+_MOST_PIXELS = 300_000_000
+"""libavcodec's own limit is 31 bits, and stills may have 7 times as many."""
+_MOST_SHOWN = 200
 _HIDDEN = ("SECRET", "PASSWORD", "API_KEY", "TOKEN")
 
 
@@ -85,11 +95,17 @@ class Settings(BaseSettings):
     topic_prefix: str = _env(
         "F2F_TOPIC_PREFIX", "face2face", "prefix of all topics", pattern=r"^[A-Za-z0-9._-]{1,150}$"
     )
-    session_timeout_s: float = _env("KAFKA_SESSION_TIMEOUT_S", 45.0, "group session", gt=0)
-    heartbeat_s: float = _env("KAFKA_HEARTBEAT_S", 3.0, "group heartbeat interval", gt=0)
-    rebalance_timeout_s: float = _env("KAFKA_REBALANCE_TIMEOUT_S", 60.0, "group rebalance", gt=0)
+    session_timeout_s: float = _env(
+        "KAFKA_SESSION_TIMEOUT_S", 45.0, "group session", gt=0, le=_MOST_KAFKA_S
+    )
+    heartbeat_s: float = _env(
+        "KAFKA_HEARTBEAT_S", 3.0, "group heartbeat interval", gt=0, le=_MOST_KAFKA_S
+    )
+    rebalance_timeout_s: float = _env(
+        "KAFKA_REBALANCE_TIMEOUT_S", 60.0, "group rebalance", gt=0, le=_MOST_KAFKA_S
+    )
     max_poll_interval_s: float = _env(
-        "KAFKA_MAX_POLL_INTERVAL_S", 3600.0, "longest time without a poll", gt=0
+        "KAFKA_MAX_POLL_INTERVAL_S", 3600.0, "longest time without a poll", gt=0, le=_MOST_KAFKA_S
     )
     kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _env(
         "KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", "transport of the brokers"
@@ -164,26 +180,33 @@ class Settings(BaseSettings):
     backlog: int = _env("F2F_BACKLOG", 2, "jobs admitted beyond the running ones", ge=0, le=256)
     max_attempts: int = _env("F2F_MAX_ATTEMPTS", 3, "tries of a job", ge=1, le=20)
     retry_delays_s: Annotated[
-        tuple[Annotated[float, Field(ge=0)], ...], NoDecode, BeforeValidator(_split)
+        tuple[Annotated[float, Field(ge=0, le=_MOST_S)], ...], NoDecode, BeforeValidator(_split)
     ] = _env(
         "F2F_RETRY_DELAYS_S",
         (10.0, 60.0),
         "waits before the next tries, seconds, comma-separated",
     )
-    job_timeout_s: float = _env("F2F_JOB_TIMEOUT_S", 1800.0, "longest render of one job", gt=0)
-    stall_timeout_s: float = _env(
-        "F2F_STALL_TIMEOUT_S", 30.0, "silence after which a worker is killed", gt=0
+    job_timeout_s: float = _env(
+        "F2F_JOB_TIMEOUT_S", 1800.0, "longest render of one job", gt=0, le=_MOST_S
     )
-    lease_s: float = _env("F2F_LEASE_S", 30.0, "a lease not renewed for this long is stale", gt=0)
-    drain_s: float = _env("F2F_DRAIN_S", 60.0, "grace of running jobs at SIGTERM", ge=0)
-    max_input_bytes: int = _env("F2F_MAX_INPUT_BYTES", 2 * 1024**3, "largest input file", ge=1)
-    max_video_s: float = _env("F2F_MAX_VIDEO_S", 3600.0, "longest reference", gt=0)
-    max_audio_s: float = _env("F2F_MAX_AUDIO_S", 1800.0, "longest speech", gt=0)
+    stall_timeout_s: float = _env(
+        "F2F_STALL_TIMEOUT_S", 30.0, "silence after which a worker is killed", gt=0, le=_MOST_S
+    )
+    lease_s: float = _env(
+        "F2F_LEASE_S", 30.0, "a lease not renewed for this long is stale", gt=0, le=MOST_LEASE_S
+    )
+    drain_s: float = _env("F2F_DRAIN_S", 60.0, "grace of running jobs at SIGTERM", ge=0, le=_MOST_S)
+    max_input_bytes: int = _env(
+        "F2F_MAX_INPUT_BYTES", 2 * 1024**3, "largest input file", ge=1, le=_MOST_BYTES
+    )
+    max_video_s: float = _env("F2F_MAX_VIDEO_S", 3600.0, "longest reference", gt=0, le=_MOST_S)
+    max_audio_s: float = _env("F2F_MAX_AUDIO_S", 1800.0, "longest speech", gt=0, le=_MOST_S)
     max_pixels: int = _env(
         "F2F_MAX_PIXELS",
         3840 * 2160,
         "largest picture; a still of up to 7 times as many is scaled down",
         ge=4096,
+        le=_MOST_PIXELS,
     )
     allowed_hosts: Names = _env(
         "F2F_ALLOWED_HOSTS",
@@ -197,7 +220,7 @@ class Settings(BaseSettings):
         "also take http(s):// inputs from this machine; for `face2face dev` alone",
     )
     remote_timeout_s: float = _env(
-        "F2F_REMOTE_TIMEOUT_S", 600.0, "longest fetch of one http(s):// input", gt=0
+        "F2F_REMOTE_TIMEOUT_S", 600.0, "longest fetch of one http(s):// input", gt=0, le=_MOST_S
     )
 
     # Avatars: prepared references, kept for the next job on the same video
@@ -206,6 +229,7 @@ class Settings(BaseSettings):
         2 * 1024**3,
         "disk for prepared references, least recently used ones go first; 0 keeps none",
         ge=0,
+        le=_MOST_BYTES,
     )
     avatar_dir: Path | None = _env(
         "F2F_AVATAR_DIR",
@@ -248,13 +272,21 @@ class Settings(BaseSettings):
     data_dir: Path = _env(
         "DUIX_DATA_DIR", Path("/tmp/face2face"), "scratch folder, and the Duix container's share"
     )
-    cleanup_delay_s: float = _env("CLEANUP_DELAY", 60.0, "life of a finished job's files", ge=0)
-    cleanup_interval_s: float = _env(
-        "PERIODIC_CLEANUP_INTERVAL", 300.0, "pause between two sweeps", gt=0
+    cleanup_delay_s: float = _env(
+        "CLEANUP_DELAY", 60.0, "life of a finished job's files", ge=0, le=_MOST_S
     )
-    max_file_age_s: float = _env("MAX_FILE_AGE", 3600.0, "age at which scratch is swept", gt=0)
+    cleanup_interval_s: float = _env(
+        "PERIODIC_CLEANUP_INTERVAL", 300.0, "pause between two sweeps", gt=0, le=_MOST_S
+    )
+    max_file_age_s: float = _env(
+        "MAX_FILE_AGE", 3600.0, "age at which scratch is swept", gt=0, le=_MOST_S
+    )
     min_free_bytes: int = _env(
-        "F2F_MIN_FREE_BYTES", 512 * 1024**2, "free disk below which intake pauses", ge=0
+        "F2F_MIN_FREE_BYTES",
+        512 * 1024**2,
+        "free disk below which intake pauses",
+        ge=0,
+        le=_MOST_BYTES,
     )
     sweep: Literal["auto", "always", "off"] = _env(
         "F2F_SWEEP",
@@ -263,7 +295,7 @@ class Settings(BaseSettings):
         "rules; always, beside them too; off",
     )
     sweep_interval_s: float = _env(
-        "F2F_SWEEP_INTERVAL_S", 3600.0, "pause between two passes of that expiry", ge=1
+        "F2F_SWEEP_INTERVAL_S", 3600.0, "pause between two passes of that expiry", ge=1, le=_MOST_S
     )
     duix_url: str = _env("DUIX_INTERNAL_URL", "http://localhost:8383", "the Duix container")
 
@@ -277,7 +309,11 @@ class Settings(BaseSettings):
         "F2F_GATEWAY_PORT", 8385, "port of the gateway; 0 picks one", ge=0, le=65_535
     )
     gateway_timeout_s: float = _env(
-        "F2F_GATEWAY_TIMEOUT_S", 1800.0, "longest wait of /api/generate_video for its job", gt=0
+        "F2F_GATEWAY_TIMEOUT_S",
+        1800.0,
+        "longest wait of /api/generate_video for its job",
+        gt=0,
+        le=_MOST_S,
     )
     api_key: SecretStr | None = _env(
         "F2F_API_KEY", None, "key that gateway clients must send; required beyond loopback"
@@ -399,5 +435,9 @@ def _explain(line: Any) -> str:
     text = str(line["msg"]).removeprefix("Value error, ")
     if not name:  # about several settings at once: the message names them
         return text
-    shown = "(hidden)" if any(word in name for word in _HIDDEN) else repr(line["input"])
+    shown = "(hidden)" if any(word in name for word in _HIDDEN) else _short(repr(line["input"]))
     return f"{name} = {shown}: {text}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}... ({len(text)} characters)"

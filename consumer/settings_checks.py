@@ -84,7 +84,11 @@ def region(store: str, named: str) -> None:
 
 def file(path: Path) -> Path:
     """A file that is there."""
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:  # such as a name that is too long
+        raise ValueError(f"cannot be looked at ({error.strerror})") from None
+    if not there:
         raise ValueError("is not a file")
     return path
 

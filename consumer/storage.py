@@ -43,6 +43,9 @@ from schemas.refs import ObjectRef
 CONNECT_S, READ_S, SMALL_READ_S = 5.0, 30.0, 10.0
 """A server that starts may take a connection and never answer it: small calls give up sooner."""
 SMALL_BYTES = 1024 * 1024
+MOST_READ = 16 * SMALL_BYTES
+"""Of an object that is read into memory. No record of ours comes near; another's larger one is cut
+here, and then is no record for whoever reads it."""
 RETRY_PAUSES_S = (0.1, 0.4)
 """Pauses before a call is made again after a cut connection or a 5xx; then it is a Fault."""
 SHA256_META = "x-amz-meta-sha256"
@@ -188,7 +191,7 @@ class Storage(AsyncStore):
             answer = self._client.get_object(bucket, key)
             try:
                 length(answer)
-                return answer.read(), etag_of(answer)
+                return answer.read(MOST_READ), etag_of(answer)
             finally:
                 answer.close()
                 answer.release_conn()

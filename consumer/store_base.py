@@ -127,7 +127,7 @@ class AsyncStore(ABC):
         return found is not None and found[0] == data
 
     async def get(self, bucket: str, key: str) -> tuple[bytes, str] | None:
-        """An object's bytes and ETag; None when there is none."""
+        """An object's bytes, `MOST_READ` at most, and ETag; None when there is none."""
         return await self._in_thread(self._small, partial(self._get, bucket, key))
 
     async def stat(self, bucket: str, key: str) -> Stat | None:

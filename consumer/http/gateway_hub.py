@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -154,8 +153,8 @@ class Hub:
     def _hear(self, record: Any) -> None:
         kind = self._kinds[record.topic]
         try:
-            said = kind.model_validate(json.loads(record.value or b"null"))
-        except (ValueError, ValidationError):
+            said = kind.model_validate_json(record.value or b"null")  # of any depth, as json is not
+        except ValidationError:
             return  # somebody else's record; nothing of ours
         EVENTS_HEARD.labels(kind.__name__.lower()).inc()
         heard = Heard(said, read_headers(record.headers).get("ce_id", ""))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
@@ -209,6 +211,35 @@ async def test_a_marker_that_cannot_be_read_is_replaced(s3: S3Handle, tmp_path: 
     await storage.put(s3.bucket, KEY, b"not a marker")
     assert await Party(storage, s3.bucket, "a").claim() is not None
     assert (await _marker(storage, s3.bucket)).attempt == 0
+    storage.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lease": {"ttl_s": 1e308}},
+        {"lease": {"ttl_s": math.inf}},
+        {"lease": {"ttl_s": math.nan}},
+        {"lease": {"ttl_s": -1}},
+        {"attempt": -1_000_000},
+        {"render_id": "../" * 500},
+        {"padding": "x" * (17 * 1024 * 1024)},
+        {"version": 2},
+    ],
+    ids=["huge", "endless", "no number", "negative", "attempts", "name", "size", "version"],
+)
+async def test_a_marker_that_states_what_cannot_be_keeps_nobody_waiting(
+    change: dict[str, Any], s3: S3Handle, tmp_path: Path
+) -> None:
+    storage = Storage(settings_for(s3, tmp_path))
+    assert await Party(storage, s3.bucket, "a").claim() is not None
+    good = json.loads((await _marker(storage, s3.bucket)).model_dump_json())
+    assert await Party(storage, s3.bucket, "b").claim() is None
+    bad = good | change | {"lease": good["lease"] | change.get("lease", {})}
+    await storage.put(s3.bucket, KEY, json.dumps(bad).encode())
+    held = await Party(storage, s3.bucket, "b").claim()
+    assert held is not None
+    assert (held.attempt, held.before) == (0, None)
     storage.close()
 
 

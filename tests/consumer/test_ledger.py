@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import random
 from itertools import pairwise
@@ -183,3 +184,29 @@ def test_runs_are_a_set_of_offsets(added: list[tuple[int, int]], cut: int) -> No
 @pytest.mark.parametrize("text", ["f2f1z:" + "A" * 4000, "f2f1r:" + "f39/" * 900])
 def test_hostile_metadata_costs_little(text: str) -> None:
     assert isinstance(unpack(0, text), list)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (0, 5),  # the committed record itself, which is not finished
+        (1, 0),
+        (1, 2**63),
+        (2**62, 2**62),
+        (1, 1, 0, 1),
+    ],
+)
+def test_metadata_that_no_ledger_writes_finishes_nothing(numbers: tuple[int, ...]) -> None:
+    body = bytearray()
+    for number in numbers:
+        while number >= 0x80:
+            body.append(number & 0x7F | 0x80)
+            number >>= 7
+        body.append(number)
+    text = "f2f1r:" + base64.b64encode(body).decode()
+    assert unpack(7, text) == []
+    ledger = Ledger()
+    ledger.restore(7, text)
+    assert [ledger.admit(o) for o in (7, 8)] == [Seen.NEW, Seen.NEW]
+    ledger.finish(7)
+    assert ledger.commit() == Commit(8, "", 0)

@@ -84,6 +84,12 @@ def test_a_key_that_no_header_carries_is_refused_without_being_shown(key: str) -
         ("F2F_PRESIGN_S", "604801", "604800"),
         ("F2F_LEASE_S", "nan", "finite"),
         ("CLEANUP_DELAY", "inf", "finite"),
+        ("F2F_LEASE_S", "1e9", "86400"),
+        ("KAFKA_SESSION_TIMEOUT_S", "3e6", "2000000"),
+        ("F2F_GATEWAY_TIMEOUT_S", "1e308", "1000000000"),
+        ("F2F_MAX_INPUT_BYTES", "9" * 30, "1125899906842624"),
+        ("F2F_MAX_PIXELS", "10000000000", "300000000"),
+        ("F2F_C2PA_KEY_PATH", "/" + "k" * 150, "is not a file"),
         ("F2F_HTTP_PORT", "65536", "65535"),
         ("KAFKA_BOOTSTRAP_SERVERS", "a:1,b:99999", "'b:99999' is not host:port"),
         ("KAFKA_BOOTSTRAP_SERVERS", " , ", "names no broker"),
@@ -171,3 +177,26 @@ def test_every_setting_has_a_name_of_its_own_and_says_what_it_means() -> None:
     assert len(set(names)) == len(names)
     assert all(name == name.upper() for name in names)
     assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_no_number_is_so_large_that_it_breaks_the_work_later() -> None:
+    """Dates, timers and the brokers' milliseconds overflowed while a job ran, again and again."""
+    numbers = [
+        field
+        for field in Settings.model_fields.values()
+        if field.annotation in (int, float) and field.validation_alias != "F2F_PRESIGN_S"
+    ]
+    assert len(numbers) > 20
+    for field in numbers:
+        for value in ("1e300", "9" * 400):
+            with pytest.raises(SettingsError, match=f"^{field.validation_alias} = "):
+                load({str(field.validation_alias): value})
+    with pytest.raises(SettingsError, match="1000000000"):
+        load({"F2F_RETRY_DELAYS_S": "1,1e12"})
+
+
+def test_a_value_of_any_length_is_shown_in_short() -> None:
+    for name in ("F2F_SLOTS", "F2F_C2PA_KEY_PATH", "KAFKA_GROUP_INSTANCE_ID"):
+        with pytest.raises(SettingsError, match=f"^{name} = ") as refused:
+            load({name: "1" * 5000})
+        assert len(str(refused.value)) < 500

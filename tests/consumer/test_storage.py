@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from consumer import storage as storage_module
 from consumer.faults import Fault
 from consumer.settings import load
 from consumer.storage import Storage, file_sha256
@@ -102,6 +103,15 @@ async def test_what_is_missing_or_too_large_or_refused_is_typed_and_leaves_no_fi
         assert caught.value.code is code
         assert ref.url in caught.value.error.message
         assert not target.exists()
+
+
+async def test_of_a_huge_object_only_a_part_is_read_into_memory(s3: S3Handle, one: Storage) -> None:
+    whole = b" " * (storage_module.MOST_READ + 1)
+    _put(s3, "attempts/job/huge.json", whole)
+    found = await one.get(s3.bucket, "attempts/job/huge.json")
+    assert found is not None
+    assert len(found[0]) == storage_module.MOST_READ
+    assert await one.put(s3.bucket, "attempts/job/huge.json", b"{}", if_match=found[1])
 
 
 async def test_a_server_that_is_away_is_typed_and_worth_a_retry(tmp_path: Path) -> None:

@@ -7,14 +7,20 @@ import base64
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from aiokafka import AIOKafkaProducer
 
+from consumer.client import connection
+from consumer.faults import Fault
 from consumer.http import gateway_book, gateway_intake
 from consumer.settings import Settings, load
+from schemas.codes import ErrorCode, Stage
+from schemas.events import Failed
 from schemas.http import JobView
 from tests.consumer.http.stand import Gateway, gateway, service
 from tests.consumer.web import MP4, WAV, reply, web
@@ -314,6 +320,33 @@ async def test_any_replica_answers_for_a_job_and_so_does_one_that_was_not_there(
         assert (await events(later, "shared"))[-1][0] == "completed"
         again = (await later.http.post("/api/generate_video", json=body)).json
     assert again is not None
+
+
+async def test_records_of_any_depth_on_the_topics_of_events_leave_it_hearing(
+    alone: Gateway, kafka: KafkaHandle, settings: Settings
+) -> None:
+    """One such record ended the task that listens, and nobody heard of any job any more."""
+    topics = settings.topics
+    failed = Failed(
+        job_id="heard",
+        error=Fault.of(ErrorCode.NO_FACE, Stage.PROBE, "no face").error,
+        attempt=1,
+        max_attempts=3,
+        failed_at=datetime.now(UTC),
+    )
+    lone = failed.model_dump_json().replace("no face", "\\ud800").encode()
+    huge = failed.model_dump_json().replace('"attempt":1', '"attempt":1e999999999').encode()
+    bad = [b"[" * 200_000, b'{"job_id":' * 100_000, b"\xff", b"9" * 10_000, lone, huge]
+    async with AIOKafkaProducer(**connection(settings)) as producer:
+        for topic in (topics.progress, topics.completed, topics.failed):
+            for value in bad:
+                await producer.send_and_wait(topic, value, partition=0)
+        data = failed.model_dump_json().encode()
+        await producer.send_and_wait(topics.failed, data, partition=0)
+    async with asyncio.timeout(30):
+        while (answer := await alone.http.get("/v1/jobs/heard")).status_code == 404:
+            await asyncio.sleep(0.05)
+    assert answer.json()["failed"]["error"]["code"] == "NO_FACE"
 
 
 @pytest.mark.parametrize(
