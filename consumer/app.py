@@ -31,7 +31,7 @@ from consumer.http import health
 from consumer.lag import watch_lag
 from consumer.processing import Processing, open_processor
 from consumer.publisher import Publisher
-from consumer.settings import Settings
+from consumer.settings import Settings, SettingsError
 from consumer.subscriber import Intake
 
 TOPICS_CHECK_S = 2.0
@@ -131,7 +131,8 @@ async def run(settings: Settings) -> None:
     """Run the service until SIGTERM, SIGINT or SIGHUP.
 
     Raises:
-        SettingsError: the health port cannot be bound.
+        SettingsError: the health port cannot be bound, or another live replica bears the name of
+            this one in its group.
         Fault: the scratch folder cannot be used.
     """
     logs.configure(settings)
@@ -178,10 +179,27 @@ async def _work(settings: Settings, state: State, signals: Signals) -> None:
             state.phase = "running"
             log.info("ready", **intake.pump.facts())
             lag = asyncio.create_task(watch_lag(intake.pump.assignment), name="lag")
-            await signals.stop.wait()
+            twin = await _until_stopped_or_twin(intake, signals)
             lag.cancel()
             state.phase = "draining"
-            await _drain(intake, settings.drain_s, signals)
+            # what a twin has in work by now is not finished twice
+            await _drain(intake, 0.0 if twin else settings.drain_s, signals)
+            if twin:
+                raise SettingsError(intake.twins.text())
+
+
+async def _until_stopped_or_twin(intake: Intake, signals: Signals) -> bool:
+    """Wait for a signal; True when another live replica with this one's name came first."""
+    waits = [asyncio.create_task(e.wait()) for e in (signals.stop, intake.twins.found)]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waits:
+            each.cancel()
+    if signals.stop.is_set() or not intake.twins.found.is_set():
+        return False
+    log.error("a twin is in the group; this replica ends", error=intake.twins.text())
+    return True
 
 
 @asynccontextmanager

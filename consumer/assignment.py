@@ -19,6 +19,7 @@ from consumer.commits import Committer
 from consumer.ledger import Commit, Ledger
 from consumer.membership import member_id, read_commits
 from consumer.offset_runs import unpack
+from consumer.twins import Twins
 
 REVOKE_TIMEOUT_S = 3.0
 ERROR_PAUSE_S = 1.0
@@ -32,10 +33,12 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
     Args:
         changed: called, without an await in between, whenever partitions come, open or go; it has
             to pause those that are not open.
+        twins: told of each time that the group takes this replica in.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None], twins: Twins | None = None) -> None:
         self._changed = changed
+        self.twins = twins or Twins()
         self._books: dict[TopicPartition, Ledger] = {}
         self._restoring: asyncio.Task[None] | None = None
         self._telling: set[asyncio.Task[None]] = set()
@@ -100,6 +103,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         member = member_id(consumer)
         rejoined = self.member_id not in ("", member)
         self.member_id = member
+        self.twins.joined(replaced=rejoined)
         for gone in [p for p in self._books if not consumer.partitions_for_topic(p.topic)]:
             del self._books[gone]  # a topic of that name would be another
         for partition in self.partitions:

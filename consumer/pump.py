@@ -31,6 +31,7 @@ from consumer.ledger import Ledger, Seen
 from consumer.membership import coordination_ended, member_id, position
 from consumer.places import PLACE, Place
 from consumer.polling import Poller
+from consumer.twins import Twins
 
 UNWIND_S = 1.0
 """How long cancelled jobs may take to let go, and after that the last commit."""
@@ -55,6 +56,7 @@ class Pump:
         blocked: why intake must pause now, or None; asked at every turn of the poll loop.
         longest_wait_s: how long a due time may hold up its partition. This service writes none that
             is further away, but another's clock, or another's hand, may.
+        twins: learns whether another live replica bears this one's name in the group.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Pump:
         retry_topic: str,
         blocked: Callable[[], str | None] = lambda: None,
         longest_wait_s: float = math.inf,
+        twins: Twins | None = None,
     ) -> None:
         self._see = see
         self._limit = limit
@@ -83,7 +86,7 @@ class Pump:
         self._polled_at = time.monotonic()
         self.failing: str | None = None
         """Why the last poll brought nothing: a topic that may not be read, and the like."""
-        self.assignment = Assignment(self._apply)
+        self.assignment = Assignment(self._apply, twins)
         self._poller = Poller(self.assignment.order)
 
     # Polling

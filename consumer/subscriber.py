@@ -34,6 +34,7 @@ from consumer.header_names import forgive_header_names
 from consumer.jobs import Record, Verdict
 from consumer.pump import Pump
 from consumer.settings import Settings
+from consumer.twins import Twins
 
 FETCH_BYTES = 64 * 1024
 """Per partition and fetch. A larger record comes alone (KIP-74), so 10 MB pass too."""
@@ -133,7 +134,9 @@ class Intake:
         self._handle = handle
         self._topics = (settings.topics.requests, settings.topics.retry)
         longest_wait_s = max(settings.retry_delays_s, default=0.0)
-        self.pump = Pump(self._see, limit, settings.topics.retry, blocked, longest_wait_s)
+        self.twins = Twins(settings.kafka_instance, settings.session_timeout_s)
+        retry = settings.topics.retry
+        self.pump = Pump(self._see, limit, retry, blocked, longest_wait_s, self.twins)
         self.broker = _broker(settings, middlewares)
         self._subscriber = _subscribe(self.broker, settings, self.pump)
         self._subscriber(self._enter)

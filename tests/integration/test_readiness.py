@@ -77,6 +77,28 @@ def test_a_request_topic_that_is_removed_is_named(
         assert service.terminate() == 0
 
 
+def test_a_replica_that_bears_the_name_of_another_in_the_group_ends_and_says_which_setting_is_wrong(
+    kafka: KafkaHandle, s3: S3Handle, tmp_path: Path
+) -> None:
+    kafka.require(Can.GROUPS)
+    kafka.create_topics()
+    quick = {"KAFKA_SESSION_TIMEOUT_S": "3", "KAFKA_HEARTBEAT_S": "0.3"}
+    env = {**s3.env, **quick, "KAFKA_GROUP_INSTANCE_ID": "pod-0"}
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+    with _service(kafka, folders[0], **env) as first:
+        wait_until(lambda: _reason(first) == "", 120, "ready")
+        with _service(kafka, folders[1], **env) as second:
+            assert second.process.wait(120) == 2
+        assert "a twin is in the group; this replica ends" in second.events()
+        last = (folders[1] / "service.log").read_text().splitlines()[-1]
+        assert "KAFKA_GROUP_INSTANCE_ID = 'pod-0'" in last
+        wait_until(lambda: _reason(first) == "", 60, "the first works on")
+        assert first.terminate() == 0
+    assert "another replica has taken this one's place in the group" in first.events()
+
+
 @pytest.mark.parametrize("ignored", [False, True])
 def test_a_closed_terminal_drains_a_service_unless_it_was_told_to_ignore_that(
     kafka: KafkaHandle, s3: S3Handle, tmp_path: Path, ignored: bool
