@@ -130,9 +130,14 @@ def _stream(pin: Pin, part: Path, endpoint: str | None, on_bytes: OnBytes) -> No
         here = here if resumed else 0
         with part.open("ab" if resumed else "wb") as file:
             for chunk in response.iter_bytes():
-                file.write(chunk)
                 here += len(chunk)
+                if here > pin.size:  # at once: more of it would fill the disk, and never fit
+                    break
+                file.write(chunk)
                 on_bytes(here, pin.size)
+    if here > pin.size:
+        part.unlink()
+        raise _too_long(pin, urlsplit(str(response.url)).netloc)
     if here < pin.size:
         raise ConnectionError(f"the connection ended after {here} of {pin.size} bytes")
 
@@ -175,6 +180,16 @@ def _check_room(part: Path, wanted: int) -> None:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
+
+
+def _too_long(pin: Pin, host: str) -> WeightsMissing:
+    return WeightsMissing(
+        f"{host} sends more than the {pin.size} bytes that the manifest pins of {pin}: it was"
+        " deleted, not used; ask another hub or mirror (HF_ENDPOINT)",
+        stage=Stage.FETCH,
+        file=str(pin),
+        pinned=pin.size,
+    )
 
 
 def _unreachable(pin: Pin, error: Exception) -> WeightsMissing:

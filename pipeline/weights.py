@@ -126,8 +126,12 @@ def pull_faces(
 
     Raises:
         WeightsMissing: the index cannot be reached, or a file is not the pinned one.
+        OSError: the folder cannot be written.
     """
     folder = _folder(root)
+    if _problem(folder) is None:  # before the lock, which a folder for reading alone cannot hold
+        announce(f"face models: already in {folder}")
+        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(folder.parent):
         if _problem(folder) is None:
@@ -172,7 +176,7 @@ def load_faces(root: Path | None = None) -> FaceModels:
     folder = _folder(root)
     try:
         return FaceModels(graph.load("detector", folder), graph.load("mesh", folder))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise _missing(folder, f"{Path(str(error.filename or folder)).name} is missing") from error
 
 
@@ -192,7 +196,7 @@ def _problem(folder: Path) -> str | None:
     """What is wrong with a folder, in words; 3 MB are read."""
     try:
         record = _Installed.model_validate_json((folder / "installed.json").read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return "nothing is installed"
     except ValidationError:
         return "installed.json cannot be read"

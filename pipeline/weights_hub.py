@@ -137,12 +137,17 @@ def pull(
     Raises:
         WeightsMissing: the hub cannot be reached, or a file is not the pinned one.
         ScratchFull: the disk has no room.
+        OSError: the folder cannot be written.
     """
     folder = root / manifest.name
     downloads = folder / "downloads"
-    folder.mkdir(parents=True, exist_ok=True)
     for source in manifest.sources:
         announce(f"{source.repo} at {source.revision[:8]}: {source.licence} ({source.licence_url})")
+    if not downloads.exists() and not verify(manifest, root):
+        for network in manifest.pins():  # without the lock: the folder may be for reading alone
+            announce(f"{network}: already here")
+        return read_installed(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         downloads.mkdir(exist_ok=True)
         for network, (source, pin) in manifest.pins().items():
@@ -202,7 +207,7 @@ def read_installed(folder: Path) -> Installed:
     """`installed.json` of a folder; empty when it is missing or broken."""
     try:
         return Installed.model_validate_json((folder / "installed.json").read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
         return Installed()
 
 

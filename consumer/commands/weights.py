@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -45,7 +48,7 @@ def weights() -> None:
 @JSON_FLAG
 def weights_pull(name: str, as_json: bool) -> None:
     """Fetch model files by pinned revision and digest, and convert them once."""
-    with typed_errors():
+    with typed_errors(), _writing():
         where = _pull_faces() if name == "faces" else _pull_musetalk()
     _done(name, "pulled", where, as_json)
 
@@ -58,6 +61,24 @@ def weights_verify(name: str, as_json: bool) -> None:
     with typed_errors():
         where = _verify_faces() if name == "faces" else _verify_musetalk()
     _done(name, "verified", where, as_json)
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Say whose folder it is that cannot be written, or that has no room."""
+    try:
+        yield
+    except OSError as error:
+        root, why = weights_root(), error.strerror or type(error).__name__
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise CommandError.of(
+                ErrorCode.SCRATCH_FULL, Stage.FETCH, f"weights do not fit into {root}: {why}"
+            ) from error
+        raise CommandError.usage(
+            f"weights cannot be kept in {root}: {why}; set F2F_WEIGHTS_DIR to a folder that this"
+            " user may write",
+            folder=str(root),
+        ) from error
 
 
 def _pull_faces() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +20,11 @@ _ZIP, _PICKLE = b"PK\x03\x04", b"\x80\x02\x8a\n"
 """How torch archives begin since version 1.6, and before; only the first can be mapped."""
 
 
+_UNREADABLE = (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError)
+_ASKED = re.compile(r"GLOBAL (\S+)")
+"""What a pickle wants to call, in torch's words."""
+
+
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Tensors of a file, without executing anything that is in it.
 
@@ -31,15 +37,25 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         if magic not in (_ZIP, _PICKLE):
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=magic == _ZIP)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+    except _UNREADABLE as error:
         raise WeightsMissing(
-            f"{path.name} is no readable checkpoint: {reason}", stage=Stage.GENERATE
+            f"{path.name} is no readable checkpoint: {_reason(error)}", stage=Stage.GENERATE
         ) from error
     nested = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
     if not isinstance(nested, dict) or not all(isinstance(v, Tensor) for v in nested.values()):
         raise WeightsMissing(f"{path.name} does not hold tensors by name", stage=Stage.GENERATE)
     return {str(key).removeprefix("module."): value for key, value in nested.items()}
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    asked = _ASKED.search(text)
+    if asked:  # torch's own advice is to read it with the very switch that runs such code
+        return (
+            f"reading it would call {asked[1]}, and nothing in it is executed; save its tensors"
+            " alone, by torch.save(model.state_dict(), PATH)"
+        )
+    return text[:200] or f"it breaks off ({type(error).__name__})"
 
 
 def check_names(network: str, tensors: Mapping[str, Tensor], shape: nn.Module) -> None:

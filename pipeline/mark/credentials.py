@@ -25,6 +25,7 @@ from schemas.render import EngineFacts
 ASSERTION = "org.face2face.render"
 """Label of the assertion with what C2PA has no field for."""
 _FORMAT = "video/mp4"
+_INTEGERS = 1 << 63
 _COPY_MB = 16
 """A larger file is copied in the temporary folder (TMPDIR) while it is signed, not in memory."""
 _SETTINGS = {
@@ -110,7 +111,7 @@ def _manifest(origin: Origin, inputs: dict[str, str]) -> dict[str, Any]:
     if origin.job_id is not None:
         facts["job_id"] = origin.job_id
     if origin.consent is not None:
-        facts["consent"] = origin.consent
+        facts["consent"] = _writable(origin.consent)
     return {
         "claim_generator_info": [{"name": PRODUCER, "version": engine.version}],
         "title": f"{origin.job_id or 'render'}.mp4",
@@ -120,6 +121,17 @@ def _manifest(origin: Origin, inputs: dict[str, str]) -> dict[str, Any]:
             {"label": ASSERTION, "data": facts},
         ],
     }
+
+
+def _writable(value: Any) -> Any:
+    """JSON with the digits of integers that the library refuses (above 63 bits) or rounds."""
+    if isinstance(value, dict):
+        return {key: _writable(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_writable(inner) for inner in value]
+    if isinstance(value, int) and not -_INTEGERS <= value < _INTEGERS:
+        return str(value)
+    return value
 
 
 def read_credentials(path: Path, anchors: str | None = None) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class VisibleLabel:
         margin = _even(size // 2)
         x = margin if options.position.endswith("left") else width - w - margin
         y = margin if options.position.startswith("top") else height - h - margin
-        return cls(max(0, x // 2 * 2), max(0, y // 2 * 2), ink)
+        return cls(_inside(x, w, width), _inside(y, h, height), ink)
 
     def apply(self, frame: Frame) -> Frame:
         """The frame with the label; planes are copied, the input stays as it was."""
@@ -114,6 +114,11 @@ def _extent(line: list[tuple[str, Font]]) -> tuple[float, float, float, float]:
         start += font.getlength(text)
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)
+
+
+def _inside(at: int, long: int, room: int) -> int:
+    """The even place nearest to `at` from which `long` pixels end within `room`."""
+    return max(0, min(at, room - long)) // 2 * 2
 
 
 def _even(n: int) -> int:

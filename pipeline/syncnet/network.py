@@ -118,4 +118,4 @@ def load_syncnet(weights: dict[str, Tensor], device: str = "cpu") -> SyncNet:
     with torch.device("meta"):
         network = SyncNet()
     network.load_state_dict(weights, strict=True, assign=True)
-    return network.requires_grad_(False).eval().to(device)
+    return network.requires_grad_(False).float().eval().to(device)  # some are saved in halves

@@ -104,6 +104,20 @@ def test_a_checkpoint_of_the_user_s_own_cannot_be_pulled_and_its_folder_is_said(
     assert f"put it into {tmp_path}/wav2lip" in done.stderr
 
 
+def test_weights_that_cannot_be_kept_are_told_with_the_setting_of_their_folder(
+    tmp_path: Path,
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_bytes(b"")
+    done = face2face("weights", "pull", "faces", "--json", env={"F2F_WEIGHTS_DIR": str(taken)})
+    assert done.returncode == 2
+    error = only_object(done.stdout)["error"]
+    assert isinstance(error, dict)
+    assert f"cannot be kept in {taken}" in error["message"]
+    assert "F2F_WEIGHTS_DIR" in error["message"]
+    assert "Traceback" not in done.stderr
+
+
 def test_a_missing_file_can_never_work_and_says_which(tmp_path: Path) -> None:
     missing = str(tmp_path / "none.wav")
     done = face2face("render", "--audio", missing, "--video", "v", "-o", "o.mp4", "--json")

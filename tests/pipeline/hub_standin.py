@@ -33,6 +33,8 @@ class Faults:
     ignore_range: bool = False
     revision: str | None = None
     """Answer for this revision instead."""
+    surplus: list[int] = field(default_factory=list)
+    """That many bytes follow the file in the next bodies."""
     status: int | None = None
     """Answer everything with this."""
 
@@ -133,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
             start = int(wanted.removeprefix("bytes=").rstrip("-"))
         if start >= len(content):
             return self._plain(416)
-        rest = content[start:]
+        rest = content[start:] + bytes(hub.faults.surplus.pop(0) if hub.faults.surplus else 0)
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(rest)))
         self.end_headers()

@@ -181,3 +181,16 @@ def test_checking_the_models_does_not_load_torch(root: Path) -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_what_is_here_and_right_needs_no_folder_that_can_be_written(root: Path) -> None:
+    (root / "faces" / ".lock").mkdir()  # nobody can write it, root included
+    assert pull_faces(root) == root / "faces" / REVISION
+
+
+def test_a_file_in_place_of_the_folder_holds_no_weights(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"")
+    with pytest.raises(WeightsMissing, match="nothing is installed"):
+        verify_faces(tmp_path / "weights")
+    with pytest.raises(WeightsMissing, match="is missing"):
+        load_faces(tmp_path / "weights")

@@ -152,6 +152,30 @@ def test_second_pull_asks_the_hub_nothing(
     assert len(hub.seen) == before
 
 
+def test_what_is_here_and_right_needs_no_folder_that_can_be_written(
+    tmp_path: Path, contents: dict[str, bytes], hub: Hub
+) -> None:
+    manifest = _manifest({"taesd": contents["taesd"]})
+    first = _pull(manifest, tmp_path, hub)
+    lock = tmp_path / "musetalk" / ".lock"
+    lock.unlink()
+    lock.mkdir()  # nobody can write it, root included
+    said: list[str] = []
+    assert _pull(manifest, tmp_path, hub, said) == first
+    assert said[-1] == "taesd: already here"
+
+
+def test_body_longer_than_the_pinned_file_ends_the_pull_at_once(
+    tmp_path: Path, contents: dict[str, bytes], hub: Hub
+) -> None:
+    only = {"taesd": contents["taesd"]}
+    hub.faults.surplus = [1]
+    with pytest.raises(WeightsMissing, match=r"localhost.* sends more than the .*HF_ENDPOINT"):
+        _pull(_manifest(only), tmp_path, hub)
+    assert len(hub.bodies()) == 1
+    assert list((tmp_path / "musetalk" / "downloads").iterdir()) == []
+
+
 def test_broken_connection_is_continued_where_it_broke(
     tmp_path: Path, contents: dict[str, bytes], hub: Hub
 ) -> None:
@@ -275,8 +299,9 @@ def test_checkpoint_that_carries_code_is_refused_and_not_run(tmp_path: Path, leg
     trap = tmp_path / "trap"
     source = tmp_path / "unet.pth"
     torch.save({"a": _Bomb(trap)}, source, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(WeightsMissing, match="no readable checkpoint"):
+    with pytest.raises(WeightsMissing, match=r"would call \S*mkdir, .*torch\.save") as caught:
         convert("unet", source, tmp_path / "out.safetensors", BUILDERS)
+    assert "weights_only" not in str(caught.value), "that switch is what would run it"
     assert not trap.exists()
 
 

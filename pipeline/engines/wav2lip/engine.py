@@ -25,12 +25,14 @@ from schemas.render import EngineFacts, WeightFacts
 if TYPE_CHECKING:
     from pipeline.audio import Speech
 
-REVISION = "3"
+REVISION = "4"
 """Counts up whenever this code makes other pixels from the same weights."""
 LICENCE = (
     "wav2lip: the published checkpoints are for research and personal use only; whoever renders"
     " with one answers for the right to do so"
 )
+
+_SUFFIXES = (".pth", ".pt", ".safetensors")
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +102,7 @@ def load_engine(root: Path, device: str, threads: int = 1) -> Wav2LipEngine:
         WeightsMissing: no checkpoint, several, or one of another network; says where to put it.
     """
     folder = root / "wav2lip"
-    found = sorted(p for p in folder.glob("*") if p.suffix in (".pth", ".pt", ".safetensors"))
+    found = sorted(p for p in folder.glob("*") if p.is_file() and p.suffix in _SUFFIXES)
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         raise WeightsMissing(
@@ -136,4 +138,4 @@ def load_network(path: Path) -> Wav2Lip:
     check_names(f"wav2lip {variant.side}", tensors, network)
     network.load_state_dict(tensors, strict=True, assign=True)
     network.requires_grad_(False)
-    return network.eval()
+    return network.float().eval()  # some are saved in halves, all of their layers or a few

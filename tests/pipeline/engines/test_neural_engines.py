@@ -285,6 +285,29 @@ def test_own_checkpoint_is_loaded_and_its_licence_said(
     assert finish.warnings == [LICENCE]
 
 
+@pytest.mark.parametrize("halved", ["", "conv_block.0"])
+def test_checkpoint_saved_in_halves_whole_or_in_part_paints_as_any_other(
+    tmp_path: Path, halved: str
+) -> None:
+    path = _own_checkpoint(tmp_path / "wav2lip")
+    state = torch.load(path, weights_only=True)["state_dict"]
+    for key, value in state.items():
+        if halved in key and value.is_floating_point():
+            state[key] = value.half()
+    torch.save(state, path)
+    _, made, _, _, _ = _run(load_engine(tmp_path, "cpu"), tmp_path, seconds=0.05, frames=2)
+    assert len(made) == 1
+    assert {value.dtype for value in load_network(path).parameters()} == {torch.float32}
+
+
+def test_what_is_no_file_is_no_checkpoint(tmp_path: Path) -> None:
+    _own_checkpoint(tmp_path / "wav2lip")
+    (tmp_path / "wav2lip" / "unpacked.pth").mkdir()
+    assert load_engine(tmp_path, "cpu").facts.version == "96"
+    with pytest.raises(WeightsMissing, match=r"unpacked\.pth is no readable .*directory"):
+        load_network(tmp_path / "wav2lip" / "unpacked.pth")
+
+
 def test_missing_or_ambiguous_checkpoint_says_where_to_put_it(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match=f"{tmp_path / 'wav2lip'}.*found: none"):
         load_engine(tmp_path, "cpu")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -42,6 +43,20 @@ def test_signed_manifest_names_engine_inputs_and_consent(tmp_path: Path) -> None
         assert layer["inputs"][name]["sha256"] == digest == report["c2pa"]["inputs"][name]
     assert layer["trust"] == "development"
     assert report["c2pa"]["certificate"] == "development, not trusted"
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1, 10**30, -(2**63) - 1])
+def test_consent_with_numbers_beyond_63_bits_is_signed_digit_by_digit(
+    tmp_path: Path, number: int
+) -> None:
+    spec = made(tmp_path)
+    consent = {"ids": [number, 7], "by": {"id": number, "small": -(2**63), "yes": True}}
+    spec = replace(spec, marks=replace(spec.marks, consent=consent))
+    seal(spec, ENGINE)
+    layer = read_labels(spec.output)["layers"]["c2pa"]
+    assert layer["status"] == "verified"
+    small = {"id": str(number), "small": -(2**63), "yes": True}
+    assert layer["consent"] == {"ids": [str(number), 7], "by": small}
 
 
 def test_signer_is_trusted_where_his_root_is_given(tmp_path: Path) -> None:

@@ -53,6 +53,21 @@ def test_label_fits_pictures_smaller_than_itself(size: tuple[int, int]) -> None:
     assert made.y.shape == frame.y.shape
 
 
+@pytest.mark.parametrize("position", ["top-left", "top-right", "bottom-left", "bottom-right"])
+@pytest.mark.parametrize("size", [(240, 360), (64, 64), (16, 16), (2, 2)])
+def test_label_as_wide_as_the_picture_lies_inside_it_in_every_corner(
+    size: tuple[int, int], position: str
+) -> None:
+    frame = _frame(*size)
+    asked = LabelOptions.model_validate({"text": "W" * 40, "position": position})
+    label = VisibleLabel.draw(asked, *size)
+    assert label.x + label.width <= frame.width
+    assert label.y + label.height <= frame.height
+    made = label.apply(frame)
+    assert made.y.shape == frame.y.shape
+    assert not torch.equal(made.y, frame.y)
+
+
 def test_label_mixes_to_within_a_level_of_exact_arithmetic() -> None:
     frame = _frame()
     values = torch.arange(frame.y.numel()).remainder(256).to(torch.uint8)

@@ -64,3 +64,13 @@ def test_clip_is_embedded_window_by_window_and_short_ones_are_refused() -> None:
     assert torch.allclose(sounds[2], heard[0], atol=1e-4)
     with pytest.raises(ValueError, match="at least 6 frames"):
         embed(network, pictures[:5], samples)
+
+
+def test_checkpoint_saved_in_halves_scores_as_any_other() -> None:
+    with torch.device("meta"):
+        shape = SyncNet()
+    weights = weights_for(shape, "tiny")
+    halves = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
+    pictures = torch.randint(0, 256, (6, 3, 224, 224), dtype=torch.uint8)
+    lips, sounds = embed(load_syncnet(halves), pictures, torch.zeros(6 * 640, dtype=torch.int16))
+    assert lips.dtype == sounds.dtype == torch.float32
