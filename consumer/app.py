@@ -55,6 +55,7 @@ class State:
         self.phase = "starting"
         self.processing: Processing | None = None
         self.intake: Intake | None = None
+        self.publisher: Publisher | None = None
 
     def live(self) -> str | None:
         """Nothing outside this process makes it worth a restart; an outage does not."""
@@ -76,6 +77,8 @@ class State:
             return f"topics are missing: {', '.join(missing)}; run `face2face topics apply`"
         if self.intake.pump.failing is not None:
             return f"the topics cannot be read: {self.intake.pump.failing}"
+        if self.publisher is not None and self.publisher.trouble is not None:
+            return f"outcomes cannot be announced: {self.publisher.trouble}"
         return self.processing.why_not_ready()
 
     def facts(self) -> dict[str, Any]:
@@ -158,6 +161,7 @@ async def _work(settings: Settings, state: State, signals: Signals) -> None:
     async with AsyncExitStack() as stack:
         publisher = Publisher(settings)
         stack.push_async_callback(publisher.stop)
+        state.publisher = publisher
         state.phase = "connecting to the brokers"
         await signals.unless_stopped(publisher.start())
         state.phase = "waiting for topics"

@@ -24,7 +24,7 @@ from consumer.faults import Fault
 from consumer.settings import Settings
 from consumer.slot_budget import SHARE, at_most
 from consumer.storage import Storage
-from consumer.topics_apply import admin, brokers, partitions, plan
+from consumer.topics_apply import Change, admin, brokers, partitions, plan
 from consumer.topics_file import default_path as topics_path
 from consumer.topics_file import read as read_topics
 from schemas.codes import ErrorCode, Stage
@@ -32,6 +32,8 @@ from schemas.codes import ErrorCode, Stage
 TIMEOUT_S = CONNECT_S + 5.0
 SKEW_WARN_S, SKEW_BAD_S = 5.0, 300.0
 """S3 servers refuse signatures that are off by 15 minutes; URLs and deadlines suffer sooner."""
+LEAST_EVENT_BYTES = 32 * 1024
+"""What a shortened outcome may have: long locations, twenty warnings."""
 LATE_S = 2.0
 """An answer later than this works, and makes every job slow."""
 
@@ -117,9 +119,22 @@ async def _configs(settings: Settings, client: Any, found: dict[str, int]) -> Fi
         else f"{c.topic}: {', '.join(f'{k}={v}' for k, v in sorted(c.config.items()))} is wanted"
         for c in changes
     )
+    small = [c.topic for c in changes if _takes_no_event(c, settings)]
+    state: State = "bad" if small else "warn"
+    if small:
+        said += (
+            f"; {', '.join(small)}: an event may have {LEAST_EVENT_BYTES} bytes: jobs would wait"
+        )
     return Finding(
-        "topics", "warn", f"partitions: {counts}; {said}", "Run `face2face topics apply`."
+        "topics", state, f"partitions: {counts}; {said}", "Run `face2face topics apply`."
     )
+
+
+def _takes_no_event(change: Change, settings: Settings) -> bool:
+    """True for a topic of outcomes that does not take all of them, not even shortened."""
+    found = change.found_config.get("max.message.bytes")
+    outcomes = (settings.topics.completed, settings.topics.failed)
+    return change.topic in outcomes and found is not None and int(found) < LEAST_EVENT_BYTES
 
 
 async def _store(settings: Settings) -> list[Finding]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
@@ -20,6 +21,7 @@ from aiokafka.errors import (
 )
 
 from consumer.client import connection
+from consumer.complaints import COMPLAINTS
 from consumer.connecting import STOP_TIMEOUT_S, close
 from consumer.copies import Headers
 from consumer.settings import Settings
@@ -28,6 +30,8 @@ MAX_REQUEST_BYTES = 16 * 1024 * 1024
 REQUEST_TIMEOUT_MS = 10_000
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
+OVERDUE_S = 10.0
+"""After so long without an acknowledgement it is said why, and again after as long."""
 NO_TOPIC = "the topic does not exist; run `face2face topics apply`"
 
 log = structlog.get_logger("publisher")
@@ -42,6 +46,7 @@ class Line:
         self._stopped = False
         self._replaced = asyncio.Event()
         self._renewal = asyncio.Lock()
+        self._overdue: dict[asyncio.Future[Any], str] = {}
 
     async def start(self) -> None:
         """Connect; waits until a broker answers."""
@@ -76,6 +81,11 @@ class Line:
         """The one in use; None before the start and after the end."""
         return self._producer
 
+    @property
+    def waiting(self) -> str | None:
+        """What has waited for its acknowledgement for too long, and why; None if nothing has."""
+        return next(iter(self._overdue.values()), None)
+
     async def send(self, topic: str, value: bytes | None, key: bytes, headers: Headers) -> None:
         """Send and wait for all in-sync replicas, for as long as it takes.
 
@@ -88,9 +98,8 @@ class Line:
             if producer is None:
                 raise RuntimeError("the publisher is stopped")
             try:
-                await self._until_replaced(
-                    producer.send_and_wait(topic, value, key=key, headers=headers)
-                )
+                sending = producer.send_and_wait(topic, value, key=key, headers=headers)
+                await self._until_replaced(topic, sending)
                 return
             except MessageSizeTooLargeError:
                 await self._renew(producer)  # its sequence numbers have a gap now
@@ -102,20 +111,35 @@ class Line:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
-    async def _until_replaced(self, sending: Coroutine[Any, Any, Any]) -> None:
+    async def _until_replaced(self, topic: str, sending: Coroutine[Any, Any, Any]) -> None:
         """Wait for a send, but not for one that went down with its producer."""
         replaced = asyncio.ensure_future(self._replaced.wait())
         sent = asyncio.ensure_future(sending)
         try:
-            await asyncio.wait((sent, replaced), return_when=asyncio.FIRST_COMPLETED)
+            await self._first((sent, replaced), topic)
             if not sent.done():
                 await asyncio.wait((sent,), timeout=STOP_TIMEOUT_S)
             if not sent.done():
                 raise KafkaError("the producer was replaced before it had an answer")
             sent.result()
         finally:
+            self._overdue.pop(sent, None)
             replaced.cancel()
             sent.cancel()
+
+    async def _first(self, either: tuple[asyncio.Future[Any], ...], topic: str) -> None:
+        """Wait for the first to end. An idempotent client tries again for ever and says nothing."""
+        began = time.monotonic()
+        while True:
+            done, _ = await asyncio.wait(
+                either, timeout=OVERDUE_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if done:
+                return
+            waited_s = round(time.monotonic() - began)
+            why = COMPLAINTS.last(topic) or "no broker acknowledges it"
+            self._overdue[either[0]] = f"topic {topic} takes no record now: {why}"
+            log.warning("cannot announce yet", topic=topic, error=why, waited_s=waited_s)
 
     async def _renew(self, broken: AIOKafkaProducer) -> None:
         """Put a new producer in the place of one that can no longer number its records."""
@@ -130,6 +154,7 @@ class Line:
                 await close(broken)
 
     async def _connect(self) -> AIOKafkaProducer:
+        COMPLAINTS.listen()
         producer = AIOKafkaProducer(
             **connection(self._settings),
             client_id=f"face2face-{self._settings.replica}",

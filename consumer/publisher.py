@@ -12,7 +12,7 @@ import contextlib
 import sys
 import uuid
 import zlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from consumer import copies, delivery, metrics
 from consumer.bulk import BulkLine
 from consumer.faults import Fault
 from consumer.jobs import Record
-from consumer.producing import Line
+from consumer.producing import FIRST_PAUSE_S, Line
 from consumer.settings import Settings
 from consumer.throttle import PROGRESS_EVERY_S, Throttle
 from schemas.codes import ErrorCode, Stage
@@ -39,6 +39,8 @@ MAX_PROGRESS_PENDING = 64
 LARGE_BYTES = 1024 * 1024
 """Above it a value stops the event loop for too long on its way out (`consumer.bulk`)."""
 SAMPLE_BYTES = 8 * 1024
+LONGEST_HELD_S = 30.0
+"""Between two tries of an event that its topic is too small for."""
 REPEATS = 0.05
 """Of its size, what is left of such a value."""
 
@@ -59,6 +61,8 @@ class Publisher:
         """The smallest value that was too large for its topic without being packed."""
         self._pending: set[asyncio.Task[Any]] = set()
         self._throttle = Throttle()
+        self._too_small: dict[str, str] = {}
+        """Topics that took no outcome, not even a shortened one, and why."""
 
     async def start(self) -> None:
         """Connect; waits until a broker answers."""
@@ -93,29 +97,47 @@ class Publisher:
         return set(cluster.topics())
 
     async def completed(self, event: Completed, event_id: str, traceparent: str | None) -> None:
-        """Produce to `completed`."""
+        """Produce to `completed`; waits while the topic takes not even a shortened event."""
         envelope = _envelope(
             EventType.COMPLETED, event.job_id, event_id, event.finished_at, traceparent
         )
-        self._throttle.forget(event.job_id)
-        try:
-            await self._event(self._topics.completed, event, envelope)
-        except MessageSizeTooLargeError:
-            note = "echoes and details are left out: the event is larger than its topic allows"
-            warnings = [*event.warnings[:20], note]
-            short: dict[str, Any] = {"metadata": {}, "consent": None, "quality": {}, "spans": []}
-            small = event.model_copy(update={**short, "warnings": warnings})
-            await self._event(self._topics.completed, small, envelope)
+        note = "echoes and details are left out: the event is larger than its topic allows"
+        warnings = [*event.warnings[:20], note]
+        short: dict[str, Any] = {"metadata": {}, "consent": None, "quality": {}, "spans": []}
+        small = event.model_copy(update={**short, "warnings": warnings})
+        await self._outcome(self._topics.completed, (event, small), envelope)
 
     async def failed(self, event: Failed, event_id: str, traceparent: str | None) -> None:
-        """Produce to `failed`."""
+        """Produce to `failed`; waits while the topic takes not even a shortened event."""
         envelope = _envelope(EventType.FAILED, event.job_id, event_id, event.failed_at, traceparent)
-        self._throttle.forget(event.job_id)
-        try:
-            await self._event(self._topics.failed, event, envelope)
-        except MessageSizeTooLargeError:
-            small = event.model_copy(update={"metadata": {}, "consent": None})
-            await self._event(self._topics.failed, small, envelope)
+        small = event.model_copy(update={"metadata": {}, "consent": None})
+        await self._outcome(self._topics.failed, (event, small), envelope)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why outcomes cannot be announced now; None while they can, as far as it is known."""
+        return next(iter(self._too_small.values()), None) or self._line.waiting
+
+    async def _outcome(
+        self, topic: str, shapes: Sequence[Completed | Failed], envelope: Envelope
+    ) -> None:
+        """Send the first shape of an event that its topic takes, once it takes one."""
+        self._throttle.forget(shapes[0].job_id)
+        pause = FIRST_PAUSE_S
+        while True:
+            for shape in shapes:
+                with contextlib.suppress(MessageSizeTooLargeError):
+                    await self._event(topic, shape, envelope)
+                    self._too_small.pop(topic, None)
+                    return
+            why = (
+                f"topic {topic} takes no event of {len(_value(shapes[-1]))} bytes; raise its "
+                "max.message.bytes, as `face2face topics apply` does"
+            )
+            self._too_small[topic] = why
+            log.error("an outcome is held", error=why, pause_s=pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_HELD_S)
 
     async def retry(
         self, record: Record, job_id: str, error: ErrorFacts, attempt: int, due: datetime
@@ -188,7 +210,7 @@ class Publisher:
             )
 
     async def _event(self, topic: str, event: Completed | Failed, envelope: Envelope) -> None:
-        value = event.model_dump_json(exclude_none=True).encode()
+        value = _value(event)
         await self._line.send(topic, value, event.job_id.encode(), _encode(envelope.headers()))
 
     async def _bury(self, value: bytes | None, key: bytes, headers: copies.Headers) -> None:
@@ -211,6 +233,10 @@ class Publisher:
                 return await self._line.send(self._topics.dlq, value[:limit], key, marked)
         log.error("the dead-letter topic takes not even headers", topic=self._topics.dlq)
         return None
+
+
+def _value(event: Completed | Failed) -> bytes:
+    return event.model_dump_json(exclude_none=True).encode()
 
 
 def _repeats(value: bytes) -> bool:

@@ -16,7 +16,7 @@ from consumer import lifecycle
 from consumer.doctor import Finding, examine
 from consumer.settings import load
 from consumer.storage import Storage
-from consumer.topics_apply import admin, apply, partitions, plan
+from consumer.topics_apply import Change, admin, apply, partitions, plan
 from consumer.topics_file import default_path, read
 from tests.support.accounts import without
 from tests.support.capabilities import Can
@@ -77,6 +77,20 @@ async def test_topics_and_rules_that_differ_from_the_files_are_said(
     assert found["expiry"].state == "warn"
     assert "'inputs/'" in found["expiry"].text
     assert "lifecycle apply" in found["expiry"].advice
+
+
+async def test_a_topic_that_takes_no_outcome_is_bad_and_not_only_different(
+    env: dict[str, str], kafka: KafkaHandle
+) -> None:
+    kafka.require(Can.ADMIN)
+    settings = load(env)
+    small = {"max.message.bytes": "2000"}
+    async with admin(settings) as client, asyncio.timeout(30):
+        await apply(client, [Change(kafka.topics.completed, "configure", 1, 1, small)], 1)
+        while (topics := _by_check(await examine(settings))["topics"]).state != "bad":
+            await asyncio.sleep(0.1)
+    assert f"{kafka.topics.completed}: an event may have 32768 bytes" in topics.text
+    assert "face2face topics apply" in topics.advice
 
 
 @pytest.mark.parametrize(("sweep", "state"), [("auto", "ok"), ("always", "ok"), ("off", "warn")])

@@ -15,10 +15,11 @@ from consumer import producing
 from consumer.delivery import to_record
 from consumer.jobs import Record
 from consumer.publisher import Publisher
+from consumer.topics_apply import Change, admin, apply
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Failed, Progress
 from schemas.render import ErrorFacts
-from tests.integration.lab import Lab, Work, job
+from tests.integration.lab import Lab, Work, job, until
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle
 
@@ -239,6 +240,35 @@ async def test_an_event_larger_than_its_topic_goes_out_without_its_echoes(
     first, second = await lab.read(lab.topics.failed, 2)
     assert "consent" not in json.loads(first.value)
     assert json.loads(second.value)["consent"] == {"by": "me"}
+
+
+async def test_an_outcome_that_its_topic_is_too_small_for_is_held_with_the_reason_until_it_is_not(
+    lab: Lab,
+) -> None:
+    settings = lab.settings(F2F_TOPIC_PREFIX=f"{lab.topics.prefix}.small")
+    topic = settings.topics.failed
+    lab.kafka.create_topics({topic: 1}, {"max.message.bytes": "200"})
+    publisher = Publisher(settings)
+    await publisher.start()
+    event = Failed(job_id="j", error=ERROR, attempt=1, max_attempts=3, failed_at=datetime.now(UTC))
+    sending = asyncio.create_task(publisher.failed(event, "event-1", None))
+
+    async def said() -> bool:
+        return publisher.trouble is not None
+
+    try:
+        await until(said)
+        assert f"topic {topic} takes no event of " in str(publisher.trouble)
+        assert "max.message.bytes" in str(publisher.trouble)
+        larger = Change(topic, "configure", 1, 1, {"max.message.bytes": "1000000"})
+        async with admin(settings) as client:
+            await apply(client, [larger], 1)
+        await asyncio.wait_for(sending, 60)
+        assert publisher.trouble is None
+        (raw,) = await lab.read(topic, 1)
+        assert Failed.model_validate_json(raw.value) == event
+    finally:
+        await publisher.stop()
 
 
 def _progress(percent: float, job_id: str = "j") -> Progress:

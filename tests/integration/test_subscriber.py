@@ -132,8 +132,7 @@ async def test_poison_never_stalls_a_partition_and_never_vanishes(lab: Lab) -> N
 
 async def test_a_record_of_10_mb_passes_the_small_fetches(kafka: KafkaHandle) -> None:
     kafka.require(Can.ADMIN)
-    kafka.create_topics()
-    _allow_large_records(kafka)
+    kafka.create_topics(config={"max.message.bytes": str(32 * 1024 * 1024)})
     lab = Lab(kafka)
     work = Work()
     await lab.send([{"value": b"x" * (10 * 1024 * 1024)}, {"value": job()}])
@@ -141,22 +140,6 @@ async def test_a_record_of_10_mb_passes_the_small_fetches(kafka: KafkaHandle) ->
         await lab.until_committed(2)
     assert len(work.rejected) == 1
     assert len(work.finished) == 1
-
-
-def _allow_large_records(kafka: KafkaHandle) -> None:
-    import confluent_kafka.admin
-
-    ck: Any = confluent_kafka.admin
-
-    entry = ck.ConfigEntry(
-        "max.message.bytes", str(32 * 1024 * 1024), incremental_operation=ck.AlterConfigOpType.SET
-    )
-    resource = ck.ConfigResource(
-        ck.ResourceType.TOPIC, kafka.topics.requests, incremental_configs=[entry]
-    )
-    admin = ck.AdminClient({"bootstrap.servers": kafka.servers})
-    for future in admin.incremental_alter_configs([resource]).values():
-        future.result(timeout=20)
 
 
 async def test_a_transaction_is_taken_whole_or_not_at_all_and_its_markers_are_no_lag(
