@@ -24,6 +24,8 @@ from schemas.render import EngineFacts
 
 ASSERTION = "org.face2face.render"
 """Label of the assertion with what C2PA has no field for."""
+_TOLD = {"job_id": str, "engine": dict, "inputs": dict, "labels": dict, "consent": dict}
+"""What is read of it; anybody can sign something else under that label."""
 _FORMAT = "video/mp4"
 _INTEGERS = 1 << 63
 _COPY_MB = 16
@@ -200,10 +202,13 @@ def _told(active: dict[str, Any]) -> dict[str, Any]:
     generators = active.get("claim_generator_info") or [{}]
     told: dict[str, Any] = {"producer": generators[0].get("name", "")}
     for assertion in active.get("assertions", []):
-        data = assertion.get("data", {})
+        data = assertion.get("data")
+        if not isinstance(data, dict):
+            continue
         if assertion.get("label") == ASSERTION:
-            keys = ("job_id", "engine", "inputs", "labels", "consent")
-            told |= {key: data[key] for key in keys if key in data}
+            told |= {
+                key: data[key] for key, kind in _TOLD.items() if isinstance(data.get(key), kind)
+            }
         if str(assertion.get("label", "")).startswith("c2pa.actions"):
             kinds = [a.get("digitalSourceType") for a in data.get("actions", [])]
             told["digital_source_type"] = next((kind for kind in kinds if kind), None)

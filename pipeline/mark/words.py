@@ -64,11 +64,12 @@ def read_words(metadata: dict[str, str]) -> dict[str, Any]:
         `status` found, broken (the AIGC text is damaged), foreign (of another producer) or absent;
         where there is something: `job_id`, `producer`, `digital_source_type`, `aigc`.
     """
-    aigc_text, comment = metadata.get("AIGC"), metadata.get("comment", "")
+    said = {key.lower(): text for key, text in metadata.items()}  # Matroska writes COMMENT
+    aigc_text, comment = said.get("aigc"), said.get("comment", "")
     ours = _COMMENT.match(comment)
     told = ours.group(1) if ours else None
     mine = comment.startswith(_COMMENT_HEAD)
-    source = metadata.get("digitalSourceType")
+    source = said.get("digitalsourcetype")
     if aigc_text is None:
         if not mine:
             return {"status": "absent"}

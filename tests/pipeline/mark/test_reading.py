@@ -8,11 +8,15 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import c2pa
 import pytest
 
 from pipeline.errors import InputError
 from pipeline.mark.applying import seal
+from pipeline.mark.certificate import development_identity
+from pipeline.mark.credentials import ASSERTION
 from pipeline.mark.reading import read_labels
+from pipeline.mark.words import TRAINED
 from pipeline.probe import probe_audio
 from pipeline.timeline import Timeline
 from pipeline.types import Limits
@@ -162,6 +166,31 @@ def test_files_of_others_carry_nothing(tmp_path: Path) -> None:
         labels = read_labels(path)
         assert (labels["found"], labels["job_id"]) == (False, None), path
         assert {layer["status"] for layer in labels["layers"].values()} == {"absent"}, path
+
+
+@pytest.mark.parametrize("data", [["job_id"], {"job_id": 5, "engine": None, "labels": "all"}])
+def test_what_others_sign_under_our_label_is_told_only_where_it_is_of_its_kind(
+    tmp_path: Path, data: object
+) -> None:
+    identity = development_identity(tmp_path / "identity")
+    info = c2pa.C2paSignerInfo(identity.algorithm, identity.chain, identity.key, None)
+    created = {"action": "c2pa.created", "digitalSourceType": TRAINED}
+    assertions = [
+        {"label": "c2pa.actions.v2", "data": {"actions": [created]}},
+        {"label": ASSERTION, "data": data},
+    ]
+    context = c2pa.Context(c2pa.Settings.from_dict({"verify": {"verify_after_sign": False}}))
+    named = {"claim_generator_info": [{"name": "Somebody"}], "assertions": assertions}
+    plain = encode(tmp_path / "plain.mp4", speech(tmp_path, 0.4), 10, metadata={"title": "a film"})
+    path = tmp_path / "out.mp4"
+    with plain.open("rb") as source, path.open("w+b") as target:
+        builder = c2pa.Builder(named, context=context)
+        builder.sign(c2pa.Signer.from_info(info), "video/mp4", source, target)
+    labels = read_labels(path)
+    assert (labels["found"], labels["job_id"]) == (False, None)
+    layer = labels["layers"]["c2pa"]
+    assert (layer["status"], layer["producer"]) == ("foreign", "Somebody")
+    assert not {"job_id", "engine", "labels"} & set(layer)
 
 
 def test_what_is_no_media_is_refused_by_name(tmp_path: Path) -> None:

@@ -56,6 +56,23 @@ def test_an_operator_registered_elsewhere_is_the_producer_and_the_file_is_still_
     assert read_words(elsewhere)["status"] == "foreign"
 
 
+def test_a_file_of_an_operator_that_was_put_into_matroska_is_still_ours(tmp_path: Path) -> None:
+    wanted = container_metadata("order-4711", "viseme", "r1", "001191110108MA01XXXXXX")
+    made = encode(tmp_path / "out.mp4", speech(tmp_path, 0.4), 10, metadata=wanted)
+    with av.open(str(made)) as source, av.open(str(tmp_path / "out.mkv"), "w") as target:
+        target.metadata.update(source.metadata)
+        (video,) = source.streams.video
+        copy = target.add_stream_from_template(video)
+        for packet in source.demux(video):
+            if packet.dts is not None:
+                packet.stream = copy
+                target.mux(packet)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        layer = read_words(dict(container.metadata))
+    assert (layer["status"], layer["job_id"]) == ("found", "order-4711")
+    assert layer["digital_source_type"] == SAMPLED
+
+
 @pytest.mark.parametrize(
     ("metadata", "status"),
     [
