@@ -158,11 +158,29 @@ def _settle(told: asyncio.Future[KafkaError | None], error: KafkaError | None) -
         told.set_result(error)
 
 
-def _options(settings: Settings, compression: str) -> dict[str, Any]:
-    """librdkafka's words for what `consumer.client.connection` and `Line` tell aiokafka."""
+def reaching(settings: Settings) -> dict[str, Any]:
+    """librdkafka's words for where the brokers are and who we are."""
     options: dict[str, Any] = {
         "bootstrap.servers": ",".join(settings.kafka_servers),
         "security.protocol": settings.kafka_security,
+    }
+    if settings.kafka_security.endswith("SSL"):
+        known = settings.kafka_ca or ssl.get_default_verify_paths().cafile
+        options["ssl.ca.location"] = str(known or "probe")
+    if settings.kafka_security.startswith("SASL"):
+        password = settings.kafka_password
+        options |= {
+            "sasl.mechanism": settings.kafka_mechanism,
+            "sasl.username": settings.kafka_user,
+            "sasl.password": password.get_secret_value() if password else "",
+        }
+    return options
+
+
+def _options(settings: Settings, compression: str) -> dict[str, Any]:
+    """librdkafka's words for what `consumer.client.connection` and `Line` tell aiokafka."""
+    return {
+        **reaching(settings),
         "client.id": f"face2face-{settings.replica}-bulk",
         "enable.idempotence": True,
         "acks": "all",
@@ -177,14 +195,3 @@ def _options(settings: Settings, compression: str) -> dict[str, Any]:
         "reconnect.backoff.max.ms": round(LONGEST_PAUSE_S * 1000),
         "log_level": 0,  # what a logger gets waits in memory until it is polled for
     }
-    if settings.kafka_security.endswith("SSL"):
-        known = settings.kafka_ca or ssl.get_default_verify_paths().cafile
-        options["ssl.ca.location"] = str(known or "probe")
-    if settings.kafka_security.startswith("SASL"):
-        password = settings.kafka_password
-        options |= {
-            "sasl.mechanism": settings.kafka_mechanism,
-            "sasl.username": settings.kafka_user,
-            "sasl.password": password.get_secret_value() if password else "",
-        }
-    return options

@@ -21,6 +21,7 @@ from consumer import lifecycle
 from consumer.connecting import CONNECT_S, ClientFailed
 from consumer.devices import placed
 from consumer.faults import Fault
+from consumer.rights import lacking
 from consumer.settings import Settings
 from consumer.slot_budget import SHARE, at_most
 from consumer.storage import Storage
@@ -77,6 +78,7 @@ async def _kafka(settings: Settings) -> list[Finding]:
             alive, found = await brokers(client), await partitions(client)
             took = time.monotonic() - began
             topics = _topics(settings, found) or await _configs(settings, client, found)
+        refused = await _access(settings)
     except (ClientFailed, KafkaError) as error:
         return [
             Finding(
@@ -90,16 +92,25 @@ async def _kafka(settings: Settings) -> list[Finding]:
     where = ", ".join(settings.kafka_servers)
     state: State = "ok" if took < LATE_S else "warn"
     text = f"{alive} broker(s) at {where}, answered in {took:.2f} s"
-    return [Finding("kafka", state, text), topics]
+    return [Finding("kafka", state, text), topics, *refused]
+
+
+async def _access(settings: Settings) -> list[Finding]:
+    """What ACLs forbid the service; nothing where all is allowed."""
+    lacks = await asyncio.to_thread(lacking, settings)
+    if not lacks:
+        return []
+    user = settings.kafka_user or "the service"
+    text = f"the brokers' ACLs refuse {user!r}: {'; '.join(lacks)}"
+    return [Finding("access", "bad", text, "Allow it (deploy/runbook.md, Access).")]
 
 
 def _topics(settings: Settings, found: dict[str, int]) -> Finding | None:
     """What is missing; None when every topic is there."""
     missing = [name for name in settings.topics.all() if name not in found]
     if missing:
-        return Finding(
-            "topics", "bad", f"missing: {', '.join(missing)}", "Run `face2face topics apply`."
-        )
+        advice = "Run `face2face topics apply`; if they exist, an ACL must allow Describe on them."
+        return Finding("topics", "bad", f"missing: {', '.join(missing)}", advice)
     return None
 
 

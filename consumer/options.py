@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any, TypeVar
 
 import click
@@ -16,6 +17,23 @@ _SHOWN = 120
 """Characters of a wrong value that an error repeats."""
 
 JSON_FLAG = click.option("--json", "as_json", is_flag=True, help="results as JSON on stdout")
+
+
+class Seconds(click.FloatRange):
+    """A patience of at least a second: a number that ends, which `nan` and `inf` do not."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds."""
+        seconds: float = super().convert(value, param, ctx)
+        if not isfinite(seconds):
+            self.fail(f"{value} is no number of seconds; give one from 1 on.", param, ctx)
+        return seconds
+
 
 _OPTIONS = (
     click.option("--engine", default=None, help="engine by name (face2face engines) [F2F_ENGINE]"),

@@ -103,7 +103,7 @@ class Scratch:
         try:
             folder.mkdir(mode=0o700)
         except OSError as error:
-            raise _full(error) from error
+            raise _full(error, self._settings.data_dir) from error
         self._active.add(folder)
         try:
             yield folder
@@ -208,11 +208,12 @@ class Scratch:
         return f"scratch disk has {free} bytes free, fewer than F2F_MIN_FREE_BYTES = {least}"
 
 
-def _full(error: OSError) -> Fault:
+def _full(error: OSError, folder: Path) -> Fault:
+    where = f"{str(folder)!r} (DUIX_DATA_DIR)"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Fault.of(ErrorCode.SCRATCH_FULL, Stage.FETCH, "scratch disk is full")
+        return Fault.of(ErrorCode.SCRATCH_FULL, Stage.FETCH, f"the disk of {where} is full")
     return Fault.of(
-        ErrorCode.SCRATCH_FULL, Stage.FETCH, f"scratch cannot be used: {error.strerror}"
+        ErrorCode.SCRATCH_FULL, Stage.FETCH, f"scratch {where} cannot be used: {error.strerror}"
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from consumer.console import CommandError, emit, say
 from consumer.local_files import existing
 from consumer.options import JSON_FLAG
 from consumer.processors import available
+from schemas.codes import ErrorCode, Stage
 
 FILE = click.Path(path_type=Path)
 
@@ -72,9 +76,19 @@ def evaluate(mp4: Path, as_json: bool, **given: Any) -> None:
 
 
 def _written(write: Callable[[], Path], folder: Path) -> Path:
+    """Write a report; a folder that was made for one that did not come goes again."""
+    made = [above for above in (folder, *folder.absolute().parents) if not above.exists()]
     try:
         return write()
     except OSError as error:
+        if folder in made:
+            shutil.rmtree(folder, ignore_errors=True)
+        for above in made:
+            with suppress(OSError):  # somebody else may have put a file there meanwhile
+                above.rmdir()
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            text = f"no room for the report in {str(folder)!r}: {error.strerror}"
+            raise CommandError.of(ErrorCode.SCRATCH_FULL, Stage.STORE, text) from error
         raise CommandError.usage(f"cannot write into {str(folder)!r}: {error.strerror}") from error
 
 

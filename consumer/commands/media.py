@@ -172,13 +172,25 @@ def _scratch(output: Path) -> Iterator[Path]:
             f"cannot write into {str(output.parent)!r}: {error.strerror}"
         ) from error
     try:
-        with folder as path:
+        with folder as path, _named_room(output.parent):
             yield Path(path)
     except BaseException:
         with suppress(OSError):  # somebody else may have put a file there meanwhile
             for above in made:
                 above.rmdir()
         raise
+
+
+@contextmanager
+def _named_room(folder: Path) -> Iterator[None]:
+    """Say in which folder there was no room: whoever called chose it by the output."""
+    from pipeline.errors import ScratchFull
+
+    try:
+        yield
+    except ScratchFull as full:
+        text = f"no room in {str(folder)!r}, where the output is made: {full.message}"
+        raise CommandError.of(ErrorCode.SCRATCH_FULL, full.stage, text) from full
 
 
 def _device(name: str) -> str:

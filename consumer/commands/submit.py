@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from consumer.console import CommandError, broker_errors, emit, say, stoppable
 from consumer.local_files import check_output
-from consumer.options import JSON_FLAG, build_options, explain, render_options
+from consumer.options import JSON_FLAG, Seconds, build_options, explain, render_options
 from schemas.request import RenderRequest
 
 
@@ -30,7 +30,7 @@ from schemas.request import RenderRequest
     help="where to put the MP4; implies --wait",
 )
 @click.option(
-    "--timeout", type=click.FloatRange(min=1), default=1800.0, show_default=True, help="seconds"
+    "--timeout", type=Seconds(), default=1800.0, show_default=True, help="seconds, at least 1"
 )
 @JSON_FLAG
 def submit(audio: str, video: str, as_json: bool, **given: Any) -> None:

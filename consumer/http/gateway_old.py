@@ -22,7 +22,7 @@ from consumer.faults import Fault
 from consumer.http.gateway_book import Book
 from consumer.http.gateway_intake import Intake
 from consumer.http.gateway_jobs import parse, traceparent
-from consumer.http.gateway_problems import CODE_HEADER, old_failure
+from consumer.http.gateway_problems import CODE_HEADER, Refused, old_failure
 from consumer.scratch import Scratch
 from consumer.settings import Settings
 from consumer.storage import Storage
@@ -85,6 +85,11 @@ _ANSWERS = {
 }
 
 
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_EXPECTED = '{"audio_url": "s3://bucket/a.wav", "video_url": "s3://bucket/v.mp4"}'
+"""The smallest body."""
+
+
 class OldApi:
     """The handler and what it needs."""
 
@@ -117,7 +122,7 @@ class OldApi:
 
     async def generate(self, request: Request) -> Response:
         """Send a job, wait for its end, answer with the video."""
-        wanted = parse(await request.body())
+        wanted = await _wanted(request)
         end = datetime.now(UTC) + timedelta(seconds=self._timeout_s)
         if wanted.deadline is None or wanted.deadline > end:
             wanted = wanted.model_copy(update={"deadline": end})
@@ -191,6 +196,23 @@ class _VideoAnswer(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             await self._stack.aclose()
+
+
+async def _wanted(request: Request) -> RenderRequest:
+    """The request that a body holds, whatever it is declared to be; a form is told what is taken.
+
+    Raises:
+        Refused: INVALID_REQUEST.
+    """
+    body = await request.body()
+    try:
+        return parse(body)
+    except Refused as refused:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in _FORMS:
+            raise
+        text = f"the body is a form ({kind}); send JSON: {_EXPECTED}"
+        raise Refused.of(ErrorCode.INVALID_REQUEST, text) from refused
 
 
 def _failure(text: str, code: ErrorCode, job_id: str | None) -> Response:

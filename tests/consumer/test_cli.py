@@ -260,3 +260,11 @@ def test_where_nobody_can_hear_the_answer_no_traceback_is_shown(arguments: str) 
     closed = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
     done = subprocess.run(closed, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0"])
+def test_a_patience_that_is_no_time_is_refused(seconds: str) -> None:
+    files = ("--audio", "s3://b/a", "--video", "s3://b/v")
+    done = face2face("submit", *files, "--timeout", seconds)
+    assert done.returncode == 2
+    assert "--timeout" in done.stderr

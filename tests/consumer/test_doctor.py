@@ -181,8 +181,8 @@ async def test_what_the_service_can_do_without_is_a_warning_and_names_what_is_re
 @pytest.mark.parametrize(
     ("change", "state"),
     [
-        ({"F2F_MIN_FREE_BYTES": str(2**62)}, "bad"),
-        ({"F2F_MAX_INPUT_BYTES": str(2**60)}, "warn"),
+        ({"F2F_MIN_FREE_BYTES": str(2**50)}, "bad"),
+        ({"F2F_MAX_INPUT_BYTES": str(2**50)}, "warn"),
     ],
 )
 async def test_a_disk_that_is_too_small_is_said(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
+from consumer.commands.evaluate import _written
+from consumer.console import CommandError
+from schemas.codes import ErrorCode
 from tests.consumer.test_cli import face2face, only_object
 from tests.support.media import Clip, write_clip
 
@@ -38,3 +42,18 @@ def test_a_report_needs_a_folder(tmp_path: Path) -> None:
     error = refused(video, "--report", video)
     assert error["code"] == "INVALID_REQUEST"
     assert "--report" in str(error["message"])
+
+
+def test_a_report_that_finds_no_room_leaves_no_folder_and_names_the_one(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "report"
+
+    def write() -> Path:
+        folder.mkdir(parents=True)
+        (folder / "mouths.png").write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(CommandError) as refused:
+        _written(write, folder)
+    assert refused.value.error.code is ErrorCode.SCRATCH_FULL
+    assert repr(str(folder)) in refused.value.error.message
+    assert list(tmp_path.iterdir()) == []

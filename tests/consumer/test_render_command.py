@@ -11,9 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from consumer.commands import media
+from consumer.commands.media import _named_room
 from consumer.commands.submit import submit
 from consumer.console import CommandError
+from pipeline.errors import ScratchFull
 from pipeline.types import RenderSpec
+from schemas.codes import ErrorCode, Stage
 
 
 class Seen(Exception):
@@ -99,3 +102,10 @@ def test_a_name_of_another_kind_is_said_to_become_an_mp4(
     spec_of(monkeypatch, tmp_path, "-o", str(tmp_path / name))
     assert bool(said_lines) is said
     assert all("will be an MP4" in line for line in said_lines)
+
+
+def test_a_render_without_room_names_the_folder_of_its_output(tmp_path: Path) -> None:
+    with pytest.raises(CommandError) as refused, _named_room(tmp_path):
+        raise ScratchFull("scratch disk is full", stage=Stage.ENCODE)
+    assert refused.value.error.code is ErrorCode.SCRATCH_FULL
+    assert repr(str(tmp_path)) in refused.value.error.message

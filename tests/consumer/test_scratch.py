@@ -159,7 +159,7 @@ def test_a_folder_without_a_lock_is_swept_only_when_old(tmp_path: Path) -> None:
 async def test_a_disk_nearly_full_pauses_intake_after_finished_files_were_given_up(
     tmp_path: Path,
 ) -> None:
-    scratch = _scratch(tmp_path, CLEANUP_DELAY=3600, F2F_MIN_FREE_BYTES=10**18)
+    scratch = _scratch(tmp_path, CLEANUP_DELAY=3600, F2F_MIN_FREE_BYTES=2**50)
     async with scratch.job("r1") as folder:
         pass
     assert folder.exists()

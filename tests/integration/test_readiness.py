@@ -46,7 +46,7 @@ def test_a_disk_that_is_nearly_full_pauses_intake_and_says_so_by_its_setting(
 ) -> None:
     kafka.require(Can.GROUPS)
     kafka.create_topics()
-    env = {**s3.env, "F2F_MIN_FREE_BYTES": str(2**60)}
+    env = {**s3.env, "F2F_MIN_FREE_BYTES": str(2**50)}
     with _service(kafka, tmp_path, **env) as service:
         wait_until(lambda: "F2F_MIN_FREE_BYTES" in _reason(service), 120, "disk is said")
         health = service.get("/health")[1]

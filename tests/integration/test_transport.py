@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaConsumer
 from consumer.client import connection
 from consumer.jobs import Record
 from consumer.publisher import Publisher
+from consumer.rights import needed
 from consumer.settings import load
 from schemas.codes import ErrorCode, Stage
 from schemas.render import ErrorFacts
@@ -28,7 +29,7 @@ from tests.support import packages
 from tests.support.capabilities import unavailable
 from tests.support.certificates import Certificates, make
 from tests.support.processes import die_with_parent, free_port, wait_until
-from tests.support.secure import ADMIN, CALLER, PASSWORD, SERVICE, SecureKafka, SecureMinio
+from tests.support.secure import ADMIN, CALLER, PASSWORD, SERVICE, SecureKafka, SecureMinio, needs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 ASSETS = Path(__file__).parents[2] / "consumer" / "demo_assets"
@@ -140,6 +141,40 @@ def test_a_job_goes_the_whole_way_over_secured_connections(
     assert last["data"]["download_url"].startswith("https://127.0.0.1:")
     secrets = [PASSWORD, Path(env["S3_SECRET_KEY_FILE"]).read_text("utf-8").strip()]
     assert [s for s in secrets if s in log.read_text("utf-8") + said] == []
+
+
+async def test_the_doctor_names_what_acls_refuse_the_user_of_another_command(
+    env: dict[str, str],
+) -> None:
+    from consumer.doctor import examine
+
+    settings = load(env | {"KAFKA_SASL_USERNAME": CALLER})
+    topics = settings.topics
+    found = {each.check: each for each in await examine(settings)}
+    access = found["access"]
+    assert f"missing: {topics.retry}, {topics.dlq}" in found["topics"].text  # as it seems to it
+    assert "Describe" in found["topics"].advice
+    assert access.state == "bad"
+    for lack in (
+        f"Read on topic {topics.requests}",
+        f"Write on topic {topics.completed}",
+        f"Read on group {settings.kafka_group}",
+    ):
+        assert lack in access.text
+    assert "Access" in access.advice
+
+
+def test_the_doctor_asks_for_what_the_operators_book_says_that_the_service_needs(
+    env: dict[str, str],
+) -> None:
+    settings = load(env)
+    book = {
+        f"{settings.topic_prefix}.{name}": {operation.upper() for operation in operations}
+        for kind, names, operations in needs("run")
+        for name in names
+        if kind == "topic"
+    }
+    assert needed(settings) == book
 
 
 async def test_a_large_dead_letter_goes_over_a_secured_connection(env: dict[str, str]) -> None:

@@ -607,3 +607,17 @@ def test_it_refuses_to_serve_others_without_a_key(tmp_path: Path) -> None:
             make_app(load({"F2F_GATEWAY_HOST": host}))
     for env in ({"F2F_GATEWAY_HOST": "::1"}, {"F2F_GATEWAY_HOST": "0.0.0.0", "F2F_API_KEY": "k"}):
         make_app(load(env))
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
+)
+async def test_a_form_sent_to_the_old_path_is_told_which_body_is_taken(
+    alone: Gateway, kind: str
+) -> None:
+    body = b"audio_url=s3%3A%2F%2Fbucket%2Fa&video_url=s3%3A%2F%2Fbucket%2Fv"
+    headers = {"Content-Type": kind}
+    answer = await alone.http.post("/api/generate_video", content=body, headers=headers)
+    assert answer.status_code == 422
+    assert "is a form" in answer.json()["error"]
+    assert '"audio_url": "s3://' in answer.json()["error"]
