@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
 from pipeline.container import open_media
@@ -94,14 +95,24 @@ def _chroma(path: Path) -> Iterator[tuple[Plane, Plane]]:
             return
         stream.thread_type = "AUTO"
         try:
+            jpeg = stream.codec_context.name == "mjpeg"
             for frame in container.decode(stream):
-                yield _planes(frame)
+                yield _planes(frame, limited=jpeg or frame.format.is_rgb)
         except av.FFmpegError:
             return
 
 
-def _planes(frame: av.VideoFrame) -> tuple[Plane, Plane]:
-    if frame.format.name not in _AS_IT_IS:  # else a full range would be made a limited one
+def _planes(frame: av.VideoFrame, *, limited: bool) -> tuple[Plane, Plane]:
+    """U and V with 8 bits.
+
+    Args:
+        frame: as decoded.
+        limited: bring a full range back to the limited one that films have. RGB and JPEG, as
+            pictures of a film are saved, know the full one alone, and the mark lies in levels.
+    """
+    if limited:
+        frame = frame.reformat(format="yuv420p", dst_color_range=ColorRange.MPEG)
+    elif frame.format.name not in _AS_IT_IS:  # else a full range would be made a limited one
         frame = frame.reformat(format="yuv420p")
     height, width = (frame.height + 1) // 2, (frame.width + 1) // 2
     u, v = (

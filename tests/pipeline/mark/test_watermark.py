@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from av.video.stream import VideoStream
 
 from pipeline.errors import EngineUnavailable
 from pipeline.evaluate.pixels import psnr
@@ -101,6 +102,33 @@ def test_job_is_named_after_encoding_anew_at_crf_28_and(
     assert (labels["found"], labels["job_id"]) == (True, JOB)
     assert labels["layers"]["watermark"] == {"status": "found", "digest": DIGEST, "job_id": JOB}
     assert labels["layers"]["container"]["status"] == labels["layers"]["c2pa"]["status"] == "absent"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [
+        ("again.mkv", "ffv1", "bgr0"),
+        ("again.mp4", "libx264rgb", "rgb24"),
+        ("again.avi", "mjpeg", "yuvj420p"),
+        ("picture.png", "png", "rgb24"),
+    ],
+)
+def test_job_is_named_in_rgb_and_jpeg_which_have_another_range_of_levels(
+    name: str, codec: str, pixels: str, output: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    with av.open(str(output)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream(codec, rate=25)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixels
+        if codec == "mjpeg":
+            stream.codec_context.qmin = stream.codec_context.qmax = 2
+        for frame in source.decode(video=0):
+            target.mux(stream.encode(frame.reformat(format=pixels)))
+            if codec == "png":
+                break
+        target.mux(stream.encode(None))
+    assert read_labels(path, None, ["another", JOB])["job_id"] == JOB
 
 
 @pytest.mark.parametrize("job", [JOB, "job-a", "job-b", "job-c"])
