@@ -19,9 +19,11 @@ import torch
 from av import AudioFrame, AudioResampler
 from torch import Tensor
 
+from pipeline.channels import MANY, MIX, ChannelMeter, alone
 from pipeline.container import Clock
 from pipeline.errors import NoAudio
-from pipeline.sound import open_sound, resampled
+from pipeline.resampling import resampled
+from pipeline.sound import open_sound
 from pipeline.types import AudioFacts, Limits
 from schemas.codes import Stage
 
@@ -58,7 +60,12 @@ def measure(path: Path, limits: Limits) -> AudioFacts:
     """Rate, channels and exact length of a file's sound (`pipeline.probe.probe_audio`)."""
     clock = Clock(path, limits.probe_timeout_s)
     with open_sound(path, limits, clock) as track:
-        samples = sum(frame.samples for frame in track.frames())
+        meter = ChannelMeter() if track.channels >= MANY else None
+        samples = 0
+        for frame in track.frames():
+            samples += frame.samples
+            if meter is not None:
+                meter.add(frame)
         if samples == 0:
             raise NoAudio(f"{path.name}: its sound track holds no sample", stage=Stage.PROBE)
         return AudioFacts(
@@ -67,6 +74,7 @@ def measure(path: Path, limits: Limits) -> AudioFacts:
             channels=track.channels,
             duration=Fraction(samples, track.rate),
             codec=track.codec,
+            alone=None if meter is None else meter.lost(),
         )
 
 
@@ -92,25 +100,32 @@ def load_speech(path: Path, limits: Limits, *, under_picture: bool = False) -> S
         left, _, _ = _decoded(path, limits, under_picture, "stereo")
         if _loudness(left) > _CANCELLED * _loudness(samples):
             samples = left
+    if channels >= MANY and _loudness(samples) < _HUSHED:
+        only = _lost(path, limits)
+        if only is not None:
+            samples, _, _ = _decoded(path, limits, under_picture, "mono", only)
     return Speech(samples, duration)
 
 
+def _lost(path: Path, limits: Limits) -> int | None:
+    meter = ChannelMeter()
+    with open_sound(path, limits) as track:
+        for frame in track.frames():
+            meter.add(frame)
+    return meter.lost()
+
+
 def _decoded(
-    path: Path, limits: Limits, under_picture: bool, layout: str
+    path: Path, limits: Limits, under_picture: bool, layout: str, only: int | None = None
 ) -> tuple[Tensor, Fraction, int]:
     """The first channel of a layout at 16 kHz, seconds, and channels of the source."""
-    resampler = AudioResampler(
-        "fltp",
-        layout,
-        SPEECH_RATE,
-        options={"rematrix_maxval": "1.0"},  # stereo must not clip
-    )
+    resampler = AudioResampler("fltp", layout, SPEECH_RATE, options=MIX)
     heard = _Samples()
     samples = 0
     with open_sound(path, limits) as track:
         for frame in track.frames(under_picture=under_picture):
             samples += frame.samples
-            heard.add(resampled(resampler, frame))
+            heard.add(resampled(resampler, frame if only is None else alone(frame, only)))
         heard.add(resampled(resampler, None))
         if samples == 0:
             raise NoAudio(f"{path.name}: its sound track holds no sample", stage=Stage.DECODE)

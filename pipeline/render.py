@@ -26,6 +26,7 @@ from pipeline.avatars.cabinet import Cabinet, open_cabinet
 from pipeline.avatars.key import folders
 from pipeline.avatars.reach import tracked_frames
 from pipeline.batching.cuda import is_cuda
+from pipeline.channels import sound_warnings
 from pipeline.decode import FrameReader
 from pipeline.engines import registry
 from pipeline.engines.base import Engine, Finish, Reference
@@ -131,7 +132,7 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
         quality={**finish.quality, **verified.ends},
         spans=finish.spans,
         face=track.summary(),
-        warnings=finish.warnings,
+        warnings=[*finish.warnings, *sound_warnings(job.audio)],
         labels=labels,
         avatar=cabinet.facts,
     )

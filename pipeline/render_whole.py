@@ -11,6 +11,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+from pipeline.channels import sound_warnings
 from pipeline.decode import FrameReader
 from pipeline.engines.whole import WholeEngine, WholeJob
 from pipeline.errors import InputError, OutputInvalid
@@ -58,6 +59,7 @@ def render_whole(
         engine=engine.facts,
         timings_ms=watch.report(),
         quality={**verified.ends},
+        warnings=sound_warnings(audio),
         labels=labels,
     )
 

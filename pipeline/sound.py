@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.container import STATES_SECONDS, Clock, check_decoder, only, open_media, packets
 from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoAudio
+from pipeline.resampling import in_one_plane, resampled
 from pipeline.scan import video_stream
 from pipeline.types import Limits
 from schemas.codes import Stage
@@ -39,20 +40,6 @@ _RATES = (4_000, 384_000)
 _CHANNELS = (1, 32)
 _FLOATS: dict[str, type[np.floating[Any]]] = {"flt": np.float32, "dbl": np.float64}
 """Sample formats that can hold what is no number."""
-
-
-def resampled(resampler: AudioResampler, frame: AudioFrame | None) -> list[AudioFrame]:
-    """Frames in the resampler's format; None flushes.
-
-    Raises:
-        InputUnreadable: there is no way from the frame's format to it.
-    """
-    try:
-        return resampler.resample(frame)
-    except (av.FFmpegError, ValueError, MemoryError) as error:
-        raise InputUnreadable(
-            f"sound of this format cannot be resampled: {error}", stage=Stage.DECODE
-        ) from error
 
 
 @contextmanager
@@ -153,9 +140,10 @@ class Sound:
             except (av.FFmpegError, OSError):
                 damaged = True
                 continue
-            for frame in decoded:
-                if frame.samples == 0 or frame.sample_rate <= 0:
+            for given in decoded:
+                if given.samples == 0 or given.sample_rate <= 0:
                     continue
+                frame = in_one_plane(given)
                 _make_finite(frame)
                 if shape is None:
                     check_shape(self._path, frame.sample_rate, frame.layout.nb_channels)

@@ -18,7 +18,9 @@ from av.codec.context import Flags
 from av.container import OutputContainer
 from av.packet import Packet
 
-from pipeline.sound import Sound, open_sound, resampled
+from pipeline.channels import MIX, alone
+from pipeline.resampling import resampled
+from pipeline.sound import Sound, open_sound
 from pipeline.types import AudioFacts, Limits
 
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -46,7 +48,7 @@ class Soundtrack:
     def __init__(self, container: OutputContainer, audio: AudioFacts) -> None:
         self._rate = output_rate(audio.rate)
         self._tick = Fraction(1, self._rate)
-        layout = "mono" if audio.channels == 1 else "stereo"
+        layout = "mono" if audio.channels == 1 or audio.alone is not None else "stereo"
         stream: AudioStream = container.add_stream("aac", rate=self._rate)
         codec = stream.codec_context
         codec.layout = layout
@@ -56,11 +58,10 @@ class Soundtrack:
         codec.bit_rate = bits * (1 if layout == "mono" else 2)
         codec.flags |= Flags.bitexact.value
         self._stream = stream
-        self._resampler = AudioResampler(
-            "fltp", layout, self._rate, options={"rematrix_maxval": "1.0"}
-        )
+        self._resampler = AudioResampler("fltp", layout, self._rate, options=MIX)
         self._source: AbstractContextManager[Sound] = open_sound(audio.path, _UNLIMITED)
         self._frames: Iterator[AudioFrame] = self._source.__enter__().frames()
+        self._alone = audio.alone
         self._written = 0
         self._over = False
 
@@ -98,6 +99,8 @@ class Soundtrack:
         """Append what the next frame of the sound brings out."""
         frame = next(self._frames, None)
         self._over = frame is None
+        if frame is not None and self._alone is not None:
+            frame = alone(frame, self._alone)
         for piece in resampled(self._resampler, frame):
             piece.pts = self._written
             piece.time_base = self._tick

@@ -100,6 +100,8 @@ class AudioFacts:
     duration: Fraction
     """Seconds, by decoded samples."""
     codec: str
+    alone: int | None = None
+    """The channel that is taken instead of a mix, which would be silent; from 0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
+import wave
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.audio import SPEECH_RATE, load_speech
+from pipeline.channels import sound_warnings
 from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoAudio
 from pipeline.probe import probe_audio
 from pipeline.sound import open_sound
@@ -268,3 +272,65 @@ def test_loading_holds_the_samples_once(tmp_path: Path) -> None:
     tracemalloc.stop()
     # numpy reports to tracemalloc, torch does not: the blocks alone, never a second copy.
     assert peak < speech.samples.numel() * 4 * 1.2
+
+
+def _on_one_of(path: Path, channels: int, speaks: int) -> Path:
+    """A second at 16 kHz with a tone on one channel, as WAV."""
+    samples = np.zeros((16_000, channels), np.int16)
+    samples[:, speaks] = 9_000 * np.sin(np.arange(16_000) / 12)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(samples.tobytes())
+    return path
+
+
+@pytest.mark.parametrize(("channels", "speaks"), [(3, 2), (6, 3), (8, 3), (16, 15)])
+def test_speech_on_a_channel_that_a_mix_drops_is_heard_and_written_and_said(
+    tmp_path: Path, channels: int, speaks: int
+) -> None:
+    path = _on_one_of(tmp_path / "a.wav", channels, speaks)
+    assert load_speech(path, Limits()).samples.abs().max() > 0.2
+    audio = probe_audio(path, Limits())
+    assert audio.alone == speaks
+    assert f"channel {speaks + 1} of {channels} alone" in sound_warnings(audio)[0]
+    with (
+        av.open(str(tmp_path / "out.mp4"), "w") as container,
+        Soundtrack(container, audio) as track,
+    ):
+        container.mux(track.rest())
+    assert load_speech(tmp_path / "out.mp4", Limits()).samples.abs().max() > 0.2
+
+
+@pytest.mark.parametrize(("channels", "speaks"), [(1, 0), (2, 1), (6, 2), (16, 8)])
+def test_speech_that_a_mix_keeps_is_mixed_as_ever(
+    tmp_path: Path, channels: int, speaks: int
+) -> None:
+    audio = probe_audio(_on_one_of(tmp_path / "a.wav", channels, speaks), Limits())
+    assert audio.alone is None
+    assert sound_warnings(audio) == []
+
+
+@pytest.mark.parametrize("layout", ["7.1", "hexadecagonal"])
+def test_sound_of_eight_planes_and_more_does_not_end_the_process(
+    tmp_path: Path, layout: str
+) -> None:
+    path = tmp_path / "a.m4a"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=48_000)
+        stream.codec_context.layout = layout
+        tone = (9_000 * np.sin(np.arange(48_000) / 20)).astype(np.int16)
+        count = stream.codec_context.channels
+        frame = av.AudioFrame.from_ndarray(np.repeat(tone, count)[None], "s16", layout)
+        frame.sample_rate = 48_000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    code = (
+        "import sys; from pathlib import Path; from pipeline.audio import load_speech\n"
+        "from pipeline.types import Limits\n"
+        "print(float(load_speech(Path(sys.argv[1]), Limits()).samples.abs().max()) > 0.1)\n"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
