@@ -103,13 +103,17 @@ def _receive(pin: Pin, part: Path, endpoint: str | None, on_bytes: OnBytes, paus
             continue
         try:
             _stream(pin, part, endpoint, on_bytes)
-        except HfHubHTTPError as error:
-            raise _unreachable(pin, error) from error
         except (client_error, ConnectionError, TimeoutError) as error:
             failures = failures + 1 if _size(part) == here else 1
-            if failures >= ATTEMPTS:
+            refused = isinstance(error, HfHubHTTPError) and not _is_busy(error.response.status_code)
+            if failures >= ATTEMPTS or refused:
                 raise _unreachable(pin, error) from error
             time.sleep(pause_s)
+
+
+def _is_busy(status: int) -> bool:
+    """True for answers of a hub that may give another one in a moment."""
+    return status >= 500 or status in (408, 429)
 
 
 def _stream(pin: Pin, part: Path, endpoint: str | None, on_bytes: OnBytes) -> None:

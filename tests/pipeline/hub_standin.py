@@ -35,6 +35,8 @@ class Faults:
     """Answer for this revision instead."""
     surplus: list[int] = field(default_factory=list)
     """That many bytes follow the file in the next bodies."""
+    busy: list[int] = field(default_factory=list)
+    """Answer the next requests with these."""
     status: int | None = None
     """Answer everything with this."""
 
@@ -104,6 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
                 (headers.get("host") or "").split(":")[0],
             )
         )
+        if hub.faults.busy:
+            return self._plain(hub.faults.busy.pop(0))
         if hub.faults.status is not None:
             return self._plain(hub.faults.status)
         if self.path.startswith("/storage/"):

@@ -251,6 +251,25 @@ def test_hub_that_refuses_is_named_with_its_answer(
         _pull(_manifest(contents), tmp_path, hub)
 
 
+def test_hub_that_is_busy_for_a_moment_is_asked_again(
+    tmp_path: Path, contents: dict[str, bytes], hub: Hub
+) -> None:
+    hub.faults.busy = [503, 429, 502]
+    manifest = _manifest({"taesd": contents["taesd"]})
+    _pull(manifest, tmp_path, hub)
+    assert weights_hub.verify(manifest, tmp_path) == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_hub_that_refuses_for_good_is_asked_once(
+    tmp_path: Path, contents: dict[str, bytes], hub: Hub, status: int
+) -> None:
+    hub.faults.status = status
+    with pytest.raises(WeightsMissing, match=str(status)):
+        _pull(_manifest(contents), tmp_path, hub)
+    assert len(hub.seen) == 1
+
+
 def test_hub_that_is_not_there_is_a_clear_error(tmp_path: Path, contents: dict[str, bytes]) -> None:
     with Hub({}) as gone:
         endpoint = gone.endpoint
