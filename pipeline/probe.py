@@ -31,6 +31,7 @@ from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoVideo
 from pipeline.grid import STILL_FPS, Grid, PictureTable, fit_grid
 from pipeline.photograph import Photograph, codec_of
 from pipeline.picture_size import claimed_size, is_animated_png, is_animated_webp
+from pipeline.png_words import MOST_WORDS, words_too_large
 from pipeline.scan import check_seconds, declared_rates, scan_pictures, video_stream
 from pipeline.types import AudioFacts, Color, Limits, VideoFacts
 from pipeline.upright import Orientation, is_rgb, orientation_of
@@ -79,6 +80,14 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
         limits = _for_stills(limits)
     if is_animated_png(path):
         raise _animated(path, "PNG")
+    if words_too_large(path):
+        raise MediaLimitExceeded(
+            f"{path.name}: its texts and profile unpack to more than {MOST_WORDS} bytes; save it "
+            "without them",
+            stage=Stage.PROBE,
+            limit="png_words",
+            max=MOST_WORDS,
+        )
     claimed = claimed_size(path)
     if claimed is not None:
         check_pixels(path, *claimed, limits)
