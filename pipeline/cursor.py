@@ -12,7 +12,9 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from pipeline.container import packets
+from pipeline.errors import InputUnreadable
 from pipeline.grid import PictureTable
+from schemas.codes import Stage
 
 _SKIP_MARGIN = 8
 """Pictures before a wanted one that are decoded in full, so that holding finds the newest."""
@@ -149,8 +151,17 @@ class Cursor:
         try:
             self._container.seek(first, stream=self._stream, backward=True)
         except (FFmpegError, OSError):
-            self._container.seek(0, any_frame=True)
+            self._to_start()
         self._pictures = self._decode(number)
+
+    def _to_start(self) -> None:
+        try:
+            self._container.seek(0, any_frame=True)
+        except (FFmpegError, OSError) as error:
+            raise InputUnreadable(
+                f"the video cannot be read from its start again: {error.strerror}",
+                stage=Stage.DECODE,
+            ) from error
 
     def _decode(
         self, wanted: int, source: Iterator[Packet[Any]] | None = None
