@@ -119,5 +119,5 @@ def test_a_store_that_does_not_answer_is_one_line_with_the_settings_to_look_at(
     done = _run(env | {"S3_ENDPOINT": address}, "--dry-run")
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith("STORE_UNAVAILABLE (store): prefix 'results/j")
+    assert line.startswith("STORE_UNAVAILABLE (store): list prefix 'results/j")
     assert f"Check S3_ENDPOINT = {address}, S3_BUCKET = {env['S3_BUCKET']}, " in line
