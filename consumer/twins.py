@@ -19,8 +19,8 @@ from collections.abc import Callable
 
 import structlog
 
-ENOUGH = range(2, 10)
-"""Places lost in a row. One may have been an operator's doing, who removed the member."""
+ENOUGH = range(4, 12)
+"""Places lost in a row. A few may have been an operator's doing, or a coordinator's that moved."""
 SENIOR = 10
 """How many more a replica bears that was there first."""
 
