@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from schemas.events import Completed, Failed
 from schemas.request import Contract, JobId, RenderRequest
@@ -26,6 +26,14 @@ class Manifest(Contract):
     request: RenderRequest
     generation: int = Field(0, description="how often a re-render was asked for")
     created_at: AwareDatetime
+
+    @model_validator(mode="after")
+    def _one_outcome(self) -> Self:
+        """The event that `outcome` names is there, and no other."""
+        there = {name for name in ("completed", "failed") if getattr(self, name) is not None}
+        if there != {self.outcome}:
+            raise ValueError(f"outcome is {self.outcome!r}, and there is {sorted(there)}")
+        return self
 
 
 class Lease(Contract):
