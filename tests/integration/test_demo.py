@@ -70,7 +70,8 @@ def test_the_demo_ends_with_an_mp4_and_tells_each_event_on_the_way(tmp_path: Pat
     assert last == {"demo": "ok", "mp4": str(mp4), "job_id": events[0]["job_id"]}
     assert events[0]["event"] == "sent"
     assert events[-1]["event"] == "completed"
-    assert {event["event"] for event in events[1:-1]} == {"progress"}
+    # none where a machine is done before the first sign of life is due
+    assert {event["event"] for event in events[1:-1]} <= {"progress"}
     completed = Completed.model_validate(events[-1]["data"])
     assert completed.job_id == last["job_id"]
     assert mp4.stat().st_size == completed.output.size
