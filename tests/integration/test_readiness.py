@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,8 @@ def test_a_replica_that_bears_the_name_of_another_in_the_group_ends_and_says_whi
         folder.mkdir()
     with _service(kafka, folders[0], **env) as first:
         wait_until(lambda: _reason(first) == "", 120, "ready")
+        senior = time.monotonic() + 3.0  # a member for a session outlasts who comes later
+        wait_until(lambda: time.monotonic() > senior, 60, "the first is there for a session")
         with _service(kafka, folders[1], **env) as second:
             assert second.process.wait(120) == 2
         assert "a twin is in the group; this replica ends" in second.events()
