@@ -294,15 +294,10 @@ class Storage(AsyncStore):
         # there is no public call that builds the URL of a bucket
         at = urlsplit(self._client.get_presigned_url("GET", bucket, "x"))
         url = at._replace(path=at.path.removesuffix("x"), query="lifecycle=")
-        headers = {"Content-MD5": b64encode(hashlib.md5(body, usedforsecurity=False).digest())}
-        answer = self._signed(
-            method,
-            url,
-            {name: value.decode() for name, value in headers.items() if body},
-            body,
-            hashlib.sha256(body).hexdigest(),
-            self._http,
-        )
+        digest = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        headers = {"Content-MD5": digest} if body else {}
+        sha256 = hashlib.sha256(body).hexdigest()
+        answer = self._signed(method, url, headers, body, sha256, self._http)
         if answer.status in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
             return bytes(answer.data)
         error = _error_of(answer)
