@@ -180,8 +180,9 @@ async def _work(settings: Settings, state: State, signals: Signals) -> None:
         keep_from_collector()
         async with _joined(settings, processing, handler, signals) as intake:
             state.intake = intake
-            state.phase = "running"
-            log.info("ready", **intake.pump.facts())
+            if not intake.twins.found.is_set():
+                state.phase = "running"
+                log.info("ready", **intake.pump.facts())
             lag = asyncio.create_task(watch_lag(intake.pump.assignment), name="lag")
             twin = await _until_stopped_or_twin(intake, signals)
             lag.cancel()

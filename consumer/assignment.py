@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from consumer.commits import Committer
 from consumer.ledger import Commit, Ledger
-from consumer.membership import member_id, read_commits
+from consumer.membership import end_coordination, is_fenced, member_id, place, read_commits
 from consumer.offset_runs import unpack
 from consumer.twins import Twins
 
@@ -33,7 +33,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
     Args:
         changed: called, without an await in between, whenever partitions come, open or go; it has
             to pause those that are not open.
-        twins: told of each time that the group takes this replica in.
+        twins: decides what is done when another replica has taken this one's place.
     """
 
     def __init__(self, changed: Callable[[], None], twins: Twins | None = None) -> None:
@@ -45,6 +45,8 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self.consumer: AIOKafkaConsumer | None = None
         self.member_id = ""
         """As of the last assignment."""
+        self._place = ""
+        """The member id of the last join, of whichever consumer; kept when the place is lost."""
         self.partitions: frozenset[TopicPartition] = frozenset()
         self.open: dict[TopicPartition, Ledger] = {}
         """Books of the partitions that may be read."""
@@ -81,6 +83,8 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         if self.open and not await self.commits.once(REVOKE_TIMEOUT_S):
             log.info("revoked before all was committed", partitions=by_topic(revoked))
         self._let_go()
+        if await self.fenced() and self.twins.fenced():
+            await asyncio.Future()  # joins no more; `stop` ends it
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Pause at once; what the group has committed is read while the join goes on."""
@@ -89,6 +93,8 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self._changed()
         await self._stop_restoring()
         assert self.consumer is not None, "adopted before it was started"
+        self._place = place(self.consumer)
+        self.twins.joined()
         self._restoring = asyncio.create_task(self._restore(self.consumer), name="restore")
 
     async def stop(self) -> None:
@@ -97,13 +103,26 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             task.cancel()
         await self._stop_restoring()
         await self.commits.stop()
+        if self.twins.found.is_set() and self.consumer is not None:
+            await end_coordination(self.consumer)
+
+    async def fenced(self) -> bool:
+        """Whether another replica has this one's place in the group; False when nobody knows."""
+        consumer, instance = self.consumer, self.twins.instance
+        if consumer is None or instance is None:
+            return False
+        self._place = place(consumer) or self._place
+        try:
+            return bool(self._place) and await is_fenced(consumer, instance, self._place)
+        except (KafkaError, TimeoutError) as error:
+            log.warning("it is not known who has this one's place", error=repr(error))
+            return False
 
     async def _restore(self, consumer: AIOKafkaConsumer) -> None:
         committed = await self._read_commits(consumer)
         member = member_id(consumer)
         rejoined = self.member_id not in ("", member)
         self.member_id = member
-        self.twins.joined(replaced=rejoined)
         for gone in [p for p in self._books if not consumer.partitions_for_topic(p.topic)]:
             del self._books[gone]  # a topic of that name would be another
         for partition in self.partitions:

@@ -5,12 +5,18 @@ Held by the tests of tests/integration; `pyproject.toml` pins the minor version.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.protocol.group import SyncGroupRequest
 
 from consumer.ledger import Commit
+
+_ANSWER_S = 3.0
+_NO_GENERATION = -1
+_FENCED_INSTANCE_ID = 82  # of the protocol's error codes; aiokafka has no class for it
 
 
 async def read_commits(
@@ -30,6 +36,36 @@ def member_id(consumer: AIOKafkaConsumer) -> str:
     if coordinator is None or coordinator.generation <= 0:
         return ""
     return str(coordinator.member_id)
+
+
+def place(consumer: AIOKafkaConsumer) -> str:
+    """The member id with which this consumer would join; "" when it has none any more."""
+    coordinator = _coordinator(consumer)
+    return "" if coordinator is None else str(coordinator.member_id)
+
+
+async def is_fenced(consumer: AIOKafkaConsumer, instance: str, member: str) -> bool:
+    """Whether the place of a static member was given to another than the one of this id.
+
+    A sync of no generation changes nothing; the brokers compare who asks before anything else
+    (KIP-345). False also when the place is nobody's.
+
+    Raises:
+        KafkaError: the coordinator cannot be asked.
+        TimeoutError: it does not answer in 3 s.
+    """
+    coordinator = _coordinator(consumer)
+    asked = SyncGroupRequest(coordinator.group_id, _NO_GENERATION, member, instance, [])
+    async with asyncio.timeout(_ANSWER_S):
+        answer = await coordinator._send_req(asked)
+    return bool(answer.error_code == _FENCED_INSTANCE_ID)
+
+
+async def end_coordination(consumer: AIOKafkaConsumer) -> None:
+    """End the background task of the group: this consumer joins no more."""
+    task = _coordinator(consumer)._coordination_task
+    task.cancel()
+    await asyncio.wait((task,))
 
 
 def position(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:

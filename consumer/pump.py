@@ -56,7 +56,7 @@ class Pump:
         blocked: why intake must pause now, or None; asked at every turn of the poll loop.
         longest_wait_s: how long a due time may hold up its partition. This service writes none that
             is further away, but another's clock, or another's hand, may.
-        twins: learns whether another live replica bears this one's name in the group.
+        twins: decides what is done when another live replica bears this one's name in the group.
     """
 
     def __init__(
@@ -105,8 +105,8 @@ class Pump:
             except ConsumerStoppedError:
                 return
             except KafkaError as error:
-                if coordination_ended(consumer):
-                    raise
+                if coordination_ended(consumer) or await self.assignment.fenced():
+                    raise  # aiokafka would ask for the lost place with the old id for ever
                 self.failing = repr(error)
                 log.warning("cannot poll now", error=self.failing)
                 await asyncio.sleep(ERROR_PAUSE_S)
@@ -260,6 +260,7 @@ class Pump:
             How many jobs were given up; their records come again.
         """
         self._draining = True
+        self.assignment.twins.leaving()
         metrics.DRAINING.set(1)
         self._apply()
         for task in self._elsewhere():  # another replica has them, and this one begins no more

@@ -142,10 +142,16 @@ class Intake:
         self._subscriber(self._enter)
 
     async def start(self) -> None:
-        """Join the group; waits until the brokers let it."""
+        """Join the group; waits until the brokers let it, or another has taken its place there."""
         await self.broker.connect()
         await self._subscriber.reopen()
-        await self.pump.assignment.joined.wait()
+        joined = asyncio.create_task(self.pump.assignment.joined.wait())
+        fenced = asyncio.create_task(self.twins.found.wait())
+        try:
+            await asyncio.wait((joined, fenced), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            joined.cancel()
+            fenced.cancel()
 
     async def stop(self) -> None:
         """Leave the group (a static member stays until it is back) and close everything."""

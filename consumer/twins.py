@@ -1,34 +1,29 @@
 """Tells a replica that another live one bears its `KAFKA_GROUP_INSTANCE_ID`.
 
-The brokers give a static member's place to whoever joins with its name last. The client, which
-does not name itself in its heartbeats, is told only that its id is unknown; it joins again, and
-takes the place back. Two such replicas would do so at every heartbeat for ever, and both would
-work on the same jobs.
+The brokers give a static member's place to whoever joins with its name last (KIP-345). aiokafka
+does not name itself in its heartbeats, so it is told only that its id is unknown; it would join
+again, and take the place back: two such replicas did so at every heartbeat for ever, and both
+worked on the same jobs. So a replica that lost its place asks who has it before it joins again
+(`consumer.assignment`), and of two that bear one name exactly one ends:
 
-The one that ends has just taken the place once more, so its twin loses one place after that, too.
-Both would end if they counted to the same number: each draws its own, and who has been a member
-for longer than a session counts on.
+- Who has kept the place for less than a session ends: the newcomer, whose place was taken back.
+- Who has kept it for a session or longer takes it back, once: to keep it again takes a session.
+- Who is draining lets it go: its successor may be there already.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 
 import structlog
 
-ENOUGH = range(4, 12)
-"""Places lost in a row. A few may have been an operator's doing, or a coordinator's that moved."""
-SENIOR = 10
-"""How many more a replica bears that was there first."""
-
 log = structlog.get_logger("assignment")
 
 
 class Twins:
-    """Counts places that were lost sooner than a session can end.
+    """Decides who of two replicas with one name ends.
 
     Args:
         instance: `KAFKA_GROUP_INSTANCE_ID`; None for a member without a name, which has no twin.
@@ -42,42 +37,39 @@ class Twins:
         session_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._instance = instance
+        self.instance = instance
         self._session_s = session_s
         self._clock = clock
         self._since = clock()
-        self._lost = 0
-        self._enough = random.choice(ENOUGH)
-        self._senior = False
+        self._leaving = False
         self.found = asyncio.Event()
-        """Set for good once another live replica certainly bears the name."""
+        """Set for good once this replica has to end, as another live one bears its name."""
 
-    def joined(self, *, replaced: bool) -> None:
-        """The group took this replica in.
+    def joined(self) -> None:
+        """The group took this replica in."""
+        self._since = self._clock()
 
-        Args:
-            replaced: as another member than before, though this process lived on.
-        """
-        now = self._clock()
-        kept_s, self._since = now - self._since, now
-        if not replaced or self._instance is None:
-            return
-        # A session ends at its own time after the last heartbeat, and so after the join.
-        soon = kept_s < self._session_s
-        self._lost = self._lost + 1 if soon else 0
-        self._senior = self._senior or not soon
-        if self._lost:
-            log.warning(
-                "another replica has taken this one's place in the group",
-                KAFKA_GROUP_INSTANCE_ID=self._instance,
-                kept_s=round(kept_s, 1),
-            )
-        if self._lost >= self._enough + SENIOR * self._senior:
+    def leaving(self) -> None:
+        """This replica ends by itself, and takes no place back."""
+        self._leaving = True
+
+    def fenced(self) -> bool:
+        """Another replica certainly has the place now. True when this one has to end, then."""
+        kept_s = self._clock() - self._since
+        ends = self._leaving or kept_s < self._session_s
+        log.warning(
+            "another replica has taken this one's place in the group",
+            KAFKA_GROUP_INSTANCE_ID=self.instance,
+            kept_s=round(kept_s, 1),
+            then="this one ends" if ends else "it is taken back",
+        )
+        if ends:
             self.found.set()
+        return ends
 
     def text(self) -> str:
         """Which setting is wrong, and what to do."""
         return (
-            f"KAFKA_GROUP_INSTANCE_ID = {self._instance!r}: another live replica of this group "
+            f"KAFKA_GROUP_INSTANCE_ID = {self.instance!r}: another live replica of this group "
             "bears it; give each replica one of its own, such as its pod's name, or leave it out"
         )

@@ -1,8 +1,10 @@
-"""A replica learns that another live one bears its name, and takes nothing else for one."""
+"""Of two replicas that bear one name exactly one ends."""
 
 from __future__ import annotations
 
-from consumer.twins import ENOUGH, SENIOR, Twins
+import pytest
+
+from consumer.twins import Twins
 
 SESSION_S = 45.0
 
@@ -14,36 +16,50 @@ class _Clock:
         return self.now
 
 
-def _after(waits: list[float], instance: str | None = "pod-0") -> Twins:
-    """Joined once, and then as another member after each of the seconds."""
-    clock = _Clock()
-    twins = Twins(instance, SESSION_S, clock)
-    twins.joined(replaced=False)
-    for seconds in waits:
-        clock.now += seconds
-        twins.joined(replaced=True)
+@pytest.fixture
+def clock() -> _Clock:
+    return _Clock()
+
+
+@pytest.fixture
+def twins(clock: _Clock) -> Twins:
+    twins = Twins("pod-0", SESSION_S, clock)
+    twins.joined()
     return twins
 
 
-def test_places_that_are_lost_again_and_again_sooner_than_a_session_ends_went_to_a_twin() -> None:
-    twins = _after([3.0] * max(ENOUGH))
+def test_a_newcomer_whose_place_was_taken_back_ends_and_names_the_setting(
+    twins: Twins, clock: _Clock
+) -> None:
+    clock.now += SESSION_S - 1
+    assert twins.fenced()
     assert twins.found.is_set()
     assert "KAFKA_GROUP_INSTANCE_ID = 'pod-0'" in twins.text()
 
 
-def test_a_few_places_lost_may_have_been_an_operators_doing() -> None:
-    assert not _after([3.0] * (min(ENOUGH) - 1)).found.is_set()
+def test_who_was_there_for_a_session_takes_the_place_back_and_keeps_it_for_no_second_time(
+    twins: Twins, clock: _Clock
+) -> None:
+    clock.now += SESSION_S
+    assert not twins.fenced()
+    assert not twins.found.is_set()
+    twins.joined()
+    clock.now += 1
+    assert twins.fenced()
 
 
-def test_sessions_that_ended_by_themselves_are_no_twin() -> None:
-    assert not _after([46.0] * 100).found.is_set()
+def test_who_takes_the_place_back_after_another_session_was_there_for_long_again(
+    twins: Twins, clock: _Clock
+) -> None:
+    for _ in range(3):
+        clock.now += SESSION_S
+        assert not twins.fenced()
+        twins.joined()
 
 
-def test_who_was_there_for_long_outlasts_a_newcomer_and_two_seniors_do_not_flap_for_ever() -> None:
-    until_the_newcomer_ends = [600.0] + [3.0] * max(ENOUGH)
-    assert not _after(until_the_newcomer_ends).found.is_set()
-    assert _after([600.0] + [3.0] * (max(ENOUGH) + SENIOR)).found.is_set()
-
-
-def test_a_member_without_a_name_has_no_twin() -> None:
-    assert not _after([3.0] * 100, instance=None).found.is_set()
+def test_who_is_leaving_takes_no_place_back_however_long_it_was_there(
+    twins: Twins, clock: _Clock
+) -> None:
+    clock.now += 10 * SESSION_S
+    twins.leaving()
+    assert twins.fenced()
