@@ -80,6 +80,19 @@ def admit(record: Record) -> Job | Rejection:
     )
 
 
+def read_object(value: bytes) -> dict[str, Any]:
+    """A JSON object, as strictly as that of a record is read.
+
+    Raises:
+        Fault: INVALID_REQUEST, with the rule.
+    """
+    try:
+        return _parse(value)
+    except _Refused as refused:
+        text = str(refused)
+        raise Fault.of(ErrorCode.INVALID_REQUEST, Stage.ADMIT, text, **refused.detail) from None
+
+
 def _named(record: Record) -> str | None:
     """The id that the headers give: a copy's carried one before the event's own."""
     carried = record.header(delivery.JOB_ID)

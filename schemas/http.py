@@ -56,6 +56,7 @@ class HttpCode(StrEnum):
     JOB_CONFLICT = "JOB_CONFLICT"
     NO_RESULT = "NO_RESULT"
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
+    BODY_TOO_SLOW = "BODY_TOO_SLOW"
 
 
 HTTP_ADVICE: dict[HttpCode, str] = {
@@ -67,6 +68,7 @@ HTTP_ADVICE: dict[HttpCode, str] = {
     HttpCode.JOB_CONFLICT: "Use a job id of its own for each request.",
     HttpCode.NO_RESULT: "Wait for the job's `completed` event; GET the job to see its state.",
     HttpCode.BODY_TOO_LARGE: "Send media as multipart upload, or by location.",
+    HttpCode.BODY_TOO_SLOW: "Send all that Content-Length announces, at once; then try again.",
 }
 
 

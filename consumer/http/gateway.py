@@ -18,6 +18,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from consumer.addresses import HostRefused, check_host, is_loopback_host
 from consumer.faults import Fault
@@ -36,6 +37,9 @@ from consumer.storage import Storage
 from schemas.codes import ErrorCode
 from schemas.http import HttpCode
 from schemas.request import RenderRequest
+
+_METHODS = ("DELETE", "GET", "POST")
+"""Those of the routes; `Guard` makes HEAD of GET."""
 
 
 def check_settings(settings: Settings) -> None:
@@ -89,6 +93,7 @@ def make_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # its absolute URL would take a key from https:// to http://
         separate_input_output_schemas=False,
     )
     app.include_router(Jobs(settings, intake, book, scratch).router())
@@ -132,13 +137,26 @@ def _add_errors(app: FastAPI) -> None:
         code = known.get(HTTPStatus(error.status_code), ErrorCode.INVALID_REQUEST)
         refusal = Refused.of(code, f"{request.method} {request.url.path[:80]}: {error.detail}")
         said = answer(refusal.problem, request.url.path)
-        said.headers.update(error.headers or {})  # such as Allow, which a 405 must name (RFC 9110)
+        said.headers.update(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            said.headers["Allow"] = ", ".join(_served(app, request))
         return said
 
     @app.exception_handler(500)
     async def defect(request: Request, error: Exception) -> Response:
         text = f"a defect of the gateway: {type(error).__name__}"
         return answer(Refused.of(ErrorCode.INTERNAL, text).problem, request.url.path)
+
+
+def _served(app: FastAPI, request: Request) -> list[str]:
+    """All methods of a path, which a 405 must name (RFC 9110): several routes may serve it."""
+    asked = {"type": "http", "path": request.url.path, "headers": []}
+    found = [
+        method
+        for method in _METHODS
+        if any(r.matches({**asked, "method": method})[0] is Match.FULL for r in app.routes)
+    ]
+    return [*found, "HEAD"] if "GET" in found else found
 
 
 def _describe(app: FastAPI, *, keyed: bool) -> None:

@@ -7,6 +7,7 @@ then be one of loopback, and what changes something must not come from a foreign
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
 from collections.abc import Iterable
@@ -27,6 +28,8 @@ GUARDED = ("/api/", "/v1/")
 UPLOADS = "/v1/jobs"
 """The one path that takes files."""
 MAX_JSON = 256 * 1024
+BODY_S = 30.0
+"""Longest wait for all of such a body: a caller whose network is gone would keep its call."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 log = structlog.get_logger(__name__)
 
@@ -45,10 +48,12 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        call = _Call(scope, receive, send, self._headers)
+        # the routes know GET alone, and an answer to HEAD is one to GET without its body (RFC 9110)
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        call = _Call(asked, receive, send, self._headers, scope["method"])
         try:
             self._check(scope)
-            await self._app(scope, call.receive, call.send)
+            await self._app(asked, call.receive, call.send)
         except Refused as refused:
             if call.started:
                 raise  # too late for a problem: the connection is cut
@@ -83,7 +88,7 @@ class Guard:
                 HttpCode.FOREIGN_ORIGIN, f"without a key, host {host[:80]!r} is not served"
             )
         origin = headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+        foreign = origin is not None and _authority(origin) != host.lower()
         if method not in SAFE and (foreign or headers.get("sec-fetch-site") == "cross-site"):
             raise Refused.of(HttpCode.FOREIGN_ORIGIN, "the call comes from a page of another site")
 
@@ -96,15 +101,22 @@ class _Call:
     """
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, headers: Iterable[tuple[str, str]]
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        headers: Iterable[tuple[str, str]],
+        method: str,
     ) -> None:
         self._scope = scope
+        self._method = method
         self._receive = receive
         self._send = send
         self._headers = headers
         self._begun = time.monotonic()
         self._status = 0
         self._bytes = 0
+        self._whole = False
         kind = Headers(scope=scope).get("content-type", "")
         upload = kind.lower().startswith("multipart/") and scope["path"] == UPLOADS
         self._bounded = not upload
@@ -114,9 +126,18 @@ class _Call:
         return self._status != 0
 
     async def receive(self) -> Message:
-        message = await self._receive()
-        if self._bounded and message["type"] == "http.request":
+        if not self._bounded or self._whole or self.started:
+            return await self._receive()
+        left_s = max(0.0, self._begun + BODY_S - time.monotonic())
+        try:
+            message = await asyncio.wait_for(self._receive(), left_s)
+        except TimeoutError:
+            raise Refused.of(
+                HttpCode.BODY_TOO_SLOW, f"the body did not come within {BODY_S:g} s"
+            ) from None
+        if message["type"] == "http.request":
             self._bytes += len(message.get("body", b""))
+            self._whole = not message.get("more_body", False)
             if self._bytes > MAX_JSON:
                 raise Refused.of(
                     HttpCode.BODY_TOO_LARGE, f"the body is larger than {MAX_JSON} bytes"
@@ -130,11 +151,16 @@ class _Call:
             for name, value in self._headers:
                 headers.setdefault(name, value)
             REQUEST_SECONDS.labels(self._route()).observe(time.monotonic() - self._begun)
-        await self._send(message)
+        if self._method != "HEAD":
+            await self._send(message)
+        elif message["type"] == "http.response.start":
+            await self._send(message)
+            # at once, and nothing after it: a stream of events would only end with its job
+            await self._send({"type": "http.response.body"})
 
     def note(self) -> None:
         """Count the call and write its line; the query is not part of it."""
-        route, method = self._route(), self._scope["method"]
+        route, method = self._route(), self._method
         known = method if method in ("GET", "HEAD", "POST", "DELETE", "OPTIONS") else "other"
         REQUESTS.labels(route, known, str(self._status)).inc()
         if route not in ("/livez", "/readyz", "/metrics", "/health"):
@@ -152,11 +178,18 @@ class _Call:
         return str(getattr(self._scope.get("route"), "path", None) or "other")
 
 
-def _is_loopback(host: str) -> bool:
-    name = urlsplit(f"//{host}").hostname or ""
+def _authority(origin: str) -> str:
+    """Host and port of an origin; nothing of what is none."""
     try:
-        return is_loopback_host(check_host(name))
-    except HostRefused:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return is_loopback_host(check_host(urlsplit(f"//{host}").hostname or ""))
+    except (HostRefused, ValueError):
         return False
 
 

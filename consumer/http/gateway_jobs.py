@@ -11,7 +11,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
-from consumer.admission import Rejection, admit
+from consumer.admission import Rejection, admit, read_object
+from consumer.faults import Fault
 from consumer.http.gateway_book import Book
 from consumer.http.gateway_intake import Intake
 from consumer.http.gateway_problems import Refused
@@ -78,11 +79,10 @@ def parse(body: bytes, **located: str) -> RenderRequest:
 
 def _put_in(body: bytes, located: dict[str, str]) -> bytes:
     try:
-        data = json.loads(body or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise Refused.of(ErrorCode.INVALID_REQUEST, "part 'request' is not JSON") from error
-    if not isinstance(data, dict):
-        raise Refused.of(ErrorCode.INVALID_REQUEST, "part 'request' must be a JSON object")
+        data = read_object(body or b"{}")
+    except Fault as fault:
+        text = f"part 'request': {fault.what}"
+        raise Refused.of(ErrorCode.INVALID_REQUEST, text, **fault.error.detail) from fault
     return json.dumps({**data, **located}).encode()
 
 

@@ -34,6 +34,7 @@ _STATUS: dict[str, int] = {
     HttpCode.JOB_CONFLICT: HTTPStatus.CONFLICT,
     HttpCode.NO_RESULT: HTTPStatus.CONFLICT,
     HttpCode.BODY_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HttpCode.BODY_TOO_SLOW: HTTPStatus.REQUEST_TIMEOUT,
 }
 
 

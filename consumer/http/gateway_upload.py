@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
@@ -86,7 +86,7 @@ async def receive(request: Request, folder: Path, limit: int) -> Upload:
                 await asyncio.to_thread(parser.write, chunk)
                 UPLOADED.inc(len(chunk))
             parser.finalize()
-    except MultipartParseError as error:
+    except FormParserError as error:  # of the body, or of its boundary
         raise _invalid(f"the multipart body is broken: {error}") from error
     except (ClientDisconnect, TimeoutError) as error:
         raise _invalid("the upload broke off") from error

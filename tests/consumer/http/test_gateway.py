@@ -372,6 +372,11 @@ async def test_records_of_any_depth_on_the_topics_of_events_leave_it_hearing(
         ),
         (
             {"audio": ("a.wav", WAV), "video": ("v.mp4", MP4)},
+            {"request": '{"job_id": "one", "job_id": "two"}'},
+            "INVALID_REQUEST",
+        ),
+        (
+            {"audio": ("a.wav", WAV), "video": ("v.mp4", MP4)},
             {"request": " " * 70_000},
             "INVALID_REQUEST",
         ),
@@ -397,6 +402,10 @@ async def test_a_broken_or_truncated_upload_is_refused(alone: Gateway, settings:
     part = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n' + WAV
     for body in (b"", b"--c\r\n", part, part + b"\r\n--b\r\n", b"--b\r\n\r\nx\r\n--b--\r\n"):
         answer = await alone.http.post("/v1/jobs", content=body, headers=kind)
+        assert (answer.status_code, answer.json()["code"]) == (422, "INVALID_REQUEST")
+    for boundary in ("x" * 300, '""'):
+        kind = {"content-type": f"multipart/form-data; boundary={boundary}"}
+        answer = await alone.http.post("/v1/jobs", content=b"--x", headers=kind)
         assert (answer.status_code, answer.json()["code"]) == (422, "INVALID_REQUEST")
     assert scratch_is_empty(settings)
 
@@ -424,10 +433,24 @@ async def test_a_method_that_is_not_served_is_answered_with_those_that_are(alone
     for method, path, allowed in (
         ("GET", "/api/generate_video", "POST"),
         ("PUT", "/v1/jobs", "POST"),
-        ("HEAD", "/health", "GET"),
+        ("POST", "/health", "GET, HEAD"),
+        ("PUT", "/v1/jobs/x", "DELETE, GET, HEAD"),
+        ("DELETE", "/", "GET, HEAD"),
     ):
         answer = await alone.http.request(method, path)
         assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+async def test_probes_may_ask_by_head(alone: Gateway) -> None:
+    for path in ("/livez", "/health", "/metrics", "/", "/openapi.json"):
+        answer = await alone.http.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+    assert (await alone.http.head("/v1/jobs/x")).status_code == 404
+
+
+async def test_no_caller_is_led_to_another_address(alone: Gateway) -> None:
+    """Behind a proxy that ends TLS it would be one without TLS, and the key went there."""
+    assert (await alone.http.post("/v1/jobs/", json={})).status_code == 404
 
 
 async def test_a_caller_that_goes_within_its_body_is_no_defect(
