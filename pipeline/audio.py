@@ -20,10 +20,11 @@ from av import AudioFrame, AudioResampler
 from torch import Tensor
 
 from pipeline.channels import MANY, MIX, ChannelMeter, alone
-from pipeline.container import Clock
+from pipeline.container import Clock, check_file
 from pipeline.errors import NoAudio
 from pipeline.resampling import resampled
 from pipeline.sound import open_sound
+from pipeline.trial import open_on_trial
 from pipeline.types import AudioFacts, Limits
 from schemas.codes import Stage
 
@@ -59,6 +60,8 @@ class Speech:
 def measure(path: Path, limits: Limits) -> AudioFacts:
     """Rate, channels and exact length of a file's sound (`pipeline.probe.probe_audio`)."""
     clock = Clock(path, limits.probe_timeout_s)
+    check_file(path, limits, Stage.PROBE)
+    open_on_trial(path, limits, Stage.PROBE)
     with open_sound(path, limits, clock) as track:
         meter = ChannelMeter() if track.channels >= MANY else None
         samples = 0

@@ -118,7 +118,7 @@ def check_file(path: Path, limits: Limits, stage: Stage) -> None:
         )
 
 
-def _known_kind(path: Path) -> str | None:
+def known_kind(path: Path) -> str | None:
     """The demuxer that the first bytes ask for; libavformat's own guess also heeds the name."""
     with path.open("rb") as file:
         head = file.read(16)
@@ -130,7 +130,22 @@ def _known_kind(path: Path) -> str | None:
 
 def is_still(path: Path) -> bool:
     """Whether a file's first bytes are those of a picture that does not move."""
-    return _known_kind(path) in PICTURES
+    return known_kind(path) in PICTURES
+
+
+def open_options(limits: Limits) -> dict[str, Any]:
+    """How `av.open` opens what nobody trusts; JSON types."""
+    return {
+        "options": {"max_pixels": str(limits.max_pixels)},
+        "container_options": {
+            "format_whitelist": ",".join(DEMUXERS),
+            "protocol_whitelist": "file",
+            "codec_whitelist": DECODERS,
+            "max_streams": str(4 * limits.max_streams),
+        },
+        "metadata_errors": "replace",
+        "timeout": limits.probe_timeout_s,
+    }
 
 
 @contextmanager
@@ -155,17 +170,9 @@ def open_media(
         container = av.open(
             f"file:{path.absolute()}",
             mode="r",
-            format=_known_kind(path),
-            options={"max_pixels": str(limits.max_pixels)},
-            container_options={
-                "format_whitelist": ",".join(DEMUXERS),
-                "protocol_whitelist": "file",
-                "codec_whitelist": DECODERS,
-                "max_streams": str(4 * limits.max_streams),
-            },
-            metadata_errors="replace",
-            timeout=limits.probe_timeout_s,
+            format=known_kind(path),
             hwaccel=accel,
+            **open_options(limits),
         )
     except av.ExitError as error:
         raise clock.over() from error

@@ -31,8 +31,10 @@ from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoVideo
 from pipeline.grid import STILL_FPS, Grid, PictureTable, fit_grid
 from pipeline.photograph import Photograph, codec_of
 from pipeline.picture_size import claimed_size, is_animated_png, is_animated_webp
+from pipeline.picture_work import check_work
 from pipeline.png_words import MOST_WORDS, words_too_large
 from pipeline.scan import check_seconds, declared_rates, scan_pictures, video_stream
+from pipeline.trial import open_on_trial
 from pipeline.types import AudioFacts, Color, Limits, VideoFacts
 from pipeline.upright import Orientation, is_rgb, orientation_of
 from schemas.codes import Stage
@@ -91,6 +93,8 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
     claimed = claimed_size(path)
     if claimed is not None:
         check_pixels(path, *claimed, limits)
+    check_work(path)
+    open_on_trial(path, limits, Stage.PROBE)
     with open_media(path, limits, Stage.PROBE) as container:
         stream = _wanted(path, container, limits)
         still = container.format.name in PICTURES

@@ -42,6 +42,7 @@ from pipeline.render_whole import render_whole
 from pipeline.speech.ahead import recognised_ahead
 from pipeline.stream import Sink, Stopwatch, prefetch
 from pipeline.timeline import Timeline
+from pipeline.trial import get_ready
 from pipeline.types import AudioFacts, Frame, OnTick, RenderSpec, Tick, VideoFacts
 from pipeline.verify import verify
 from schemas.codes import Stage
@@ -107,6 +108,7 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
     keep_freed_memory()
     with _machine_limits(), ExitStack() as stack:
         stack.callback(give_back)
+        get_ready()
         check_label(spec.options.label)
         engine = registry.create(spec.engine, spec.device, spec.threads)
         threads = registry.operator_threads(spec.engine, spec.device, spec.threads)

@@ -11,13 +11,15 @@ import numpy as np
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
-from pipeline.container import open_media
+from pipeline.container import check_file, open_media
 from pipeline.errors import InputError
 from pipeline.mark.credentials import read_credentials
 from pipeline.mark.lattice import Plane
 from pipeline.mark.payload import job_digest
 from pipeline.mark.seeking import read_watermark
 from pipeline.mark.words import read_words
+from pipeline.picture_work import check_work
+from pipeline.trial import open_on_trial
 from pipeline.types import Limits
 from schemas.codes import Stage
 
@@ -71,6 +73,9 @@ def _is_ours(layer: dict[str, Any]) -> bool:
 
 def _metadata(path: Path) -> dict[str, str]:
     limits = Limits(max_bytes=2**63)
+    check_file(path, limits, Stage.PROBE)
+    check_work(path)
+    open_on_trial(path, limits, Stage.PROBE)
     try:
         with open_media(path, limits, Stage.PROBE) as container:
             return dict(container.metadata)
