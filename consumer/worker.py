@@ -23,6 +23,7 @@ import structlog
 from consumer.devices import Device, child_environ
 from consumer.faults import Fault
 from consumer.metrics import WORKER_RESTARTS, WORKER_UP
+from consumer.orphans import Orphans
 from consumer.protocol import (
     MAX_LINE,
     Beat,
@@ -98,6 +99,7 @@ class Worker:
         self._processors = processors
         self._on_change = on_change
         self._process: asyncio.subprocess.Process | None = None
+        self._orphans = Orphans()
         self._runs: dict[str, _Run] = {}
         self._numbers = itertools.count()
         self._last_sign: float | None = None
@@ -208,6 +210,7 @@ class Worker:
         finally:
             self._kill(None)
             code = await process.wait()
+            self._orphans.expect(process.pid)
             self._down()
             self._fail_runs(code, tail)
 
@@ -255,6 +258,7 @@ class Worker:
         """Kill the child when it is silent, or does not stop a render in time."""
         while True:
             await asyncio.sleep(0.2)
+            self._orphans.reap()
             now = time.monotonic()
             if self._last_sign is not None and now - self._last_sign > self._stall_timeout_s:
                 self._kill(ErrorCode.WORKER_STALLED)
