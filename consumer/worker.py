@@ -23,7 +23,6 @@ import structlog
 from consumer.devices import Device, child_environ
 from consumer.faults import Fault
 from consumer.metrics import WORKER_RESTARTS, WORKER_UP
-from consumer.orphans import Orphans
 from consumer.protocol import (
     MAX_LINE,
     Beat,
@@ -48,6 +47,9 @@ DEADLINE_GRACE_S = 4.0
 START_LIMIT_S = 600.0
 """Imports and model files of a cold machine, and compiling for its GPU, may take this long."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 30.0
+LOOK_S = 0.2
+MOST_SILENCE_S = 1.0
+"""Of a child, between one look at it and the next, however late that comes."""
 PIPELINE = "pipeline.render:render"
 State = Literal["starting", "ready", "down"]
 OnProgress = Callable[[RunTick], None]
@@ -99,10 +101,9 @@ class Worker:
         self._processors = processors
         self._on_change = on_change
         self._process: asyncio.subprocess.Process | None = None
-        self._orphans = Orphans()
         self._runs: dict[str, _Run] = {}
         self._numbers = itertools.count()
-        self._last_sign: float | None = None
+        self._silent_s: float | None = None
         """None until this child has said anything; until then the limit of the start counts."""
         self._served = 0
         self._kill_code: ErrorCode | None = None
@@ -186,7 +187,7 @@ class Worker:
     async def _live(self) -> None:
         """One child, from its start to its end."""
         self._kill_code = None
-        self._last_sign, started = None, time.monotonic()
+        self._silent_s, started = None, time.monotonic()
         process = self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "consumer.worker_main"),
             *("--device", self.device.torch_name, "--render", self._renderer),
@@ -210,7 +211,6 @@ class Worker:
         finally:
             self._kill(None)
             code = await process.wait()
-            self._orphans.expect(process.pid)
             self._down()
             self._fail_runs(code, tail)
 
@@ -218,7 +218,7 @@ class Worker:
         assert process.stdout is not None
         try:
             while line := await process.stdout.readline():
-                self._last_sign = time.monotonic()
+                self._silent_s = 0.0
                 self._hear(line)
         except ValueError as error:
             log.error("worker speaks nonsense", device=self.device.label, error=str(error)[:500])
@@ -256,12 +256,16 @@ class Worker:
 
     async def _watch(self, started: float) -> None:
         """Kill the child when it is silent, or does not stop a render in time."""
+        looked = started
         while True:
-            await asyncio.sleep(0.2)
-            self._orphans.reap()
+            await asyncio.sleep(LOOK_S)
             now = time.monotonic()
-            if self._last_sign is not None and now - self._last_sign > self._stall_timeout_s:
-                self._kill(ErrorCode.WORKER_STALLED)
+            if self._silent_s is not None:
+                # what came while this process itself stood still is read only after this
+                self._silent_s += min(now - looked, MOST_SILENCE_S)
+                if self._silent_s > self._stall_timeout_s:
+                    self._kill(ErrorCode.WORKER_STALLED)
+            looked = now
             if self.state == "starting" and now - started > START_LIMIT_S:
                 self._kill(ErrorCode.WORKER_STALLED)
             if any(now > run.kill_at for run in self._runs.values()):

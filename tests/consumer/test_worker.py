@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,6 @@ from tests.support.processes import die_with_parent
 from tests.support.work import settings_for, until
 
 CPU = Device("cpu", "")
-PR_SET_CHILD_SUBREAPER = 36
 SECRETS = {
     "S3_SECRET_KEY": "s3-secret-value",
     "S3_ACCESS_KEY": "s3-access-value",
@@ -84,7 +82,7 @@ async def _render(
     on_progress: Callable[[RunTick], None] = lambda _: None,
 ) -> RenderReport:
     order = _order(worker, folder, plan, budget_s)
-    return await asyncio.wait_for(worker.render(order, on_progress), 40)
+    return await asyncio.wait_for(worker.render(order, on_progress), 120)
 
 
 async def _fault(worker: Worker, folder: Path, plan: dict[str, Any], **more: Any) -> Fault:
@@ -145,29 +143,53 @@ async def test_a_crash_fails_its_render_and_the_next_child_works(tmp_path: Path)
 
 
 async def test_a_child_that_shows_no_life_is_killed(tmp_path: Path) -> None:
-    async with _worker(stall_s=2.0) as worker:
+    async with _worker(stall_s=5.0) as worker:
         await _ready(worker)
         fault = await _fault(worker, tmp_path, {"stop": True})
         assert fault.code is ErrorCode.WORKER_STALLED
         await _ready(worker)
 
 
+class _Leaping:
+    """A clock that went on while the process stood still."""
+
+    leap_s = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.leap_s
+
+
+async def test_a_child_is_not_taken_for_a_silent_one_by_a_parent_that_stood_still_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = _Leaping()
+    async with _worker() as worker:
+        await _ready(worker)
+        monkeypatch.setattr("consumer.worker.time", clock)
+        clock.leap_s = 3600.0
+        assert (await _render(worker, tmp_path, {"sleep": 0.5})).media.frames == 100
+        assert worker.restarts == 0
+
+
 async def test_a_child_that_is_slow_to_begin_is_not_taken_for_a_silent_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = tmp_path / "python"
-    slow.write_text(f'#!/bin/sh\nsleep 3\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    slow.write_text(f'#!/bin/sh\nsleep 7\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
     slow.chmod(0o755)
     monkeypatch.setattr("consumer.worker.sys.executable", str(slow))
-    async with _worker(stall_s=2.5) as worker:
+    async with _worker(stall_s=6.0) as worker:
         await _ready(worker)
         assert worker.restarts == 0
 
 
-async def test_a_render_over_its_time_stops_itself_and_keeps_the_child(tmp_path: Path) -> None:
+async def test_a_render_over_its_time_stops_itself_and_keeps_the_child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.worker.DEADLINE_GRACE_S", 60.0)
     async with _worker() as worker:
         await _ready(worker)
-        fault = await _fault(worker, tmp_path, {"sleep": 60}, budget_s=0.5)
+        fault = await _fault(worker, tmp_path, {"sleep": 600}, budget_s=0.5)
         assert fault.code is ErrorCode.DEADLINE_EXCEEDED
         assert worker.restarts == 0
 
@@ -178,16 +200,19 @@ async def test_a_deaf_render_over_its_time_is_killed(
     monkeypatch.setattr("consumer.worker.DEADLINE_GRACE_S", 0.5)
     async with _worker() as worker:
         await _ready(worker)
-        fault = await _fault(worker, tmp_path, {"sleep": 60, "deaf": True}, budget_s=2.0)
+        fault = await _fault(worker, tmp_path, {"sleep": 600, "deaf": True}, budget_s=2.0)
         assert fault.code is ErrorCode.DEADLINE_EXCEEDED
         assert worker.restarts == 1
 
 
-async def test_a_cancelled_render_stops_and_the_child_stays(tmp_path: Path) -> None:
+async def test_a_cancelled_render_stops_and_the_child_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.worker.CANCEL_GRACE_S", 60.0)
     log = tmp_path / "log"
     async with _worker() as worker:
         await _ready(worker)
-        task = asyncio.create_task(_render(worker, tmp_path, {"sleep": 60, "log": str(log)}))
+        task = asyncio.create_task(_render(worker, tmp_path, {"sleep": 600, "log": str(log)}))
         await until(log.exists)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -231,7 +256,7 @@ def test_the_child_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         "    worker.start()\n"
         "    while worker.state != 'ready': await asyncio.sleep(0.02)\n"
         "    sys.stderr.write(f'pid {worker.pid}\\n'); sys.stderr.flush()\n"
-        "    await asyncio.sleep(60)\n"
+        "    await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
     )
     parent = subprocess.Popen(
@@ -246,8 +271,8 @@ def test_the_child_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     child = int(line.split()[1])
     assert Path(f"/proc/{child}").exists()
     parent.kill()
-    parent.wait(10)
-    end = time.monotonic() + 10
+    parent.wait(120)
+    end = time.monotonic() + 120
     while _lives(child):
         assert time.monotonic() < end, "the child outlived its parent"
         time.sleep(0.05)
@@ -270,30 +295,6 @@ async def test_stopping_a_worker_leaves_no_process(tmp_path: Path) -> None:
     assert not _lives(pid)
     with pytest.raises(ProcessLookupError):
         os.killpg(pid, 0)
-
-
-async def test_what_a_killed_child_leaves_is_waited_for_by_the_first_process_of_a_container(
-    tmp_path: Path,
-) -> None:
-    note = tmp_path / "heir"
-    with _inheriting():
-        async with _worker() as worker:
-            await _ready(worker)
-            await _fault(worker, tmp_path, {"heir": str(note), "crash": signal.SIGKILL})
-            heir = Path("/proc", note.read_text(encoding="utf-8"))
-            await until(lambda: worker.state == "ready")
-            await until(lambda: not heir.exists())
-
-
-@contextmanager
-def _inheriting() -> Iterator[None]:
-    """Be given orphans, as the first process of a container is (prctl(2))."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
-    try:
-        yield
-    finally:
-        libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 # --- slots
@@ -358,7 +359,7 @@ async def test_who_stops_waiting_for_a_slot_takes_none_with_him(tmp_path: Path) 
             await asyncio.sleep(0)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
-        async with asyncio.timeout(10), fleet.slot():
+        async with asyncio.timeout(120), fleet.slot():
             assert fleet.health()["cpu"]["busy"] == 1
         assert fleet.health()["cpu"]["busy"] == 0
 
