@@ -27,7 +27,7 @@ from typing import Any, Self
 
 ACCESS_KEY = "face2face"
 SECRET_KEY = "face2face-dev"
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
 
 
 class EmbeddedFailed(RuntimeError):
