@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import capabilities, packages, resolve
 from tests.support.handles import KafkaHandle, S3Handle
@@ -24,6 +25,14 @@ from tests.support.kafka import own_kafka as kafka_of_one_test
 from tests.support.processes import ServerFailed
 from tests.support.s3 import MinioServer, S3Process, VersityServer
 from tests.support.s3 import own_s3 as s3_of_one_test
+
+settings.register_profile(
+    "face2face",
+    deadline=None,  # wall time: a busy machine makes any example slow
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=True,  # what passed passes again; `--hypothesis-seed=N` looks elsewhere
+)
+settings.load_profile("face2face")
 
 
 @pytest.fixture(scope="session", autouse=True)
