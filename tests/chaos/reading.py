@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import struct
 import time
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from minio import Minio, S3Error
+from pydantic import ValidationError
 
+from schemas.manifest import AttemptMarker
 from tests.chaos.facts import GroupCommit, History, Obj, Place, Rec
 from tests.support.handles import KafkaHandle, S3Handle
 
 OFFSETS_TOPIC = "__consumer_offsets"
-READ_TIMEOUT_S = 60.0
+READ_TIMEOUT_S = 120.0
 
 
 def read_history(kafka: KafkaHandle, s3: S3Handle, starts: Path | None = None) -> History:
@@ -68,10 +72,10 @@ def plain_consumer(servers: str) -> Consumer:
 
 
 def _messages(client: Consumer, topic: str) -> list[Any]:
-    found = client.list_topics(topic, timeout=20).topics[topic]
+    found = client.list_topics(topic, timeout=120).topics[topic]
     ends: dict[int, int] = {}
     for number in found.partitions:
-        low, high = client.get_watermark_offsets(TopicPartition(topic, number), timeout=20)
+        low, high = client.get_watermark_offsets(TopicPartition(topic, number), timeout=120)
         if high > low:
             ends[number] = high
     if not ends:
@@ -183,14 +187,38 @@ def read_objects(s3: S3Handle) -> dict[str, Obj]:
     for entry in client.list_objects(s3.bucket, recursive=True):
         if entry.object_name.startswith("inputs/"):
             continue
-        answer = client.get_object(s3.bucket, entry.object_name)
-        try:
-            data = answer.read()
-        finally:
-            answer.close()
-            answer.release_conn()
+        data = _read_object(client, s3.bucket, entry.object_name)
+        if data is None:
+            continue
         kept = None if entry.object_name.endswith(".mp4") else data
         found[entry.object_name] = Obj(len(data), hashlib.sha256(data).hexdigest(), kept)
+    return found
+
+
+def _read_object(client: Minio, bucket: str, key: str) -> bytes | None:
+    """Its bytes; None when it has gone since it was listed."""
+    try:
+        answer = client.get_object(bucket, key)
+    except S3Error as error:
+        if error.code == "NoSuchKey":
+            return None
+        raise
+    try:
+        return bytes(answer.read())
+    finally:
+        answer.close()
+        answer.release_conn()
+
+
+def fresh_leases(s3: S3Handle) -> list[str]:
+    """Keys of attempt markers with a lease that was renewed within its time to live."""
+    client, found = s3.client(), []
+    for entry in client.list_objects(s3.bucket, "attempts/", recursive=True):
+        data = _read_object(client, s3.bucket, entry.object_name) or b""
+        with contextlib.suppress(ValidationError):  # a head of what was rendered, or a probe
+            lease = AttemptMarker.model_validate_json(data).lease
+            if lease and time.time() - lease.renewed_at.timestamp() < lease.ttl_s:
+                found.append(str(entry.object_name))
     return found
 
 

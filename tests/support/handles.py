@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from schemas.topics import Topics
 from tests.support.capabilities import Can, require
+from tests.support.processes import wait_until
 from tests.support.resolve import KafkaServer, S3Server
 
 
@@ -65,13 +66,14 @@ class KafkaHandle:
         admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
         if Can.ADMIN not in self.capabilities:
             for name in wanted:
-                admin.list_topics(name, timeout=10)
+                admin.list_topics(name, timeout=120)
             return
         made = admin.create_topics(
             [NewTopic(n, p, 1, config=dict(config or {})) for n, p in wanted.items()]
         )
         for future in made.values():
-            future.result(timeout=20)
+            future.result(timeout=120)
+        until_shown(admin, wanted)
 
     def delete_topics(self) -> None:
         """Remove every topic under the prefix, so that a long run does not slow the broker."""
@@ -80,10 +82,32 @@ class KafkaHandle:
         if Can.ADMIN not in self.capabilities:
             return
         admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
-        mine = [name for name in admin.list_topics(timeout=10).topics if self.prefix in name]
+        mine = [name for name in admin.list_topics(timeout=120).topics if self.prefix in name]
         if mine:
             for future in admin.delete_topics(mine).values():
-                future.result(timeout=20)
+                future.result(timeout=120)
+
+
+def until_shown(admin: Any, names: Iterable[str]) -> None:
+    """Wait until the broker that answers clients shows topics; the controller has them earlier."""
+    wanted = set(names)
+    wait_until(lambda: wanted <= set(admin.list_topics(timeout=120).topics), 120, "new topics")
+
+
+def _pool() -> Any:
+    """As the SDK's own, but that it does not sleep for a minute where a busy server asks for it."""
+    import urllib3
+
+    return urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=60, read=60),
+        maxsize=10,
+        retries=urllib3.Retry(
+            total=8,
+            backoff_factor=0.2,
+            status_forcelist=[500, 502, 503, 504],
+            respect_retry_after_header=False,
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -137,6 +161,7 @@ class S3Handle:
             secret_key=self.secret_key,
             secure=scheme == "https",
             region="us-east-1",
+            http_client=_pool(),
         )
 
     def keys(self, prefix: str = "") -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import urllib.request
 from pathlib import Path
 from ssl import create_default_context
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from schemas.topics import Topics
 from tests.support.certificates import Certificates
 from tests.support.kafka import ApacheKafka
-from tests.support.s3 import MinioServer
+from tests.support.s3 import MinioServer, serves
 
 ADMIN, SERVICE, CALLER = "face2face-admin", "face2face-service", "face2face-caller"
 USERS = {ADMIN: "topics apply", SERVICE: "run", CALLER: "submit"}
@@ -81,7 +80,7 @@ class SecureKafka(ApacheKafka):
         ]
         admin = kafka.AdminClient({**self.client_config()})
         for done in admin.create_acls(bindings).values():
-            done.result(20)
+            done.result(120)
 
     def _answers(self) -> bool:
         from confluent_kafka import KafkaException
@@ -137,11 +136,4 @@ class SecureMinio(MinioServer):
         return [*super()._command(), "--certs-dir", str(self.folder / "certs")]
 
     def _ready(self) -> bool:
-        context = create_default_context(cafile=str(self._certificates.ca))
-        try:
-            with urllib.request.urlopen(
-                f"{self.endpoint}/minio/health/ready", timeout=2, context=context
-            ):
-                return True
-        except OSError:
-            return False
+        return serves(self.endpoint, create_default_context(cafile=str(self._certificates.ca)))
