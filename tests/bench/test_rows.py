@@ -57,7 +57,7 @@ def test_a_process_that_ends_costs_its_own_row_alone(
     for name in ("make_720p25", "cut_speech"):
         monkeypatch.setattr(clips, name, lambda *_: tmp_path)
     rounds = (Round(1, 1, True), Round(1, 8, True), Round(1, 8, False), Round(2, 8, False))
-    end = time.monotonic() + 60
+    end = time.monotonic() + 600
     lines = list(
         fleet.fleet("musetalk", "cpu", rounds, shrunken=True, seconds=1.0, compiled=False, end=end)
     )

@@ -68,7 +68,7 @@ class Replica:
         """SIGKILL the parent and take its body away."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(20)
+            self._process.wait(120)
 
     def kill_child(self) -> bool:
         """SIGKILL a worker; False when it has none now."""
@@ -95,7 +95,7 @@ class Replica:
     def get(self, path: str) -> tuple[int, dict[str, Any]]:
         """Status and JSON of a path; status 0 while nobody answers."""
         try:
-            with _OPENER.open(f"http://127.0.0.1:{self._port}{path}", timeout=5) as answer:
+            with _OPENER.open(f"http://127.0.0.1:{self._port}{path}", timeout=60) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, {}
@@ -104,14 +104,14 @@ class Replica:
 
     def metrics(self) -> str:
         """`/metrics`."""
-        with _OPENER.open(f"http://127.0.0.1:{self._port}/metrics", timeout=5) as answer:
+        with _OPENER.open(f"http://127.0.0.1:{self._port}/metrics", timeout=60) as answer:
             return str(answer.read().decode())
 
     def facts(self) -> dict[str, Any]:
         """`/health`, or nothing."""
         return self.get("/health")[1]
 
-    def wait_ready(self, timeout_s: float = 90.0) -> None:
+    def wait_ready(self, timeout_s: float = 180.0) -> None:
         """Wait until it is a member, has a worker and reaches the store."""
         wait_until(self._ready, timeout_s, f"{self.name} ready, see {self.log}")
 

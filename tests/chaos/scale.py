@@ -28,10 +28,13 @@ class Scale:
     ledger_lives: int
     """Histories of a partition, of 60 steps each."""
     slow: float
-    """Promised wall times are multiplied by it: a short run shares its machine with others."""
+    """Promised wall times are multiplied by it: a short run shares its machine with others.
+
+    So much that it only ends what hangs; what was reached is printed all the same.
+    """
 
 
-SHORT = Scale("short", 12, 40, 40, 10.0, 3, 20, 5.0, 12, 100, 15, 4.0)
+SHORT = Scale("short", 12, 40, 40, 10.0, 3, 20, 5.0, 12, 100, 15, 20.0)
 FULL = Scale("full", 200, 400, 1000, 120.0, 8, 200, 60.0, 200, 2000, 2100, 1.0)
 LONG = Scale("long", 1000, 2000, 1000, 120.0, 8, 200, 60.0, 200, 2000, 2100, 1.0)
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.chaos.conftest import Row
 from tests.chaos.history import outcomes
-from tests.chaos.rig import Rig
+from tests.chaos.rig import CALM, Rig
 from tests.chaos.scale import Scale
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
@@ -22,7 +22,7 @@ def test_the_same_request_five_times_at_once_on_three_replicas_is_one_outcome(
     rig: Rig, scale: Scale, row: Row
 ) -> None:
     for name in ("a", "b", "c"):
-        rig.replica(name)
+        rig.replica(name, **CALM)
     for replica in rig.replicas:
         replica.wait_ready()
     jobs = [f"twin-{n}" for n in range(max(4, scale.stages))]
@@ -48,7 +48,7 @@ def test_the_same_request_five_times_at_once_on_three_replicas_is_one_outcome(
 
 
 def test_a_replay_of_finished_jobs_renders_nothing(rig: Rig, scale: Scale, row: Row) -> None:
-    for replica in (rig.static("a"), rig.static("b")):
+    for replica in (rig.static("a", **CALM), rig.static("b", **CALM)):
         replica.wait_ready()
     jobs = [f"done-{n}" for n in range(scale.replays)]
     for job_id in jobs:

@@ -14,21 +14,23 @@ from tests.chaos.rig import Rig
 from tests.chaos.scale import Scale
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
-STALL_S = 2.0
+STALL_S = 5.0
 DEADLINE_S = 2.0
 
 
 def test_a_worker_that_hangs_is_killed_and_its_job_done(rig: Rig, scale: Scale, row: Row) -> None:
     replica = rig.static("a", F2F_STALL_TIMEOUT_S=f"{STALL_S:g}", F2F_SLOTS="1")
     replica.wait_ready()
-    rig.submit("held-up", {"sleep": 3.0})
+    (child,) = replica.children()
+    gate = rig.folder / "gate"
+    rig.submit("held-up", {"gate": str(gate)})
     rig.flush()
     rig.until(lambda: bool(replica.said("render starts")), "a render")
-    (child,) = replica.children()
     stopped = time.monotonic()
     replica.signal_child(signal.SIGSTOP)
     rig.until(lambda: gone(child), "the end of the stopped worker")
     took = time.monotonic() - stopped
+    gate.touch()
     rig.kills += 1
     rig.settle()
     (outcome,) = outcomes(rig.judge()).values()
@@ -46,11 +48,11 @@ def test_a_render_that_does_not_stop_at_its_deadline_is_killed(
 ) -> None:
     replica = rig.static("a", F2F_JOB_TIMEOUT_S=f"{DEADLINE_S:g}", F2F_SLOTS="1")
     replica.wait_ready()
-    rig.submit("deaf", {"sleep": 60.0, "deaf": True})
+    (child,) = replica.children()
+    rig.submit("deaf", {"sleep": 600.0, "deaf": True})
     rig.flush()
     rig.until(lambda: bool(replica.said("render starts")), "a render")
     begun = time.monotonic()
-    (child,) = replica.children()
     rig.until(lambda: gone(child), "the end of the deaf worker")
     took = time.monotonic() - begun
     rig.settle()
@@ -68,15 +70,17 @@ def test_a_render_that_does_not_stop_at_its_deadline_is_killed(
 def test_the_worker_of_a_killed_parent_is_gone_at_once(rig: Rig, scale: Scale, row: Row) -> None:
     replica = rig.static("a")
     replica.wait_ready()
-    rig.submit("interrupted", {"sleep": 1.0, "deaf": True})
+    (child,) = replica.children()
+    gate = rig.folder / "gate"
+    rig.submit("interrupted", {"gate": str(gate), "deaf": True})
     rig.flush()
     rig.until(lambda: bool(replica.said("render starts")), "a render")
-    (child,) = replica.children()
     begun = time.monotonic()
     replica.kill()
     rig.kills += 1
     rig.until(lambda: gone(child), "the end of the orphan")
     took = time.monotonic() - begun
+    gate.touch()
     replica.start(KAFKA_GROUP_INSTANCE_ID=replica.name)
     rig.settle()
     rig.judge()

@@ -13,7 +13,7 @@ import pytest
 from tests.chaos.conftest import Row
 from tests.chaos.cutting import Cutter
 from tests.chaos.history import outcomes
-from tests.chaos.rig import Rig
+from tests.chaos.rig import CALM, Rig
 from tests.chaos.scale import Scale
 from tests.support.capabilities import unavailable
 from tests.support.handles import S3Handle
@@ -34,7 +34,7 @@ def test_connections_cut_at_random_bytes_leave_nothing_partial_and_no_orphan(
     rig: Rig, cutter: Cutter, dice: random.Random, scale: Scale, row: Row
 ) -> None:
     for name in ("a", "b"):
-        rig.static(name, S3_ENDPOINT=cutter.endpoint)
+        rig.static(name, S3_ENDPOINT=cutter.endpoint, **CALM)
     sizes = (1000, 100_000, 2_000_000)
     while cutter.done["cut"] < scale.cuts:
         rig.until(lambda: rig.open < 8, "fewer open jobs")
@@ -74,7 +74,9 @@ def test_a_full_scratch_disk_fails_or_puts_off_jobs_and_nothing_else(
 ) -> None:
     folder = tmp_path / "small-disk"
     prefix = _own_disk(folder, 8 * MB)
-    replica = rig.static("a", prefix=prefix, DUIX_DATA_DIR=str(folder))
+    # tries enough that none of the small ones meets a full disk at each
+    tries = {"F2F_MAX_ATTEMPTS": "8"}
+    replica = rig.static("a", prefix=prefix, DUIX_DATA_DIR=str(folder), **tries)
     replica.wait_ready()
     pid = replica.pid
     small = [f"small-{n}" for n in range(12)]

@@ -39,7 +39,7 @@ class Ear:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(20)
+        self._thread.join(120)
 
     @property
     def done(self) -> set[str]:
@@ -55,10 +55,10 @@ class Ear:
                 "log_level": 0,
             }
         )
-        found = client.list_topics(timeout=20).topics
+        found = client.list_topics(timeout=120).topics
         while not set(self._topics) <= set(found):  # made, but not yet known to this broker
             time.sleep(PAUSE_S)
-            found = client.list_topics(timeout=20).topics
+            found = client.list_topics(timeout=120).topics
         client.assign(
             [
                 TopicPartition(topic, number, OFFSET_BEGINNING)
@@ -97,7 +97,7 @@ class Witness:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(20)
+        self._thread.join(120)
 
     def _run(self) -> None:
         client = self._s3.client()

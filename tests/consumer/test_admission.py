@@ -138,9 +138,9 @@ def test_no_hostile_value_costs_more_than_the_largest_plain_one_or_keeps_memory(
 
 
 def _seconds(call: Callable[[Any], object], argument: object) -> float:
-    started = time.process_time()  # processor time: other processes do not count
+    started = time.thread_time()  # neither other processes nor other threads count
     call(argument)
-    return time.process_time() - started
+    return time.thread_time() - started
 
 
 def test_a_refused_record_keeps_the_id_that_it_named() -> None:
@@ -191,7 +191,7 @@ for fps in ("1e999999999", "1e-999999999", "1e\\u0669\\u0669\\u0669\\u0669\\u066
 
 def test_a_rate_whose_power_of_ten_fills_the_memory_is_refused_unread() -> None:
     """In a process, as what writes the number out cannot be stopped otherwise."""
-    subprocess.run([sys.executable, "-c", READ], timeout=60, check=True)
+    subprocess.run([sys.executable, "-c", READ], timeout=120, check=True)
 
 
 @pytest.mark.parametrize("fps", [29.97, 25, "25e0", "2.5E1", "30000/1001"])

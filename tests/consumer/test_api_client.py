@@ -52,14 +52,20 @@ async def test_two_lines_make_a_video(bridge: Gateway, tmp_path: Path) -> None:
     ]
 
 
-async def test_locations_and_progress(bridge: Gateway, s3: S3Handle) -> None:
-    put_inputs(s3, {"sleep": 4})
+async def test_locations_and_progress(bridge: Gateway, s3: S3Handle, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    put_inputs(s3, {"gate": str(gate)})
     seen: list[Progress] = []
+
+    def hear(progress: Progress) -> None:
+        seen.append(progress)
+        gate.touch()
+
     async with Face2Face(bridge.url, api_key="key") as f2f:
         result = await f2f.generate(
             audio=f"s3://{s3.bucket}/inputs/speech.wav",
             video=f"s3://{s3.bucket}/inputs/video.mp4",
-            on_progress=seen.append,
+            on_progress=hear,
             metadata={"tenant": "t1"},
         )
     assert result.completed.metadata == {"tenant": "t1"}

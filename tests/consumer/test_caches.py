@@ -37,7 +37,7 @@ def test_a_user_without_a_home_is_told_what_to_set() -> None:
         capture_output=True,
         text=True,
         env={"PATH": os.environ["PATH"]},
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 2, done.stderr

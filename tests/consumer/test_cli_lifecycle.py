@@ -19,7 +19,7 @@ def _lifecycle(s3: S3Handle, *arguments: str, **env: str) -> tuple[int, dict[str
         capture_output=True,
         text=True,
         env={**os.environ, **s3.env, **env},
-        timeout=60,
+        timeout=120,
         check=False,
     )
     return done.returncode, json.loads(done.stdout), done.stderr

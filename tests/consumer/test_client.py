@@ -30,7 +30,7 @@ async def _first(servers: str, topic: str) -> Any:
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        return await asyncio.wait_for(consumer.getone(), 20)
+        return await asyncio.wait_for(consumer.getone(), 120)
     finally:
         await consumer.stop()
 
@@ -75,7 +75,7 @@ async def test_events_of_the_job_come_in_order_and_end_with_the_outcome(
             (topics.progress, b'{"job_id": "j", "percent": 50, "later_field": 1}'),
         )
         seen: list[Event] = []
-        async for event in client.events("j", 20):
+        async for event in client.events("j", 120):
             seen.append(event)
             if event.kind == "progress":
                 await _send(kafka.servers, (topics.completed, b'{"job_id": "j"}'))

@@ -32,7 +32,7 @@ with exiting_on_sigterm():
 def _run(code: str) -> subprocess.CompletedProcess[str]:
     """What a Python of its own makes of some code."""
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
 
 

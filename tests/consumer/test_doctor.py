@@ -53,7 +53,7 @@ async def _apply_all(env: dict[str, str]) -> None:
     async with admin(settings) as client:
         wanted = read(default_path()).named(settings.topic_prefix)
         await apply(client, await plan(client, wanted, 1), 1)
-        async with asyncio.timeout(30):  # brokers show a change of configs a little later
+        async with asyncio.timeout(120):  # brokers show a change of configs a little later
             while any(c.action != "keep" for c in await plan(client, wanted, 1)):
                 await asyncio.sleep(0.1)
     storage = Storage(settings)
@@ -67,7 +67,7 @@ async def test_topics_and_rules_that_differ_from_the_files_are_said(
 ) -> None:
     kafka.require(Can.ADMIN)
     s3.require(Can.LIFECYCLE)
-    async with admin(load(env)) as client, asyncio.timeout(30):
+    async with admin(load(env)) as client, asyncio.timeout(120):
         while not set(kafka.topics.all()) <= set(await partitions(client)):
             await asyncio.sleep(0.1)
     found = _by_check(await examine(load(env)))
@@ -85,7 +85,7 @@ async def test_a_topic_that_takes_no_outcome_is_bad_and_not_only_different(
     kafka.require(Can.ADMIN)
     settings = load(env)
     small = {"max.message.bytes": "2000"}
-    async with admin(settings) as client, asyncio.timeout(30):
+    async with admin(settings) as client, asyncio.timeout(120):
         await apply(client, [Change(kafka.topics.completed, "configure", 1, 1, small)], 1)
         while (topics := _by_check(await examine(settings))["topics"]).state != "bad":
             await asyncio.sleep(0.1)

@@ -50,7 +50,7 @@ async def _read(servers: str, count: int) -> list[bytes]:
     )
     await consumer.start()
     try:
-        records = [await asyncio.wait_for(consumer.getone(), 20) for _ in range(count)]
+        records = [await asyncio.wait_for(consumer.getone(), 120) for _ in range(count)]
         await consumer.commit({TopicPartition("jobs", 0): records[-1].offset + 1})
         return [record.value for record in records]
     finally:
@@ -98,17 +98,17 @@ def test_the_store_ends_when_its_parent_is_killed() -> None:
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     endpoint = parent.stdout.readline().strip()
-    wait_until(lambda: http_answers(endpoint, any_status=True), 30, "an answer of the store")
+    wait_until(lambda: http_answers(endpoint, any_status=True), 120, "an answer of the store")
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    wait_until(lambda: not http_answers(endpoint, any_status=True), 10, "end of the store")
+    wait_until(lambda: not http_answers(endpoint, any_status=True), 120, "end of the store")
 
 
 def test_the_child_leaves_ctrl_c_to_its_parent() -> None:
     with EmbeddedS3(None) as store:
         assert store._process is not None
         store._process.send_signal(signal.SIGINT)
-        wait_until(lambda: http_answers(store.endpoint, any_status=True), 30, "an answer")
+        wait_until(lambda: http_answers(store.endpoint, any_status=True), 120, "an answer")
 
 
 def test_the_demo_s_media_are_small_and_their_rights_are_written_down() -> None:

@@ -133,7 +133,7 @@ async def test_a_job_is_followed_to_its_completed_event(settings: Settings) -> N
     async with connect(settings) as client:
         await _say(settings, settings.topics.progress, "progress.json")
         await _say(settings, settings.topics.completed, "completed.full.json")
-        completed = await follow(client, "order-4711", 20, seen.append)
+        completed = await follow(client, "order-4711", 120, seen.append)
     assert completed.output.size == 1048576
     assert [event.kind for event in seen][-1] == "completed"
 
@@ -146,7 +146,7 @@ async def test_a_failed_job_is_a_fault_with_the_event_s_own_error(settings: Sett
     async with connect(settings) as client:
         await _say(settings, settings.topics.failed, "failed.full.json")
         with pytest.raises(Fault) as failed:
-            await send(client, request, 20, seen.append)
+            await send(client, request, 120, seen.append)
     assert failed.value.code is ErrorCode.NO_FACE
     assert failed.value.error.detail == {"frames": 250}
     assert [event.kind for event in seen] == ["failed"]

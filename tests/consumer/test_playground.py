@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from pathlib import Path
 
@@ -18,7 +19,8 @@ def _children() -> set[int]:
     """Processes below this one, by /proc."""
     found: set[int] = set()
     for task in Path("/proc/self/task").iterdir():
-        found |= {int(pid) for pid in (task / "children").read_text().split()}
+        with contextlib.suppress(OSError):  # a thread may end meanwhile
+            found |= {int(pid) for pid in (task / "children").read_text().split()}
     return found
 
 
@@ -33,7 +35,7 @@ def test_a_service_that_cannot_start_is_said_with_its_own_words_and_all_is_stopp
         place.start()
     assert steps == ["broker", "store", "service"]
     assert not http_answers(place.s3.endpoint, any_status=True)
-    wait_until(lambda: _children() == before, 10, "end of every child")
+    wait_until(lambda: _children() <= before, 120, "end of every child")
 
 
 def test_settings_of_another_deployment_do_not_reach_the_playground(

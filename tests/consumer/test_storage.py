@@ -12,7 +12,6 @@ import sys
 import urllib.request
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -64,7 +63,7 @@ async def test_awkward_keys_go_there_and_back(
     fetched = await storage.fetch(ObjectRef(every_s3.bucket, key), target, LIMIT)
     assert (fetched.size, fetched.sha256, fetched.etag) == (6, stored.sha256, stored.etag)
     url, _ = await storage.presign_get(every_s3.bucket, key, 60)
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=120) as answer:
         assert answer.read() == b"speech"
     stat = await storage.stat(every_s3.bucket, key)
     assert stat is not None
@@ -154,33 +153,6 @@ async def test_something_else_in_the_store_s_place_is_typed_too(
         with pytest.raises(Fault) as caught:
             await storage.server_time()
         assert caught.value.code is ErrorCode.STORE_UNAVAILABLE
-        storage.close()
-
-
-@pytest.mark.parametrize(("minutes", "where"), [(20, "behind"), (-20, "ahead of")])
-async def test_a_clock_that_is_off_is_named_where_the_store_refuses_it(
-    tmp_path: Path, minutes: int, where: str
-) -> None:
-    """An answer to HEAD has no body, so it only says 403: it looked as if rights were missing."""
-    date = format_datetime(datetime.now(UTC) + timedelta(minutes=minutes), usegmt=True)
-    xml = b"<Error><Code>RequestTimeTooSkewed</Code><Message>.</Message></Error>"
-    async with web() as site:
-        site.answers = {
-            "/bucket": reply("403 Forbidden", Date=date),
-            "/bucket/k": reply("403 Forbidden", xml, Content_Type="application/xml", Date=date),
-        }
-        address = f"http://127.0.0.1:{site.port}"
-        other = S3Handle("other", address, "a", "b", frozenset(), "bucket")
-        storage = Storage(settings_for(other, tmp_path))
-        for call in (
-            storage.check,
-            lambda: storage.get("bucket", "k"),
-            lambda: storage.put("bucket", "k", b""),
-        ):
-            said = rf"this machine's clock is 20 min {where} the store's; let NTP"
-            with pytest.raises(Fault, match=said) as caught:
-                await call()
-            assert caught.value.code is ErrorCode.STORE_UNAVAILABLE
         storage.close()
 
 
@@ -339,7 +311,7 @@ def test_importing_the_work_imports_neither_the_sdk_nor_tensors() -> None:
         "bad = {'minio', 'torch', 'numpy', 'av', 'pipeline'} & set(sys.modules)\n"
         "assert not bad, bad\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_a_secret_is_never_shown() -> None:

@@ -51,7 +51,7 @@ def _helm(*arguments: str) -> subprocess.CompletedProcess[str]:
         [str(HELM.home / "helm"), *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -90,7 +90,7 @@ def test_every_object_is_valid_for_kubernetes_and_keda(rendered: str) -> None:
         input=rendered,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     said = json.loads(done.stdout)

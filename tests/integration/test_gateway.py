@@ -33,7 +33,7 @@ def _read_ready(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line.strip():
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=120)
         pytest.fail(f"it did not get ready: {said}")
     ready: dict[str, Any] = json.loads(line)
     return ready
@@ -53,7 +53,7 @@ def _command(*arguments: str, env: dict[str, str] | None = None) -> Iterator[Any
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
 
 
 @pytest.mark.slow
@@ -85,8 +85,8 @@ async def test_the_old_call_and_the_client_make_a_video_on_a_newcomers_machine(
                 frames = sum(1 for _ in made.decode(video=0))
             assert frames == again.completed.media.frames
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
-        wait_until(lambda: not _listens(url), 10, "end of the gateway")
+        process.wait(120)
+        wait_until(lambda: not _listens(url), 120, "end of the gateway")
 
 
 def _listens(url: str) -> bool:
@@ -102,10 +102,10 @@ def test_the_command_serves_until_it_is_asked_to_stop(
     with _command("gateway", env={**service_env, "F2F_GATEWAY_PORT": "0"}) as process:
         url = _read_ready(process)["gateway"]
         with httpx2.Client(trust_env=False) as http:
-            wait_until(lambda: http.get(f"{url}/readyz").status_code == 200, 40, "ready")
+            wait_until(lambda: http.get(f"{url}/readyz").status_code == 200, 120, "ready")
             assert "Face2Face" in http.get(url).text
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) in (0, -signal.SIGTERM, 130)
+        assert process.wait(120) in (0, -signal.SIGTERM, 130)
 
 
 def test_secrets_do_not_reach_the_log(kafka: KafkaHandle, service_env: dict[str, str]) -> None:
@@ -124,7 +124,7 @@ def test_secrets_do_not_reach_the_log(kafka: KafkaHandle, service_env: dict[str,
             answer = http.post(f"{url}/api/generate_video", json=body, headers=headers)
             assert secret not in answer.text
         process.send_signal(signal.SIGTERM)
-        out, said = process.communicate(timeout=30)
+        out, said = process.communicate(timeout=120)
     assert "generate_video" in said
     assert secret not in out + said
 
@@ -144,7 +144,7 @@ def test_settings_that_cannot_work_end_it_at_once_and_say_why(
         [*COMMAND, "gateway", "--json"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         env={**os.environ, **env},
     )
@@ -161,7 +161,7 @@ def test_a_port_that_is_taken_is_named(service_env: dict[str, str]) -> None:
             [*COMMAND, "gateway", "--json", "--port", port],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
             env={**os.environ, **service_env},
         )

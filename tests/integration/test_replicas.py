@@ -53,7 +53,7 @@ async def test_too_few_in_sync_replicas_are_said_while_an_outcome_waits_and_it_g
     await publisher.start()
     event = Failed(job_id="j", error=ERROR, attempt=1, max_attempts=3, failed_at=datetime.now(UTC))
     try:
-        await asyncio.wait_for(publisher.failed(event, "before", None), 60)
+        await asyncio.wait_for(publisher.failed(event, "before", None), 120)
         await asyncio.to_thread(cluster.nodes[-1].stop)
         with capture_logs() as lines:
             sending = asyncio.create_task(publisher.failed(event, "meanwhile", None))
@@ -64,7 +64,7 @@ async def test_too_few_in_sync_replicas_are_said_while_an_outcome_waits_and_it_g
             await until(said)
             assert [line for line in lines if "NotEnoughReplicas" in str(line.get("error"))]
             await asyncio.to_thread(cluster.nodes[-1].start)
-            await asyncio.wait_for(sending, 60)
+            await asyncio.wait_for(sending, 120)
         assert publisher.trouble is None
     finally:
         await publisher.stop()

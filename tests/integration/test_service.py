@@ -35,7 +35,7 @@ class Service:
         """Status and JSON of a path; status 0 while nobody listens."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(f"http://127.0.0.1:{self._port}{path}", timeout=5) as answer:
+            with opener.open(f"http://127.0.0.1:{self._port}{path}", timeout=60) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())
@@ -46,7 +46,7 @@ class Service:
         return str(self.get("/health")[1].get("phase", ""))
 
     def until_phase(self, phase: str) -> None:
-        wait_until(lambda: self.phase() == phase, 60, f"phase {phase!r}\n{self._log}")
+        wait_until(lambda: self.phase() == phase, 120, f"phase {phase!r}\n{self._log}")
 
     def events(self) -> list[str]:
         lines = self._log.read_text().splitlines()
@@ -54,7 +54,7 @@ class Service:
 
     def terminate(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def _service(kafka: KafkaHandle, tmp_path: Path, **env: str) -> Iterator[Service
         yield Service(process, port, log)
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(120)
 
 
 def test_it_waits_for_brokers_then_for_topics_and_stays_alive_meanwhile(
@@ -97,7 +97,7 @@ def test_it_waits_for_brokers_then_for_topics_and_stays_alive_meanwhile(
         own_kafka.start()
         service.until_phase("waiting for topics")
         missing = "topics are missing; run `face2face topics apply`"
-        wait_until(lambda: missing in service.events(), 30, "the word that topics are missing")
+        wait_until(lambda: missing in service.events(), 120, "the word that topics are missing")
         kafka.create_topics()
         service.until_phase("running")
         assert service.get("/health")[1]["kafka"]["member"] is True
@@ -119,7 +119,7 @@ def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
         first.until_phase("connecting to the brokers")
         env = {"F2F_HTTP_PORT": str(first._port)}
         with _service(nowhere, _made(tmp_path / "second"), **env) as second:
-            assert second.process.wait(60) == 2
+            assert second.process.wait(120) == 2
 
 
 def _made(folder: Path) -> Path:

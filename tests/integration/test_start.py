@@ -36,7 +36,7 @@ def test_the_parent_joins_its_group_and_serves_without_anything_heavy(
         wait_until(lambda: http_answers(f"http://127.0.0.1:{port}/readyz"), 120, "readiness")
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(120)
     text = log.read_text(encoding="utf-8", errors="replace")
     imported = set(re.findall(r"^import time: +\d+ \| +\d+ \| +(\w+)", text, re.MULTILINE))
     assert {"aiokafka", "faststream", "pydantic"} <= imported, text[-2000:]

@@ -31,7 +31,7 @@ from tests.support.certificates import Certificates, make
 from tests.support.processes import die_with_parent, free_port, wait_until
 from tests.support.secure import ADMIN, CALLER, PASSWORD, SERVICE, SecureKafka, SecureMinio, needs
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ASSETS = Path(__file__).parents[2] / "consumer" / "demo_assets"
 
 
@@ -107,7 +107,7 @@ def _service(env: dict[str, str], log: Path) -> Iterator[None]:
     def ready() -> bool:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            with opener.open(f"http://127.0.0.1:{port}/readyz", timeout=60) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -116,10 +116,10 @@ def _service(env: dict[str, str], log: Path) -> Iterator[None]:
         wait_until(ready, 120, "service ready")
         yield
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(120)
 
 
 def test_a_job_goes_the_whole_way_over_secured_connections(
@@ -187,14 +187,14 @@ async def test_a_large_dead_letter_goes_over_a_secured_connection(env: dict[str,
     )
     record = Record(settings.topics.requests, 0, 5, b"large", value, (), 0)
     try:
-        await asyncio.wait_for(publisher.dead_letter(record, "j", error, 0), 60)
+        await asyncio.wait_for(publisher.dead_letter(record, "j", error, 0), 120)
     finally:
         await publisher.stop()
     admin = connection(load(env | {"KAFKA_SASL_USERNAME": ADMIN}))
     reader = AIOKafkaConsumer(settings.topics.dlq, **admin, auto_offset_reset="earliest")
     await reader.start()
     try:
-        found = await asyncio.wait_for(reader.getone(), 60)
+        found = await asyncio.wait_for(reader.getone(), 120)
     finally:
         await reader.stop()
     assert (found.key, found.value) == (b"large", value)

@@ -27,7 +27,7 @@ def lab(kafka: KafkaHandle) -> Lab:
 @pytest.fixture
 def pod(lab: Lab) -> Settings:
     """Nobody is a member for a session of this length before a test is over."""
-    return lab.settings(KAFKA_GROUP_INSTANCE_ID="pod-0", KAFKA_SESSION_TIMEOUT_S="120")
+    return lab.settings(KAFKA_GROUP_INSTANCE_ID="pod-0", KAFKA_SESSION_TIMEOUT_S="600")
 
 
 async def _ends(intake: Intake) -> None:

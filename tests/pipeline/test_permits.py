@@ -19,7 +19,7 @@ def hold(permits: Permits, count: int) -> Iterator[None]:
 
 def test_permits_are_taken_together_and_never_more_than_there_are() -> None:
     permits = Permits(lambda: 4)
-    held = threading.Barrier(2, timeout=30)
+    held = threading.Barrier(2, timeout=120)
     with ThreadPoolExecutor(2) as pool:
 
         def two() -> int:
@@ -49,8 +49,8 @@ def test_who_asks_for_much_is_not_overtaken_and_who_asks_for_more_than_all_takes
             while len(permits._waiting) < 2:
                 threading.Event().wait(0.001)
             assert order == [], "one permit is free, but it is not the small one's turn"
-        large.result(30)
-        small.result(30)
+        large.result(120)
+        small.result(120)
     assert order == ["large", "small"]
 
 
@@ -68,5 +68,5 @@ def test_who_waits_goes_on_where_there_are_fewer_in_all_by_then() -> None:
             while not permits._waiting:
                 threading.Event().wait(0.001)
             most = 2
-        assert waits.result(30) == 3
+        assert waits.result(120) == 3
     assert permits._taken == 0

@@ -60,7 +60,7 @@ class Tab:
         if self._session is not None:
             message["sessionId"] = self._session
         self._writer.write(json.dumps(message).encode() + b"\0")
-        answer = await asyncio.wait_for(future, 60)
+        answer = await asyncio.wait_for(future, 120)
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error']}")
         result: dict[str, Any] = answer["result"]

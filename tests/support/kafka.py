@@ -226,7 +226,7 @@ class DockerKafka:
         for name, value in self._environment().items():
             container = container.with_env(name, value)
         self._container = container.start()
-        wait_until(lambda: broker_answers("127.0.0.1", self._port), 90.0, f"{self.name} ready")
+        wait_until(lambda: broker_answers("127.0.0.1", self._port), 120, f"{self.name} ready")
 
     def _environment(self) -> dict[str, str]:
         return {

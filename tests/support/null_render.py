@@ -3,11 +3,11 @@
 The speech may be a JSON object; anything else means `{}`:
 
     sleep    seconds that the render takes, with a tick every 20 ms
+    gate     path; the render waits until a file is there, with a tick every 20 ms
     deaf     true: no ticks, so that it cannot be stopped but by a kill
     log      path; one line `start <job_id>` is appended when a render starts
     crash    signal number that the process sends itself
     crashes  how often it crashes, by the lines in `log`; without it always
-    heir     path; a process is left behind, with its id in that file, that ends with this one
     stop     true: the process stops its own clock (SIGSTOP)
     error    name of a class in `pipeline.errors` that is raised
     defect   text of a RuntimeError that is raised
@@ -21,8 +21,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -51,8 +49,7 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
     if "say" in plan:
         os.write(1, f"{plan['say']}\n".encode())
     _rest(plan, on_tick)
-    if "heir" in plan:
-        _leave(Path(plan["heir"]))
+    _wait(plan, on_tick)
     if "crash" in plan and starts <= plan.get("crashes", starts):
         os.kill(os.getpid(), plan["crash"])
         time.sleep(30)
@@ -79,12 +76,6 @@ def output_bytes(speech: bytes, video: bytes, size: int = 4096) -> bytes:
     return (seed * (size // len(seed) + 1))[:size]
 
 
-def _leave(note: Path) -> None:
-    command = [sys.executable, "-c", "import sys; sys.stdin.read()"]
-    heir = subprocess.Popen(command, stdin=subprocess.PIPE)
-    note.write_text(str(heir.pid), encoding="utf-8")
-
-
 def _plan(speech: bytes) -> dict[str, Any]:
     try:
         plan = json.loads(speech)
@@ -101,6 +92,15 @@ def _note(plan: dict[str, Any], spec: RenderSpec) -> int:
     with path.open("a", encoding="utf-8") as log:
         log.write(f"start {spec.job_id}\n")
     return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def _wait(plan: dict[str, Any], on_tick: OnTick) -> None:
+    ticks = 0
+    while "gate" in plan and not Path(plan["gate"]).exists():
+        time.sleep(0.02)
+        ticks += 1
+        if not plan.get("deaf"):
+            on_tick(Tick("generate", ticks, ticks + 10_000))  # on and on, and never done
 
 
 def _rest(plan: dict[str, Any], on_tick: OnTick) -> None:

@@ -169,7 +169,7 @@ class ServerProcess:
             process.wait(grace_s)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(10)
+            process.wait(120)
 
     def log_tail(self, lines: int = 30) -> str:
         """The end of the server's log."""

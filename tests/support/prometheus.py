@@ -32,7 +32,7 @@ class Prometheus:
             AssertionError: the server refuses the query.
         """
         text = urllib.parse.urlencode({"query": query})
-        with urllib.request.urlopen(f"{self.url}/api/v1/query?{text}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/api/v1/query?{text}", timeout=120) as answer:
             said = json.loads(answer.read())
         assert said["status"] == "success", said
         found: list[dict[str, Any]] = said["data"]["result"]

@@ -73,7 +73,7 @@ def docker_answers() -> bool:
         done = subprocess.run(
             ["docker", "version", "--format", "{{.Server.Version}}"],
             capture_output=True,
-            timeout=10,
+            timeout=120,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):

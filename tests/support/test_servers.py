@@ -34,7 +34,7 @@ async def _round_trip(servers: str, topic: str, values: list[bytes]) -> list[byt
     )
     await consumer.start()
     try:
-        return [(await asyncio.wait_for(consumer.getone(), 20)).value for _ in values]
+        return [(await asyncio.wait_for(consumer.getone(), 120)).value for _ in values]
     finally:
         await consumer.stop()
 
@@ -50,7 +50,7 @@ def test_topics_have_the_partitions_that_were_asked_for(kafka: KafkaHandle) -> N
     kafka.create_topics({kafka.topics.requests: 6})
     from confluent_kafka.admin import AdminClient
 
-    found = AdminClient({"bootstrap.servers": kafka.servers}).list_topics(timeout=10).topics
+    found = AdminClient({"bootstrap.servers": kafka.servers}).list_topics(timeout=120).topics
     assert len(found[kafka.topics.requests].partitions) == 6
 
 
@@ -87,7 +87,7 @@ async def test_a_killed_broker_keeps_its_records(own_kafka: ApacheKafka) -> None
     from confluent_kafka.cimpl import NewTopic
 
     admin = AdminClient({"bootstrap.servers": own_kafka.servers, "log_level": 0})
-    admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(timeout=20)
+    admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(timeout=120)
     assert await _round_trip(own_kafka.servers, "kept", [b"1"]) == [b"1"]
     own_kafka.kill()
     own_kafka.start()
@@ -115,7 +115,7 @@ async def test_a_cluster_of_three_serves_while_one_broker_is_down(tmp_path: Path
     cluster.start()
     try:
         admin = AdminClient({"bootstrap.servers": cluster.servers, "log_level": 0})
-        admin.create_topics([NewTopic("t", 1, 3)])["t"].result(timeout=30)
+        admin.create_topics([NewTopic("t", 1, 3)])["t"].result(timeout=120)
         cluster.nodes[0].kill()
         assert await _round_trip(cluster.servers, "t", [b"x"]) == [b"x"]
     finally:
@@ -142,11 +142,11 @@ def test_a_server_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(tmp_path / "log")],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
     pid = int(done.stdout)
-    wait_until(lambda: _ended(pid), 10, "end of the orphan")
+    wait_until(lambda: _ended(pid), 120, "end of the orphan")
 
 
 def _ended(pid: int) -> bool:
@@ -169,12 +169,14 @@ def test_building_servers_never_fails_the_run_where_tools_are_missing(tmp_path: 
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert lenient.returncode == 0
     assert "needs java, mvn" in lenient.stderr
-    assert subprocess.run(command, env=env, capture_output=True, timeout=60, check=False).returncode
+    assert subprocess.run(
+        command, env=env, capture_output=True, timeout=120, check=False
+    ).returncode
 
 
 def test_a_broken_build_leaves_nothing_that_looks_finished(

@@ -112,7 +112,7 @@ class Replica:
 
     async def process(self, job: Job) -> Any:
         """Process one job, within a limit that only a defect reaches."""
-        return await asyncio.wait_for(self.processing.processor.process(job), 60)
+        return await asyncio.wait_for(self.processing.processor.process(job), 120)
 
 
 @asynccontextmanager
@@ -137,7 +137,7 @@ def job_folders(folder: Path) -> list[str]:
     return [path.name for path in found if path.name != ".lock" and path.parent.name != "jobs"]
 
 
-async def until(ready: Any, limit_s: float = 30.0) -> None:
+async def until(ready: Any, limit_s: float = 120.0) -> None:
     """Ask until it holds."""
     async with asyncio.timeout(limit_s):
         while not ready():

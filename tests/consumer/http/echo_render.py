@@ -1,4 +1,7 @@
-"""A renderer that gives the reference back as it is: a result that a browser can play."""
+"""A renderer that gives the reference back as it is: a result that a browser can play.
+
+It goes on while a folder above its output holds a file `hold`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import time
 from pipeline.types import OnTick, RenderSpec, Tick
 from schemas.render import EngineFacts, MediaFacts, RenderReport, Span
 
+HOLD = "hold"
 RENDERER = "tests.consumer.http.echo_render:render"
 
 
@@ -20,6 +24,9 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
     """Copy, with some progress before."""
     for done in range(0, 101, 4):
         on_tick(Tick("generate", done, 100))
+        time.sleep(0.1)
+    while any((folder / HOLD).exists() for folder in spec.output.parents):
+        on_tick(Tick("generate", 99, 100))
         time.sleep(0.1)
     shutil.copyfile(spec.video, spec.output)
     return RenderReport(

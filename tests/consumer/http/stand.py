@@ -50,7 +50,7 @@ async def gateway(settings: Settings, **headers: str) -> AsyncIterator[Gateway]:
         task = asyncio.create_task(server.serve([listener]))
         try:
             async with httpx2.AsyncClient(
-                base_url=url, headers=headers, timeout=60, trust_env=False
+                base_url=url, headers=headers, timeout=120, trust_env=False
             ) as http:
                 await _until_ready(http)
                 yield Gateway(url, http)
@@ -60,7 +60,7 @@ async def gateway(settings: Settings, **headers: str) -> AsyncIterator[Gateway]:
 
 
 async def _until_ready(http: httpx2.AsyncClient) -> None:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         while True:
             with contextlib.suppress(httpx2.ConnectError):
                 if (await http.get("/health")).json()["listening"]:

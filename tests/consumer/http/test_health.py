@@ -40,7 +40,7 @@ def _get(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=10) as answer:
+        with opener.open(request, timeout=120) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
@@ -113,6 +113,6 @@ async def test_a_connection_that_asks_for_nothing_is_closed(
     settings = load({"DUIX_DATA_DIR": str(tmp_path), "F2F_HTTP_PORT": "0"})
     async with serve(settings, Answers()) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             assert await reader.read() == b""
         writer.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from consumer.settings import Settings, load
-from tests.consumer.http.echo_render import RENDERER
+from tests.consumer.http.echo_render import HOLD, RENDERER
 from tests.consumer.http.stand import Gateway, gateway, service
 from tests.support.chromium import PATH, Tab, chromium
 from tests.support.handles import KafkaHandle, S3Handle
@@ -50,8 +50,15 @@ async def _fits(tab: Tab) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_two_files_become_a_video_beside_its_reference(
-    size: tuple[int, int, bool], bridge: Gateway, tab: Tab, clip: Path, tmp_path: Path
+    size: tuple[int, int, bool],
+    bridge: Gateway,
+    tab: Tab,
+    clip: Path,
+    settings: Settings,
+    tmp_path: Path,
 ) -> None:
+    hold = settings.data_dir / HOLD
+    hold.touch()
     width, height, phone = size
     await tab.size(width, height, phone=phone)
     await tab.go(bridge.url)
@@ -64,6 +71,7 @@ async def test_two_files_become_a_video_beside_its_reference(
     await tab.eval("document.getElementById('go').click()")
     await tab.until("document.getElementById('stage').textContent === 'Rendering'")
     await tab.shot(tmp_path / "2-running.png")
+    hold.unlink()
     await tab.until("!document.getElementById('done').hidden")
     await tab.until("document.getElementById('result').readyState >= 2")
     assert abs(await tab.eval("document.getElementById('result').duration") - 2.0) < 0.2

@@ -64,7 +64,7 @@ async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
 @pytest.mark.parametrize("said", [b"", b"G", b"GET / HTTP/1.1\r\nHost: a\r\n"])
 async def test_a_connection_without_a_call_is_closed(site: Site, said: bytes) -> None:
     reader = await site.connect(said)
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         assert await reader.read() == b""
     assert not site.asked.is_set()
 
@@ -73,7 +73,7 @@ async def test_a_call_is_answered_however_long_that_takes_and_then_the_connectio
     site: Site,
 ) -> None:
     slow = await site.connect(CALL)
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         await site.asked.wait()
         await (await site.connect(b"")).read()  # by now the time for a head is over
         site.sign.set()

@@ -25,7 +25,7 @@ class Device:
     def __call__(self, items: list[int]) -> Sequence[int]:
         self.batches.append(list(items))
         self.begun.release()
-        assert self.go.wait(10)
+        assert self.go.wait(120)
         if len(items) > self.room:
             raise torch.OutOfMemoryError("CUDA out of memory")
         if any(item < 0 for item in items):
@@ -124,7 +124,7 @@ def test_closed_lane_drops_what_waits_and_refuses_more() -> None:
     with batcher.open() as other:
         lane = batcher.open()
         lane.submit([1, 2, 3, 4])
-        assert device.begun.acquire(timeout=10)  # [1, 2] run, [3, 4] wait
+        assert device.begun.acquire(timeout=120)  # [1, 2] run, [3, 4] wait
         lane.close()
         lane.close()
         with pytest.raises(ValueError, match="closed"):
@@ -149,5 +149,5 @@ def test_thread_ends_with_the_last_lane_and_starts_with_the_next() -> None:
         lane.submit([3])
         assert lane.take() == 6
         lane.close()
-        thread.join(10)
+        thread.join(120)
         assert not thread.is_alive()

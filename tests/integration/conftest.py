@@ -1,0 +1,19 @@
+"""What every test of deliveries stands on."""
+
+from __future__ import annotations
+
+import pytest
+
+from consumer import assignment, pump
+
+LAST_COMMIT_S = 30.0
+
+
+@pytest.fixture(autouse=True)
+def patient_last_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is committed is under test, not whether a busy machine is done with it in a second.
+
+    How long a service may take to go is watched by the chaos tests, which run it as a process.
+    """
+    monkeypatch.setattr(pump, "UNWIND_S", LAST_COMMIT_S)
+    monkeypatch.setattr(assignment, "REVOKE_TIMEOUT_S", LAST_COMMIT_S)
