@@ -49,6 +49,8 @@ class Geometry:
     cut: Tensor
     opening: Tensor
     """(N,) mean of the five middle gaps between the lips, io."""
+    mouth: Tensor
+    """(N, 2) middle of those gaps, pixels; the mesh goes on beyond the picture's edge."""
 
 
 def finish(raw: PointStore, present: Tensor, cuts: Sequence[int], out: PointStore) -> Geometry:
@@ -66,7 +68,7 @@ def finish(raw: PointStore, present: Tensor, cuts: Sequence[int], out: PointStor
     began = cut.clone()
     began[1:] |= present[1:] != present[:-1]
     run = began.cumsum(0)
-    found = torch.zeros(frames, 9)
+    found = torch.zeros(frames, 11)
     for start in range(0, frames, _CHUNK):
         stop = min(start + _CHUNK, frames)
         points = _smoothed(raw, run, start, stop)
@@ -75,7 +77,7 @@ def finish(raw: PointStore, present: Tensor, cuts: Sequence[int], out: PointStor
         out.write(start, points)
         found[start:stop][here] = _measured(points[here])
     io, box, (yaw, pitch, roll) = found[:, 0], found[:, 1:5], found[:, 5:8].unbind(1)
-    return Geometry(out, present, io, box, yaw, pitch, roll, cut, found[:, 8])
+    return Geometry(out, present, io, box, yaw, pitch, roll, cut, found[:, 8], found[:, 9:])
 
 
 def _jumps(raw: PointStore, present: Tensor) -> Tensor:
@@ -124,11 +126,12 @@ def _smoothed(raw: PointStore, run: Tensor, start: int, stop: int) -> Tensor:
 
 
 def _measured(points: Tensor) -> Tensor:
-    """(n, 9): io, box, yaw, pitch, roll, opening."""
+    """(n, 11): io, box, yaw, pitch, roll, opening, mouth."""
     flat = points[..., :2]
     left, right = EYE_CORNERS_OUTER
     io = (flat[:, right] - flat[:, left]).norm(dim=1)
     upper, lower = (flat[:, list(ring)] for ring in MIDDLE_GAPS)
     opening = (lower - upper).norm(dim=2).mean(1) / io.clamp(min=1)
     box = (*flat.amin(1).unbind(1), *flat.amax(1).unbind(1))
-    return torch.stack([io, *box, *pose.angles(points), opening], 1)
+    mouth = ((upper + lower) / 2).mean(1).unbind(1)
+    return torch.stack([io, *box, *pose.angles(points), opening, *mouth], 1)

@@ -56,7 +56,7 @@ class FaceTrack:
         self.present = geometry.present
         """(N,) bool: a face was seen."""
         self.usable = reasons == 0
-        """(N,) bool: a face is there, large enough, not in profile, its mouth not covered."""
+        """(N,) bool: a face is there, large enough, not in profile, its mouth in sight."""
         self.yaw, self.pitch, self.roll = geometry.yaw, geometry.pitch, geometry.roll
         """(N,) degrees, signs as in `pipeline.faces.pose`; 0 where no face is."""
         self.io = geometry.io
@@ -151,7 +151,7 @@ def track_faces(
         while batch := list(islice(frames, BATCH)):
             tracker.feed(batch)
             on_tick(Tick("track", tracker.frames, max(total, tracker.frames)))
-        return _finished(tracker, wanted, limits, scratch)
+        return _finished(tracker, wanted, video, limits, scratch)
 
 
 def _asked(choice: FaceBox, video: VideoFacts) -> Tensor:
@@ -168,7 +168,9 @@ def _networks(device: str, root: Path, threads: int) -> tuple[Detector, MeshNetw
     return Detector(models.detector, device, threads), MeshNetwork(models.mesh, device, threads)
 
 
-def _finished(tracker: Tracker, wanted: Tensor | None, limits: Limits, scratch: Path) -> FaceTrack:
+def _finished(
+    tracker: Tracker, wanted: Tensor | None, video: VideoFacts, limits: Limits, scratch: Path
+) -> FaceTrack:
     followers = tracker.followers
     if not followers:
         raise _no_face(tracker.frames, {"no_face": tracker.frames}, limits, None)
@@ -181,7 +183,7 @@ def _finished(tracker: Tracker, wanted: Tensor | None, limits: Limits, scratch: 
     chosen.store.close()
     shot = geometry.cut.cumsum(0)
     colors = _colors(chosen, tracker.frames)
-    hidden = covered(colors, geometry.present, shot, geometry.opening)
+    hidden = covered(colors, geometry.present, shot, geometry.opening) | _cut_off(geometry, video)
     reasons = _reasons(geometry, chosen.doubtful, hidden, limits)
     usable = reasons == 0
     if not bool(usable.any()):
@@ -234,6 +236,13 @@ def _reasons(geometry: Geometry, doubtful: list[int], hidden: Tensor, limits: Li
     return reasons
 
 
+def _cut_off(geometry: Geometry, video: VideoFacts) -> Tensor:
+    """(N,) bool: the picture ends before the mouth, of which nobody saw what it does."""
+    x, y = geometry.mouth.unbind(1)
+    inside = (x >= 0) & (x <= video.width - 1) & (y >= 0) & (y <= video.height - 1)
+    return ~inside & geometry.present
+
+
 def _gaps(present: Tensor) -> list[tuple[int, int]]:
     """Runs of frames without a face."""
     absent = torch.cat([torch.zeros(1), (~present).float(), torch.zeros(1)])
@@ -271,7 +280,7 @@ def _no_face(
         "no_face": "no face was found",
         "profile": f"the face is turned further than {MAX_YAW:.0f} degrees",
         "small_face": f"the face is smaller than {limits.min_face_px:.0f} px",
-        "occluded": "the face is covered",
+        "occluded": "the mouth is covered, or outside the picture",
     }
     seen = ", ".join(f"{said[k]} in {n}" for k, n in counts.items() if n)
     largest = 0.0

@@ -244,6 +244,24 @@ def test_a_covered_face_is_not_usable_while_it_is_covered(tmp_path: Path, portra
     assert {found.reason(n) for n in range(20, 32)} <= {"occluded", "no_face"}
 
 
+def cropped(frame: Frame, bottom: int) -> Frame:
+    y, u, v = frame.y[:bottom], frame.u[: bottom // 2], frame.v[: bottom // 2]
+    return Frame(y.contiguous(), u.contiguous(), v.contiguous(), frame.index)
+
+
+def test_a_face_whose_mouth_lies_below_the_picture_is_not_usable_and_the_error_says_why(
+    tmp_path: Path, portrait: Frame
+) -> None:
+    points = track([portrait], tmp_path).points(0, 1)[0]
+    lip = int(points[13, 1])
+    below = cropped(portrait, (lip - 12) // 2 * 2)
+    with pytest.raises(NoFace, match="the mouth is covered, or outside the picture in 3") as caught:
+        track(renumbered([below] * 3), tmp_path)
+    assert caught.value.detail["occluded"] == 3
+    above = cropped(portrait, (lip + 40) // 2 * 2)
+    assert bool(track(renumbered([above] * 3), tmp_path).usable.all())
+
+
 def test_no_face_at_all_is_an_error_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(NoFace, match="none of the 12 frames") as caught:
         track([blank(n) for n in range(12)], tmp_path)
