@@ -2,7 +2,8 @@
 
 Before a render what the bucket has of its reference is brought to the disk; the worker, which has
 no network, finds it there or makes its own. When the outcome is announced, what is new goes to the
-bucket. A cache is a favour: an error of the store or the disk is a miss, and costs no attempt.
+bucket, also in the place of what was damaged there. A cache is a favour: an error of the store or
+the disk is a miss, and costs no attempt.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ FETCHED = 3
 """Files of one folder that are fetched, the newest: they differ in face, height or length."""
 WAITING = 64
 """Jobs whose avatars may wait for their upload."""
+TRACK = "track-"
+"""How the part of a tracked face begins, which engines share; other parts are theirs."""
 KIND = "application/octet-stream"
 log = structlog.get_logger(__name__)
 
@@ -51,6 +54,8 @@ class Drawer:
     fetched: set[str] = field(default_factory=set)
     made: list[str] = field(default_factory=list)
     """Names that the render used or made."""
+    damaged: set[str] = field(default_factory=set)
+    """Names that were fetched and of no use, and are made anew."""
 
     def is_own(self, name: str) -> bool:
         """Whether a name is one of this job's."""
@@ -112,6 +117,7 @@ class Avatars:
             return
         drawer.made = [name for name in facts.files if drawer.is_own(name)]
         fetched = drawer.fetched.intersection(drawer.made)
+        drawer.damaged = {name for name in fetched if not _was_used(name, facts)}
         on_disk = facts.reused and not fetched
         (AVATAR_HITS if on_disk else AVATAR_MISSES).labels("disk").inc()
         if not on_disk and self._in_store:
@@ -141,12 +147,14 @@ class Avatars:
             return
         for name in drawer.made:
             path = owned(self._folder, name)
-            if name in drawer.stored or path is None:
+            damaged = name in drawer.damaged
+            if path is None or (name in drawer.stored and not damaged):
                 continue
             put = partial(self._storage.put_file, self._bucket, PREFIX + name, path, KIND)
-            stored = await put(if_absent=True)
+            stored = await put(if_absent=not damaged)
             if stored is not None:
-                log.info("avatar put into the bucket", key=PREFIX + name, bytes=stored.size)
+                key, size = PREFIX + name, stored.size
+                log.info("avatar put into the bucket", key=key, bytes=size, replaced=damaged)
 
     # --- fetching
 
@@ -180,3 +188,9 @@ class Avatars:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
         drawer.fetched.add(name)
+
+
+def _was_used(name: str, facts: AvatarFacts) -> bool:
+    """Whether a render could use the file of a name that was there."""
+    part = name.split("/")[1]
+    return facts.track_reused if part.startswith(TRACK) else facts.reused

@@ -49,6 +49,12 @@ async def rendered(one: Replica, s3: S3Handle, name: str) -> Completed:
     return events[0]
 
 
+def content(s3: S3Handle, key: str) -> bytes:
+    answer = s3.client().get_object(s3.bucket, key)
+    with answer:
+        return bytes(answer.read())
+
+
 def counts() -> dict[str, float]:
     found = {}
     for name, metric in (("hits", AVATAR_HITS), ("misses", AVATAR_MISSES)):
@@ -109,6 +115,27 @@ async def test_a_broken_bucket_and_damaged_objects_are_misses_and_cost_no_attemp
     async with real_replica(s3, tmp_path / "two") as two:
         third = await rendered(two, s3, "c")
         assert (third.attempt, third.avatar and third.avatar.reused) == (1, False)
+
+
+async def test_what_is_damaged_in_the_bucket_is_replaced_by_the_first_who_makes_it_anew(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    put_real_inputs(s3, tmp_path)
+    async with real_replica(s3, tmp_path / "one") as one:
+        await rendered(one, s3, "a")
+        await until(lambda: len(s3.keys("avatars/")) == 2)
+    (key,) = (key for key in s3.keys("avatars/") if "/track-" not in key)
+    size = len(content(s3, key))
+    s3.client().put_object(s3.bucket, key, io.BytesIO(bytes(size)), size)
+    async with real_replica(s3, tmp_path / "two") as two:
+        second = await rendered(two, s3, "b")
+        assert second.avatar is not None
+        assert (second.avatar.track_reused, second.avatar.reused) == (True, False)
+        await until(lambda: any(content(s3, key)))
+    async with real_replica(s3, tmp_path / "three") as three:
+        third = await rendered(three, s3, "c")
+        assert third.avatar is not None
+        assert third.avatar.reused
 
 
 async def test_two_jobs_on_one_new_video_do_not_disturb_each_other(
