@@ -33,6 +33,7 @@ from schemas.codes import ErrorCode, Stage
 TIMEOUT_S = CONNECT_S + 5.0
 SKEW_WARN_S, SKEW_BAD_S = 5.0, 300.0
 """S3 servers refuse signatures that are off by 15 minutes; URLs and deadlines suffer sooner."""
+CLOCK_ADVICE = "Let NTP set the clocks of this machine and the store."
 LEAST_EVENT_BYTES = 32 * 1024
 """What a shortened outcome may have: long locations, twenty warnings."""
 LATE_S = 2.0
@@ -155,15 +156,13 @@ async def _store(settings: Settings) -> list[Finding]:
         works = await _write_and_read(storage, settings.s3_bucket)
         more = [await _expiry(settings, storage), await _clock(storage)]
     except Fault as fault:
-        return [
-            Finding(
-                "store",
-                "bad",
-                f"{settings.s3_endpoint}: {fault.what}",
-                "Correct S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_REGION or S3_BUCKET; a "
-                "missing bucket is made by `face2face lifecycle apply --make-bucket`.",
-            )
-        ]
+        advice = (
+            "Correct S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_REGION or S3_BUCKET; a "
+            "missing bucket is made by `face2face lifecycle apply --make-bucket`."
+        )
+        if "clock_ahead_s" in fault.error.detail:
+            advice = CLOCK_ADVICE
+        return [Finding("store", "bad", f"{settings.s3_endpoint}: {fault.what}", advice)]
     finally:
         storage.close()
     text = f"bucket {settings.s3_bucket!r} at {settings.s3_endpoint} can be written and read"
@@ -204,7 +203,7 @@ async def _clock(storage: Storage) -> Finding:
     if abs(skew) <= SKEW_WARN_S:
         return Finding("clock", "ok", f"within {SKEW_WARN_S:g} s of the store's")
     state: State = "bad" if abs(skew) > SKEW_BAD_S else "warn"
-    return Finding("clock", state, text, "Let NTP set the clocks of this machine and the store.")
+    return Finding("clock", state, text, CLOCK_ADVICE)
 
 
 async def _write_and_read(storage: Storage, bucket: str) -> Finding | None:

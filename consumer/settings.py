@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -62,7 +63,10 @@ _MOST_KAFKA_S = 2_000_000
 _MOST_BYTES = 2**50
 _MOST_PIXELS = 300_000_000
 """libavcodec's own limit is 31 bits, and stills may have 7 times as many."""
+_LISTS = ("kafka_servers", "devices", "retry_delays_s", "allowed_hosts")
+"""Whose parts are trimmed: they may stand on lines of their own."""
 _MOST_SHOWN = 200
+_LINE_END = "\r\n"
 _HIDDEN = ("SECRET", "PASSWORD", "API_KEY", "TOKEN")
 
 
@@ -85,7 +89,9 @@ class Settings(BaseSettings):
     kafka_servers: Names = _env(
         "KAFKA_BOOTSTRAP_SERVERS", ("127.0.0.1:9092",), "brokers, host:port, comma-separated"
     )
-    kafka_group: str = _env("KAFKA_GROUP_ID", "face2face", "consumer group", min_length=1)
+    kafka_group: str = _env(
+        "KAFKA_GROUP_ID", "face2face", "consumer group", min_length=1, max_length=1000
+    )
     kafka_instance: str | None = _env(
         "KAFKA_GROUP_INSTANCE_ID",
         None,
@@ -99,13 +105,13 @@ class Settings(BaseSettings):
         "KAFKA_SESSION_TIMEOUT_S", 45.0, "group session", gt=0, le=_MOST_KAFKA_S
     )
     heartbeat_s: float = _env(
-        "KAFKA_HEARTBEAT_S", 3.0, "group heartbeat interval", gt=0, le=_MOST_KAFKA_S
+        "KAFKA_HEARTBEAT_S", 3.0, "group heartbeat interval", ge=0.1, le=_MOST_KAFKA_S
     )
     rebalance_timeout_s: float = _env(
-        "KAFKA_REBALANCE_TIMEOUT_S", 60.0, "group rebalance", gt=0, le=_MOST_KAFKA_S
+        "KAFKA_REBALANCE_TIMEOUT_S", 60.0, "group rebalance", ge=1, le=_MOST_KAFKA_S
     )
     max_poll_interval_s: float = _env(
-        "KAFKA_MAX_POLL_INTERVAL_S", 3600.0, "longest time without a poll", gt=0, le=_MOST_KAFKA_S
+        "KAFKA_MAX_POLL_INTERVAL_S", 3600.0, "longest time without a poll", ge=1, le=_MOST_KAFKA_S
     )
     kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _env(
         "KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", "transport of the brokers"
@@ -190,10 +196,10 @@ class Settings(BaseSettings):
         "F2F_JOB_TIMEOUT_S", 1800.0, "longest render of one job", gt=0, le=_MOST_S
     )
     stall_timeout_s: float = _env(
-        "F2F_STALL_TIMEOUT_S", 30.0, "silence after which a worker is killed", gt=0, le=_MOST_S
+        "F2F_STALL_TIMEOUT_S", 30.0, "silence after which a worker is killed", ge=2, le=_MOST_S
     )
     lease_s: float = _env(
-        "F2F_LEASE_S", 30.0, "a lease not renewed for this long is stale", gt=0, le=MOST_LEASE_S
+        "F2F_LEASE_S", 30.0, "a lease not renewed for this long is stale", ge=1, le=MOST_LEASE_S
     )
     drain_s: float = _env("F2F_DRAIN_S", 60.0, "grace of running jobs at SIGTERM", ge=0, le=_MOST_S)
     max_input_bytes: int = _env(
@@ -276,7 +282,7 @@ class Settings(BaseSettings):
         "CLEANUP_DELAY", 60.0, "life of a finished job's files", ge=0, le=_MOST_S
     )
     cleanup_interval_s: float = _env(
-        "PERIODIC_CLEANUP_INTERVAL", 300.0, "pause between two sweeps", gt=0, le=_MOST_S
+        "PERIODIC_CLEANUP_INTERVAL", 300.0, "pause between two sweeps", ge=1, le=_MOST_S
     )
     max_file_age_s: float = _env(
         "MAX_FILE_AGE", 3600.0, "age at which scratch is swept", gt=0, le=_MOST_S
@@ -338,6 +344,13 @@ class Settings(BaseSettings):
         """Only what `load` hands in: it reads the environment, and may be given another one."""
         return (init_settings,)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_line(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str) and info.field_name not in _LISTS:
+            return checks.line(value)
+        return value
+
     @field_validator("s3_bucket")
     @classmethod
     def _bucket(cls, value: str) -> str:
@@ -397,7 +410,8 @@ class Settings(BaseSettings):
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings.
 
-    Every NAME may be given as NAME_FILE, whose content (without the last line's end) is the value.
+    Every NAME may be given as NAME_FILE, whose content (without the last line's end) is the value;
+    nor is the end of a line part of NAME, where a file of settings was written on another system.
 
     Raises:
         SettingsError: one line for each setting that cannot work.
@@ -409,8 +423,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         file = source.get(f"{name}_FILE")
         if file:
             values[name] = _read_secret(name, Path(file))
-        elif source.get(name):
-            values[name] = source[name]
+        elif value := source.get(name, "").rstrip(_LINE_END):
+            values[name] = value
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -424,7 +438,7 @@ def _read_secret(name: str, path: Path) -> str:
         raise SettingsError(f"{name}_FILE: cannot read {str(path)!r}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{name}_FILE: {str(path)!r} is not UTF-8 text") from None
-    value = text.rstrip("\r\n")
+    value = text.rstrip(_LINE_END)
     if not value:  # never as if it were not given: an empty key would let everybody in
         raise SettingsError(f"{name}_FILE: {str(path)!r} is empty; write the value into it")
     return value

@@ -50,6 +50,13 @@ def engine(value: str) -> str:
     return value
 
 
+def line(value: str) -> str:
+    """Text without control characters: clients send them along, or refuse them much later."""
+    if any(letter < " " or letter == "\x7f" for letter in value):
+        raise ValueError("holds a line end, a tabulator or another control character; remove it")
+    return value
+
+
 def http_url(value: str) -> str:
     """http(s)://host[:port]/…"""
     if not value.startswith(("http://", "https://")):
@@ -61,6 +68,8 @@ def http_url(value: str) -> str:
         raise ValueError(f"is not a URL: {error}") from None
     if not host:
         raise ValueError("names no host; write http(s)://host:port")
+    if any(not "!" <= letter <= "~" for letter in value):
+        raise ValueError("must be of ASCII characters without spaces")
     return value
 
 

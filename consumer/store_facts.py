@@ -6,7 +6,8 @@ Knows the S3 error codes and the shape of the SDK's errors, not the SDK.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from consumer.faults import Fault
@@ -74,11 +75,11 @@ _KEYS = frozenset(
     }
 )
 """The store knows our keys no more, or not yet: no job's fault, and no bucket's."""
-_AGAIN = frozenset(
-    {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "InternalError", "ServiceUnavailable"}
-)
+_AGAIN = frozenset({"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable"})
 
 
+MOST_SKEW_S = 900.0
+"""S3 servers refuse what was signed by a clock that is further off than a quarter of an hour."""
 _NAMES = frozenset(
     {
         "XMinioInvalidObjectName",
@@ -116,6 +117,13 @@ def explain(error: Exception, what: str, *, reading: bool = False) -> Fault:
         said = f": {error}" if code == "AuthorizationHeaderMalformed" else ""  # a wrong region
         text = f"{what}: the store does not take the service's keys ({code}{said})"
         return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, text)
+    off_s = _ahead_s(error)
+    if code == "RequestTimeTooSkewed" or (
+        status == HTTPStatus.FORBIDDEN and abs(off_s) >= MOST_SKEW_S  # to a HEAD it says no code
+    ):
+        where = f"{abs(off_s) / 60:.0f} min {'ahead of' if off_s > 0 else 'behind'}"
+        text = f"{what}: refused, as this machine's clock is {where} the store's; let NTP set both"
+        return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, text, clock_ahead_s=round(off_s))
     answer = code or f"HTTP {status}"
     if code in _AGAIN or (status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR):
         return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: the store answers {answer}")
@@ -129,6 +137,16 @@ def explain(error: Exception, what: str, *, reading: bool = False) -> Fault:
         reason = f"the store answers {code}" if code else str(error)
         return Fault.of(wrong, stage, f"{what}: {reason}")
     return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: no answer ({kind})")
+
+
+def _ahead_s(error: Exception) -> float:
+    """Seconds that this machine's clock is ahead of the one that dated the store's answer."""
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    try:
+        theirs = parsedate_to_datetime(headers.get("date", ""))
+        return (datetime.now(UTC) - theirs).total_seconds()
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return 0.0
 
 
 def lifecycle_missing(error: Exception) -> None:

@@ -23,6 +23,7 @@ import structlog
 from consumer.devices import Device, child_environ
 from consumer.faults import Fault
 from consumer.metrics import WORKER_RESTARTS, WORKER_UP
+from consumer.orphans import Orphans
 from consumer.protocol import (
     MAX_LINE,
     Beat,
@@ -101,6 +102,7 @@ class Worker:
         self._processors = processors
         self._on_change = on_change
         self._process: asyncio.subprocess.Process | None = None
+        self._orphans = Orphans()
         self._runs: dict[str, _Run] = {}
         self._numbers = itertools.count()
         self._silent_s: float | None = None
@@ -211,6 +213,7 @@ class Worker:
         finally:
             self._kill(None)
             code = await process.wait()
+            self._orphans.expect(process.pid)
             self._down()
             self._fail_runs(code, tail)
 
@@ -259,6 +262,7 @@ class Worker:
         looked = started
         while True:
             await asyncio.sleep(LOOK_S)
+            self._orphans.reap()
             now = time.monotonic()
             if self._silent_s is not None:
                 # what came while this process itself stood still is read only after this

@@ -63,7 +63,7 @@ def _shorten(value: str) -> str:
 
 def check_bucket(name: str) -> str:
     """Return the bucket name, or raise RefError naming the rule it breaks."""
-    if not _BUCKET.match(name) or _IPV4.match(name):
+    if not _BUCKET.fullmatch(name) or _IPV4.fullmatch(name):
         raise RefError(
             f"bucket {_shorten(name)} is not valid: 3 to 63 of a-z, 0-9, '.' and '-', "
             "starting and ending with a letter or digit, and not an IP address"

@@ -57,6 +57,22 @@ def test_a_file_that_was_written_elsewhere_may_end_its_lines_otherwise(tmp_path:
     assert settings.api_key.get_secret_value() == "hunter2"
 
 
+def test_a_file_of_settings_may_end_its_lines_otherwise() -> None:
+    """Containers are given them as they stand; a group of another name would begin anew."""
+    written = {
+        "KAFKA_GROUP_ID": "fleet\r",
+        "S3_ENDPOINT": "http://minio:9000\r",
+        "S3_ACCESS_KEY": "who\r",
+        "S3_SECRET_KEY": "hunter2\r",
+        "F2F_NVDEC": "false\r",
+        "F2F_SLOTS": "auto\r",
+        "F2F_API_KEY": "\r",
+        "F2F_ALLOWED_HOSTS": "a.example,\n b.example\r",
+    }
+    clean = {name: value.rstrip("\r") for name, value in written.items()}
+    assert load(written) == load(clean)
+
+
 @pytest.mark.parametrize("content", ["", "\n", "\r\n"])
 def test_an_empty_file_is_no_value(tmp_path: Path, content: str) -> None:
     """Least of all of a key: an empty one would be what every caller without a key has."""
@@ -67,7 +83,7 @@ def test_an_empty_file_is_no_value(tmp_path: Path, content: str) -> None:
 
 @pytest.mark.parametrize("key", [" ", "key ", "schlüssel", "line\nbreak"])
 def test_a_key_that_no_header_carries_is_refused_without_being_shown(key: str) -> None:
-    with pytest.raises(SettingsError, match="visible ASCII") as refused:
+    with pytest.raises(SettingsError, match=r"visible ASCII|a line end") as refused:
         load({"F2F_API_KEY": key})
     assert str(refused.value).startswith("F2F_API_KEY = (hidden): ")
 
@@ -102,6 +118,17 @@ def test_a_key_that_no_header_carries_is_refused_without_being_shown(key: str) -
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "must start with http"),
         ("KAFKA_SSL_CA_FILE", "/nowhere/ca.pem", "is not a file"),
         ("S3_REGION", "eu central", "pattern"),
+        ("S3_ENDPOINT", "http://a b:9000", "without spaces"),
+        ("S3_ENDPOINT", "http://minio\r:9000", "holds a line end"),
+        ("S3_SECRET_KEY", "one\ntwo", "holds a line end"),
+        ("S3_BUCKET", "face\n2face", "holds a line end"),
+        ("DUIX_DATA_DIR", "/data\t", "holds a line end"),
+        ("KAFKA_HEARTBEAT_S", "1e-9", "greater than or equal to 0.1"),
+        ("KAFKA_REBALANCE_TIMEOUT_S", "1e-5", "greater than or equal to 1"),
+        ("KAFKA_MAX_POLL_INTERVAL_S", "0.001", "greater than or equal to 1"),
+        ("F2F_STALL_TIMEOUT_S", "1", "greater than or equal to 2"),
+        ("F2F_LEASE_S", "1e-9", "greater than or equal to 1"),
+        ("PERIODIC_CLEANUP_INTERVAL", "1e-9", "greater than or equal to 1"),
         ("S3_CA_FILE", __file__, "no CA certificates"),
     ],
 )
@@ -196,7 +223,7 @@ def test_no_number_is_so_large_that_it_breaks_the_work_later() -> None:
 
 
 def test_a_value_of_any_length_is_shown_in_short() -> None:
-    for name in ("F2F_SLOTS", "F2F_C2PA_KEY_PATH", "KAFKA_GROUP_INSTANCE_ID"):
+    for name in ("F2F_SLOTS", "F2F_C2PA_KEY_PATH", "KAFKA_GROUP_INSTANCE_ID", "KAFKA_GROUP_ID"):
         with pytest.raises(SettingsError, match=f"^{name} = ") as refused:
             load({name: "1" * 5000})
         assert len(str(refused.value)) < 500

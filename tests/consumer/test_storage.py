@@ -12,6 +12,7 @@ import sys
 import urllib.request
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,33 @@ async def test_something_else_in_the_store_s_place_is_typed_too(
         with pytest.raises(Fault) as caught:
             await storage.server_time()
         assert caught.value.code is ErrorCode.STORE_UNAVAILABLE
+        storage.close()
+
+
+@pytest.mark.parametrize(("minutes", "where"), [(20, "behind"), (-20, "ahead of")])
+async def test_a_clock_that_is_off_is_named_where_the_store_refuses_it(
+    tmp_path: Path, minutes: int, where: str
+) -> None:
+    """An answer to HEAD has no body, so it only says 403: it looked as if rights were missing."""
+    date = format_datetime(datetime.now(UTC) + timedelta(minutes=minutes), usegmt=True)
+    xml = b"<Error><Code>RequestTimeTooSkewed</Code><Message>.</Message></Error>"
+    async with web() as site:
+        site.answers = {
+            "/bucket": reply("403 Forbidden", Date=date),
+            "/bucket/k": reply("403 Forbidden", xml, Content_Type="application/xml", Date=date),
+        }
+        address = f"http://127.0.0.1:{site.port}"
+        other = S3Handle("other", address, "a", "b", frozenset(), "bucket")
+        storage = Storage(settings_for(other, tmp_path))
+        for call in (
+            storage.check,
+            lambda: storage.get("bucket", "k"),
+            lambda: storage.put("bucket", "k", b""),
+        ):
+            said = rf"this machine's clock is 20 min {where} the store's; let NTP"
+            with pytest.raises(Fault, match=said) as caught:
+                await call()
+            assert caught.value.code is ErrorCode.STORE_UNAVAILABLE
         storage.close()
 
 

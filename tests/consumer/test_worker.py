@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from tests.support.processes import die_with_parent
 from tests.support.work import settings_for, until
 
 CPU = Device("cpu", "")
+PR_SET_CHILD_SUBREAPER = 36
 SECRETS = {
     "S3_SECRET_KEY": "s3-secret-value",
     "S3_ACCESS_KEY": "s3-access-value",
@@ -295,6 +297,30 @@ async def test_stopping_a_worker_leaves_no_process(tmp_path: Path) -> None:
     assert not _lives(pid)
     with pytest.raises(ProcessLookupError):
         os.killpg(pid, 0)
+
+
+async def test_what_a_killed_child_leaves_is_waited_for_by_the_first_process_of_a_container(
+    tmp_path: Path,
+) -> None:
+    note = tmp_path / "heir"
+    with _inheriting():
+        async with _worker() as worker:
+            await _ready(worker)
+            await _fault(worker, tmp_path, {"heir": str(note), "crash": signal.SIGKILL})
+            heir = Path("/proc", note.read_text(encoding="utf-8"))
+            await until(lambda: worker.state == "ready")
+            await until(lambda: not heir.exists())
+
+
+@contextmanager
+def _inheriting() -> Iterator[None]:
+    """Be given orphans, as the first process of a container is (prctl(2))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    try:
+        yield
+    finally:
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 # --- slots

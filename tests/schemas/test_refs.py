@@ -40,6 +40,7 @@ REFUSED = [
     ("s3://Bucket/key", "bucket"),
     ("s3://under_score/key", "bucket"),
     ("s3://a..b/key", "bucket"),
+    ("s3://bucket\n/key", "bucket"),
     ("s3://-abc/key", "bucket"),
     ("s3://xn--abc/key", "bucket"),
     ("s3://192.168.0.1/key", "IP address"),
