@@ -6,7 +6,6 @@ for the same version of the object (by its ETag), so that two versions are never
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import threading
 import time
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from consumer.disk import scratch_fault
 from consumer.faults import Fault
 from schemas.codes import ErrorCode, Stage
 
@@ -91,11 +91,10 @@ def download(open_at: OpenAt, path: Path, limit: int, what: str, stop: threading
             return _Transfer(open_at, out, limit, what, stop).run()
     except OSError as error:
         path.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Fault.of(
-                ErrorCode.SCRATCH_FULL, Stage.FETCH, f"no room on scratch for {what}"
-            ) from error
-        raise
+        full = scratch_fault(error, what)
+        if full is None:
+            raise
+        raise full from error
     except BaseException:
         path.unlink(missing_ok=True)
         raise

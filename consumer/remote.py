@@ -12,7 +12,6 @@ Plain http and loopback are for `face2face dev` alone (`F2F_ALLOW_LOOPBACK_INPUT
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import ssl
@@ -32,6 +31,7 @@ from consumer.addresses import (
     literal,
     why_refused,
 )
+from consumer.disk import scratch_fault
 from consumer.download import Fetched
 from consumer.remote_body import Body, RemotePolicy, check_size, fault, unreachable
 from schemas.codes import ErrorCode
@@ -117,9 +117,10 @@ async def fetch_remote(
         ) from error
     except OSError as error:
         path.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise fault(ErrorCode.SCRATCH_FULL, f"no room on scratch for {ref!r}") from error
-        raise
+        full = scratch_fault(error, repr(ref))
+        if full is None:
+            raise
+        raise full from error
     except BaseException:
         path.unlink(missing_ok=True)
         raise

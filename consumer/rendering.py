@@ -5,6 +5,7 @@ Every import of the pipeline is late, so that whoever only names this module sta
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,8 @@ def describe(error: Exception, unknown: ErrorCode) -> ErrorFacts:
 
     if isinstance(error, PipelineError):
         return error.error_facts()
-    code = ErrorCode.OUT_OF_MEMORY if isinstance(error, MemoryError) else unknown
+    no_memory = isinstance(error, MemoryError) or getattr(error, "errno", 0) == errno.ENOMEM
+    code = ErrorCode.OUT_OF_MEMORY if no_memory else unknown
     detail: dict[str, Any] = {"type": type(error).__name__}
     message = f"{type(error).__name__}: {error}"[:3000]
     return ErrorFacts(

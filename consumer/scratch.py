@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import fcntl
 import itertools
 import os
@@ -27,6 +26,7 @@ from pathlib import Path
 import structlog
 
 from consumer.avatar_disk import trim
+from consumer.disk import FULL
 from consumer.faults import Fault
 from consumer.metrics import FREE_BYTES, SCRATCH_BYTES
 from consumer.settings import Settings
@@ -48,6 +48,7 @@ class Scratch:
         """Folders of finished jobs, and the monotonic second at which they go."""
         self._active: set[Path] = set()
         self._lock: int | None = None
+        self._opened = False
         self.folder = self._root / "unopened"
 
     # --- life
@@ -69,6 +70,7 @@ class Scratch:
                 f"DUIX_DATA_DIR = {str(self._settings.data_dir)!r} cannot be used: "
                 f"{error.strerror}",
             ) from error
+        self._opened = True
 
     def _claim(self) -> int | None:
         folder = self._root / f"replica-{uuid.uuid4().hex[:16]}"
@@ -85,8 +87,35 @@ class Scratch:
         self.folder = folder
         return lock
 
+    def _unusable(self) -> str | None:
+        """Why nothing can be written here; a folder that somebody removed is made anew.
+
+        Cleaners of /tmp remove what lies there for days; a disk that fails becomes read-only.
+        """
+        if not self._opened:
+            return None
+        try:
+            os.utime(self.folder / _LOCK)
+        except FileNotFoundError:
+            return self._make_anew()
+        except OSError as error:
+            return f"scratch {str(self.folder)!r} cannot be written: {error.strerror}"
+        return None
+
+    def _make_anew(self) -> str | None:
+        if self._lock is not None:
+            log.warning("scratch was removed by somebody else; made anew", folder=str(self.folder))
+            os.close(self._lock)
+            self._lock = None
+        try:
+            self.open()
+        except Fault as fault:
+            return fault.what
+        return None
+
     def close(self) -> None:
         """Remove everything of this replica."""
+        self._opened = False
         if self._lock is not None:
             _remove(self.folder)
             os.close(self._lock)
@@ -99,6 +128,7 @@ class Scratch:
     @asynccontextmanager
     async def job(self, render_id: str) -> AsyncIterator[Path]:
         """A new folder of one job; on the way out it goes, at once or after CLEANUP_DELAY."""
+        self._unusable()
         folder = self.folder / f"{next(self._count)}-{render_id[:16]}"
         try:
             folder.mkdir(mode=0o700)
@@ -194,6 +224,9 @@ class Scratch:
 
     def nearly_full(self) -> str | None:
         """Why no further job may be taken; finished jobs' files are given up first."""
+        reason = self._unusable()
+        if reason is not None:
+            return reason
         least = self._settings.min_free_bytes
         free = self.free_bytes()
         if free < least and self._due:
@@ -210,7 +243,7 @@ class Scratch:
 
 def _full(error: OSError, folder: Path) -> Fault:
     where = f"{str(folder)!r} (DUIX_DATA_DIR)"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return Fault.of(ErrorCode.SCRATCH_FULL, Stage.FETCH, f"the disk of {where} is full")
     return Fault.of(
         ErrorCode.SCRATCH_FULL, Stage.FETCH, f"scratch {where} cannot be used: {error.strerror}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import re
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from consumer.disk import scratch_fault
 from consumer.faults import Fault
 from consumer.http.gateway_metrics import UPLOADED
 from consumer.http.gateway_problems import Refused
@@ -91,11 +91,10 @@ async def receive(request: Request, folder: Path, limit: int) -> Upload:
     except (ClientDisconnect, TimeoutError) as error:
         raise _invalid("the upload broke off") from error
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        full = scratch_fault(error, "the upload")
+        if full is None:
             raise
-        raise Fault.of(
-            ErrorCode.SCRATCH_FULL, Stage.FETCH, "no room on scratch for the upload"
-        ) from error
+        raise full from error
     finally:
         taker.close()
     return taker.result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -171,6 +172,42 @@ async def test_a_disk_nearly_full_pauses_intake_after_finished_files_were_given_
     roomy = _scratch(tmp_path, F2F_MIN_FREE_BYTES=1)
     assert roomy.nearly_full() is None
     roomy.close()
+
+
+@pytest.mark.parametrize("gone", ["data", "data/jobs", "data/jobs/*", "data/jobs/*/.lock"])
+async def test_a_folder_that_a_cleaner_removed_is_made_anew(gone: str, tmp_path: Path) -> None:
+    """Every job failed for good, and fast, on a replica that said ready; or none was taken."""
+    scratch = _scratch(tmp_path / "data", F2F_MIN_FREE_BYTES=1, CLEANUP_DELAY=0)
+    for path in tmp_path.glob(gone):
+        path.unlink() if path.is_file() else shutil.rmtree(path)
+    assert scratch.nearly_full() is None
+    async with scratch.job("r1") as folder:
+        other = _scratch(tmp_path / "data")
+        other.sweep()
+        assert folder.is_dir(), "it is locked as the first one was"
+        other.close()
+    assert [path.name for path in scratch.folder.iterdir()] == [".lock"]
+    scratch.close()
+
+
+async def test_a_job_that_comes_first_after_a_cleaner_finds_its_folder(tmp_path: Path) -> None:
+    scratch = _scratch(tmp_path)
+    shutil.rmtree(tmp_path / "jobs")
+    async with scratch.job("r1") as folder:
+        assert folder.is_dir()
+    scratch.close()
+
+
+def test_a_disk_that_cannot_be_written_pauses_intake_until_it_can(tmp_path: Path) -> None:
+    scratch = _scratch(tmp_path, F2F_MIN_FREE_BYTES=1)
+    jobs = tmp_path / "jobs"
+    for place in (scratch.folder, jobs):
+        shutil.rmtree(place)
+        place.write_bytes(b"in its place")
+        assert "cannot be written: Not a directory" in (scratch.nearly_full() or "")
+        place.unlink()
+        assert scratch.nearly_full() is None
+    scratch.close()
 
 
 def test_a_folder_that_cannot_be_used_is_named_with_its_setting(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import random
+import resource
 import subprocess
 import sys
 import urllib.request
@@ -155,6 +156,21 @@ async def test_something_else_in_the_store_s_place_is_typed_too(
             await storage.server_time()
         assert caught.value.code is ErrorCode.STORE_UNAVAILABLE
         storage.close()
+
+
+async def test_a_disk_that_takes_no_more_is_scratch_s_fault_and_no_defect(
+    s3: S3Handle, one: Storage, tmp_path: Path
+) -> None:
+    ref = _put(s3, "k", bytes(400_000))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(Fault, match="File too large") as caught:
+            await one.fetch(ref, tmp_path / "target", LIMIT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.code is ErrorCode.SCRATCH_FULL
+    assert not (tmp_path / "target").exists()
 
 
 @pytest.mark.parametrize(("minutes", "where"), [(20, "behind"), (-20, "ahead of")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import json
 import os
 import signal
@@ -297,6 +298,14 @@ async def test_stopping_a_worker_leaves_no_process(tmp_path: Path) -> None:
     assert not _lives(pid)
     with pytest.raises(ProcessLookupError):
         os.killpg(pid, 0)
+
+
+async def test_a_machine_without_memory_for_a_process_is_no_defect(tmp_path: Path) -> None:
+    async with _worker() as worker:
+        await _ready(worker)
+        fault = await _fault(worker, tmp_path, {"errno": errno.ENOMEM})
+        assert fault.code is ErrorCode.OUT_OF_MEMORY
+        assert (await _fault(worker, tmp_path, {"errno": errno.EPERM})).code is ErrorCode.INTERNAL
 
 
 async def test_what_a_killed_child_leaves_is_waited_for_by_the_first_process_of_a_container(

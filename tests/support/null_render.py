@@ -13,6 +13,7 @@ The speech may be a JSON object; anything else means `{}`:
     error    name of a class in `pipeline.errors` that is raised
     defect   text of a RuntimeError that is raised
     say      text that is printed to stdout
+    errno    number of an OSError that is raised
     size     bytes of the output, 4096 when not named
 """
 
@@ -63,6 +64,8 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
         time.sleep(30)  # another thread may take the signal, and this one run on for a moment
     if "error" in plan:
         raise getattr(errors, plan["error"])("as the test asked", stage=Stage.GENERATE)
+    if "errno" in plan:
+        raise OSError(plan["errno"], os.strerror(plan["errno"]))
     if "defect" in plan:
         raise RuntimeError(plan["defect"])
     spec.output.write_bytes(output_bytes(speech, spec.video.read_bytes(), plan.get("size", 4096)))
