@@ -44,7 +44,8 @@ def test_memory_descriptors_and_scratch_stay_flat_over_many_jobs(
     per_hour = per_job * JOBS_PER_HOUR / MB
     spread = max(descriptors) - min(descriptors)
     early, late = statistics.median(descriptors[:5]), statistics.median(descriptors[-5:])
-    assert late - early <= 3, descriptors
+    # pools open a few connections more while they warm up; a leak of one for each job is dozens
+    assert late - early <= (3 if scale.soak >= 2000 else 12), descriptors
     assert [path for path in rig.leftovers() if "/" in path] == []
     if scale.soak >= 2000:  # a short one is all warming-up
         assert per_hour < 1.0

@@ -101,7 +101,7 @@ def test_the_command_serves_until_it_is_asked_to_stop(
     kafka.create_topics()
     with _command("gateway", env={**service_env, "F2F_GATEWAY_PORT": "0"}) as process:
         url = _read_ready(process)["gateway"]
-        with httpx2.Client(trust_env=False) as http:
+        with httpx2.Client(timeout=120, trust_env=False) as http:
             wait_until(lambda: http.get(f"{url}/readyz").status_code == 200, 120, "ready")
             assert "Face2Face" in http.get(url).text
         process.send_signal(signal.SIGTERM)
@@ -114,7 +114,7 @@ def test_secrets_do_not_reach_the_log(kafka: KafkaHandle, service_env: dict[str,
     env = {**service_env, "F2F_GATEWAY_PORT": "0", "F2F_API_KEY": secret}
     with _command("gateway", env=env) as process:
         url = _read_ready(process)["gateway"]
-        with httpx2.Client(trust_env=False) as http:
+        with httpx2.Client(timeout=120, trust_env=False) as http:
             headers = {"X-API-Key": secret}
             http.get(f"{url}/v1/jobs/x?token={secret}", headers=headers)
             body = {

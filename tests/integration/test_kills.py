@@ -19,7 +19,7 @@ import pytest
 from tests.integration.lab import Lab, job, until
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle
-from tests.support.processes import die_with_parent
+from tests.support.processes import die_with_parent, whole_lines
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +64,7 @@ class Crew:
 
     def history(self) -> list[dict[str, Any]]:
         """What happened so far, in order."""
-        return [json.loads(line) for line in self._path.read_text().splitlines()]
+        return [json.loads(line) for line in whole_lines(self._path)]
 
     def places(self, what: str) -> list[tuple[str, int, int]]:
         """Records that started or ended, in order."""

@@ -18,7 +18,7 @@ import pytest
 
 from tests.support.handles import KafkaHandle
 from tests.support.kafka import ApacheKafka
-from tests.support.processes import die_with_parent, free_port, wait_until
+from tests.support.processes import die_with_parent, free_port, wait_until, whole_lines
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,7 @@ class Service:
         wait_until(lambda: self.phase() == phase, 120, f"phase {phase!r}\n{self._log}")
 
     def events(self) -> list[str]:
-        lines = self._log.read_text().splitlines()
+        lines = whole_lines(self._log)
         return [json.loads(line)["event"] for line in lines if line.startswith("{")]
 
     def terminate(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -51,6 +52,19 @@ async def test_of_two_that_have_just_come_the_first_ends_and_the_second_works_on
         assert not other.twins.found.is_set()
         assert "'pod-0'" in one.twins.text()
     assert not first.finished
+
+
+async def test_of_three_that_come_at_once_two_end_and_one_works_on(lab: Lab, pod: Settings) -> None:
+    works = [Work() for _ in range(3)]
+    async with AsyncExitStack() as stack:
+        come = (stack.enter_async_context(lab.intake(work, settings=pod)) for work in works)
+        twins = [intake.twins for intake in await asyncio.gather(*come)]
+        async with asyncio.timeout(PATIENCE_S):
+            while sum(each.found.is_set() for each in twins) < 2:
+                await asyncio.sleep(0.05)
+        (stays,) = [n for n, each in enumerate(twins) if not each.found.is_set()]
+        await _works(lab, works[stays])
+        assert not twins[stays].found.is_set()
 
 
 async def test_one_that_was_there_for_a_session_takes_its_place_back_and_the_newcomer_ends(

@@ -17,7 +17,7 @@ from pipeline.probe import probe_video
 from pipeline.types import Limits, VideoFacts
 from schemas.request import RenderOptions
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 
 def probe(path: Path) -> VideoFacts:

@@ -18,7 +18,7 @@ from schemas.codes import Stage
 from schemas.request import RenderOptions
 from tests.support.media import Clip, Tone, write_clip, write_sound
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 _TAGS = 300_000
 """Words that libavformat compares with each other for two minutes."""

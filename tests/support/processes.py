@@ -65,6 +65,12 @@ def wait_until(ready: Callable[[], bool], deadline_s: float, what: str) -> None:
         time.sleep(0.03)
 
 
+def whole_lines(path: Path) -> list[str]:
+    """Lines of a file that another process writes; the last one may be on its way."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
 class ServerProcess:
     """One server process that can be stopped, killed and started again on the same port and data.
 

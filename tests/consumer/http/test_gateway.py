@@ -212,7 +212,7 @@ async def test_a_job_is_accepted_followed_and_fetched(bridge: Gateway, s3: S3Han
     assert view.completed is not None
     result = await bridge.http.get("/v1/jobs/order-1/result")
     assert result.status_code == 307
-    async with httpx2.AsyncClient(trust_env=False) as store:
+    async with httpx2.AsyncClient(timeout=120, trust_env=False) as store:
         video = await store.get(result.headers["location"])
     assert hashlib.sha256(video.content).hexdigest() == view.completed.output.sha256
 

@@ -60,7 +60,7 @@ async def head_of(port: int, call: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(call)
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             return await reader.readuntil(b"\r\n\r\n")
     finally:
         writer.close()
@@ -84,7 +84,7 @@ async def test_a_body_that_comes_in_pieces_is_taken(monkeypatch: pytest.MonkeyPa
         for _ in range(1000):
             yield b"1234"
 
-    async with guarded(reads) as port, httpx2.AsyncClient(trust_env=False) as http:
+    async with guarded(reads) as port, httpx2.AsyncClient(timeout=120, trust_env=False) as http:
         answer = await http.post(f"http://127.0.0.1:{port}/v1/jobs", content=pieces())
     assert (answer.status_code, answer.text) == (200, "4000")
 
@@ -103,7 +103,7 @@ async def test_head_ends_with_its_head_also_where_get_is_a_stream() -> None:
     async with guarded(streams) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             answer = await reader.read()
         writer.close()
     assert answer.startswith(b"HTTP/1.1 200")
