@@ -46,6 +46,7 @@ class PipelineError(Exception):
         """The error as a contract, with the code's advice behind the message."""
         known = facts(self.code)
         text = f"{self.message.rstrip('.')}. {known.advice}"
+        text = text.encode("utf-8", "replace").decode()  # a file's name may hold any bytes
         return ErrorFacts(
             code=self.code,
             stage=self.stage,

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from av import VideoFrame
+from numpy.typing import NDArray
 from pi_heif import HeifFile, open_heif
 from PIL import Image, ImageOps
 from PIL.Image import DecompressionBombError
@@ -24,8 +26,12 @@ from schemas.codes import Stage
 
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2")
 _AVIF = b"avif"
-_LAYOUTS = {"RGB": "rgb24", "RGBA": "rgba"}
-_DAMAGED = (OSError, EOFError, ValueError, RuntimeError, SyntaxError, DecompressionBombError)
+_LAYOUTS = {3: "rgb24", 4: "rgba"}
+"""By samples per pixel."""
+_DAMAGED = (
+    *(OSError, EOFError, ValueError, LookupError, RuntimeError, SyntaxError),
+    DecompressionBombError,
+)
 """What the libraries raise over bytes that they do not like."""
 ALONE = PictureTable(np.zeros(1, np.int64), 1, Fraction(1), (), timed=False)
 """The table of one picture."""
@@ -80,9 +86,8 @@ class Photograph:
         """
         if self._whole is None:
             with self._opened() as image:
-                if image.mode not in _LAYOUTS:
-                    image = image.convert("RGBA" if "A" in image.mode else "RGB")
-                whole = VideoFrame.from_ndarray(np.asarray(image), _LAYOUTS[image.mode])
+                pixels = _in_colour(np.asarray(image))
+                whole = VideoFrame.from_ndarray(pixels, _LAYOUTS[pixels.shape[2]])
             whole.pts, whole.time_base = 0, Fraction(1)
             self._whole = whole
         return self._whole
@@ -99,3 +104,17 @@ class Photograph:
         except _DAMAGED as error:
             text = f"{self._path.name} cannot be read as a photograph: {error}"
             raise InputUnreadable(text, stage=self._stage) from error
+
+
+def _in_colour(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """(H, W, 3) or, with transparency, (H, W, 4) of 8 bits.
+
+    Args:
+        pixels: as the libraries give them; (H, W) or (H, W, 2) of 8 or 16 bits where it is grey.
+    """
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    whole = pixels[..., None] if pixels.ndim == 2 else pixels
+    if whole.shape[2] > 2:
+        return whole
+    return np.concatenate([whole[..., :1].repeat(3, 2), whole[..., 1:]], 2)

@@ -38,7 +38,8 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
         (folder / name).write_bytes(data)
         pictures.append(Picture(name, title, text, data, image.width))
     index = folder / "index.html"
-    index.write_text(page(evaluation.as_json(), pictures), encoding="utf-8")
+    text = page(evaluation.as_json(), pictures)
+    index.write_text(text, encoding="utf-8", errors="replace")  # names of files hold any bytes
     return index
 
 

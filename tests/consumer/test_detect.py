@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,14 @@ def test_detect_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
     done = face2face("detect", "--json", str(tmp_path / "none.mp4"))
     assert done.returncode == 2
     assert only_object(done.stdout)["error"]["code"] == "INPUT_NOT_FOUND"  # type: ignore[index]
+
+
+def test_a_name_of_any_bytes_is_refused_and_read_as_every_other(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"no\xff.mp4")
+    path.write_text("no media")
+    done = face2face("detect", "--json", str(path))
+    assert done.returncode == 2, done.stderr
+    assert only_object(done.stdout)["error"]["code"] == "INPUT_UNREADABLE"  # type: ignore[index]
 
 
 def test_all_layers_are_on_unless_a_setting_says_otherwise(tmp_path: Path) -> None:

@@ -45,6 +45,16 @@ def test_tiles_become_one_upright_picture(quarters: int, tmp_path: Path) -> None
     assert (facts.color.matrix, facts.color.full_range) == (6, False)
 
 
+@pytest.mark.parametrize("samples", ["gray", "gray10le", "gray12le", "yuv420p10le"])
+def test_black_and_white_and_deeper_ones_keep_their_grey(samples: str, tmp_path: Path) -> None:
+    grey = np.broadcast_to(np.linspace(0, 255, 256).astype(np.uint8)[None, :, None], (64, 256, 3))
+    path = write_tiled(tmp_path / "grey.heic", grey, SIDE, 0, samples)
+    facts = probe_video(path, Limits(), RenderOptions())
+    (frame,) = FrameReader(facts, 1).read([0])
+    assert np.abs(frame.y.numpy() - (16 + grey[..., 0] * (219 / 255))).max() < 4
+    assert abs(frame.u.float().mean() - 128) < 2
+
+
 def test_a_missing_tile_is_said(tmp_path: Path) -> None:
     path = write_tiled(tmp_path / "cut.heic", _picture(), SIDE, 0)
     whole = bytearray(path.read_bytes())
@@ -71,6 +81,16 @@ def test_damaged_boxes_are_said_or_read_over(tmp_path: Path) -> None:
             probe_video(path, Limits(), RenderOptions())
             read += 1
     assert 0 < read < 100
+
+
+def test_a_photograph_whose_pictures_are_all_damaged_is_said(tmp_path: Path) -> None:
+    path = write_tiled(tmp_path / "none.heic", _picture(), SIDE, 1)
+    bad = bytearray(path.read_bytes())
+    place = bad.index(b"hvcC") + 1
+    bad[place : place + 4] = b"\xff" * 4
+    path.write_bytes(bad)
+    with pytest.raises(InputUnreadable, match="cannot be read as a photograph"):
+        probe_video(path, Limits(), RenderOptions())
 
 
 @pytest.mark.parametrize(("orientation", "turned"), [(1, 0), (6, 3), (8, 1), (5, 4)])

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def write_tiled(path: Path, picture: NDArray[np.uint8], side: int, quarters: int) -> Path:
+def write_tiled(
+    path: Path, picture: NDArray[np.uint8], side: int, quarters: int, samples: str = "yuvj420p"
+) -> Path:
     """A photograph of a (H, W, 3) picture in square tiles.
 
     Args:
@@ -19,18 +21,21 @@ def write_tiled(path: Path, picture: NDArray[np.uint8], side: int, quarters: int
         picture: as it is coded; the viewer turns it.
         side: of a tile, px.
         quarters: turns counterclockwise that bring it upright.
+        samples: libavutil's name of how they are coded, such as `gray10le`.
     """
     height, width = picture.shape[:2]
     rows, columns = -(-height // side), -(-width // side)
     padding = ((0, rows * side - height), (0, columns * side - width), (0, 0))
     padded = np.pad(picture, padding, "edge")
     parts = [
-        _coded(padded[side * y : side * (y + 1), side * x : side * (x + 1)])
+        _coded(padded[side * y : side * (y + 1), side * x : side * (x + 1)], samples)
         for y in range(rows)
         for x in range(columns)
     ]
     tiles = len(parts)
-    parts.append(_coded(padded[:side, :side] // 2))  # the thumbnail, which must not be taken
+    parts.append(
+        _coded(padded[:side, :side] // 2, samples)
+    )  # the thumbnail, which must not be taken
     grid, thumbnail = tiles + 2, tiles + 1
     layout = struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, width, height)
     kinds = [(n, b"hvc1") for n in range(1, thumbnail + 1)] + [(grid, b"grid")]
@@ -85,7 +90,7 @@ def write_tiled(path: Path, picture: NDArray[np.uint8], side: int, quarters: int
     return path
 
 
-def _coded(picture: NDArray[np.uint8]) -> tuple[bytes, bytes]:
+def _coded(picture: NDArray[np.uint8], samples: str) -> tuple[bytes, bytes]:
     """Its box hvcC, and the picture itself."""
     file = BytesIO()
     with av.open(file, "w", format="mp4") as container:
@@ -94,10 +99,10 @@ def _coded(picture: NDArray[np.uint8]) -> tuple[bytes, bytes]:
         )
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = picture.shape[:2]
-        stream.pix_fmt = "yuvj420p"
+        stream.pix_fmt = samples
         stream.codec_context.codec_tag = "hvc1"
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
-        container.mux(stream.encode(frame.reformat(format="yuvj420p")))
+        container.mux(stream.encode(frame.reformat(format=samples)))
         container.mux(stream.encode(None))
     whole = file.getvalue()
     at = whole.index(b"hvcC") - 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,14 @@ def test_names_of_files_cannot_become_markup(untouched: Evaluation) -> None:
     text = page(evil.as_json(), [])
     assert "<img" not in text
     assert "&lt;img src=x" in text
+
+
+def test_names_of_any_bytes_do_not_keep_a_report_from_being_written(
+    untouched: Evaluation, tmp_path: Path
+) -> None:
+    sources = replace(untouched.evidence.sources, output=Path(os.fsdecode(b"no\xff.mp4")))
+    odd = replace(untouched, evidence=replace(untouched.evidence, sources=sources))
+    assert "no?.mp4" in write_report(odd, tmp_path / "report").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(PATH is None, reason="needs chromium (Debian: apt install chromium)")
