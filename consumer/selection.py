@@ -130,7 +130,7 @@ async def _start(
     if selection.from_time is None:
         return begin
     try:
-        wanted = {place: round(selection.from_time.timestamp() * 1000)}
+        wanted = {place: max(0, round(selection.from_time.timestamp() * 1000))}
         found = (await asyncio.wait_for(reader.offsets_for_times(wanted), TIMES_TIMEOUT_S))[place]
     except (KafkaError, TimeoutError):
         return begin  # a broker without look-up by time: read all, compare time stamps
@@ -144,6 +144,8 @@ async def _reader(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaConsu
     options: dict[str, Any] = connection(settings)
     options |= {"group_id": None, "enable_auto_commit": False}
     options["isolation_level"] = "read_committed"  # what a transaction took back was never asked
+    # where the topic gives up records meanwhile, those that it still has; not its end, the default
+    options["auto_offset_reset"] = "earliest"
     reader = AIOKafkaConsumer(**options)
     try:
         await reach(settings, reader.start())

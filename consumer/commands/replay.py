@@ -84,7 +84,7 @@ def _selection(start: str | None, stop: str | None, given: dict[str, Any]) -> Se
 def _place(option: str, text: str | None) -> tuple[int | None, datetime | None]:
     if text is None:
         return None, None
-    if text.isdecimal():
+    if text.isascii() and text.isdecimal():
         return int(text), None
     try:
         return None, datetime.fromisoformat(text)

@@ -90,6 +90,7 @@ def test_one_job_alone_is_found(env: dict[str, str]) -> None:
         ((), "--all"),
         (("--from", "yesterday"), "--from 'yesterday' is neither"),
         (("--from", "5"), "name the partition"),
+        (("--from", "\u0665"), "is neither"),
         (("--from", "2026-12-01T10:00:00"), "has no zone"),
         (("--partition", "999", "--dry-run"), "no partition 999"),
     ],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition as Place
+from confluent_kafka.admin import AdminClient
 
 from consumer.admission import admit
 from consumer.delivery import to_record
@@ -15,6 +18,7 @@ from consumer.jobs import Job
 from consumer.publisher import Publisher
 from consumer.records import Keys
 from consumer.replay import ReplayError, Row, Selection, StoredOutcomes, replay
+from consumer.selection import records
 from consumer.storage import Storage
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Failed
@@ -22,6 +26,7 @@ from schemas.ids import event_id, record_job_id
 from schemas.manifest import Manifest
 from schemas.render import ErrorFacts
 from tests.integration.lab import MINIMAL, Lab, Work
+from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle, S3Handle
 
 
@@ -169,6 +174,30 @@ async def test_records_are_chosen_by_time(bench: Bench) -> None:
     assert [r.offset for r in await bench.replay(dry_run=True, from_time=after)] == [1]
     assert [r.offset for r in await bench.replay(dry_run=True, to_time=after)] == [0]
     assert await bench.replay(dry_run=True, from_time=late) == []
+
+
+async def test_a_time_before_all_times_takes_all(bench: Bench) -> None:
+    await bench.send([{"value": job(n="1")}])
+    for early in (datetime(1, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, tzinfo=UTC)):
+        assert [r.offset for r in await bench.replay(dry_run=True, from_time=early)] == [0]
+
+
+async def test_records_deleted_while_it_reads_others_take_none_that_are_left_along(
+    kafka: KafkaHandle, s3: S3Handle
+) -> None:
+    """A long replay comes to the last partition hours later; the topic keeps its days meanwhile."""
+    kafka.require(Can.ADMIN)
+    kafka.create_topics({kafka.topics.requests: 2})
+    bench = Bench(kafka, s3)
+    for partition in (0, 1):
+        await bench.send([{"value": job(n=f"{n}"), "partition": partition} for n in range(5)])
+    reading = records(bench.settings(), Selection())
+    found = [await anext(reading)]
+    admin = AdminClient({"bootstrap.servers": kafka.servers, "log_level": 0})
+    (gone,) = admin.delete_records([Place(kafka.topics.requests, 1, 3)]).values()
+    await asyncio.to_thread(gone.result, 120)
+    found += [record async for record in reading]
+    assert [(r.partition, r.offset) for r in found] == [*((0, n) for n in range(5)), (1, 3), (1, 4)]
 
 
 async def test_dead_letters_are_sent_to_the_request_topic_again(bench: Bench) -> None:
