@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache, cached_property, partial
@@ -49,6 +49,7 @@ here, and then is no record for whoever reads it."""
 RETRY_PAUSES_S = (0.1, 0.4)
 """Pauses before a call is made again after a cut connection or a 5xx; then it is a Fault."""
 SHA256_META = "x-amz-meta-sha256"
+MD5_HEADER = "Content-MD5"
 
 __all__ = ["Expiry", "NoLifecycle", "Stat", "Storage", "Stored", "file_sha256"]
 T = TypeVar("T")
@@ -98,6 +99,11 @@ class Storage(AsyncStore):
         )
 
     @cached_property
+    def _hashing(self) -> set[str]:
+        """Buckets that take nothing without its MD5."""
+        return set()
+
+    @cached_property
     def _keys(self) -> Keys | None:
         return keys(self._settings)
 
@@ -145,8 +151,30 @@ class Storage(AsyncStore):
         if if_match is not None:
             headers["If-Match"] = f'"{if_match}"'
         what = f"put object {key!r} in bucket {bucket!r}"
-        call = partial(self._put_once, bucket, key, body, size, sha256, headers)
+        call = partial(self._put_as_wanted, bucket, key, body, size, sha256, headers)
         return self._call("put", what, call)
+
+    def _put_as_wanted(
+        self,
+        bucket: str,
+        key: str,
+        body: Callable[[], Iterator[bytes]],
+        size: int,
+        sha256: str,
+        headers: dict[str, str],
+    ) -> str | None:
+        """One PUT, and another with the MD5 where the bucket asks for it (Object Lock does)."""
+        from minio.error import S3Error
+
+        if bucket not in self._hashing:
+            try:
+                return self._put_once(bucket, key, body, size, sha256, headers)
+            except S3Error as error:
+                if MD5_HEADER.lower() not in (error.message or "").lower():
+                    raise
+                self._hashing.add(bucket)
+        with_md5 = {**headers, MD5_HEADER: _md5(body())}
+        return self._put_once(bucket, key, body, size, sha256, with_md5)
 
     def _put_once(
         self,
@@ -294,8 +322,7 @@ class Storage(AsyncStore):
         # there is no public call that builds the URL of a bucket
         at = urlsplit(self._client.get_presigned_url("GET", bucket, "x"))
         url = at._replace(path=at.path.removesuffix("x"), query="lifecycle=")
-        digest = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-        headers = {"Content-MD5": digest} if body else {}
+        headers = {MD5_HEADER: _md5([body])} if body else {}
         sha256 = hashlib.sha256(body).hexdigest()
         answer = self._signed(method, url, headers, body, sha256, self._http)
         if answer.status in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
@@ -326,6 +353,14 @@ class Storage(AsyncStore):
             if error.code in ("NotImplemented", "MethodNotAllowed", "AccessDenied"):
                 return False
             raise
+
+
+def _md5(blocks: Iterable[bytes]) -> str:
+    """As `Content-MD5` has it (RFC 1864)."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for block in blocks:
+        digest.update(block)
+    return b64encode(digest.digest()).decode()
 
 
 def _error_of(answer: Any) -> Exception:

@@ -26,6 +26,7 @@ from schemas.codes import ErrorCode
 from schemas.refs import ObjectRef
 from tests.consumer.web import Answer, reply, web
 from tests.support.capabilities import Can
+from tests.support.embedded import EmbeddedS3Server
 from tests.support.handles import S3Handle
 from tests.support.toxic import toxic
 from tests.support.work import settings_for
@@ -156,6 +157,31 @@ async def test_something_else_in_the_store_s_place_is_typed_too(
             await storage.server_time()
         assert caught.value.code is ErrorCode.STORE_UNAVAILABLE
         storage.close()
+
+
+async def test_a_bucket_that_keeps_what_it_has_by_default_takes_objects(tmp_path: Path) -> None:
+    """Object Lock with a default retention: such buckets of Amazon ask for the MD5 of each."""
+    from minio.commonconfig import GOVERNANCE
+    from minio.objectlockconfig import DAYS, ObjectLockConfig
+
+    server = EmbeddedS3Server()
+    server.start()
+    try:
+        plain = S3Handle.fresh(server)
+        client, bucket = plain.client(), f"{plain.bucket}-lock"
+        client.make_bucket(bucket, object_lock=True)
+        client.set_object_lock_config(bucket, ObjectLockConfig(GOVERNANCE, 1, DAYS))
+        storage = Storage(settings_for(plain, tmp_path))
+        source = tmp_path / "source"
+        source.write_bytes(b"v" * 3_000_000)
+        assert await storage.put(bucket, "k", b"1", if_absent=True) is not None
+        assert await storage.put(bucket, "k", b"2", if_absent=True) is None
+        assert await storage.put_file(bucket, "v.mp4", source, "video/mp4") is not None
+        fetched = await storage.fetch(ObjectRef(bucket, "v.mp4"), tmp_path / "target", LIMIT)
+        assert fetched.sha256 == file_sha256(source)
+        storage.close()
+    finally:
+        server.stop()
 
 
 async def test_a_disk_that_takes_no_more_is_scratch_s_fault_and_no_defect(
