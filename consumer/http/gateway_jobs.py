@@ -23,6 +23,7 @@ from consumer.settings import Settings
 from schemas.codes import ErrorCode
 from schemas.events import Completed, Failed, Progress
 from schemas.http import HttpCode, JobState, JobView, Problem, job_links
+from schemas.ids import event_id
 from schemas.request import JOB_ID_PATTERN, RenderRequest
 
 PLACEHOLDER = "s3://placeholder/upload"
@@ -119,6 +120,7 @@ class Jobs:
             self.events,
             summary="Listen: server-sent events progress, completed, failed; ends with the outcome",
             response_class=StreamingResponse,
+            responses={204: {"description": "Last-Event-ID is the outcome's: no more will come"}},
         )
         router.add_api_route(
             "/{job_id}",
@@ -166,9 +168,15 @@ class Jobs:
         """State, progress and outcome."""
         return _json(await self._find(job_id))
 
-    async def events(self, job_id: JobIdPath) -> Response:
-        """Server-sent events (WHATWG HTML, 9.2)."""
+    async def events(self, job_id: JobIdPath, request: Request) -> Response:
+        """Server-sent events (WHATWG HTML, 9.2).
+
+        A reader connects again when the stream ends; one that has the outcome is told to stop.
+        """
         view = await self._find(job_id)
+        known = view.completed or view.failed
+        if known is not None and request.headers.get("last-event-id") == _outcome_id(known):
+            return Response(status_code=HTTPStatus.NO_CONTENT)
         return StreamingResponse(
             self._stream(view),
             media_type="text/event-stream",
@@ -179,10 +187,14 @@ class Jobs:
         yield b"retry: 2000\n\n"
         known = view.completed or view.failed
         if known is not None:
-            yield _event(known, "")
+            yield _event(known, _outcome_id(known))
             return
         async for heard in self._book.follow(view.job_id):
-            yield b": still here\n\n" if heard is None else _event(heard.said, heard.event_id)
+            if heard is None:
+                yield b": still here\n\n"
+                continue
+            named = _outcome_id(heard.said) if heard.final else heard.event_id
+            yield _event(heard.said, named)
 
     async def cancel(self, job_id: JobIdPath) -> Response:
         """Send the wish to every replica; the outcome will be `failed` with CANCELLED."""
@@ -215,6 +227,12 @@ def _json(
 ) -> Response:
     content = view.model_dump(mode="json", exclude_none=True)
     return JSONResponse(content, status, {"Cache-Control": "no-store", **(headers or {})})
+
+
+def _outcome_id(said: Progress | Completed | Failed) -> str:
+    """The `ce_id` of an outcome, which all its copies bear, whoever heard them."""
+    kind = "completed" if isinstance(said, Completed) else "failed"
+    return event_id(said.job_id, said.render_id or "rejected", kind)
 
 
 def _event(said: Progress | Completed | Failed, event_id: str) -> bytes:

@@ -217,6 +217,26 @@ async def test_a_job_is_accepted_followed_and_fetched(bridge: Gateway, s3: S3Han
     assert hashlib.sha256(video.content).hexdigest() == view.completed.output.sha256
 
 
+async def test_a_reader_of_events_that_has_the_outcome_is_told_to_connect_no_more(
+    bridge: Gateway, s3: S3Handle, settings: Settings
+) -> None:
+    """Readers connect again whenever a stream ends, every two seconds and for ever."""
+    for job_id, plan in (("well", {}), ("badly", {"error": "NoFace"})):
+        body = {**locations(s3, plan, f"{job_id}.wav"), "job_id": job_id}
+        await bridge.http.post("/v1/jobs", json=body)
+        await events(bridge, job_id)
+        async with gateway(settings) as later:  # which heard nothing of it
+            told = [await made.http.get(f"/v1/jobs/{job_id}/events") for made in (bridge, later)]
+            ids = [line for one in told for line in one.text.splitlines() if line[:3] == "id:"]
+            assert len(ids) == 2
+            assert ids[0] == ids[1]
+            path, had = f"/v1/jobs/{job_id}/events", {"Last-Event-ID": ids[0].removeprefix("id: ")}
+            for made in (bridge, later):
+                assert (await made.http.get(path, headers=had)).status_code == 204
+                another = {"Last-Event-ID": "another"}
+                assert (await made.http.get(path, headers=another)).status_code == 200
+
+
 async def test_progress_is_heard_before_the_outcome(
     bridge: Gateway, s3: S3Handle, tmp_path: Path
 ) -> None:
