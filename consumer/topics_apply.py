@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from consumer.settings import Settings
 from consumer.topics_file import WantedTopic
 
 VISIBLE_TIMEOUT_S = 30.0
+CONFIGURED_TIMEOUT_S = 10.0
 """A change is in the controller's log at once, and in every broker's metadata a little later."""
 _TOPIC_EXISTS = 36
 _DYNAMIC_TOPIC_CONFIG = 1
@@ -128,7 +129,9 @@ async def apply(
     growing = {c.topic: NewPartitions(c.partitions) for c in changes if c.action == "grow"}
     if growing:
         await client.create_partitions(growing)
-    await _configure(client, [c for c in changes if c.action == "configure"])
+    configured = [c for c in changes if c.action == "configure"]
+    await _configure(client, configured)
+    await _until_configured(client, configured)
     expected = {c.topic: c.partitions for c in changes}
     async with asyncio.timeout(VISIBLE_TIMEOUT_S):
         while not expected.items() <= (await partitions(client)).items():
@@ -150,6 +153,18 @@ async def _configure(client: AIOKafkaAdminClient, changes: Sequence[Change]) -> 
         for code, message, _, name in response.resources:
             if code:
                 raise for_code(code)(f"{name}: {message}")
+
+
+async def _until_configured(client: AIOKafkaAdminClient, changes: Sequence[Change]) -> None:
+    """Wait until the brokers show the values; not for ever: they may write one in another way."""
+    names = [c.topic for c in changes]
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CONFIGURED_TIMEOUT_S):
+            while True:
+                shown = await _configs(client, names)
+                if all(c.config.items() <= shown[c.topic].items() for c in changes):
+                    return
+                await asyncio.sleep(0.1)
 
 
 async def _configs(

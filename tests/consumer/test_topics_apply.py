@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from consumer.connecting import ClientFailed
 from consumer.settings import Settings, load
@@ -95,6 +97,28 @@ async def test_configs_are_set_and_what_others_set_stays(settings: Settings) -> 
     ]
     both = {name: WantedTopic(partitions=1, config={**others, "retention.ms": "2000"})}
     assert [c.action for c in await _plan(settings, both)] == ["keep"]
+
+
+async def test_it_returns_when_the_brokers_show_a_changed_config(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"{settings.topic_prefix}.one"
+    await _apply(settings, {name: WantedTopic(partitions=1, config={"retention.ms": "1000"})})
+    async with admin(settings) as client:
+        changes = await plan(
+            client, {name: WantedTopic(partitions=1, config={"retention.ms": "2000"})}, 1
+        )
+        ask, asked = client.describe_configs, 0
+        before = await ask([ConfigResource(ConfigResourceType.TOPIC, name)])
+
+        async def late(resources: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            return before if asked < 5 else await ask(resources)
+
+        monkeypatch.setattr(client, "describe_configs", late)
+        await apply(client, changes, 1)
+    assert asked >= 5
 
 
 async def test_the_brokers_that_are_alive_are_counted(settings: Settings) -> None:
