@@ -24,7 +24,7 @@ HEAVY = {"torch", "numpy", "av", "PIL", "pipeline", "confluent_kafka", "moto"}
 
 
 def face2face(
-    *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 120
+    *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 300
 ) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own, as a script would."""
     return subprocess.run(

@@ -35,7 +35,7 @@ async def _use(storage: Storage, bucket: str, folder: Path) -> None:
     await storage.set_lifecycle(bucket, [Expiry("inputs/", 1)])
     assert (await storage.get_lifecycle(bucket)).expiries == (Expiry("inputs/", 1),)
     url, _ = await storage.presign_get(bucket, "inputs/k", 60)
-    answer = await asyncio.to_thread(urllib.request.urlopen, url, timeout=10)
+    answer = await asyncio.to_thread(urllib.request.urlopen, url, timeout=120)
     assert answer.read() == b"data"
     await storage.remove(bucket, "inputs/k")
 

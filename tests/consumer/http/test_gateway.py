@@ -595,7 +595,6 @@ async def test_while_the_brokers_are_gone_it_says_so_and_afterwards_nothing_is_l
     tmp_path: Path,
     monkeypatch: Any,
 ) -> None:
-    monkeypatch.setattr(gateway_intake, "SEND_S", 2.0)
     monkeypatch.setattr(gateway_book, "LOOK_S", 0.5)
     env = {**service_env, "KAFKA_BOOTSTRAP_SERVERS": own_kafka.servers, "F2F_TOPIC_PREFIX": "own"}
     KafkaHandle("own", own_kafka.servers, own_kafka.capabilities, "own").create_topics()
@@ -609,6 +608,7 @@ async def test_while_the_brokers_are_gone_it_says_so_and_afterwards_nothing_is_l
                 await asyncio.sleep(0.05)
         await until_running(made, "through-an-outage")
         own_kafka.kill()
+        monkeypatch.setattr(gateway_intake, "SEND_S", 2.0)
         refused = await made.http.post("/v1/jobs", json={**locations(s3), "job_id": "in-between"})
         assert (refused.status_code, refused.json()["code"]) == (503, "BROKER_UNAVAILABLE")
         assert refused.json()["extra"] == {"job_id": "in-between"}
@@ -617,6 +617,7 @@ async def test_while_the_brokers_are_gone_it_says_so_and_afterwards_nothing_is_l
         gate.touch()
         answer = await waiting
         assert answer.json()["success"] is True
+        monkeypatch.setattr(gateway_intake, "SEND_S", 60.0)
         own_kafka.start()
         async with asyncio.timeout(120):
             while (await made.http.get("/readyz")).status_code != 200:
