@@ -7,11 +7,13 @@ The length that `measure` counts, the samples that `load_speech` resamples and t
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import sqrt
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +42,10 @@ _HUSHED = 0.01
 at 0.02 and more."""
 _CANCELLED = 3
 """One channel that is so many times louder than the mean of both has its mirror in the other."""
+
+
+_OFFSET = 0.004
+"""Mean of most seconds from which on it is an offset of the recorder, as sound has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,34 @@ def _decoded(
         if samples == 0:
             raise NoAudio(f"{path.name}: its sound track holds no sample", stage=Stage.DECODE)
         duration = Fraction(samples, track.rate)
-    return heard.cut(max(1, round(duration * SPEECH_RATE))), duration, track.channels
+    samples_16k = heard.cut(max(1, round(duration * SPEECH_RATE)))
+    _take_offset(samples_16k)
+    return samples_16k, duration, track.channels
+
+
+def _take_offset(samples: Tensor) -> None:
+    """Bring a recording whose zero lies elsewhere (a cheap sound card) back to 0, in place.
+
+    A level is measured from 0: an offset would count as a steady noise, and speech below it as
+    silence. It may wander; what has none keeps every bit.
+    """
+    count = samples.numel() // SPEECH_RATE
+    if count < 1:
+        return
+    blocks = samples.tensor_split(count)
+    means = [float(block.mean()) for block in blocks]
+    if median(map(abs, means)) < _OFFSET:  # a deep bass has some such seconds
+        return
+    around = [means[0], *means, means[-1]]
+    for block, (before, here, after) in zip(blocks, _threes(around), strict=True):
+        half = block.numel() // 2
+        block[:half] -= torch.linspace((before + here) / 2, here, half)
+        block[half:] -= torch.linspace(here, (here + after) / 2, block.numel() - half)
+
+
+def _threes(values: list[float]) -> Iterator[tuple[float, float, float]]:
+    """Each value with its neighbours, but for the first and the last one."""
+    return zip(values, values[1:], values[2:], strict=False)
 
 
 def _loudness(samples: Tensor) -> float:

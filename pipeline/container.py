@@ -60,6 +60,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "png_pipe"),
     (0, b"\xff\xd8\xff", "jpeg_pipe"),
     (0, b"GIF8", "gif"),
+    (0, b"BM", "bmp_pipe"),
     (8, b"WEBP", "webp_pipe"),
     (8, b"AVI ", "avi"),
     (8, b"WAVE", "wav"),

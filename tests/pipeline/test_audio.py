@@ -23,6 +23,8 @@ from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoAudio
 from pipeline.probe import probe_audio
 from pipeline.sound import open_sound
 from pipeline.soundtrack import Soundtrack
+from pipeline.speech.activity import activity
+from pipeline.speech.mel import hear_level
 from pipeline.types import Limits
 from tests.support.media import Clip, Tone, write_clip, write_sound
 
@@ -72,7 +74,8 @@ def test_samples_that_are_no_numbers_are_silent_and_an_encoder_takes_the_rest(
     tmp_path: Path, format_: str, codec: str
 ) -> None:
     """Programs that divide by an empty window's loudness write such files."""
-    values: NDArray[Any] = np.full((1, 32_000), 0.25, np.float32 if format_ == "flt" else float)
+    kind = np.float32 if format_ == "flt" else float
+    values: NDArray[Any] = np.tile(np.array([0.25, -0.25], kind), 16_000)[None]
     values[0, 4_000:4_100] = np.nan
     values[0, 8_000], values[0, 8_100], values[0, 12_000] = np.inf, -np.inf, 1e30
     path = tmp_path / "broken.wav"
@@ -84,7 +87,7 @@ def test_samples_that_are_no_numbers_are_silent_and_an_encoder_takes_the_rest(
         frame.sample_rate = 16_000
         container.mux([*stream.encode(frame), *stream.encode(None)])
     samples = load_speech(path, Limits()).samples
-    quiet = torch.full((32_000,), 0.25)
+    quiet = torch.tensor([0.25, -0.25]).tile(16_000)
     quiet[4_000:4_100] = 0
     quiet[[8_000, 8_100, 12_000]] = torch.tensor([1.0, -1.0, 1.0])
     assert torch.equal(samples, quiet)
@@ -334,3 +337,33 @@ def test_sound_of_eight_planes_and_more_does_not_end_the_process(
     command = [sys.executable, "-c", code, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
+@pytest.mark.parametrize("offset", [0.02, -0.3])
+def test_a_recording_whose_zero_lies_elsewhere_is_heard_as_one_that_is_right(
+    tmp_path: Path, offset: float
+) -> None:
+    time = np.arange(4 * SPEECH_RATE) / SPEECH_RATE
+    words = np.where(time % 1 < 0.6, 0.1 * np.sin(2 * np.pi * 150 * time), 0)
+    right = load_speech(_mono(tmp_path / "right.wav", words), Limits()).samples
+    moved = load_speech(_mono(tmp_path / "moved.wav", words + offset), Limits()).samples
+    assert (moved - right).abs().max() < 0.001
+    heard = [activity(hear_level(samples)) for samples in (right, moved)]
+    assert ((heard[0] > 0.5) == (heard[1] > 0.5)).float().mean() > 0.97
+    assert 0.5 < heard[1].mean() < 0.7
+
+
+def test_a_recording_without_an_offset_keeps_every_bit(tmp_path: Path) -> None:
+    time = np.arange(3 * SPEECH_RATE) / SPEECH_RATE
+    words = 0.5 * np.sin(2 * np.pi * 150 * time) + 0.002
+    samples = load_speech(_mono(tmp_path / "right.wav", words), Limits()).samples
+    assert torch.equal(samples, torch.from_numpy(np.rint(words * 32767).astype(np.float32) / 32768))
+
+
+def _mono(path: Path, values: NDArray[np.float64]) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SPEECH_RATE)
+        file.writeframes(np.rint(values * 32767).astype("<i2").tobytes())
+    return path

@@ -116,7 +116,7 @@ def test_what_lies_hidden_in_a_cut_out_avif_is_white(tmp_path: Path) -> None:
     assert int(frame.y.min()) >= 234
 
 
-@pytest.mark.parametrize("name", ["large.png", "large.jpg", "large.avif"])
+@pytest.mark.parametrize("name", ["large.png", "large.jpg", "large.avif", "large.bmp"])
 def test_a_still_of_many_megapixels_is_scaled_down(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     Image.new("RGB", (600, 400), (0, 200, 0)).save(path)
