@@ -30,7 +30,7 @@ from pipeline.engines.viseme.patch import (
     stack,
 )
 from pipeline.engines.viseme.score import Score
-from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, edit
+from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, below_nose, edit
 from pipeline.engines.viseme.steady import turned
 from pipeline.engines.viseme.warp import Base
 from pipeline.speech.range import JAW_PER_APERTURE
@@ -38,8 +38,10 @@ from pipeline.types import Frame
 
 OPEN_ENOUGH = (0.35, 0.55)
 """A mouth lends its own inside when its aperture is at least this share of the wanted one."""
-SLIT = 0.018
-"""Aperture, io: a slit shows no inside; up to twice this, what is shown fades in."""
+SLIT_LENT, SLIT_OWN = 0.018, 0.006
+"""Aperture, io: a slit shows no inside; up to twice this, what is shown fades in. Lips that were
+shut in the frame itself hold nothing else that could be seen between them, so that they would look
+shut up to .03 io."""
 SHADE = 0.06
 """Of a second lender around a jump no detail finer than this is mixed in, io."""
 
@@ -52,6 +54,8 @@ class Scene:
     """(B, K, 2) the frame's own points."""
     wanted: Tensor
     """(B, K, 2)."""
+    skin: Tensor
+    """(B, K, 2) where the frame's own skin is to go."""
     line: LipLine
     parts: tuple[Parting, Parting]
     aperture: Tensor
@@ -94,15 +98,17 @@ def _scene(score: Score, frames: Sequence[Frame], at: Tensor, device: str) -> Sc
     heads = fit_heads(points, avatar.skull)
     seen = heads.project(heads.shape)
     shape = _wanted_shape(score, heads, at)
-    placed = heads
+    placed = near = heads
     if avatar.mode == "unit":
         grid = [frame.index for frame in frames]
-        placed = turned(heads, avatar.turn[grid], avatar.slip[grid], avatar.skull)
-    wanted = placed.project(shape)
+        slip = avatar.slip[grid]
+        placed = turned(heads, avatar.turn[grid], slip, avatar.skull)
+        near = turned(heads, heads.rotation, slip, avatar.skull)
     strength = score.strength[at][:, None, None]
-    wanted = torch.lerp(seen, wanted, strength)
+    wanted = torch.lerp(seen, placed.project(shape), strength)
+    skin = torch.lerp(seen, near.project(shape), strength * below_nose(heads.shape))
     corner = avatar.canvas.origin((seen[:, LEFT] + seen[:, RIGHT]) / 2)
-    own, wanted = (seen - corner[:, None]).to(device), (wanted - corner[:, None]).to(device)
+    own, wanted, skin = ((each - corner[:, None]).to(device) for each in (seen, wanted, skin))
     line = LipLine.of(wanted)
     parts = (
         layer.part(line, avatar.canvas.whole.lips_luma, 1.0),
@@ -112,6 +118,7 @@ def _scene(score: Score, frames: Sequence[Frame], at: Tensor, device: str) -> Sc
     return Scene(
         own,
         wanted,
+        skin,
         line,
         parts,
         measured.aperture.to(device),
@@ -148,7 +155,7 @@ def _opened(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
     base = warp.at_rest(scene.wanted)
     fields = warp.mouth_fields(canvas, canvas.whole, scene.wanted, scene.own, closing, base)
     laid = layer.lay(canvas, canvas.whole, own, fields, scene.line, scene.parts, closing)
-    foreign = _foreign(scene.own_aperture, scene.aperture)
+    foreign = _foreign(scene.own_aperture, scene.aperture, SLIT_OWN)
     inner = _inside(score, scene, own, LipLine.of(scene.own), base, foreign, own, at)
     made = closing.maximum(foreign)
     inner = layer.behind_lips(canvas.whole, laid, inner, scene.line, scene.parts, made)
@@ -176,7 +183,7 @@ def _lent(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
     laid = Patch(crispen(laid.luma), laid.chroma)
     opened = bank.mouths.aperture[rows].to(scene.aperture.device)
     base = warp.carried(scene.wanted, bank.points[rows].to(scene.wanted.device))
-    foreign = _foreign(opened, scene.aperture)
+    foreign = _foreign(opened, scene.aperture, SLIT_LENT)
     inner = _inside(score, scene, units, bank.lines.rows(rows), base, foreign, own, at)
     layer.put_inside(canvas.face, laid, inner, scene.parts)
     score.tally.units.update(rows.tolist())
@@ -219,7 +226,7 @@ def _on_face(canvas: Canvas, scene: Scene, own: Patch, laid: Patch) -> Patch:
 
 def _carry_skin(canvas: Canvas, scene: Scene, own: Patch) -> Patch:
     """The frame's own skin with the chin and the cheeks where the lent mouth needs them."""
-    field = warp.skin_field(canvas, scene.wanted, scene.own)
+    field = warp.skin_field(canvas, scene.skin, scene.own)
     area = canvas.whole
     return Patch(
         read(own.luma, area.luma.refine(own.luma_places(field))),
@@ -265,11 +272,12 @@ def _own_inside(
     return inner
 
 
-def _foreign(opened: Tensor, wanted: Tensor) -> Tensor:
+def _foreign(opened: Tensor, wanted: Tensor, slit: float) -> Tensor:
     """0 … 1, how much of the inside a mouth that is so far open cannot give."""
     low, high = OPEN_ENOUGH
     ratio = opened / wanted.clamp_min(1e-3)
-    return (1 - ((ratio - low) / (high - low)).clamp(0, 1)) * mask.smooth((wanted - SLIT) / SLIT)
+    missing = 1 - ((ratio - low) / (high - low)).clamp(0, 1)
+    return missing * mask.smooth((wanted - slit) / slit)
 
 
 def _other_inside(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
@@ -314,6 +322,7 @@ def _part_of(scene: Scene, rows: Tensor) -> Scene:
     return Scene(
         scene.own[rows],
         scene.wanted[rows],
+        scene.skin[rows],
         scene.line.rows(rows),
         (luma.rows(rows), chroma.rows(rows)),
         scene.aperture[rows],

@@ -53,7 +53,8 @@ _UPPER = [_columns(ring) for ring in UPPER_RINGS]
 _LOWER = [_columns(ring) for ring in LOWER_RINGS]
 _UP, _LOW = _UPPER[-1], _LOWER[-1]
 _RINGS = len(_UPPER)
-_FIXED = {*places(NOSE_BASE), *places((33, 263))}
+_NOSE = places(NOSE_BASE)
+_FIXED = {*_NOSE, *places((33, 263))}
 _SKIN = [place for place in range(len(FACE)) if place not in {*_FIXED, *places(LIPS)}]
 _SPREAD = {
     **dict.fromkeys(BELOW, 0.4),
@@ -87,6 +88,22 @@ def edit(shape: Tensor, aperture: Tensor, width: Tensor, drop: Tensor) -> Tensor
     _skin_follows(move, shape, across, aperture - now.aperture, drop)
     _spread(move, across, width - now.width)
     return shape + move
+
+
+def below_nose(shape: Tensor) -> Tensor:
+    """How much of a face's own points speech moves: none at the base of the nose, where what is
+    measured from frame to frame is noise, and all from the corners of the mouth down.
+
+    Args:
+        shape: (B, K, 3) io.
+
+    Returns:
+        (B, K, 1) 0 to 1.
+    """
+    y = shape[..., 1:2]
+    nose = y[:, _NOSE].mean(1, keepdim=True)
+    corner = (y[:, LEFT : LEFT + 1] + y[:, RIGHT : RIGHT + 1]) / 2
+    return ((y - nose) / (corner - nose).clamp_min(0.05)).clamp(0, 1)
 
 
 def _open(move: Tensor, shape: Tensor, now: Tensor, wanted: Tensor) -> None:

@@ -296,3 +296,29 @@ def test_a_lent_mouth_keeps_still_while_points_under_the_nose_shake(tmp_path: Pa
         rows = lip_rows(run(poses, tmp_path, 0.5, apertures=[0.08]))
         bends.append(float(rows.diff(n=2).abs().mean()))
     assert bends[1] < bends[0] + 2  # pixels; as tracked it would bend by six more
+
+
+def test_the_frames_own_skin_under_the_nose_stays_in_place_while_the_points_on_it_shake(
+    tmp_path: Path,
+) -> None:
+    still = [replace(pose, yaw=0.0, x=200.0) for pose in puppet.talking()]
+    shaken = [replace(pose, nose=0.03 * (-1) ** n) for n, pose in enumerate(still)]
+    job = run(shaken, tmp_path, 0.5, apertures=[0.08])
+    x, y = int(still[0].x), int(still[0].y + 0.15 * puppet.IO)
+    nose = slice(y - 8, y + 1), slice(x - 20, x + 21)
+    moved = [
+        (after.y[nose].float() - before.y[nose].float()).abs().mean()
+        for before, after in zip(job.before, job.after, strict=True)
+    ]
+    assert max(moved) < 0.5  # of a level; grain of 6 that goes along differs by more
+
+
+def test_a_mouth_that_never_opened_shows_a_dark_slit_where_one_is_asked_for(tmp_path: Path) -> None:
+    job = run(puppet.silent(), tmp_path, 0.5, apertures=[0.016])
+    assert job.plan.avatar.mode == "warp+synth"
+    darkest = []
+    for frame in job.after[2:-2]:
+        pose = job.reference.track.poses[frame.index]  # type: ignore[attr-defined]
+        x, y = int(pose.x), int(pose.y + 0.42 * puppet.IO)
+        darkest.append(float(frame.y[y - 6 : y + 7, x - 10 : x + 11].float().mean(1).min()))
+    assert max(darkest) < puppet.LIP[0] - 15
