@@ -57,6 +57,7 @@ class HttpCode(StrEnum):
     NO_RESULT = "NO_RESULT"
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
     BODY_TOO_SLOW = "BODY_TOO_SLOW"
+    BUSY = "BUSY"
 
 
 HTTP_ADVICE: dict[HttpCode, str] = {
@@ -69,6 +70,7 @@ HTTP_ADVICE: dict[HttpCode, str] = {
     HttpCode.NO_RESULT: "Wait for the job's `completed` event; GET the job to see its state.",
     HttpCode.BODY_TOO_LARGE: "Send media as multipart upload, or by location.",
     HttpCode.BODY_TOO_SLOW: "Send all that Content-Length announces, at once; then try again.",
+    HttpCode.BUSY: "Call again in a while; more replicas of the gateway take more calls.",
 }
 
 

@@ -25,6 +25,9 @@ from consumer.settings import Settings
 from schemas.http import HttpCode
 
 GUARDED = ("/api/", "/v1/")
+PROBES = frozenset({"/livez", "/readyz", "/metrics", "/health"})
+CALLS = 1000
+"""Calls at a time, without probes: those who wait for jobs must not have the platform end it."""
 UPLOADS = "/v1/jobs"
 """The one path that takes files."""
 MAX_JSON = 256 * 1024
@@ -42,6 +45,7 @@ class Guard:
         key = settings.api_key
         self._key = key.get_secret_value().encode() if key is not None else None
         self._headers = security_headers(media_origin)
+        self._calls = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One call."""
@@ -51,7 +55,11 @@ class Guard:
         # the routes know GET alone, and an answer to HEAD is one to GET without its body (RFC 9110)
         asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         call = _Call(asked, receive, send, self._headers, scope["method"])
+        counted = scope["path"] not in PROBES
+        self._calls += counted
         try:
+            if counted and self._calls > CALLS:
+                raise Refused.of(HttpCode.BUSY, f"{CALLS} calls at a time are taken")
             self._check(scope)
             await self._app(asked, call.receive, call.send)
         except Refused as refused:
@@ -61,6 +69,7 @@ class Guard:
         except ClientDisconnect:
             pass  # in the middle of its body: nobody is there to be answered, and nothing is wrong
         finally:
+            self._calls -= counted
             call.note()
 
     def _check(self, scope: Scope) -> None:
@@ -163,7 +172,7 @@ class _Call:
         route, method = self._route(), self._method
         known = method if method in ("GET", "HEAD", "POST", "DELETE", "OPTIONS") else "other"
         REQUESTS.labels(route, known, str(self._status)).inc()
-        if route not in ("/livez", "/readyz", "/metrics", "/health"):
+        if route not in PROBES:
             log.info(
                 "call",
                 method=known,

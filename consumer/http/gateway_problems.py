@@ -35,6 +35,7 @@ _STATUS: dict[str, int] = {
     HttpCode.NO_RESULT: HTTPStatus.CONFLICT,
     HttpCode.BODY_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HttpCode.BODY_TOO_SLOW: HTTPStatus.REQUEST_TIMEOUT,
+    HttpCode.BUSY: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 
@@ -77,6 +78,8 @@ def answer(problem: Problem, path: str) -> Response:
     headers = {CODE_HEADER: problem.code, "Cache-Control": "no-store"}
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
+    if problem.code == HttpCode.BUSY:  # the place of this connection is somebody else's
+        headers |= {"Retry-After": "5", "Connection": "close"}
     if path.startswith(OLD_PREFIX):
         return JSONResponse(old_failure(problem.detail), problem.status, headers)
     text = json.dumps(problem.model_dump(mode="json"), ensure_ascii=False)

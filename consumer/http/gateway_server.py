@@ -11,14 +11,15 @@ import uvicorn
 
 from consumer import telemetry
 from consumer.http.gateway import make_app
+from consumer.http.gateway_guard import CALLS
 from consumer.http.protocol import TimedProtocol
 from consumer.logs import configure
 from consumer.settings import Settings
 
 DRAIN_S = 10
 """Grace of running answers at SIGTERM; jobs go on without the gateway."""
-CALLS = 1000
-"""Calls at a time; more are answered 503 at once."""
+ROOM = 200
+"""Connections beyond the calls that are taken: probes, and calls that are told so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def serve(settings: Settings, on_ready: Callable[[Address], None]) -> None:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=DRAIN_S,
-            limit_concurrency=CALLS,
+            limit_concurrency=CALLS + ROOM,
             lifespan="on",
             http=TimedProtocol,
         )

@@ -99,6 +99,30 @@ async def test_addresses_that_are_none_are_foreign_and_no_defect(header: bytes) 
         assert b"x-face2face-code: FOREIGN_ORIGIN" in await head_of(port, call)
 
 
+async def test_probes_are_answered_while_all_calls_are_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand callers who waited for their jobs had the platform end the gateway, and theirs."""
+    monkeypatch.setattr(gateway_guard, "CALLS", 2)
+    async with guarded(streams) as port:
+        waiting = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        for reader, writer in waiting:
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+        call = b"HEAD %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        refused = await head_of(port, call % b"/v1/jobs/x")
+        assert refused.startswith(b"HTTP/1.1 503")
+        assert b"x-face2face-code: BUSY" in refused
+        assert b"connection: close" in refused.lower()
+        for probe in (b"/livez", b"/readyz", b"/health", b"/metrics"):
+            assert (await head_of(port, call % probe)).startswith(b"HTTP/1.1 200")
+        for _, writer in waiting:
+            writer.close()
+        async with asyncio.timeout(120):
+            while not (await head_of(port, call % b"/v1/jobs/x")).startswith(b"HTTP/1.1 200"):
+                await asyncio.sleep(0.01)
+
+
 async def test_head_ends_with_its_head_also_where_get_is_a_stream() -> None:
     async with guarded(streams) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
