@@ -27,6 +27,8 @@ from consumer.settings import Settings, SettingsError
 
 STARTED_CHECK_S = 0.01
 STOP_TIMEOUT_S = 1.0
+_METHODS = ("GET", "HEAD")
+_NOT_ALLOWED = 405
 
 
 class Source(Protocol):
@@ -63,7 +65,9 @@ class HealthApp:
         if scope["type"] != "http":
             return
         status, kind, body = self._answer(scope["method"], scope["path"])
+        allow = [(b"allow", ", ".join(_METHODS).encode())] if status == _NOT_ALLOWED else []
         headers = [
+            *allow,  # which such an answer must name (RFC 9110)
             (b"content-type", kind.encode()),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
@@ -77,8 +81,8 @@ class HealthApp:
         if known is None:
             paths = ", ".join(self._paths)
             return _json(404, {"error": f"no such path; there are {paths}"})
-        if method not in ("GET", "HEAD"):
-            return _json(405, {"error": f"method {method} is not served here; use GET"})
+        if method not in _METHODS:
+            return _json(_NOT_ALLOWED, {"error": f"method {method} is not served here; use GET"})
         return known()
 
     def _health(self) -> tuple[int, str, bytes]:

@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from consumer import metrics
@@ -90,6 +91,9 @@ async def test_metrics_are_prometheus_text_and_other_paths_are_named(tmp_path: P
         assert (await _ask(port, "/nowhere"))[0] == 404
         assert (await _ask(port, "/health", "POST"))[0] == 405
         assert (await _ask(port, "/health", "HEAD")) == (200, b"")
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            answer = await http.post(f"http://127.0.0.1:{port}/readyz")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
 async def test_signals_stay_the_applications_own() -> None:
