@@ -38,8 +38,10 @@ _GROW = 1024**2
 SPEECH_RATE = 16_000
 """Samples per second of what the engines hear."""
 _HUSHED = 0.01
-"""Loudness of two channels' mean from which on they certainly do not cancel each other; speech is
-at 0.02 and more."""
+"""Loudness from which on a mix of many channels certainly has not lost the speech; that is at 0.02
+and more."""
+_FAINT = 0.05
+"""The same of the mean of two channels that cancel each other: each keeps a noise of its own."""
 _CANCELLED = 3
 """One channel that is so many times louder than the mean of both has its mirror in the other."""
 
@@ -105,7 +107,7 @@ def load_speech(path: Path, limits: Limits, *, under_picture: bool = False) -> S
         MediaLimitExceeded: too many bytes, streams or seconds.
     """
     samples, duration, channels = _decoded(path, limits, under_picture, "mono")
-    if channels == 2 and _loudness(samples) < _HUSHED:
+    if channels == 2 and _loudness(samples) < _FAINT:
         left, _, _ = _decoded(path, limits, under_picture, "stereo")
         if _loudness(left) > _CANCELLED * _loudness(samples):
             samples = left

@@ -140,11 +140,13 @@ def test_two_equal_channels_do_not_get_louder(tmp_path: Path) -> None:
     assert torch.allclose(mono.samples, stereo.samples, atol=2e-4)
 
 
-def test_two_channels_that_cancel_each_other_are_heard(tmp_path: Path) -> None:
+@pytest.mark.parametrize("noise", [0.0, 0.03])
+def test_two_channels_that_cancel_each_other_are_heard(tmp_path: Path, noise: float) -> None:
     """A balanced microphone in a stereo socket has the speech's mirror on the right."""
     sine = 0.3 * np.sin(np.arange(16_000) / 5)
     sine[:4_000] = 0
     values = np.stack([sine, -0.95 * sine]).astype(np.float32)
+    values += noise * np.random.default_rng(3).standard_normal(values.shape, np.float32)
     path = tmp_path / "mirror.wav"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_f32le", rate=16_000)
