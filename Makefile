@@ -15,7 +15,7 @@ TORCH ?= $(if $(wildcard $(VENV)/.installed-cpu),cpu,cuda)
 STAMP := $(VENV)/.installed-$(TORCH)
 OTHER := $(VENV)/.installed-$(if $(filter cpu,$(TORCH)),cuda,cpu)
 
-.PHONY: help setup lock demo test test-servers test-deploy check contracts bench bench-quality \
+.PHONY: help setup lock demo test test-embedded test-servers test-deploy check contracts bench bench-quality \
 	bench-gpu bench-labels format clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -47,6 +47,9 @@ test-servers: setup ## build or fetch the real Kafka and S3 servers that the tes
 test: setup ## the whole test suite of one machine, in two processes
 	$(BIN)/python -m tests.support.servers --if-possible
 	$(BIN)/python -m tests.support.halves
+
+test-embedded: setup ## the service's tests as on a machine that has nothing but Python
+	F2F_TEST_STRICT=0 F2F_TEST_SERVERS=embedded $(BIN)/pytest tests/consumer tests/integration
 
 test-deploy: setup ## what lies in deploy/: builds helm, kubeconform and promtool first (minutes)
 	$(BIN)/python -m tests.support.servers --checkers

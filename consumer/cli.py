@@ -18,6 +18,7 @@ from consumer.console import (
     STOPPED,
     CommandError,
     allow_any_letter,
+    give_up_stdout,
     install_last_resort,
     say,
     show_error,
@@ -122,6 +123,8 @@ def _run(as_json: bool) -> int:
 
 def _full(error: OSError, as_json: bool) -> int:
     """A disk without room; without a file's name it is the one that stdout goes to."""
+    if not error.filename:
+        give_up_stdout()
     where = repr(error.filename) if error.filename else "the output"
     full = CommandError.of(
         ErrorCode.SCRATCH_FULL, Stage.STORE, f"no room for {where}: {error.strerror}"

@@ -184,6 +184,15 @@ def allow_any_letter() -> None:
             stream.reconfigure(errors="face2face")
 
 
+def give_up_stdout() -> None:
+    """Send to nowhere what is still kept for stdout: at its exit Python would try that again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, sys.stdout.fileno())
+    finally:
+        os.close(nowhere)
+
+
 def install_last_resort(as_json: bool) -> None:
     """Have a defect, too, end as one JSON object: `sys.excepthook` runs for what nobody caught."""
 

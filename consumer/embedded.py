@@ -54,13 +54,19 @@ class EmbeddedKafka:
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient
 
-        handle = AdminClient(
-            {
-                "bootstrap.servers": "127.0.0.1:1",  # replaced by the mock cluster's own
-                "test.mock.num.brokers": 1,
-                "log_level": 0,
-            }
-        )
+        # A signal that reaches the broker's thread ends it for good, without a word (its `poll` is
+        # interrupted, librdkafka 2.16); a thread takes its mask from whoever makes it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            handle = AdminClient(
+                {
+                    "bootstrap.servers": "127.0.0.1:1",  # replaced by the mock cluster's own
+                    "test.mock.num.brokers": 1,
+                    "log_level": 0,
+                }
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
             brokers = handle.list_topics(timeout=10).brokers
         except KafkaException as error:

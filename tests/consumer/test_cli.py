@@ -247,15 +247,20 @@ def test_a_terminal_that_lacks_letters_still_gets_every_answer(encoding: str) ->
     assert "\\u2192 Start the brokers" in done.stdout
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", ["--help", "engines --json"])
-def test_where_nobody_can_hear_the_answer_no_traceback_is_shown(arguments: str) -> None:
+def test_where_nobody_can_hear_the_answer_no_traceback_is_shown(
+    arguments: str, unbuffered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """stdout on a full disk is an error to act on; closed, it was not wanted."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)  # else Python tries once more at its exit
     command = [sys.executable, "-m", "consumer.cli", *arguments.split()]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False
         )
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "Exception ignored" not in done.stderr
     assert "SCRATCH_FULL (store): no room for the output" in done.stderr
     closed = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
     done = subprocess.run(closed, stderr=subprocess.PIPE, text=True, timeout=120, check=False)

@@ -38,6 +38,27 @@ async def test_a_group_member_reads_commits_and_comes_back_to_its_place() -> Non
         assert await _read(broker.servers, 1) == [b"2"]
 
 
+_SIGNALLED = """
+import os, signal, threading
+from confluent_kafka.admin import AdminClient
+from consumer.embedded import EmbeddedKafka
+
+signal.signal(signal.SIGCHLD, lambda *_: None)  # as asyncio and others have it
+with EmbeddedKafka() as broker:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # so that it has to go elsewhere
+    os.kill(os.getpid(), signal.SIGCHLD)
+    client = AdminClient({"bootstrap.servers": broker.servers, "log_level": 0})
+    print(len(client.list_topics(timeout=10).brokers))
+"""
+
+
+def test_a_signal_to_its_process_leaves_the_broker_alive_and_it_ends_at_once() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _SIGNALLED], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
 async def _read(servers: str, count: int) -> list[bytes]:
     consumer = AIOKafkaConsumer(
         "jobs",

@@ -146,7 +146,7 @@ def _others(storage: Storage, bucket: str) -> list[str]:
 async def test_a_rule_of_somebody_else_expires_what_it_did_before(
     s3: S3Handle, tmp_path: Path
 ) -> None:
-    s3.require(Can.LIFECYCLE)
+    s3.require(Can.LIFECYCLE, Can.RULES)
     storage = Storage(settings_for(s3, tmp_path))
     rules = (
         f"<Rule><ID>other-{n}</ID><Status>Enabled</Status>{rule}</Rule>"

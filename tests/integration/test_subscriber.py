@@ -518,6 +518,7 @@ async def test_records_that_the_topic_did_not_keep_until_they_were_done_are_told
     from confluent_kafka import TopicPartition as Place
     from confluent_kafka.admin import AdminClient
 
+    lab.kafka.require(Can.ADMIN)
     work = Work()
     await lab.send([{"value": job()}] * 2)
     async with lab.intake(work):
@@ -539,6 +540,7 @@ async def test_records_that_are_deleted_under_a_replica_that_pauses_are_told(lab
     from confluent_kafka import TopicPartition as Place
     from confluent_kafka.admin import AdminClient
 
+    lab.kafka.require(Can.ADMIN)
     work, reason = Work(), ["the test's"]
     await lab.send([{"value": job()}] * 7)
 

@@ -23,6 +23,8 @@ class Can(StrEnum):
     """S3 signatures and expiries are checked."""
     LIFECYCLE = "lifecycle"
     """Bucket lifecycle rules are stored, validated and given back."""
+    RULES = "rules"
+    """Lifecycle rules of others come back whole, whatever they hold."""
     CONDITIONAL_PUT = "conditional-put"
     """`If-None-Match: *` on PUT answers 412 when the object exists."""
     ACCOUNTS = "accounts"

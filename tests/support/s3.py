@@ -96,7 +96,7 @@ class MinioServer(S3Process):
 
     name = "MinIO 2026-02-12 (package)"
     capabilities = frozenset(
-        {Can.SIGNATURES, Can.LIFECYCLE, Can.CONDITIONAL_PUT, Can.ACCOUNTS, Can.PROCESS}
+        {Can.SIGNATURES, Can.LIFECYCLE, Can.RULES, Can.CONDITIONAL_PUT, Can.ACCOUNTS, Can.PROCESS}
     )
 
     def _command(self) -> list[str]:
@@ -137,7 +137,7 @@ class VersityServer(S3Process):
 class GivenS3:
     """A server that somebody else runs: `F2F_TEST_S3=http://ACCESS:SECRET@host:port`."""
 
-    capabilities = frozenset({Can.SIGNATURES, Can.LIFECYCLE, Can.CONDITIONAL_PUT})
+    capabilities = frozenset({Can.SIGNATURES, Can.LIFECYCLE, Can.RULES, Can.CONDITIONAL_PUT})
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -159,7 +159,9 @@ class GivenS3:
 class DockerS3:
     """MinIO from its last image, through testcontainers."""
 
-    capabilities = frozenset({Can.SIGNATURES, Can.LIFECYCLE, Can.CONDITIONAL_PUT, Can.ACCOUNTS})
+    capabilities = frozenset(
+        {Can.SIGNATURES, Can.LIFECYCLE, Can.RULES, Can.CONDITIONAL_PUT, Can.ACCOUNTS}
+    )
     name = f"{MINIO_IMAGE} (Docker)"
     access_key = ACCESS_KEY
     secret_key = SECRET_KEY
