@@ -33,6 +33,7 @@ from consumer.processing import Processing, open_processor
 from consumer.publisher import Publisher
 from consumer.settings import Settings, SettingsError
 from consumer.subscriber import Intake
+from consumer.waiting import first_of
 
 TOPICS_CHECK_S = 2.0
 POLL_AGE_S = 120.0
@@ -195,12 +196,7 @@ async def _work(settings: Settings, state: State, signals: Signals) -> None:
 
 async def _until_stopped_or_twin(intake: Intake, signals: Signals) -> bool:
     """Wait for a signal; True when another live replica with this one's name came first."""
-    waits = [asyncio.create_task(e.wait()) for e in (signals.stop, intake.twins.found)]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for each in waits:
-            each.cancel()
+    await first_of(signals.stop, intake.twins.found)
     if signals.stop.is_set() or not intake.twins.found.is_set():
         return False
     log.error("a twin is in the group; this replica ends", error=intake.twins.text())

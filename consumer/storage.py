@@ -151,16 +151,14 @@ class Storage(AsyncStore):
         if if_match is not None:
             headers["If-Match"] = f'"{if_match}"'
         what = f"put object {key!r} in bucket {bucket!r}"
-        call = partial(self._put_as_wanted, bucket, key, body, size, sha256, headers)
-        return self._call("put", what, call)
+        put = partial(self._put_once, bucket, key, body, size, sha256)
+        return self._call("put", what, self._put_as_wanted, put, bucket, body, headers)
 
     def _put_as_wanted(
         self,
+        put: Callable[[dict[str, str]], str | None],
         bucket: str,
-        key: str,
         body: Callable[[], Iterator[bytes]],
-        size: int,
-        sha256: str,
         headers: dict[str, str],
     ) -> str | None:
         """One PUT, and another with the MD5 where the bucket asks for it (Object Lock does)."""
@@ -168,13 +166,12 @@ class Storage(AsyncStore):
 
         if bucket not in self._hashing:
             try:
-                return self._put_once(bucket, key, body, size, sha256, headers)
+                return put(headers)
             except S3Error as error:
                 if MD5_HEADER.lower() not in (error.message or "").lower():
                     raise
                 self._hashing.add(bucket)
-        with_md5 = {**headers, MD5_HEADER: _md5(body())}
-        return self._put_once(bucket, key, body, size, sha256, with_md5)
+        return put({**headers, MD5_HEADER: _md5(body())})
 
     def _put_once(
         self,

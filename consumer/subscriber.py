@@ -35,6 +35,7 @@ from consumer.jobs import Record, Verdict
 from consumer.pump import Pump
 from consumer.settings import Settings
 from consumer.twins import Twins
+from consumer.waiting import first_of
 
 FETCH_BYTES = 64 * 1024
 """Per partition and fetch. A larger record comes alone (KIP-74), so 10 MB pass too."""
@@ -145,13 +146,7 @@ class Intake:
         """Join the group; waits until the brokers let it, or another has taken its place there."""
         await self.broker.connect()
         await self._subscriber.reopen()
-        joined = asyncio.create_task(self.pump.assignment.joined.wait())
-        fenced = asyncio.create_task(self.twins.found.wait())
-        try:
-            await asyncio.wait((joined, fenced), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            joined.cancel()
-            fenced.cancel()
+        await first_of(self.pump.assignment.joined, self.twins.found)
 
     async def stop(self) -> None:
         """Leave the group (a static member stays until it is back) and close everything."""

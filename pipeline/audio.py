@@ -44,8 +44,6 @@ _FAINT = 0.05
 """The same of the mean of two channels that cancel each other: each keeps a noise of its own."""
 _CANCELLED = 3
 """One channel that is so many times louder than the mean of both has its mirror in the other."""
-
-
 _OFFSET = 0.004
 """Mean of most seconds from which on it is an offset of the recorder, as sound has none."""
 

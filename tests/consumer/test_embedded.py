@@ -39,7 +39,7 @@ async def test_a_group_member_reads_commits_and_comes_back_to_its_place() -> Non
 
 
 _SIGNALLED = """
-import os, signal, threading
+import os, signal
 from confluent_kafka.admin import AdminClient
 from consumer.embedded import EmbeddedKafka
 
