@@ -9,7 +9,7 @@ WHEELED := 'import sys; print(sys.executable if sys.version_info < (3, 14) else 
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
-# TORCH=cpu takes a CPU-only torch: a small install for laptops (README, "A small install"). What
+# TORCH=cpu takes a CPU-only torch, a small install (docs/operations.md, "A small install"). What
 # was chosen once holds for every later target; naming the other one makes .venv anew.
 TORCH ?= $(if $(wildcard $(VENV)/.installed-cpu),cpu,cuda)
 STAMP := $(VENV)/.installed-$(TORCH)
@@ -69,11 +69,11 @@ check: setup ## ruff, mypy --strict, import-linter, contracts up to date
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m schemas.export --check
-	$(BIN)/python -m consumer.readme_tables --check
+	$(BIN)/python -m consumer.doc_tables --check
 
-contracts: setup ## write deploy/schemas, deploy/asyncapi.yaml and the README's tables anew
+contracts: setup ## write deploy/schemas, deploy/asyncapi.yaml and the tables of docs/ anew
 	$(BIN)/python -m schemas.export
-	$(BIN)/python -m consumer.readme_tables
+	$(BIN)/python -m consumer.doc_tables
 
 bench: setup ## benchmarks; prints ratios measured in one run
 	$(BIN)/python -m tests.bench

@@ -1,14 +1,14 @@
-"""The README's tables that follow from the code: settings, error codes, topics.
+"""The tables of docs/ that follow from the code: settings, error codes, topics.
 
-python -m consumer.readme_tables            write them into README.md
-python -m consumer.readme_tables --check    exit code 1 when they are out of date
+python -m consumer.doc_tables            write them into docs/operations.md and docs/contract.md
+python -m consumer.doc_tables --check    exit code 1 when they are out of date
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from consumer.topics_file import default_path, read
 from schemas.codes import ErrorCode, facts
 from schemas.topics import Topics
 
-README = Path(__file__).parents[1] / "README.md"
+DOCS = Path(__file__).parents[1] / "docs"
 _DIFFERS = {"F2F_THREADS": "`auto`", "F2F_SLOTS": "`auto`"}
 """Defaults that follow from the machine, or are shown by a word."""
 
@@ -52,7 +52,11 @@ def topics_table() -> str:
     return _table(("topic", "partitions", "kept for"), rows)
 
 
-TABLES = {"settings": settings_table, "codes": codes_table, "topics": topics_table}
+PAGES: dict[str, dict[str, Callable[[], str]]] = {
+    "operations.md": {"settings": settings_table},
+    "contract.md": {"topics": topics_table, "codes": codes_table},
+}
+"""The tables of each page, by the name of their markers."""
 
 
 def _shown(value: Any) -> str:
@@ -75,16 +79,16 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def filled(text: str) -> str:
-    """The text with each table between its markers made anew.
+def filled(page: str, text: str) -> str:
+    """The text of a page of `PAGES` with each table between its markers made anew.
 
     Raises:
         ValueError: a marker pair is missing.
     """
-    for name, table in TABLES.items():
+    for name, table in PAGES[page].items():
         found = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", text, re.DOTALL)
         if found is None:
-            raise ValueError(f"README.md has no <!-- {name} --> … <!-- /{name} -->")
+            raise ValueError(f"docs/{page} has no <!-- {name} --> … <!-- /{name} -->")
         text = text[: found.start(1)] + table() + text[found.end(1) :]
     return text
 
@@ -92,16 +96,18 @@ def filled(text: str) -> str:
 def main(arguments: list[str]) -> int:
     """Write, or compare with `--check`."""
     if arguments not in ([], ["--check"]):
-        sys.stderr.write(f"unknown argument {arguments[0]!r}; usage: readme_tables [--check]\n")
+        sys.stderr.write(f"unknown argument {arguments[0]!r}; usage: doc_tables [--check]\n")
         return 2
-    before = README.read_text(encoding="utf-8")
-    after = filled(before)
-    if arguments:
-        if before != after:
-            sys.stderr.write("README.md's tables are out of date: `make contracts`\n")
-        return int(before != after)
-    README.write_text(after, encoding="utf-8")
-    return 0
+    stale = False
+    for page in PAGES:
+        before = (DOCS / page).read_text(encoding="utf-8")
+        after = filled(page, before)
+        if arguments and before != after:
+            sys.stderr.write(f"the tables of docs/{page} are out of date: `make contracts`\n")
+            stale = True
+        elif before != after:
+            (DOCS / page).write_text(after, encoding="utf-8")
+    return int(stale)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Every setting of the service, read from the environment (and from `*_FILE` for secrets).
 
 A setting that cannot work is refused at start, by name, with its value and limit; secrets are
-never shown. The README's table is made from the descriptions here.
+never shown. The table of docs/operations.md is made from the descriptions here.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _env(name: str, default: Any, text: str, **limits: Any) -> Any:
 
 
 class Settings(BaseSettings):
-    """The service's settings; field order is the README's order."""
+    """The service's settings; field order is the documentation's order."""
 
     model_config = SettingsConfigDict(
         extra="ignore",

@@ -43,5 +43,5 @@ def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
         if near and (ours or near[0] not in environ):
             lines.append(f"{name} is no setting and does nothing; {near[0]} is one")
         elif ours:
-            lines.append(f"{name} is no setting and does nothing; see README, Settings")
+            lines.append(f"{name} is no setting and does nothing; see docs/operations.md, Settings")
     return lines

@@ -18,7 +18,7 @@ from consumer.options import JSON_FLAG
 def run(as_json: bool) -> None:  # noqa: ARG001 - read by `main`
     """Run the service: take requests from Kafka until SIGTERM.
 
-    All settings come from the environment (README, "Settings").
+    All settings come from the environment (docs/operations.md, "Settings").
     """
     from consumer.settings import load
 

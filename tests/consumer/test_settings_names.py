@@ -24,7 +24,7 @@ from consumer.settings_names import unknown_names
         ("KAFKA_BOOTSTRAP_SERVER", "KAFKA_BOOTSTRAP_SERVERS is one"),
         ("S3_ACCESSKEY", "S3_ACCESS_KEY is one"),
         ("CLEANUP_DELAY_S", "CLEANUP_DELAY is one"),
-        ("F2F_TYPO", "see README, Settings"),
+        ("F2F_TYPO", "see docs/operations.md, Settings"),
     ],
 )
 def test_a_typing_error_is_said_with_the_name_that_may_be_meant(typed: str, meant: str) -> None:

@@ -1,4 +1,4 @@
-"""What the README says is so: its messages are valid, its tables and commands are the code's."""
+"""What the documents say is so: messages are valid, tables the code's, and links lead somewhere."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ import re
 from pathlib import Path
 
 import pytest
+from prometheus_client import Counter, Gauge, Histogram
 
-from consumer import cli, readme_tables
+from consumer import cli, doc_tables, metrics
 from consumer.console import BAD_INPUT, FAILED, OK, STOPPED
+from consumer.http import gateway_metrics
 from schemas.export import CONTRACTS
+from schemas.http import HttpCode
+from schemas.request import RenderOptions, RenderRequest
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```json (\S+)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+README, CONTRACT, OPERATIONS, COMMANDS = (
+    (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "docs/contract.md", "docs/operations.md", "docs/command-line.md")
+)
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/**/*.md")])
+EXAMPLES = re.findall(r"^```json (\S+)\n(.*?)^```", CONTRACT, re.DOTALL | re.MULTILINE)
 
 
 def test_every_message_of_the_topics_has_an_example() -> None:
@@ -43,17 +51,43 @@ def test_the_completed_example_shows_every_field_of_the_event() -> None:
     assert set(example) == set(CONTRACTS["completed.v1"].model_fields)
 
 
-def test_the_tables_are_the_code_s() -> None:
-    assert readme_tables.filled(README) == README, "`make contracts` writes them anew"
+def test_every_field_of_a_request_is_explained() -> None:
+    section = CONTRACT.partition("\n## Request")[2].partition("\n## Progress")[0]
+    rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([a-z_.]+)`", row)}
+    fields = {*RenderRequest.model_fields} - {"options", "output"}
+    options = {f"options.{name}" for name in RenderOptions.model_fields}
+    assert named == fields | options | {"output.bucket", "output.prefix"}
+
+
+def test_every_code_of_the_gateway_is_named() -> None:
+    assert [code for code in HttpCode if f"`{code}`" not in CONTRACT] == []
+
+
+@pytest.mark.parametrize("page", doc_tables.PAGES)
+def test_the_tables_are_the_code_s(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert doc_tables.filled(page, text) == text, "`make contracts` writes them anew"
 
 
 def test_a_table_s_missing_marker_is_said() -> None:
     with pytest.raises(ValueError, match="settings"):
-        readme_tables.filled(README.replace("<!-- settings -->", ""))
+        doc_tables.filled("operations.md", OPERATIONS.replace("<!-- settings -->", ""))
+
+
+def test_every_metric_is_explained() -> None:
+    every = [*vars(metrics).values(), *vars(gateway_metrics).values()]
+    names = {
+        kind._name + ("_total" if isinstance(kind, Counter) else "")
+        for kind in every
+        if isinstance(kind, Counter | Gauge | Histogram)
+    }
+    section = OPERATIONS.partition("## Metrics and alerts")[2].partition("## Logs")[0]
+    assert set(re.findall(r"`(face2face_[a-z_]+)", section)) == names
 
 
 def test_every_command_is_explained() -> None:
-    section = README.partition("## The command line")[2].partition("## Installing")[0]
+    section = COMMANDS.partition("| command |")[2].partition("## Output and exit codes")[0]
     named = set(re.findall(r"^\| `([a-z]+)", section, re.MULTILINE))
     assert named == set(cli._COMMANDS)
 
@@ -66,13 +100,31 @@ def test_every_engine_is_explained() -> None:
 
 
 def test_the_exit_codes_are_the_code_s() -> None:
-    section = README.partition("Exit\ncodes:")[2].partition("For scripts")[0]
+    section = COMMANDS.partition("## Output and exit codes")[2].partition("## For scripts")[0]
     assert re.findall(r"^\| (\d+) \|", section, re.MULTILINE) == [
         str(code) for code in (OK, FAILED, BAD_INPUT, STOPPED)
     ]
 
 
-def test_every_link_into_the_repository_leads_somewhere() -> None:
-    for page in ROOT.glob("*.md"):
-        links = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
-        assert [link for link in links if not (ROOT / link).exists()] == [], page.name
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_into_the_repository_leads_somewhere(page: Path) -> None:
+    text = _prose(page)
+    wrong = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and anchor not in _anchors(target)):
+            wrong.append(link)
+    assert wrong == []
+
+
+def _prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
+
+
+def _anchors(page: Path) -> set[str]:
+    """Headings as GitHub names them in links."""
+    heads = re.findall(r"^#+ (.+)$", _prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
