@@ -144,9 +144,9 @@ class FrameReader:
                 raise NoVideo(f"{video.path.name} has no video any more", stage=Stage.DECODE)
             only(container, stream)
             codec = stream.codec_context
-            largest = max(
-                4 * video.width * video.height, Limits().max_pixels, codec.width * codec.height
-            )
+            # Of a large still libavformat does not know the size before it is decoded.
+            whole = round(video.width * video.height / video.scale**2)
+            largest = max(4 * whole, Limits().max_pixels, codec.width * codec.height)
             threads = self._threads if accel is None else 1
             cursor = Cursor(container, stream, table, threads, largest, strict=accel is not None)
             yield _Source(video, table, cursor, blocks, self._kept)

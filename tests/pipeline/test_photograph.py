@@ -127,3 +127,18 @@ def test_a_still_of_many_megapixels_is_scaled_down(name: str, tmp_path: Path) ->
     assert (frame.width, frame.height) == (300, 200)
     with pytest.raises(MediaLimitExceeded, match="600x400, more than 70000 pixels"):
         probe_video(path, Limits(max_pixels=10_000), RenderOptions())
+
+
+@pytest.mark.parametrize("name", ["large.png", "large.jpg"])
+def test_a_still_of_50_megapixels_of_a_phone_is_read_whatever_its_bytes(
+    name: str, tmp_path: Path
+) -> None:
+    """Of a file above 5 MB libavformat does not tell the size."""
+    grain = np.random.default_rng(2).integers(0, 256, (1020, 1020), dtype=np.uint8)
+    path = tmp_path / name
+    Image.fromarray(np.tile(grain, (6, 8))).save(path, quality=50, compress_level=0)
+    assert path.stat().st_size > 8_000_000
+    facts = probe_video(path, Limits(), RenderOptions(max_height=360))
+    (frame,) = FrameReader(facts, 1).read([0])
+    assert (frame.width, frame.height) == (480, 360)
+    assert 100 < float(frame.y.float().mean()) < 155
