@@ -90,13 +90,14 @@ class Report:
                 "`face2face lifecycle sweep --apply`"
                 + (f"; {self._versions_stay()}" if self.versions == "stay" else "")
             ]
-        return [
-            f"prefix {rule.prefix!r} shall expire after {rule.wanted_days} days, and the server "
-            f"{'has no such rule' if rule.found_days is None else f'says {rule.found_days}'}; "
-            f"{_ADVICE}, and where that does not last, set F2F_SWEEP=always"
-            for rule in self.rules
-            if rule.state != "ok"
-        ] + ([f"{self._versions_stay()}; {_ADVICE}"] if self.versions == "stay" else [])
+        wrong = [_difference(rule) for rule in self.rules if rule.state != "ok"]
+        rules = (
+            f"the bucket's expiry rules are not as wanted: {', '.join(wrong)}; {_ADVICE}, and "
+            "where that does not last, set F2F_SWEEP=always"
+        )
+        return [rules] * bool(wrong) + (
+            [f"{self._versions_stay()}; {_ADVICE}"] if self.versions == "stay" else []
+        )
 
     def _versions_stay(self) -> str:
         return (
@@ -107,6 +108,11 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """The report for `--json`."""
         return {**asdict(self), "ok": self.ok, "warnings": self.warnings}
+
+
+def _difference(rule: RuleState) -> str:
+    found = "no rule" if rule.found_days is None else f"the server says {rule.found_days} d"
+    return f"{rule.prefix} {rule.wanted_days} d ({found})"
 
 
 def default_path() -> Path:

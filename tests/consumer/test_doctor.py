@@ -82,7 +82,7 @@ async def test_topics_and_rules_that_differ_from_the_files_are_said(
     assert f"{kafka.topics.requests} has 1 of 12 partitions" in found["topics"].text
     assert "max.message.bytes=2097152 is wanted" in found["topics"].text
     assert found["expiry"].state == "warn"
-    assert "'inputs/'" in found["expiry"].text
+    assert "inputs/ 1 d (no rule)" in found["expiry"].text
     assert "lifecycle apply" in found["expiry"].advice
 
 

@@ -62,7 +62,7 @@ async def test_a_rule_with_other_days_is_named(every_s3: S3Handle, storage: Stor
     await apply(storage, every_s3.bucket, [Expiry("inputs/", 3)])
     report = await check(storage, every_s3.bucket, WANTED)
     assert [rule.state for rule in report.rules] == ["differs", "missing"]
-    assert "says 3" in report.warnings[0]
+    assert "(the server says 3 d)" in report.warnings[0]
 
 
 async def test_rules_of_others_stay(every_s3: S3Handle, storage: Storage) -> None:
