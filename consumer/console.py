@@ -12,11 +12,13 @@ import codecs
 import io
 import json
 import os
+import shutil
 import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -146,6 +148,13 @@ def embedded_errors() -> Iterator[None]:
 def exit_code(code: ErrorCode) -> int:
     """2 when the input can never work, else 1."""
     return BAD_INPUT if code in _NEVER_WORKS else FAILED
+
+
+def program() -> str:
+    """This command as the reader's shell finds it."""
+    if shutil.which("face2face"):
+        return "face2face"
+    return str(Path(sys.executable).parent / "face2face")
 
 
 def emit(value: Any) -> None:

@@ -1,6 +1,7 @@
 """The whole service on this machine: embedded broker and store here, the real consumer as a child.
 
-    this process      embedded broker (librdkafka's threads), the command's own work
+    this process      embedded broker (librdkafka's threads) unless another one was given,
+    │                 the command's own work
     ├── store         consumer.embedded_s3, ends when this process ends
     ├── service       face2face run, exactly as in production, told where broker and store are
     │   └── worker    renders
@@ -29,6 +30,7 @@ from types import TracebackType
 from typing import Self
 
 from consumer.embedded import EmbeddedFailed, EmbeddedKafka, EmbeddedS3
+from consumer.other_kafka import OtherKafka
 from consumer.settings import Settings, load
 from schemas.topics import Topics
 
@@ -54,6 +56,7 @@ class Playground:
         http_port: port of health and metrics; 0 picks one.
         gateway_port: port of a gateway beside the service; None starts none. With a gateway,
             inputs over http(s) from this machine are taken.
+        kafka: brokers to use instead of the embedded one, host:port, comma-separated.
         on_step: told what is being started, for people.
     """
 
@@ -63,10 +66,11 @@ class Playground:
         *,
         http_port: int = 0,
         gateway_port: int | None = None,
+        kafka: str | None = None,
         on_step: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.log = folder / "service.log"
-        self.kafka = EmbeddedKafka()
+        self.kafka = EmbeddedKafka() if kafka is None else OtherKafka(kafka)
         self.s3 = EmbeddedS3()
         self._folder = folder
         self._port = http_port or free_port()
@@ -106,6 +110,7 @@ class Playground:
 
         Raises:
             EmbeddedFailed: a part did not come up; the text holds what it said.
+            ClientFailed: the brokers that were given cannot be used.
         """
         try:
             self._on_step("broker")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import click
 
-from consumer.console import broker_errors, embedded_errors, emit, say, stoppable
+from consumer.console import broker_errors, embedded_errors, emit, program, say, stoppable
 from consumer.options import JSON_FLAG
 from consumer.playground import Playground
 from schemas.request import RenderRequest
@@ -91,12 +89,5 @@ def _farewell(output: Path, job_id: str, took_s: float, as_json: bool) -> None:
         emit({"demo": "ok", "mp4": str(path), "job_id": job_id})
     say(f"\nthe MP4: {path}  ({took_s:.0f} s in all)")
     say("look at it with any player, or as a contact sheet with measured lip movements:")
-    say(f"  {_program()} inspect {output} --audio {AUDIO}")
-    say(f"the same on a broker and a store that stay, for any client: {_program()} dev")
-
-
-def _program() -> str:
-    """This command as the reader's shell finds it."""
-    return (
-        "face2face" if shutil.which("face2face") else str(Path(sys.executable).parent / "face2face")
-    )
+    say(f"  {program()} inspect {output} --audio {AUDIO}")
+    say(f"the same on a broker and a store that stay, for more jobs: {program()} dev")

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import click
 
-from consumer.console import CommandError, embedded_errors, emit, say, stoppable
+from consumer.console import (
+    CommandError,
+    broker_errors,
+    embedded_errors,
+    emit,
+    program,
+    say,
+    stoppable,
+)
 from consumer.options import JSON_FLAG
 from consumer.playground import Playground, free_port
 from schemas.codes import ErrorCode, Stage
@@ -16,27 +24,38 @@ HTTP_PORT = 8385
 
 
 @click.command()
+@click.option(
+    "--kafka",
+    default=None,
+    metavar="HOST:PORT",
+    help="a broker of yours without passwords, instead of the embedded one; for Java clients",
+)
 @JSON_FLAG
-def dev(as_json: bool) -> None:
+def dev(kafka: str | None, as_json: bool) -> None:
     """Start broker, store, service and gateway as a playground, until Ctrl-C or SIGTERM.
 
     When the service has joined its group, says how any Kafka, S3 or HTTP client reaches them; with
     --json as one object: {"kafka": "host:port", "s3": {"endpoint", "access_key", "secret_key",
     "bucket"}, "gateway": "http://host:port"}. Everything is in memory and gone at the end.
     Here, and only here, inputs over http(s) from this machine are taken.
+
+    The embedded broker serves most clients, but not Apache's own for Java: give that one a real
+    broker with --kafka. Its topics are made; they and their records stay.
     """
     with (
         stoppable(),
+        broker_errors(),
         embedded_errors(),
         tempfile.TemporaryDirectory(prefix="face2face-dev-") as folder,
     ):
         place = Playground(
             Path(folder),
             gateway_port=free_port(HTTP_PORT),
+            kafka=kafka,
             on_step=lambda part: say(f"starting {part} …"),
         )
         with place:
-            _ready(place, as_json)
+            _ready(place, kafka is None, as_json)
             code = place.wait()
             raise CommandError.of(
                 ErrorCode.INTERNAL,
@@ -45,7 +64,7 @@ def dev(as_json: bool) -> None:
             )
 
 
-def _ready(place: Playground, as_json: bool) -> None:
+def _ready(place: Playground, embedded: bool, as_json: bool) -> None:
     s3 = place.s3
     if as_json:
         emit(
@@ -66,8 +85,9 @@ def _ready(place: Playground, as_json: bool) -> None:
     say("in another shell:\n")
     for name, value in place.env.items():
         say(f"  export {name}={value}")
-    say("  face2face submit --audio speech.wav --video face.mp4 -o out.mp4\n")
-    say(f"or, from any Kafka client, to {topics.requests}:")
+    say(f"  {program()} submit --audio speech.wav --video face.mp4 -o out.mp4\n")
+    most = "Kafka clients (Apache's for Java needs --kafka)" if embedded else "any Kafka client"
+    say(f"or, from {most}, to {topics.requests}:")
     say('  {"audio_url": "s3://face2face/…", "video_url": "s3://face2face/…"}')
     say(f"or over HTTP to {place.gateway}/api/generate_video, with the same JSON; here alone")
     say("http://127.0.0.1:… and http://localhost:… are inputs, too.")

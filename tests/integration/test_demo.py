@@ -1,4 +1,4 @@
-"""What a newcomer types works: `face2face demo` ends with an MP4, `dev` serves any Kafka client."""
+"""What a newcomer types works: `face2face demo` ends with an MP4, `dev` serves Kafka clients."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from typing import Any
 import av
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from minio import Minio
 
 from schemas.events import Completed
+from tests.support.kafka import ApacheKafka
 from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -79,11 +81,17 @@ def test_the_demo_ends_with_an_mp4_and_tells_each_event_on_the_way(tmp_path: Pat
     assert str(mp4) in done.stderr
 
 
-@pytest.fixture
-def playground() -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+Dev = tuple[subprocess.Popen[str], dict[str, Any]]
+
+
+@contextlib.contextmanager
+def _dev(*options: str) -> Iterator[Dev]:
     """`face2face dev --json`, when it is ready; interrupted in the end if it still runs."""
     process = subprocess.Popen(
-        [*COMMAND, "dev", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "dev", "--json", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     try:
@@ -98,26 +106,41 @@ def playground() -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
         process.communicate(timeout=120)
 
 
+@pytest.fixture
+def playground() -> Iterator[Dev]:
+    """`face2face dev` on its embedded servers."""
+    with _dev() as dev:
+        yield dev
+
+
+def _upload(s3: dict[str, str]) -> None:
+    store = _store(s3)
+    for name in ("speech.flac", "reference.mp4"):
+        store.fput_object(s3["bucket"], f"mine/{name}", str(ASSETS / name))
+
+
+def _store(s3: dict[str, str]) -> Minio:
+    return Minio(
+        s3["endpoint"].partition("://")[2],
+        access_key=s3["access_key"],
+        secret_key=s3["secret_key"],
+        secure=False,
+    )
+
+
 async def test_any_client_sends_two_locations_and_the_completed_event_tells_everything(
-    playground: tuple[subprocess.Popen[str], dict[str, Any]], tmp_path: Path
+    playground: Dev, tmp_path: Path
 ) -> None:
     process, ready = playground
     assert set(ready) == {"kafka", "s3", "gateway"}
     assert set(ready["s3"]) == {"endpoint", "access_key", "secret_key", "bucket"}
     assert ready["gateway"].startswith("http://127.0.0.1:")
     s3 = ready["s3"]
-    store = Minio(
-        s3["endpoint"].partition("://")[2],
-        access_key=s3["access_key"],
-        secret_key=s3["secret_key"],
-        secure=False,
-    )
-    for name in ("speech.flac", "reference.mp4"):
-        store.fput_object(s3["bucket"], f"mine/{name}", str(ASSETS / name))
+    _upload(s3)
     completed = await _minimal_message(ready["kafka"], s3["bucket"])
 
     output = tmp_path / "out.mp4"
-    store.fget_object(completed.output.bucket, completed.output.key, str(output))
+    _store(s3).fget_object(completed.output.bucket, completed.output.key, str(output))
     _check_mp4(output, completed)
     assert completed.download_url is not None
     assert completed.attempt == 1
@@ -130,6 +153,40 @@ async def test_any_client_sends_two_locations_and_the_completed_event_tells_ever
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
     wait_until(lambda: not _running(below), 120, "end of every process below")
+
+
+async def test_dev_makes_its_topics_on_a_broker_that_is_given_and_leaves_it_running(
+    own_kafka: ApacheKafka,
+) -> None:
+    with _dev("--kafka", own_kafka.servers) as (process, ready):
+        assert ready["kafka"] == own_kafka.servers
+        _upload(ready["s3"])
+        completed = await _minimal_message(own_kafka.servers, ready["s3"]["bucket"])
+        assert completed.media.frames > 0
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 130, said
+    client = AIOKafkaAdminClient(bootstrap_servers=own_kafka.servers)
+    await client.start()
+    try:
+        [topic] = await client.describe_topics(["face2face.requests"])
+    finally:
+        await client.close()
+    assert len(topic["partitions"]) == 12, "as deploy/topics.yaml has it"
+
+
+def test_dev_says_which_broker_does_not_answer() -> None:
+    done = subprocess.run(
+        [*COMMAND, "dev", "--json", "--kafka", "127.0.0.1:1"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    error = json.loads(done.stdout)["error"]
+    assert error["code"] == "BROKER_UNAVAILABLE"
+    assert "127.0.0.1:1" in error["message"]
 
 
 async def _minimal_message(servers: str, bucket: str) -> Completed:
@@ -158,7 +215,7 @@ async def _minimal_message(servers: str, bucket: str) -> Completed:
 
 
 async def test_submit_brings_the_mp4_and_a_job_that_cannot_work_says_why(
-    playground: tuple[subprocess.Popen[str], dict[str, Any]], tmp_path: Path
+    playground: Dev, tmp_path: Path
 ) -> None:
     _, ready = playground
     s3 = ready["s3"]
