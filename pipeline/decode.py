@@ -130,7 +130,7 @@ class FrameReader:
     def _open(self, accel: HWAccel | None) -> Iterator[_Source]:
         video = self._video
         if codec_of(video.path) is not None:
-            photograph = Photograph(video.path, Stage.DECODE)
+            photograph = Photograph(video.path, _TRUSTED, Stage.DECODE)
             with Blocks(video.width, video.height, self._scratch) as blocks:
                 yield _Source(video, ALONE, photograph, blocks, self._kept)
             return

@@ -1,49 +1,48 @@
-"""Photographs of phones, HEIC and AVIF: libheif (`pi-heif`) and libavif (of Pillow) read them.
+"""Photographs of phones and cameras that libavformat reads wrongly, or slowly: HEIC, AVIF, WebP,
+and JPEG and PNG with colours of their own.
 
-libavformat opens them, too, but it gives the tiles that phones cut them into as streams, and leaves
-how they lie to its caller.
+libavformat gives the tiles that phones cut HEIC into as streams, and leaves how they lie to its
+caller; it knows no colour profile; and libwebp takes a tenth of its time for lossless pictures.
+`pipeline.trial`'s process reads them.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from av import VideoFrame
-from numpy.typing import NDArray
-from pi_heif import HeifFile, open_heif
-from PIL import Image, ImageOps
-from PIL.Image import DecompressionBombError
 
 from pipeline.errors import InputUnreadable
 from pipeline.grid import PictureTable
+from pipeline.picture_size import is_animated_webp
+from pipeline.profile import has_foreign_profile
+from pipeline.trial import read_on_trial
+from pipeline.types import Limits
 from schemas.codes import Stage
 
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2")
 _AVIF = b"avif"
 _LAYOUTS = {3: "rgb24", 4: "rgba"}
 """By samples per pixel."""
-_DAMAGED = (
-    *(OSError, EOFError, ValueError, LookupError, RuntimeError, SyntaxError),
-    DecompressionBombError,
-)
-"""What the libraries raise over bytes that they do not like."""
+_KINDS = {"hevc": "HEIF", "av1": "AVIF", "webp": "WEBP", "mjpeg": "JPEG", "png": "PNG"}
+"""Of each codec, as Pillow calls them."""
 ALONE = PictureTable(np.zeros(1, np.int64), 1, Fraction(1), (), timed=False)
 """The table of one picture."""
 
 
 def codec_of(path: Path) -> str | None:
-    """`hevc` or `av1` where a file says that it is such a photograph, and no film; else None."""
+    """The codec of a file that is such a photograph, and no film; else None."""
     with path.open("rb") as file:
         head = file.read(64)
-    if head[4:8] != b"ftyp" or head[8:12] not in (*_HEIC, _AVIF):
-        return None
-    return "av1" if _AVIF in head[8:] else "hevc"
+    if head[4:8] == b"ftyp" and head[8:12] in (*_HEIC, _AVIF):
+        return "av1" if _AVIF in head[8:] else "hevc"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return None if is_animated_webp(path) else "webp"
+    if has_foreign_profile(path):
+        return "png" if head[0] == 0x89 else "mjpeg"
+    return None
 
 
 class Photograph:
@@ -51,12 +50,15 @@ class Photograph:
 
     Args:
         path: of which `codec_of` knows the codec.
+        limits: seconds that reading may take, and pixels.
         stage: that errors name.
     """
 
-    def __init__(self, path: Path, stage: Stage) -> None:
+    def __init__(self, path: Path, limits: Limits, stage: Stage) -> None:
         self._path = path
+        self._limits = limits
         self._stage = stage
+        self._kind = _KINDS[codec_of(path) or "hevc"]
         self._whole: VideoFrame | None = None
 
     def size(self) -> tuple[int, int]:
@@ -64,10 +66,10 @@ class Photograph:
 
         Raises:
             InputUnreadable: it is damaged.
+            MediaLimitExceeded: reading it takes too long, or too much memory.
         """
-        with self._opened() as image:
-            width, height = image.size
-            return int(width), int(height)
+        told, _ = read_on_trial(self._path, self._kind, 0, self._limits, self._stage)
+        return told
 
     @property
     def position(self) -> int:
@@ -83,38 +85,16 @@ class Photograph:
 
         Raises:
             InputUnreadable: it is damaged.
+            MediaLimitExceeded: reading it takes too long, or too much memory.
         """
         if self._whole is None:
-            with self._opened() as image:
-                pixels = _in_colour(np.asarray(image))
-                whole = VideoFrame.from_ndarray(pixels, _LAYOUTS[pixels.shape[2]])
+            limits = self._limits
+            _, pixels = read_on_trial(
+                self._path, self._kind, limits.max_pixels, limits, self._stage
+            )
+            if pixels is None:
+                raise InputUnreadable(f"{self._path.name} has grown", stage=self._stage)
+            whole = VideoFrame.from_ndarray(pixels, _LAYOUTS[pixels.shape[2]])
             whole.pts, whole.time_base = 0, Fraction(1)
             self._whole = whole
         return self._whole
-
-    @contextmanager
-    def _opened(self) -> Iterator[HeifFile | Image.Image]:
-        try:
-            with warnings.catch_warnings(category=Image.DecompressionBombWarning, action="ignore"):
-                if codec_of(self._path) == "hevc":
-                    yield open_heif(self._path)
-                else:
-                    with Image.open(self._path, formats=("AVIF",)) as image:
-                        yield ImageOps.exif_transpose(image)
-        except _DAMAGED as error:
-            text = f"{self._path.name} cannot be read as a photograph: {error}"
-            raise InputUnreadable(text, stage=self._stage) from error
-
-
-def _in_colour(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """(H, W, 3) or, with transparency, (H, W, 4) of 8 bits.
-
-    Args:
-        pixels: as the libraries give them; (H, W) or (H, W, 2) of 8 or 16 bits where it is grey.
-    """
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
-    whole = pixels[..., None] if pixels.ndim == 2 else pixels
-    if whole.shape[2] > 2:
-        return whole
-    return np.concatenate([whole[..., :1].repeat(3, 2), whole[..., 1:]], 2)

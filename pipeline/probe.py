@@ -74,10 +74,7 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
     """
     clock = Clock(path, limits.probe_timeout_s)
     check_file(path, limits, Stage.PROBE)
-    photograph = codec_of(path)
-    if photograph is not None:
-        return _probe_photograph(path, photograph, limits, options)
-    most, scaled = limits.max_pixels, is_still(path)
+    most, scaled = limits.max_pixels, is_still(path) or codec_of(path) is not None
     if scaled:
         limits = _for_stills(limits)
     if is_animated_png(path):
@@ -94,6 +91,9 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
     if claimed is not None:
         check_pixels(path, *claimed, limits)
     check_work(path)
+    photograph = codec_of(path)
+    if photograph is not None:
+        return _probe_photograph(path, photograph, most, limits, options)
     open_on_trial(path, limits, Stage.PROBE)
     with open_media(path, limits, Stage.PROBE) as container:
         stream = _wanted(path, container, limits)
@@ -127,13 +127,15 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
     )
 
 
-def _probe_photograph(path: Path, codec: str, limits: Limits, options: RenderOptions) -> VideoFacts:
-    photograph = Photograph(path, Stage.PROBE)
-    check_pixels(path, *photograph.size(), _for_stills(limits))
+def _probe_photograph(
+    path: Path, codec: str, most: int, limits: Limits, options: RenderOptions
+) -> VideoFacts:
+    photograph = Photograph(path, limits, Stage.PROBE)
+    check_pixels(path, *photograph.size(), limits)
     frame = photograph.go(0)
     upright, square = orientation_of(frame), Fraction(1)
     width, height = _delivered_size(frame, square, upright, options.max_height)
-    width, height = _within(width, height, limits.max_pixels)
+    width, height = _within(width, height, most)
     return VideoFacts(
         path=path,
         width=width,
@@ -250,18 +252,20 @@ def _even(side: Fraction) -> int:
 
 
 def _color(frame: VideoFrame, codec: str) -> Color:
-    """The source's colour tags; where it has none, those of its size (BT.709 from 720 lines)."""
+    """The source's colour tags; where it has none, those of its size (BT.709 from 720 lines), and
+    of RGB and JPEG those of sRGB, whose primaries are BT.709's whatever the size."""
     usual = _BT709 if frame.height >= 720 and codec not in _JFIF else _BT601
     matrix = int(frame.colorspace)
     primaries = int(frame.color_primaries)
     transfer = int(frame.color_trc)
     rgb = is_rgb(frame)
+    srgb = rgb or codec in _JFIF
     full = int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith("yuvj")
     if frame.format.name.startswith("gray") and int(frame.color_range) == 0:
         full = True
     return Color(
         matrix=usual if matrix in _UNKNOWN else matrix,
         full_range=full and not rgb,
-        primaries=usual if primaries in _UNKNOWN else primaries,
-        transfer=usual if transfer in _UNKNOWN else transfer,
+        primaries=(_BT709 if srgb else usual) if primaries in _UNKNOWN else primaries,
+        transfer=(_SRGB_TRANSFER if srgb else usual) if transfer in _UNKNOWN else transfer,
     )

@@ -1,4 +1,5 @@
-"""The process of `pipeline.trial`: opens one file after the other and says how that went.
+"""The process of `pipeline.trial`: opens one file after the other and says how that went, or what
+a photograph shows.
 
 It imports little, as it has to start in a tenth of a second. Its own alarm ends it, also where its
 parent is gone by then.
@@ -6,6 +7,7 @@ parent is gone by then.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import signal
@@ -28,30 +30,53 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)  # sent to the whole group: the parent ends its jobs
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     for line in sys.stdin:
-        answer = _answer(json.loads(line))
-        sys.stdout.write(f"{answer}\n")
-        sys.stdout.flush()
+        answer, data = _answer(json.loads(line))
+        sys.stdout.buffer.write(f"{answer}\n".encode())
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
 
 
-def _answer(asked: dict[str, Any]) -> str:
+def _answer(asked: dict[str, Any]) -> tuple[str, bytes | memoryview]:
     memory = int(asked["memory"])
     before = _resident()
+    _limit_address_space(memory)
+    signal.setitimer(signal.ITIMER_REAL, asked["seconds"])
+    try:
+        answer, data = _photograph(asked) if "photograph" in asked else (_opened(asked), b"")
+    except MemoryError:
+        return MEMORY, b""
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return (MEMORY, b"") if _resident() - before > memory else (answer, data)
+
+
+def _opened(asked: dict[str, Any]) -> str:
+    with (
+        contextlib.suppress(
+            *(av.FFmpegError, OSError, ValueError, RuntimeError, OverflowError, MemoryError)
+        ),
+        av.open(asked["file"], mode="r", format=asked["format"], **asked["options"]),
+    ):
+        pass
+    return OPENED
+
+
+def _photograph(asked: dict[str, Any]) -> tuple[str, bytes | memoryview]:
+    from pipeline.photograph_child import read  # imports more, and most jobs have none
+
+    told, pixels = read(asked["photograph"], asked["kind"], asked["most"])
+    if pixels is None:
+        return json.dumps(told), b""
+    return json.dumps({**told, "shape": pixels.shape}), pixels.reshape(-1).data
+
+
+def _limit_address_space(memory: int) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + _ROOM * memory
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard)
     resource.setrlimit(resource.RLIMIT_AS, (most, hard))
-    signal.setitimer(signal.ITIMER_REAL, asked["seconds"])
-    try:
-        options = asked["options"]
-        with av.open(asked["file"], mode="r", format=asked["format"], **options):
-            pass
-    except (av.FFmpegError, OSError, ValueError, RuntimeError, OverflowError, MemoryError):
-        pass
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    return MEMORY if _resident() - before > memory else OPENED
 
 
 def _resident() -> int:

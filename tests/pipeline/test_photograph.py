@@ -10,10 +10,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from pipeline import trial
 from pipeline.decode import FrameReader
 from pipeline.errors import InputUnreadable, MediaLimitExceeded
+from pipeline.photograph import Photograph
 from pipeline.probe import probe_video
 from pipeline.types import Limits
+from schemas.codes import Stage
 from schemas.request import RenderOptions
 from tests.support.heif import write_tiled
 
@@ -142,3 +145,38 @@ def test_a_still_of_50_megapixels_of_a_phone_is_read_whatever_its_bytes(
     (frame,) = FrameReader(facts, 1).read([0])
     assert (frame.width, frame.height) == (480, 360)
     assert 100 < float(frame.y.float().mean()) < 155
+
+
+def test_a_photograph_whose_size_is_a_lie_takes_no_memory(tmp_path: Path) -> None:
+    """A kilobyte of AVIF took gigabytes before it was refused."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    path = tmp_path / "bomb.avif"
+    Image.new("RGB", (8000, 8100), (90, 80, 70)).save(path, quality=20, speed=10, exif=exif)
+    trial._POOL.close()
+    with pytest.raises(MediaLimitExceeded, match="8100x8000, more than"):
+        probe_video(path, Limits(), RenderOptions())
+    (process,) = trial._POOL.idle
+    told = Path(f"/proc/{process.pid}/status").read_text()
+    assert int(told.partition("VmHWM:")[2].split()[0]) < 150_000  # KB; the picture has 190,000
+
+
+@pytest.mark.parametrize("name", ["slow.avif", "slow.webp"])
+def test_reading_a_photograph_ends_when_its_time_is_over(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    Image.effect_noise((2800, 2800), 60).convert("RGB").save(path, quality=60, speed=10, method=0)
+    with pytest.raises(MediaLimitExceeded, match=r"reading takes longer than 0\.02 s"):
+        Photograph(path, Limits(probe_timeout_s=0.02), Stage.PROBE).go(0)
+    assert Photograph(path, Limits(), Stage.PROBE).go(0).width == 2800
+
+
+def test_a_lossless_webp_is_read_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 8
+    path = tmp_path / "a.webp"
+    Image.fromarray(_picture()).save(path, lossless=True, exif=exif)
+    facts = probe_video(path, Limits(), RenderOptions())
+    (frame,) = FrameReader(facts, 1).read([0])
+    luma = 16 + np.rot90(_picture()) @ np.array([0.299, 0.587, 0.114]) * 219 / 255
+    assert (frame.height, frame.width) == luma.shape
+    assert float(np.abs(frame.y.numpy() - luma).mean()) < 1
