@@ -27,7 +27,7 @@ from schemas.codes import ErrorCode, Stage
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run:run", "Run the service: take requests from Kafka until SIGTERM."),
-    "gateway": ("gateway:gateway", "Serve the HTTP bridge and its page before the service."),
+    "gateway": ("gateway:gateway", "Serve the HTTP bridge: jobs, the old call, and a page."),
     "submit": ("submit:submit", "Upload speech and a reference, send a request, fetch the MP4."),
     "render": ("media:render", "Render one MP4 from local files, without Kafka and S3."),
     "inspect": ("inspect:inspect", "Draw a contact sheet of an MP4 and print its quality figures."),
@@ -36,10 +36,13 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "engines": ("media:engines", "List the engines of this machine."),
     "weights": ("weights:weights", "Pull or verify model files."),
     "demo": ("demo:demo", "Show the main job end to end on an embedded broker and store."),
-    "dev": ("dev:dev", "Start embedded broker, store and service as a playground."),
+    "dev": ("dev:dev", "Start broker, store, service and gateway to play with."),
     "topics": ("topics:topics", "Make the topics of deploy/topics.yaml."),
-    "lifecycle": ("lifecycle:lifecycle", "Apply, show or check the bucket's expiry rules."),
-    "replay": ("replay:replay", "Send requests of the past once more."),
+    "lifecycle": (
+        "lifecycle:lifecycle",
+        "Apply, show or check the bucket's expiry rules, or sweep.",
+    ),
+    "replay": ("replay:replay", "Send requests or dead letters of the past once more."),
     "doctor": ("doctor:doctor", "Say what this machine has, what is missing and what to do."),
 }
 """Name → (module:function in consumer.commands, one line of help)."""

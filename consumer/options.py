@@ -41,12 +41,18 @@ _OPTIONS = (
         "--loop", type=click.Choice([v.value for v in Loop]), default=None,
         help="when the speech is longer than the reference [pingpong]",
     ),
-    click.option("--face", default=None, help="'largest', or a box x0,y0,x1,y1 in pixels"),
-    click.option("--fps", default=None, help="frames per second, such as 25 or 30000/1001"),
-    click.option("--crf", type=int, default=None, help="x264 quality, 0 to 40, lower is better"),
-    click.option("--max-height", type=int, default=None, help="scale down to this height, px"),
-    click.option("--label", default=None, help="a visible label in the picture, such as 'AI'"),
-    click.option("--label-position", default=None, help="bottom-right, top-left, …"),
+    click.option(
+        "--face", default=None,
+        help="'largest', or the face nearest to a box x0,y0,x1,y1 of reference pixels [largest]",
+    ),
+    click.option("--fps", default=None, help="such as 25 or 30000/1001 [the reference's]"),
+    click.option("--crf", type=int, default=None, help="x264, 0 to 40, lower is better [18]"),
+    click.option("--max-height", type=int, default=None, help="scale down to it, px [as it is]"),
+    click.option("--label", default=None, help="a visible text, such as 'AI' [none]"),
+    click.option(
+        "--label-position", default=None,
+        help="top-left, top-right, bottom-left or bottom-right [bottom-right]",
+    ),
     click.option("--transcript", default=None, help="what is said; helps English a little"),
 )  # fmt: skip
 

@@ -104,7 +104,10 @@ def _show(result: dict[str, Any]) -> None:
     layers = result["labels"]["layers"]
     found = [f"{name} {layer['status']}" for name, layer in layers.items()]
     click.echo(f"{'labels':<27} {', '.join(found)}")
+    names: dict[str, list[str]] = {}
     for name, reason in result["left_out"].items():
-        say(f"left out: {name}: {reason}")
+        names.setdefault(reason, []).append(name)
+    for reason, left_out in names.items():
+        say(f"left out, {reason}: {', '.join(left_out)}")
     if "report" in result:
         say(f"report: {result['report']}")

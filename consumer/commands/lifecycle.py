@@ -52,7 +52,7 @@ def lifecycle_show(path: Path | None, as_json: bool) -> None:
     _show(asyncio.run(_check(_wanted(path))), as_json)
 
 
-@lifecycle.command("check")
+@lifecycle.command("check", short_help="Compare; exit code 1 where rules are missing or differ.")
 @FILE
 @JSON_FLAG
 def lifecycle_check(path: Path | None, as_json: bool) -> int:
@@ -62,7 +62,7 @@ def lifecycle_check(path: Path | None, as_json: bool) -> int:
     return 0 if report.ok else FAILED
 
 
-@lifecycle.command("sweep")
+@lifecycle.command("sweep", short_help="Say or remove what is older than the rules allow.")
 @click.option(
     "--dry-run/--apply",
     default=True,

@@ -33,7 +33,12 @@ from consumer.topics_apply import admin
 @click.option("--only-failed", is_flag=True, help="only jobs whose recorded outcome is failed")
 @click.option("--rerender", is_flag=True, help="render finished jobs again, as a new generation")
 @click.option("--dry-run", is_flag=True, help="only say what would happen")
-@click.option("--all", "everything", is_flag=True, help="the whole topic, when nothing is selected")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="the whole topic; needed where nothing selects records",
+)
 @JSON_FLAG
 def replay(
     start: str | None,
@@ -46,7 +51,9 @@ def replay(
     """Send requests of the past once more.
 
     A finished job only announces its recorded outcome again, with the same event id, unless
-    --rerender is given. With --json: one object per record, and a last one with the counts.
+    --rerender is given. --dry-run first shows each record and what would become of it. Brokers
+    and store come from the same settings as the service's. With --json: one object per record,
+    and a last one with the counts.
     """
     selection = _selection(start, stop, given)
     if selection == Selection(only_failed=selection.only_failed, rerender=selection.rerender) and (

@@ -18,7 +18,9 @@ from consumer.options import JSON_FLAG
 def run(as_json: bool) -> None:  # noqa: ARG001 - read by `main`
     """Run the service: take requests from Kafka until SIGTERM.
 
-    All settings come from the environment (docs/operations.md, "Settings").
+    All settings come from the environment (docs/operations.md, "Settings"); brokers, store and
+    its keys are enough to begin with. `face2face doctor` says what is missing. A SIGTERM lets
+    running jobs end for F2F_DRAIN_S, and nothing is lost.
     """
     from consumer.settings import load
 

@@ -43,7 +43,7 @@ def weights() -> None:
     """
 
 
-@weights.command("pull")
+@weights.command("pull", short_help="Fetch model files, check them, convert them once.")
 @NAME
 @JSON_FLAG
 def weights_pull(name: str, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.commands.evaluate import _written
+from consumer.commands.evaluate import _show, _written
 from consumer.console import CommandError
 from schemas.codes import ErrorCode
 from tests.consumer.test_cli import face2face, only_object
@@ -57,3 +57,14 @@ def test_a_report_that_finds_no_room_leaves_no_folder_and_names_the_one(tmp_path
     assert refused.value.error.code is ErrorCode.SCRATCH_FULL
     assert repr(str(folder)) in refused.value.error.message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_left_out_for_one_reason_is_said_in_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    left_out = {"lse_c": "needs --syncnet", "own_r": "not its sound", "lse_d": "needs --syncnet"}
+    _show({"measures": {}, "labels": {"layers": {}}, "left_out": left_out})
+    assert capsys.readouterr().err.splitlines() == [
+        "left out, needs --syncnet: lse_c, lse_d",
+        "left out, not its sound: own_r",
+    ]
