@@ -51,6 +51,11 @@ DECODERS = (
 """libavcodec's names of what is decoded; everything else stays shut."""
 STATES_SECONDS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flac", "wav", "ogg")
 """Containers whose header states a duration; elsewhere libavformat guesses it from the bit rate."""
+SPLICED = ("mpegts", "mpeg", "flv")
+"""Containers that can be put one behind the other, so that time stamps may begin anew anywhere."""
+SPLICE_S = 10
+"""Seconds from which on time stamps of such a container that jump are those of another recording,
+and no hole; players and converters do the same (`-dts_delta_threshold`)."""
 PICTURES = frozenset({"png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe"})
 
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (

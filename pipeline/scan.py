@@ -10,12 +10,14 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from pipeline.container import Clock, packets
+from pipeline.container import SPLICE_S, SPLICED, Clock, packets
 from pipeline.errors import MediaLimitExceeded
 from pipeline.grid import PictureTable, make_table
 from pipeline.types import Limits
 from schemas.codes import Stage
 
+_BACK_S = 1
+"""Seconds by which decoding times may go back in one recording, whatever wrote it."""
 _NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -51,6 +53,8 @@ def scan_pictures(
     most = math.inf
     if base is not None and math.isfinite(limits.max_video_s):
         most = math.floor(Fraction(limits.max_video_s) / base)
+    splices = _Splices(container.format.name, base)
+    spent = 0  # by recordings before the one that is read
     shown: list[int | None] = []
     keys: list[tuple[int | None, int | None]] = []
     first: int | None = None
@@ -59,6 +63,9 @@ def scan_pictures(
         if packet.size == 0:
             continue
         pts = packet.pts
+        if splices.before(packet.dts) and first is not None and end is not None:
+            spent += end - first
+            first = end = None
         if packet.is_keyframe:
             keys.append((pts, packet.dts))
         if packet.is_discard:
@@ -68,13 +75,40 @@ def scan_pictures(
             continue
         first = pts if first is None else min(first, pts)
         end = max(pts + (packet.duration or 0), end if end is not None else pts)
-        if base is not None and end - first > most:
-            check_seconds(path, (end - first) * base, limits)
+        if base is not None and spent + end - first > most:
+            check_seconds(path, (spent + end - first) * base, limits)
     if not shown:
         return None
     # AVI counts packets: with pictures out of order its time stamps are guesses.
     reliable = container.format.name != "avi" or stream.codec_context.reorder_depth == 0
+    reliable = reliable and not splices.found  # else pictures of two recordings lie at one time
     return make_table(shown, end, keys, base, stream.average_rate, reliable)
+
+
+class _Splices:
+    """Finds where a container's time stamps begin anew.
+
+    Args:
+        kind: of the container, by libavformat's name.
+        base: seconds of a tick.
+    """
+
+    def __init__(self, kind: str, base: Fraction | None) -> None:
+        self.found = False
+        self._last: int | None = None
+        self._most = self._least = math.inf
+        if kind in SPLICED and base is not None:
+            self._most, self._least = SPLICE_S / base, _BACK_S / base
+
+    def before(self, stamp: int | None) -> bool:
+        """Whether the packet with this decoding time is of another recording than the last one."""
+        if stamp is None:
+            return False
+        step = 0 if self._last is None else stamp - self._last
+        self._last = stamp
+        anew = step > self._most or -step > self._least
+        self.found = self.found or anew
+        return anew
 
 
 def declared_rates(stream: VideoStream) -> list[Fraction | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from math import floor, isfinite
+from math import floor, inf, isfinite
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +20,16 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from pipeline.container import STATES_SECONDS, Clock, check_decoder, only, open_media, packets
+from pipeline.container import (
+    SPLICE_S,
+    SPLICED,
+    STATES_SECONDS,
+    Clock,
+    check_decoder,
+    only,
+    open_media,
+    packets,
+)
 from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoAudio
 from pipeline.resampling import in_one_plane, resampled
 from pipeline.scan import video_stream
@@ -115,6 +124,9 @@ class Sound:
         longest = self._limits.max_audio_s
         self._most = floor(Fraction(longest) * rate) if isfinite(longest) else longest
         """Samples that a track may have."""
+        spliced = self._container.format.name in SPLICED
+        self._splice = SPLICE_S * rate if spliced else inf
+        """Samples from which on a jump of the time stamps is no hole."""
 
     def frames(self, *, under_picture: bool = False) -> Iterator[AudioFrame]:
         """Decode from begin to end; damaged stretches become silence of the same length.
@@ -154,11 +166,11 @@ class Sound:
                     if start is None:
                         start = _zero(_time(frame), origin)
                     if ruler is None and frame.time_base is not None:
-                        ruler = _Ruler(frame.time_base, shape.rate, start)
+                        ruler = _Ruler(frame.time_base, shape.rate, start, self._splice)
                     stamp = frame.pts
                     hole = 0
                     if ruler is not None and stamp is not None:
-                        hole = ruler.samples(stamp) - self._done
+                        hole = ruler.hole(stamp, self._done)
                     if hole:
                         yield from self._place(piece, shape, hole, damaged)
                     else:
@@ -222,14 +234,24 @@ class _Ruler:
         base: seconds of one tick of the stamps.
         rate: samples per second.
         start: seconds at which the track begins.
+        splice: samples from which on a jump is no hole: another recording begins there.
     """
 
-    def __init__(self, base: Fraction, rate: int, start: Fraction) -> None:
+    def __init__(self, base: Fraction, rate: int, start: Fraction, splice: float) -> None:
+        self._splice = splice
         self._tick = base.numerator * start.denominator * rate
         self._start = start.numerator * base.denominator * rate
         self._sample = base.denominator * start.denominator
 
-    def samples(self, stamp: int) -> int:
+    def hole(self, stamp: int, done: int) -> int:
+        """Samples that are missing between those that came and the ones of a stamp."""
+        missing = self._samples(stamp) - done
+        if abs(missing) <= self._splice:
+            return missing
+        self._start = stamp * self._tick - done * self._sample
+        return 0
+
+    def _samples(self, stamp: int) -> int:
         """The nearest sample, of two the even one."""
         place = stamp * self._tick - self._start
         count, rest = divmod(place, self._sample)

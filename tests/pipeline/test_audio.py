@@ -369,3 +369,27 @@ def _mono(path: Path, values: NDArray[np.float64]) -> Path:
         file.setframerate(SPEECH_RATE)
         file.writeframes(np.rint(values * 32767).astype("<i2").tobytes())
     return path
+
+
+@pytest.mark.parametrize("begins", [(0, 5000), (5000, 0), (0, 0)])
+def test_recordings_put_one_behind_the_other_follow_without_hours_of_silence(
+    begins: tuple[int, int], tmp_path: Path
+) -> None:
+    parts = []
+    for n, begin in enumerate(begins):
+        tone = Tone(2.0, rate=48_000, delay=Fraction(begin))
+        parts.append(write_sound(tmp_path / f"{n}.ts", tone, "mpegts").read_bytes())
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(parts))
+    assert 4 <= probe_audio(path, Limits(max_audio_s=10)).duration < 4.1
+    assert float(load_speech(path, Limits()).samples.abs()[16_000:-16_000].median()) > 0.1
+
+
+def test_a_hole_in_the_sound_of_a_transport_stream_is_silent(tmp_path: Path) -> None:
+    pieces = []
+    for begin in (0, 5):
+        path = tmp_path / f"{begin}.ts"
+        pieces.append(write_sound(path, Tone(2.0, delay=Fraction(begin)), "mpegts").read_bytes())
+    path = tmp_path / "hole.ts"
+    path.write_bytes(b"".join(pieces))
+    assert float(probe_audio(path, Limits()).duration) == pytest.approx(7, abs=0.1)

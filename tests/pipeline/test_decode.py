@@ -15,7 +15,7 @@ import torch
 
 from pipeline import blocks
 from pipeline.decode import FrameReader
-from pipeline.errors import InputUnreadable
+from pipeline.errors import InputUnreadable, MediaLimitExceeded
 from pipeline.probe import probe_video
 from pipeline.types import Frame, Limits, VideoFacts
 from pipeline.upright import Planes
@@ -357,3 +357,23 @@ def test_a_descending_run_keeps_no_more_than_one_block(
     assert numbers(reader.read(range(149, -1, -1))) == list(range(149, -1, -1))
     assert max(held) == 6
     assert len(held) <= 150
+
+
+@pytest.mark.parametrize("order", ["early first", "late first", "the same times"])
+def test_recordings_put_one_behind_the_other_are_shown_whole(order: str, tmp_path: Path) -> None:
+    """As `cat a.ts b.ts` makes them: the second one's time stamps begin anew, or hours later."""
+    late = 5000 if order != "the same times" else 0
+    parts = []
+    for n, begin in enumerate((0, late) if order != "late first" else (late, 0)):
+        times = [Fraction(begin) + Fraction(k, 25) for k in range(40)]
+        clip = Clip(frames=40, times=times, container="mpegts", options={"bf": "2"})
+        parts.append(write_clip(tmp_path / f"{n}.ts", clip).read_bytes())
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(parts * 3))
+    facts = probe_video(path, Limits(max_video_s=10), RenderOptions())
+    assert (facts.frames, facts.fps) == (240, 25)
+    wanted = [*range(240), *range(238, -1, -1)]
+    found = [number_of(frame.y) for frame in FrameReader(facts, 2).read(wanted)]
+    assert found == [n % 40 for n in wanted]
+    with pytest.raises(MediaLimitExceeded, match=r"lasts 8\.\d s, longer than 8 s"):
+        probe_video(path, Limits(max_video_s=8), RenderOptions())
