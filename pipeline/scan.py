@@ -98,7 +98,7 @@ class _Splices:
         self._last: int | None = None
         self._most = self._least = math.inf
         if kind in SPLICED and base is not None:
-            self._most, self._least = SPLICE_S / base, _BACK_S / base
+            self._most, self._least = float(SPLICE_S / base), float(_BACK_S / base)
 
     def before(self, stamp: int | None) -> bool:
         """Whether the packet with this decoding time is of another recording than the last one."""

@@ -371,7 +371,7 @@ def test_recordings_put_one_behind_the_other_are_shown_whole(order: str, tmp_pat
     path = tmp_path / "both.ts"
     path.write_bytes(b"".join(parts * 3))
     facts = probe_video(path, Limits(max_video_s=10), RenderOptions())
-    assert (facts.frames, facts.fps) == (240, 25)
+    assert (facts.frames, facts.fps) == (240, Fraction(25))
     wanted = [*range(240), *range(238, -1, -1)]
     found = [number_of(frame.y) for frame in FrameReader(facts, 2).read(wanted)]
     assert found == [n % 40 for n in wanted]
