@@ -116,6 +116,21 @@ def test_every_alert_says_how_bad_it_is_and_where_its_cure_stands(alert: str) ->
     assert "Cure" in section
 
 
+def test_the_book_lists_every_alert_by_how_bad_it_is() -> None:
+    rows = re.findall(r"^\| (critical|warning|info): [^|]+ \| (.+) \|$", RUNBOOK, re.MULTILINE)
+    listed = {link: severity for severity, row in rows for link in re.findall(r"\(#(\w+)\)", row)}
+    assert listed == {name.lower(): rule["labels"]["severity"] for name, rule in RULES.items()}
+
+
+def test_the_log_lines_of_the_book_are_those_of_the_service() -> None:
+    section = RUNBOOK.partition("## What the log says")[2].partition("## Alerts")[0]
+    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    lines = [line.removesuffix("...") for cell in cells for line in re.findall(r"`(.+?)`", cell)]
+    assert len(lines) > 10
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "consumer").rglob("*.py"))
+    assert [line for line in lines if f'"{line}' not in code] == []
+
+
 @pytest.mark.parametrize("code", list(ErrorCode))
 def test_every_error_code_has_its_cause_and_cure(code: ErrorCode) -> None:
     (row,) = re.findall(rf"^\| `{code}` \|(.+)\|$", RUNBOOK, re.MULTILINE)
