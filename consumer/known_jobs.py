@@ -73,7 +73,7 @@ async def list_jobs(storage: Storage, bucket: str, prefix: str) -> list[str]:
 
 async def _of_settings(bucket: str, prefix: str) -> list[str]:
     from consumer.opened import opened
-    from consumer.settings import load
+    from consumer.settings_load import load
 
     with opened(load()) as storage:
         return await list_jobs(storage, bucket, prefix)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 from pydantic import ValidationError
 
-from consumer.settings import MOST_LEASE_S
+from consumer.settings_work import MOST_LEASE_S
 from consumer.storage import Storage
 from schemas.manifest import AttemptMarker, Lease
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from consumer.settings import load
+from consumer.settings_load import load
 
 
 class OtherKafka:

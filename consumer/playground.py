@@ -31,7 +31,8 @@ from typing import Self
 
 from consumer.embedded import EmbeddedFailed, EmbeddedKafka, EmbeddedS3
 from consumer.other_kafka import OtherKafka
-from consumer.settings import Settings, load
+from consumer.settings import Settings
+from consumer.settings_load import load
 from schemas.topics import Topics
 
 START_TIMEOUT_S = 120.0

@@ -33,7 +33,7 @@ def use_settings(processors: int) -> None:
 
     `DUIX_*` name the one service that it may call.
     """
-    from consumer.settings import load
+    from consumer.settings_load import load
     from pipeline.engines.duix.place import configure
     from pipeline.hardware import allow
 

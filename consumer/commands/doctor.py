@@ -15,7 +15,7 @@ from consumer.console import FAILED, emit
 from consumer.doctor import Finding, State, examine
 from consumer.options import JSON_FLAG
 from consumer.processors import available
-from consumer.settings import load
+from consumer.settings_load import load
 from consumer.settings_names import unknown_names
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, see consumer.commands.media

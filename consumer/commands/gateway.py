@@ -19,7 +19,7 @@ def gateway(host: str | None, port: int | None, as_json: bool) -> None:
     """
     with exiting_on_sigterm():
         from consumer.http.gateway_server import Address, serve
-        from consumer.settings import load
+        from consumer.settings_load import load
 
     settings = load()
     given = {"gateway_host": host, "gateway_port": port}

@@ -11,7 +11,7 @@ from consumer.console import FAILED, CommandError, emit, say
 from consumer.lifecycle import LifecycleFileError, Report, apply, check, default_path, read
 from consumer.opened import opened
 from consumer.options import JSON_FLAG
-from consumer.settings import load
+from consumer.settings_load import load
 from consumer.storage import Expiry
 from consumer.sweeper import Pass, sweep
 

@@ -109,13 +109,13 @@ def _use_settings() -> None:
 
 
 def _engine() -> str:
-    from consumer.settings import load
+    from consumer.settings_load import load
 
     return load().engine
 
 
 def _avatars() -> AvatarFolder | None:
-    from consumer.settings import load
+    from consumer.settings_load import load
     from pipeline.types import AvatarFolder
 
     limit = load().avatar_bytes
@@ -124,7 +124,7 @@ def _avatars() -> AvatarFolder | None:
 
 def _trim(avatars: AvatarFolder) -> None:
     from consumer.avatar_disk import trim
-    from consumer.settings import load
+    from consumer.settings_load import load
 
     trim(avatars.path, load().avatar_bytes, avatars.keep_free)
 
@@ -139,7 +139,7 @@ def _job_id(given: str | None) -> str:
 
 def _marks() -> Marks:
     from consumer.marks import render_marks
-    from consumer.settings import load
+    from consumer.settings_load import load
     from pipeline.mark.choosing import choose_marks
 
     return choose_marks(**render_marks(load(), None).model_dump())

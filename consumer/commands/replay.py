@@ -19,7 +19,8 @@ from consumer.options import JSON_FLAG
 from consumer.publisher import Publisher
 from consumer.replay import ReplayError, Row, Selection, StoredOutcomes
 from consumer.replay import replay as replay_records
-from consumer.settings import Settings, load
+from consumer.settings import Settings
+from consumer.settings_load import load
 from consumer.topics_apply import admin
 
 

@@ -22,7 +22,7 @@ def run(as_json: bool) -> None:  # noqa: ARG001 - read by `main`
     its keys are enough to begin with. `face2face doctor` says what is missing. A SIGTERM lets
     running jobs end for F2F_DRAIN_S, and nothing is lost.
     """
-    from consumer.settings import load
+    from consumer.settings_load import load
 
     exit_on_sigterm()
     settings = load()  # first: a setting that cannot work is said before anything is imported

@@ -72,7 +72,7 @@ async def _submit(
     from consumer.journey import bring, follow, provide
     from consumer.narrator import Narrator
     from consumer.opened import opened
-    from consumer.settings import load
+    from consumer.settings_load import load
 
     settings = load()
     narrator = Narrator(as_json)

@@ -61,7 +61,7 @@ def topics_apply(
 
 
 async def _run(wanted: WantedTopics, replication: int | None, dry_run: bool) -> list[Change]:
-    from consumer.settings import load
+    from consumer.settings_load import load
 
     settings = load()
     copies = replication or wanted.replication_factor

@@ -14,7 +14,7 @@ if __name__ == "__main__":
     exit_on_sigterm()
     from consumer import app
     from consumer.processing import open_processor
-    from consumer.settings import load
+    from consumer.settings_load import load
     from tests.support.null_render import RENDERER
 
     app.open_processor = partial(open_processor, renderer=RENDERER)  # type: ignore[attr-defined]

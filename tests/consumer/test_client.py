@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from consumer.client import Event, connect, connection
 from consumer.connecting import ClientFailed
-from consumer.settings import Settings, load
+from consumer.settings import Settings
+from consumer.settings_load import load
 from schemas.request import RenderRequest
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle

@@ -10,7 +10,8 @@ import pytest
 
 from consumer.caches import signing_root
 from consumer.marks import render_marks
-from consumer.settings import SettingsError, load
+from consumer.settings import SettingsError
+from consumer.settings_load import load
 from pipeline.mark.choosing import choose_marks
 from tests.consumer.test_cli import face2face, only_object
 from tests.pipeline.mark.clips import JOB, made, sealed

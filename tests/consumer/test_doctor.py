@@ -14,7 +14,7 @@ import pytest
 
 from consumer import doctor, lifecycle
 from consumer.doctor import Finding, examine
-from consumer.settings import load
+from consumer.settings_load import load
 from consumer.storage import Storage
 from consumer.topics_apply import Change, admin, apply, partitions, plan
 from consumer.topics_file import default_path, read

@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaProducer
 from consumer.client import Event, connect
 from consumer.faults import Fault
 from consumer.journey import bring, follow, provide, send
-from consumer.settings import Settings, load
+from consumer.settings import Settings
+from consumer.settings_load import load
 from consumer.storage import Storage
 from schemas.codes import ErrorCode
 from schemas.events import Completed

@@ -10,7 +10,7 @@ import pytest
 
 from consumer.embedded import EmbeddedFailed
 from consumer.playground import Playground, free_port
-from consumer.settings import load
+from consumer.settings_load import load
 from tests.support.processes import wait_until
 from tests.support.s3 import http_answers
 

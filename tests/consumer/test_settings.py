@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from consumer.settings import Settings, SettingsError, load
+from consumer.settings import Settings, SettingsError
+from consumer.settings_load import load
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:

@@ -12,7 +12,8 @@ import pytest
 import structlog
 
 from consumer import logs
-from consumer.settings import Settings, load
+from consumer.settings import Settings
+from consumer.settings_load import load
 from consumer.settings_names import unknown_names
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from consumer import storage as storage_module
 from consumer.faults import Fault
-from consumer.settings import load
+from consumer.settings_load import load
 from consumer.storage import Storage, file_sha256
 from schemas.codes import ErrorCode
 from schemas.refs import ObjectRef

@@ -11,7 +11,7 @@ import pytest
 from consumer import delivery, telemetry
 from consumer.handler import _span
 from consumer.jobs import Record
-from consumer.settings import load
+from consumer.settings_load import load
 from tests.support.otlp import Collector, collector
 
 TRACE, PARENT = "ab" * 16, "cd" * 8
@@ -95,7 +95,7 @@ def test_without_an_endpoint_nothing_is_imported_and_upstreams_header_stays() ->
     code = (
         "import sys, consumer.app\n"
         "from consumer import telemetry\n"
-        "from consumer.settings import load\n"
+        "from consumer.settings_load import load\n"
         "telemetry.start(load({}), 'x')\n"
         "with telemetry.span('a', parent='b') as span: assert span.traceparent is None\n"
         "telemetry.stop()\n"

@@ -10,7 +10,8 @@ import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from consumer.connecting import ClientFailed
-from consumer.settings import Settings, load
+from consumer.settings import Settings
+from consumer.settings_load import load
 from consumer.topics_apply import Change, admin, apply, brokers, plan
 from consumer.topics_file import TopicsFileError, WantedTopic, default_path, read
 from schemas.topics import Topics

@@ -11,7 +11,8 @@ import jsonschema
 import pytest
 import yaml
 
-from consumer.settings import Settings, load
+from consumer.settings import Settings
+from consumer.settings_load import load
 from schemas.engines import ENGINES
 from tests.support import kube_schemas
 from tests.support.packages import HELM, KUBE_SCHEMAS, KUBECONFORM, Package

@@ -27,7 +27,8 @@ import yaml
 from consumer.caches import weights_root
 from consumer.cli import cli
 from consumer.http.gateway import check_settings
-from consumer.settings import Settings, SettingsError, load
+from consumer.settings import Settings, SettingsError
+from consumer.settings_load import load
 from tests.support.kube_schemas import COMPOSE_FILE
 from tests.support.packages import COMPOSE_SCHEMA
 

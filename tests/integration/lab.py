@@ -23,7 +23,8 @@ from consumer.jobs import Job, Record, Verdict
 from consumer.membership import read_commits
 from consumer.offset_runs import OffsetRuns, unpack
 from consumer.places import elsewhere
-from consumer.settings import Settings, load
+from consumer.settings import Settings
+from consumer.settings_load import load
 from consumer.subscriber import Intake
 from schemas.codes import ErrorCode
 from schemas.render import ErrorFacts

@@ -19,7 +19,8 @@ from consumer.commits import Committer
 from consumer.control import Cancellations
 from consumer.handler import Handler
 from consumer.jobs import Job, Verdict
-from consumer.settings import Settings, load
+from consumer.settings import Settings
+from consumer.settings_load import load
 from consumer.subscriber import Intake
 from tests.integration.lab import Work
 

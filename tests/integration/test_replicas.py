@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from consumer import producing
 from consumer.publisher import Publisher
-from consumer.settings import load
+from consumer.settings_load import load
 from consumer.topics_apply import Change, admin, apply
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Failed

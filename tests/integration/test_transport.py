@@ -22,7 +22,7 @@ from consumer.client import connection
 from consumer.jobs import Record
 from consumer.publisher import Publisher
 from consumer.rights import needed
-from consumer.settings import load
+from consumer.settings_load import load
 from schemas.codes import ErrorCode, Stage
 from schemas.render import ErrorFacts
 from tests.support import packages

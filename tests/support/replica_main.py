@@ -23,7 +23,7 @@ from typing import Any
 from consumer import storage
 from consumer.jobs import Job, Record
 from consumer.processing import open_processor
-from consumer.settings import load
+from consumer.settings_load import load
 from schemas.events import Completed, Progress
 from schemas.request import RenderRequest
 from tests.support.null_render import RENDERER

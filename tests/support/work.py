@@ -15,7 +15,8 @@ from typing import Any
 
 from consumer.jobs import Job, Record
 from consumer.processing import Processing, open_processor
-from consumer.settings import Settings, load
+from consumer.settings import Settings
+from consumer.settings_load import load
 from schemas.events import Completed, Failed, Progress
 from schemas.render import ErrorFacts
 from schemas.request import RenderRequest

@@ -18,7 +18,8 @@ from aiokafka import AIOKafkaProducer
 from consumer.client import connection
 from consumer.faults import Fault
 from consumer.http import gateway_book, gateway_intake
-from consumer.settings import Settings, load
+from consumer.settings import Settings
+from consumer.settings_load import load
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Failed
 from schemas.http import JobView

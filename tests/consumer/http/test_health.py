@@ -17,7 +17,8 @@ import pytest
 from consumer import metrics
 from consumer.http import protocol
 from consumer.http.health import serve
-from consumer.settings import SettingsError, load
+from consumer.settings import SettingsError
+from consumer.settings_load import load
 
 
 class Answers:

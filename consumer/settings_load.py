@@ -1,0 +1,66 @@
+"""Reads the settings from the environment, secrets from `*_FILE` too, and says what is wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from consumer.settings import Settings, SettingsError
+
+_MOST_SHOWN = 200
+_LINE_END = "\r\n"
+_HIDDEN = ("SECRET", "PASSWORD", "API_KEY", "TOKEN")
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Every NAME may be given as NAME_FILE, whose content (without the last line's end) is the value;
+    nor is the end of a line part of NAME, where a file of settings was written on another system.
+
+    Raises:
+        SettingsError: one line for each setting that cannot work.
+    """
+    source = dict(os.environ if environ is None else environ)
+    values: dict[str, Any] = {}
+    for field in Settings.model_fields.values():
+        name = str(field.validation_alias)
+        file = source.get(f"{name}_FILE")
+        if file:
+            values[name] = _read_secret(name, Path(file))
+        elif value := source.get(name, "").rstrip(_LINE_END):
+            values[name] = value
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(line) for line in error.errors())) from None
+
+
+def _read_secret(name: str, path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{name}_FILE: cannot read {str(path)!r}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{name}_FILE: {str(path)!r} is not UTF-8 text") from None
+    value = text.rstrip(_LINE_END)
+    if not value:  # never as if it were not given: an empty key would let everybody in
+        raise SettingsError(f"{name}_FILE: {str(path)!r} is empty; write the value into it")
+    return value
+
+
+def _explain(line: Any) -> str:
+    name = ".".join(str(part) for part in line["loc"])
+    text = str(line["msg"]).removeprefix("Value error, ")
+    if not name:  # about several settings at once: the message names them
+        return text
+    shown = "(hidden)" if any(word in name for word in _HIDDEN) else _short(repr(line["input"]))
+    return f"{name} = {shown}: {text}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}... ({len(text)} characters)"
