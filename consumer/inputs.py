@@ -64,7 +64,8 @@ async def _fetch(
     if isinstance(ref, ObjectRef):
         fetched = await patient(partial(storage.fetch, ref, path, limit), f"fetch {side}", OUTAGE)
     else:
-        from consumer.remote import RemotePolicy, fetch_remote
+        from consumer.remote import fetch_remote
+        from consumer.remote_body import RemotePolicy
 
         fetched = await fetch_remote(ref, path, RemotePolicy.of(settings))
     shown = url.split("?", 1)[0] if not isinstance(ref, ObjectRef) else url

@@ -1,10 +1,10 @@
 """Fetches an input over HTTPS from a host that the operator allowed, and from nowhere else.
 
-Against server-side request forgery (OWASP), on every hop anew: the host must be on the list; its
-name is resolved once; every address it has must be of the public internet; the connection goes to
-the checked address, while TLS and its certificate are checked against the name. Redirects are
+Every hop is checked anew before anything is connected (`consumer.remote_hop`); the connection goes
+to the checked address, while TLS and its certificate are checked against the name. Redirects are
 followed by hand, five at most. No proxy of the environment, no cookie, no credential, no content
-encoding. Bytes, seconds and speed are bounded, and what does not begin like media is refused.
+encoding. Bytes, seconds and speed are bounded, and what does not begin like media is refused
+(`consumer.remote_body`).
 
 Plain http and loopback are for `face2face dev` alone (`F2F_ALLOW_LOOPBACK_INPUTS`).
 """
@@ -13,34 +13,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import ssl
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote, urljoin, urlsplit
 
-from consumer.addresses import (
-    Address,
-    HostRefused,
-    allowed,
-    check_host,
-    is_loopback_host,
-    literal,
-    why_refused,
-)
 from consumer.disk import scratch_fault
 from consumer.download import Fetched
 from consumer.remote_body import Body, RemotePolicy, check_size, fault, unreachable
+from consumer.remote_hop import Hop, HopCheck, Resolve, system_resolve
 from schemas.codes import ErrorCode
-from schemas.refs import RefError, RemoteRef, parse_ref
+from schemas.refs import RemoteRef
 
 if TYPE_CHECKING:
     import httpcore2
-
-__all__ = ["RemotePolicy", "Resolve", "fetch_remote", "system_resolve"]
 
 REDIRECTS = 5
 _REDIRECT = frozenset({301, 302, 303, 307, 308})
@@ -52,34 +39,6 @@ _HEADERS = [
     (b"User-Agent", b"face2face"),
     (b"Connection", b"close"),
 ]
-
-Resolve = Callable[[str, int], Awaitable[list[Address]]]
-"""(host, port) to all of the host's addresses; raises OSError."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Hop:
-    """One checked URL and the addresses that it may be fetched from."""
-
-    url: str
-    host: str
-    port: int
-    tls: bool
-    addresses: tuple[Address, ...]
-
-    @property
-    def loopback(self) -> bool:
-        return is_loopback_host(self.host)
-
-    def __repr__(self) -> str:
-        return f"host {self.host!r}"
-
-
-async def system_resolve(host: str, port: int) -> list[Address]:
-    """All addresses of a name, by the system's resolver."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [literal(str(entry[4][0])) for entry in found]
-    return list(dict.fromkeys(address for address in addresses if address is not None))
 
 
 async def fetch_remote(
@@ -137,96 +96,25 @@ class _Fetch:
         # At debug the library logs whole targets, signatures included.
         logging.getLogger("httpcore2").setLevel(logging.WARNING)
         self._policy = policy
-        self._resolve = resolve
+        self._hops = HopCheck(policy, resolve)
         self._dial = dial
         self._tls = tls
 
     async def run(self, url: str, out: BinaryIO) -> Fetched:
-        before: _Hop | None = None
+        before: Hop | None = None
         for _ in range(REDIRECTS + 1):
-            hop = await self._check(url, before)
+            hop = await self._hops.check(url, before)
             answer = await self._once(hop, out)
             if isinstance(answer, Fetched):
                 return answer
             before, url = hop, answer
         raise fault(ErrorCode.INPUT_FORBIDDEN, f"{before!r} redirects more than {REDIRECTS} times")
 
-    # --- before anything is connected
-
-    async def _check(self, url: str, before: _Hop | None) -> _Hop:
-        """Read, list-check and resolve one URL."""
-        try:
-            ref = parse_ref(url)
-            if not isinstance(ref, RemoteRef):
-                raise HostRefused("a redirect must lead to https://")
-            parts = urlsplit(url)
-            host = check_host(ref.host)
-        except (RefError, HostRefused) as error:
-            raise fault(ErrorCode.INPUT_FORBIDDEN, str(error)) from error
-        secure = parts.scheme == "https"
-        port = parts.port or (443 if secure else 80)
-        self._check_listed(host, port, secure, before)
-        addresses = await self._addresses(host, port)
-        return _Hop(url, host, port, secure, addresses)
-
-    def _check_listed(self, host: str, port: int, secure: bool, before: _Hop | None) -> None:
-        if is_loopback_host(host):
-            if self._policy.loopback and (before is None or before.loopback):
-                return
-            raise fault(ErrorCode.INPUT_FORBIDDEN, f"host {host!r} is the service's own machine")
-        if not secure:
-            raise fault(
-                ErrorCode.INPUT_FORBIDDEN, f"host {host!r} is asked over http; only https is taken"
-            )
-        if not allowed(host, port, self._policy.hosts):
-            where = host if port == 443 else f"{host}:{port}"
-            raise fault(
-                ErrorCode.INPUT_FORBIDDEN, f"host {where!r} is not in F2F_ALLOWED_HOSTS", host=where
-            )
-
-    async def _addresses(self, host: str, port: int) -> tuple[Address, ...]:
-        address = literal(host)
-        try:
-            found = [address] if address is not None else await self._resolve(host, port)
-        except (OSError, UnicodeError) as error:
-            if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
-                raise fault(ErrorCode.INPUT_NOT_FOUND, f"host {host!r} has no address") from error
-            raise unreachable(f"host {host!r} cannot be looked up: {error}") from error
-        if not found:
-            raise fault(ErrorCode.INPUT_NOT_FOUND, f"host {host!r} has no address")
-        for one in found:  # one bad address among good ones is how a rebinding begins
-            reason = why_refused(one)
-            if is_loopback_host(host):
-                reason = None if one.is_loopback else "not an address of loopback"
-            if reason:
-                raise fault(ErrorCode.INPUT_FORBIDDEN, f"host {host!r} has {reason}", host=host)
-        return tuple(found)
-
-    # --- one request
-
-    async def _once(self, hop: _Hop, out: BinaryIO) -> Fetched | str:
+    async def _once(self, hop: Hop, out: BinaryIO) -> Fetched | str:
         """The file, or where a redirect leads."""
         import httpcore2
 
-        parts = urlsplit(hop.url)
-        path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
-        query = quote(parts.query, safe="/%:@!$&'()*+,;=~-._?")
-        target = f"{path}?{query}" if query else path
-        authority = f"[{hop.host}]" if ":" in hop.host else hop.host
-        default = 443 if hop.tls else 80
-        url = httpcore2.URL(
-            scheme=b"https" if hop.tls else b"http",
-            host=hop.host.encode(),
-            port=hop.port,
-            target=target.encode(),
-        )
-        shown = authority if hop.port == default else f"{authority}:{hop.port}"
-        request = httpcore2.Request(
-            "GET",
-            url,
-            headers=[(b"Host", shown.encode()), *_HEADERS],
-            extensions={"timeout": self._timeouts()},
-        )
+        request = _request(hop, self._policy)
         backend = _pinned(hop, self._dial)
         try:
             async with httpcore2.AsyncConnectionPool(
@@ -242,12 +130,7 @@ class _Fetch:
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             raise unreachable(f"{hop!r}: {_reason(error)}") from error
 
-    def _timeouts(self) -> dict[str, float]:
-        policy = self._policy
-        connect, idle = policy.connect_s, policy.idle_s
-        return {"connect": connect, "read": idle, "write": idle, "pool": connect}
-
-    async def _take(self, hop: _Hop, answer: Any, out: BinaryIO) -> Fetched | str:
+    async def _take(self, hop: Hop, answer: Any, out: BinaryIO) -> Fetched | str:
         headers: dict[bytes, str] = {
             name.lower(): value.decode("latin-1") for name, value in answer.headers
         }
@@ -267,7 +150,32 @@ class _Fetch:
         return await Body(self._policy, repr(hop), out).pump(answer.stream)
 
 
-def _check_status(hop: _Hop, status: int) -> None:
+def _request(hop: Hop, policy: RemotePolicy) -> httpcore2.Request:
+    import httpcore2
+
+    parts = urlsplit(hop.url)
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    query = quote(parts.query, safe="/%:@!$&'()*+,;=~-._?")
+    target = f"{path}?{query}" if query else path
+    authority = f"[{hop.host}]" if ":" in hop.host else hop.host
+    default = 443 if hop.tls else 80
+    url = httpcore2.URL(
+        scheme=b"https" if hop.tls else b"http",
+        host=hop.host.encode(),
+        port=hop.port,
+        target=target.encode(),
+    )
+    shown = authority if hop.port == default else f"{authority}:{hop.port}"
+    connect, idle = policy.connect_s, policy.idle_s
+    return httpcore2.Request(
+        "GET",
+        url,
+        headers=[(b"Host", shown.encode()), *_HEADERS],
+        extensions={"timeout": {"connect": connect, "read": idle, "write": idle, "pool": connect}},
+    )
+
+
+def _check_status(hop: Hop, status: int) -> None:
     if status == HTTPStatus.OK:
         return
     text = f"{hop!r} answers {status}"
@@ -280,7 +188,7 @@ def _check_status(hop: _Hop, status: int) -> None:
     raise fault(ErrorCode.INPUT_UNREADABLE, text)
 
 
-def _pinned(hop: _Hop, dial: httpcore2.AsyncNetworkBackend | None) -> httpcore2.AsyncNetworkBackend:
+def _pinned(hop: Hop, dial: httpcore2.AsyncNetworkBackend | None) -> httpcore2.AsyncNetworkBackend:
     """A backend that connects to the hop's checked addresses, whatever name it is given."""
     import httpcore2
 

@@ -26,7 +26,8 @@ from consumer.faults import Fault
 from consumer.http.gateway_hub import Hub
 from consumer.http.gateway_metrics import FETCHED, SUBMITTED
 from consumer.http.gateway_problems import Refused
-from consumer.remote import RemotePolicy, fetch_remote
+from consumer.remote import fetch_remote
+from consumer.remote_body import RemotePolicy
 from consumer.scratch import Scratch
 from consumer.settings import Settings
 from consumer.storage import Storage
