@@ -30,7 +30,8 @@ from consumer.records import Keys
 from consumer.scratch import Scratch
 from consumer.settings import Settings
 from consumer.slots import EngineChoice, Fleet
-from consumer.storage import Storage, Stored, file_sha256
+from consumer.storage import Storage, file_sha256
+from consumer.store_facts import Stored
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Completed, Progress
 from schemas.render import RenderReport

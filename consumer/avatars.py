@@ -22,7 +22,8 @@ from consumer.faults import Fault
 from consumer.metrics import AVATAR_BYTES, AVATAR_HITS, AVATAR_MISSES
 from consumer.protocol import RenderAvatars
 from consumer.settings import Settings
-from consumer.storage import Stat, Storage
+from consumer.storage import Storage
+from consumer.store_facts import Stat
 from schemas.refs import ObjectRef
 from schemas.render import AvatarFacts
 

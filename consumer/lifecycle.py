@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from consumer.storage import Expiry, NoLifecycle, Storage
+from consumer.storage import Storage
+from consumer.store_facts import Expiry, NoLifecycle
 from schemas.refs import check_key
 
 OLD_VERSIONS_DAYS = 1

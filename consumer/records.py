@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from consumer.jobs import Job
-from consumer.storage import Stored
+from consumer.store_facts import Stored
 from schemas.events import Completed, Failed, InputFacts, OutputFacts
 from schemas.ids import event_id
 from schemas.manifest import Manifest

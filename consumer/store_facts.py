@@ -13,6 +13,9 @@ from http import HTTPStatus
 from consumer.faults import Fault
 from schemas.codes import ErrorCode, Stage
 
+SHA256_META = "x-amz-meta-sha256"
+"""What the writer says of an object's content, as the header that carries it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:

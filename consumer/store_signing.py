@@ -7,8 +7,10 @@ they are temporary, and the SDK's providers get new ones before they end.
 from __future__ import annotations
 
 import configparser
+import hashlib
 import threading
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import SplitResult, urlunsplit
@@ -16,6 +18,7 @@ from urllib.parse import SplitResult, urlunsplit
 from consumer.settings import Settings
 from consumer.store_facts import NoKeys
 
+MD5_HEADER = "Content-MD5"
 ROLE_TIMEOUT_S = 5.0
 """For the services that give out keys: where there is none, the network answers nothing at all."""
 
@@ -121,3 +124,11 @@ def signed_call(
     return http.urlopen(
         method, urlunsplit(url), body=body, headers={**signed, **headers}, redirect=False
     )
+
+
+def content_md5(blocks: Iterable[bytes]) -> str:
+    """As `Content-MD5` has it (RFC 1864)."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for block in blocks:
+        digest.update(block)
+    return b64encode(digest.digest()).decode()

@@ -22,7 +22,8 @@ from consumer.lease import Leases
 from consumer.lifecycle import LifecycleFileError, default_path, read
 from consumer.metrics import SWEEPS, SWEPT
 from consumer.settings import Settings
-from consumer.storage import Expiry, NoLifecycle, Storage
+from consumer.storage import Storage
+from consumer.store_facts import Expiry, NoLifecycle
 
 OURS = ("inputs/", "results/", "avatars/", "attempts/")
 """Nothing outside of these is ever removed, whatever the file says."""

@@ -12,7 +12,7 @@ from consumer.lifecycle import LifecycleFileError, Report, apply, check, default
 from consumer.opened import opened
 from consumer.options import JSON_FLAG
 from consumer.settings_load import load
-from consumer.storage import Expiry
+from consumer.store_facts import Expiry
 from consumer.sweeper import Pass, sweep
 
 FILE = click.option(

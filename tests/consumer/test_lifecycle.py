@@ -18,7 +18,8 @@ from consumer.lifecycle import (
     overdue,
     read,
 )
-from consumer.storage import Expiry, Storage
+from consumer.storage import Storage
+from consumer.store_facts import Expiry
 from tests.support.capabilities import Can
 from tests.support.handles import S3Handle
 from tests.support.work import settings_for
@@ -138,7 +139,7 @@ OTHERS = {
 
 def _others(storage: Storage, bucket: str) -> list[str]:
     """The rules that are not ours, as the server gives them."""
-    root = ElementTree.fromstring(storage._lifecycle("GET", bucket))
+    root = ElementTree.fromstring(storage._buckets.lifecycle("GET", bucket))
     rules = [rule for rule in root if (rule.findtext("{*}ID") or "").startswith("other")]
     return [ElementTree.tostring(rule, encoding="unicode") for rule in rules]
 
@@ -153,7 +154,7 @@ async def test_a_rule_of_somebody_else_expires_what_it_did_before(
         for n, rule in enumerate(OTHERS.values())
     )
     xml = f"<LifecycleConfiguration>{''.join(rules)}</LifecycleConfiguration>"
-    storage._lifecycle("PUT", s3.bucket, xml.encode())
+    storage._buckets.lifecycle("PUT", s3.bucket, xml.encode())
     before = _others(storage, s3.bucket)
     assert len(before) == len(OTHERS)
     for _ in range(2):
@@ -168,13 +169,13 @@ async def test_the_shortest_of_two_rules_on_a_prefix_is_told(s3: S3Handle, tmp_p
     s3.require(Can.LIFECYCLE)
     storage = Storage(settings_for(s3, tmp_path))
     await apply(storage, s3.bucket, WANTED)
-    xml = storage._lifecycle("GET", s3.bucket).decode()
+    xml = storage._buckets.lifecycle("GET", s3.bucket).decode()
     extra = (
         "<Rule><ID>other</ID><Status>Enabled</Status><Filter><Prefix>results/</Prefix></Filter>"
         "<Expiration><Days>2</Days></Expiration></Rule></LifecycleConfiguration>"
     )
     changed = xml.replace("</LifecycleConfiguration>", extra)
-    storage._lifecycle("PUT", s3.bucket, changed.encode())
+    storage._buckets.lifecycle("PUT", s3.bucket, changed.encode())
     report = await check(storage, s3.bucket, WANTED)
     storage.close()
     assert [(rule.state, rule.found_days) for rule in report.rules] == [("ok", 1), ("differs", 2)]

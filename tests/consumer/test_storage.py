@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from consumer import storage as storage_module
 from consumer.faults import Fault
 from consumer.settings_load import load
 from consumer.storage import Storage, file_sha256
+from consumer.store_reads import MOST_READ
 from schemas.codes import ErrorCode
 from schemas.refs import ObjectRef
 from tests.consumer.web import Answer, reply, web
@@ -109,11 +109,11 @@ async def test_what_is_missing_or_too_large_or_refused_is_typed_and_leaves_no_fi
 
 
 async def test_of_a_huge_object_only_a_part_is_read_into_memory(s3: S3Handle, one: Storage) -> None:
-    whole = b" " * (storage_module.MOST_READ + 1)
+    whole = b" " * (MOST_READ + 1)
     _put(s3, "attempts/job/huge.json", whole)
     found = await one.get(s3.bucket, "attempts/job/huge.json")
     assert found is not None
-    assert len(found[0]) == storage_module.MOST_READ
+    assert len(found[0]) == MOST_READ
     assert await one.put(s3.bucket, "attempts/job/huge.json", b"{}", if_match=found[1])
 
 
@@ -286,12 +286,12 @@ async def test_503s_and_cut_answers_to_writes_are_tried_again(s3: S3Handle, tmp_
         storage = Storage(settings_for(s3, tmp_path, S3_ENDPOINT=proxy.endpoint))
         proxy.refuse = 2
         assert await storage.put(s3.bucket, "k", b"1") is not None
-        storage._http.clear()
+        storage._sdk.http.clear()
         proxy.cuts = [10]  # the write arrives, its answer does not
         assert await storage.put_if_absent(s3.bucket, "once", b"2")
         assert proxy.cut == 1
         proxy.refuse = 100
-        storage._http.clear()
+        storage._sdk.http.clear()
         with pytest.raises(Fault) as caught:
             await storage.put(s3.bucket, "k", b"3")
         assert caught.value.code is ErrorCode.STORE_UNAVAILABLE

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from consumer.faults import Fault
-from consumer.storage import Expiry, Storage
+from consumer.storage import Storage
+from consumer.store_facts import Expiry
 from schemas.codes import ErrorCode
 from schemas.refs import ObjectRef
 from tests.consumer.web import Web, reply, web

@@ -19,7 +19,8 @@ from structlog.testing import capture_logs
 from consumer import sweeper
 from consumer.lease import Leases
 from consumer.lifecycle import LifecycleFileError
-from consumer.storage import Expiry, Storage
+from consumer.storage import Storage
+from consumer.store_facts import Expiry
 from consumer.sweeper import LEASE_KEY, Sweeper, sweep
 from tests.support.handles import S3Handle
 from tests.support.work import settings_for, until
