@@ -2,10 +2,11 @@
 
 - The poll loop never stops, whatever the jobs do. At the limit all partitions are paused, and the
   loop polls on.
-- Each record is a task. What has ended is entered into the partition's ledger, and committed.
+- Each record is a task (`consumer.in_work`). What has ended is entered into the partition's ledger,
+  and committed.
 - Records that a rebalance delivers again are recognised; jobs whose partition moved run to their
   end (`consumer.assignment`).
-- A record with a due time (retry topic) pauses its partition until then: seek back, pause, timer.
+- A record with a due time (`consumer.due`) pauses its partition until then: seek back, timer.
 - A drain pauses, polls on so that the membership lasts, waits for the jobs, commits, and only then
   may the consumer leave the group.
 """
@@ -15,21 +16,20 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Coroutine
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
-from consumer import delivery, metrics
+from consumer import metrics
 from consumer.assignment import Assignment, by_topic
 from consumer.delivery import RawRecord, to_record
-from consumer.jobs import Record
+from consumer.due import DueTimes
+from consumer.in_work import InWork, See
 from consumer.ledger import Ledger, Seen
 from consumer.membership import coordination_ended, member_id, position
-from consumer.places import PLACE, Place
 from consumer.polling import Poller
 from consumer.twins import Twins
 
@@ -38,9 +38,6 @@ UNWIND_S = 1.0
 ERROR_PAUSE_S = 1.0
 MOST_ELSEWHERE = 4
 """Times the limit: records in work and those that wait for other replicas, together."""
-
-See = Callable[[RawRecord, Record], Coroutine[Any, Any, None]]
-"""Sees a record to its end; returns only when its offset may count as finished."""
 
 log = structlog.get_logger("pump")
 
@@ -68,18 +65,12 @@ class Pump:
         longest_wait_s: float = math.inf,
         twins: Twins | None = None,
     ) -> None:
-        self._see = see
         self._limit = limit
-        self._retry_topic = retry_topic
         self._blocked = blocked
-        self._longest_wait_s = longest_wait_s
-        self._held: dict[TopicPartition, asyncio.TimerHandle] = {}
-        self._waited: dict[TopicPartition, int] = {}
-        """Offsets that have waited as long as any record may, whatever their due times say."""
+        self._work = InWork(see, self._apply, self._one_ended)
+        self._due = DueTimes(retry_topic, longest_wait_s, self._apply)
         self._read_to: dict[TopicPartition, int] = {}
         """Where reading was last seen to be."""
-        self._jobs: dict[asyncio.Task[None], Record] = {}
-        self._places: dict[asyncio.Task[None], Place] = {}
         self._reason: str | None = None
         self._draining = False
         self._hurry = asyncio.Event()
@@ -159,36 +150,20 @@ class Pump:
             self.assignment.commits.soon()
             return
         record = to_record(raw)
-        wait_s = self._wait_s(record)
-        if wait_s > 0 and self._waited.pop(partition, None) != raw.offset:
+        wait_s = self._due.wait_s(record)
+        if wait_s > 0:
             book.release(raw.offset)
-            self._hold(consumer, partition, raw.offset, wait_s)
-            return
-        place = Place(self._apply)
-        work = self._work(raw, record, place)
-        task = asyncio.create_task(work, name=f"job {record!r}")
-        self._jobs[task], self._places[task] = record, place
-        task.add_done_callback(partial(self._ended, book))
+            self._seek(consumer, partition, raw.offset)
+            self._due.hold(partition, raw.offset, wait_s)
+        else:
+            self._work.begin(raw, record, book)
         self._apply()
 
     def _seek(self, consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> None:
         consumer.seek(partition, offset)
         self._read_to[partition] = offset
 
-    async def _work(self, raw: RawRecord, record: Record, place: Place) -> None:
-        PLACE.set(place)
-        await self._see(raw, record)
-
-    def _ended(self, book: Ledger, task: asyncio.Task[None]) -> None:
-        record = self._jobs.pop(task)
-        del self._places[task]
-        error = None if task.cancelled() else task.exception()
-        if task.cancelled() or error is not None:
-            book.release(record.offset)
-        else:
-            book.finish(record.offset)
-        if error is not None:
-            log.error("a job ended without a verdict", record=repr(record), exc_info=error)
+    def _one_ended(self) -> None:
         self.assignment.commits.soon()
         self._apply()
 
@@ -197,17 +172,13 @@ class Pump:
     def _full(self) -> bool:
         if self._draining or self._reason is not None:
             return True
-        here = len(self._jobs) - len(self._elsewhere())
-        return here >= self._limit() or len(self._jobs) >= MOST_ELSEWHERE * self._limit()
-
-    def _elsewhere(self) -> list[asyncio.Task[None]]:
-        return [task for task, place in self._places.items() if place.elsewhere]
+        every, limit = len(self._work), self._limit()
+        return every - self._work.elsewhere >= limit or every >= MOST_ELSEWHERE * limit
 
     def _apply(self) -> None:
         """Make the consumer's pauses what they should be; no await, so nothing slips through."""
         opened = self.assignment.open
-        for partition in [p for p in self._held if p not in opened]:
-            self._held.pop(partition).cancel()
+        self._due.keep(opened)
         for partition in [p for p in self._read_to if p not in opened]:
             del self._read_to[partition]  # a rebalance reads on from what is committed
         consumer = self.assignment.consumer
@@ -216,37 +187,11 @@ class Pump:
         assigned = consumer.assignment() & self.assignment.partitions
         paused = consumer.paused() & assigned
         full = self._full()
-        wanted = {p for p in assigned if full or p not in opened or p in self._held}
+        wanted = {p for p in assigned if full or p not in opened or p in self._due.waiting}
         if wanted - paused:
             consumer.pause(*(wanted - paused))
         if paused - wanted:
             consumer.resume(*(paused - wanted))
-
-    def _wait_s(self, record: Record) -> float:
-        if record.topic != self._retry_topic:
-            return 0.0
-        due_ms = delivery.number(record, delivery.DUE)
-        return 0.0 if due_ms is None else due_ms / 1000 - time.time()
-
-    def _hold(
-        self, consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int, wait_s: float
-    ) -> None:
-        self._seek(consumer, partition, offset)
-        loop, longest_s = asyncio.get_running_loop(), self._longest_wait_s
-        if wait_s > longest_s:
-            log.warning("due time is too far away", partition=partition.partition, offset=offset)
-            self._held[partition] = loop.call_later(longest_s, self._enough, partition, offset)
-        else:
-            self._held[partition] = loop.call_later(wait_s, self._due, partition)
-        self._apply()
-
-    def _enough(self, partition: TopicPartition, offset: int) -> None:
-        self._waited[partition] = offset
-        self._due(partition)
-
-    def _due(self, partition: TopicPartition) -> None:
-        self._held.pop(partition, None)
-        self._apply()
 
     # The end
 
@@ -263,22 +208,13 @@ class Pump:
         self.assignment.twins.leaving()
         metrics.DRAINING.set(1)
         self._apply()
-        for task in self._elsewhere():  # another replica has them, and this one begins no more
-            task.cancel()
-        log.info("draining", running=len(self._jobs), grace_s=grace_s)
-        if self._jobs and grace_s > 0:
-            hurry = asyncio.create_task(self._hurry.wait())
-            done = asyncio.gather(*self._jobs, return_exceptions=True)
-            await asyncio.wait((done, hurry), timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
-            hurry.cancel()
-        given_up = tuple(self._jobs)
-        for task in given_up:
-            task.cancel()
-        if given_up:
-            await asyncio.wait(given_up, timeout=UNWIND_S)
+        self._work.leave_elsewhere()
+        log.info("draining", running=self.running, grace_s=grace_s)
+        await self._work.finish(grace_s, self._hurry)
+        given_up = await self._work.give_up(UNWIND_S)
         if not await self.assignment.commits.flush(UNWIND_S):
             log.warning("left before all was committed")
-        return len(given_up)
+        return given_up
 
     def hurry(self) -> None:
         """End the grace of a drain now."""
@@ -287,15 +223,14 @@ class Pump:
     async def stop(self) -> None:
         """Stop committing; the consumer is closed by its owner."""
         await self.assignment.stop()
-        for timer in self._held.values():
-            timer.cancel()
+        self._due.stop()
 
     # Facts
 
     @property
     def running(self) -> int:
         """Records in work."""
-        return len(self._jobs)
+        return len(self._work)
 
     @property
     def polled_s(self) -> float:
@@ -315,24 +250,20 @@ class Pump:
             "member": self.member,
             "member_id": self.assignment.member_id,
             "partitions": by_topic(self.assignment.partitions),
-            "paused_until_due": by_topic(self._held),
-            "running": len(self._jobs),
-            "elsewhere": len(self._elsewhere()),
+            "paused_until_due": by_topic(self._due.waiting),
+            "running": self.running,
+            "elsewhere": self._work.elsewhere,
             "limit": self._limit(),
             "intake": "draining" if self._draining else self._reason or "open",
             "poll_error": self.failing,
             "last_poll_s": round(self.polled_s, 3),
-            "oldest_uncommitted_s": round(self._oldest_s(), 3),
+            "oldest_uncommitted_s": round(self._work.oldest_s, 3),
         }
-
-    def _oldest_s(self) -> float:
-        sent = [record.timestamp_ms for record in self._jobs.values()]
-        return max(0.0, time.time() - min(sent) / 1000) if sent else 0.0
 
     def _measure(self) -> None:
         metrics.LAST_POLL.set(time.time())
         metrics.INTAKE_PAUSED.set(self._reason is not None)
-        metrics.IN_PROGRESS.set(len(self._jobs))
+        metrics.IN_PROGRESS.set(self.running)
         metrics.PARTITIONS.set(len(self.assignment.partitions))
         metrics.GROUP_MEMBER.set(self.member)
-        metrics.OLDEST_UNCOMMITTED.set(self._oldest_s())
+        metrics.OLDEST_UNCOMMITTED.set(self._work.oldest_s)
