@@ -1,8 +1,8 @@
-"""The parent's side of one worker child: starts it, watches it, kills it, starts it again.
+"""One device's worker: what it is asked to render, and the children that do it, one after another.
 
 A render ends in exactly one of these ways: the child answers; the child ends (WORKER_CRASHED); it
 shows no life (WORKER_STALLED) or does not stop in time (DEADLINE_EXCEEDED, CANCELLED) and is
-killed. The next child starts after a pause that grows while no render succeeds.
+killed (`consumer.child`). The next child starts after a pause that grows while no render succeeds.
 """
 
 from __future__ import annotations
@@ -10,22 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
 import signal
-import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
 import structlog
 
-from consumer.devices import Device, child_environ
+from consumer.child import Child
+from consumer.devices import Device
 from consumer.faults import Fault
 from consumer.metrics import WORKER_RESTARTS, WORKER_UP
 from consumer.orphans import Orphans
 from consumer.protocol import (
-    MAX_LINE,
     Beat,
     Broken,
     Cancel,
@@ -35,8 +32,6 @@ from consumer.protocol import (
     Render,
     RunTick,
     Unready,
-    encode,
-    read_child,
 )
 from schemas.codes import ErrorCode, Stage
 from schemas.device import DeviceMemory
@@ -45,12 +40,7 @@ from schemas.render import ErrorFacts, RenderReport
 CANCEL_GRACE_S = 1.2
 """What a render has to stop by itself before its process is killed."""
 DEADLINE_GRACE_S = 4.0
-START_LIMIT_S = 600.0
-"""Imports and model files of a cold machine, and compiling for its GPU, may take this long."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 30.0
-LOOK_S = 0.2
-MOST_SILENCE_S = 1.0
-"""Of a child, between one look at it and the next, however late that comes."""
 PIPELINE = "pipeline.render:render"
 State = Literal["starting", "ready", "down"]
 OnProgress = Callable[[RunTick], None]
@@ -101,20 +91,17 @@ class Worker:
         self._warm = warm
         self._processors = processors
         self._on_change = on_change
-        self._process: asyncio.subprocess.Process | None = None
+        self._child: Child | None = None
         self._orphans = Orphans()
         self._runs: dict[str, _Run] = {}
         self._numbers = itertools.count()
-        self._silent_s: float | None = None
-        """None until this child has said anything; until then the limit of the start counts."""
         self._served = 0
-        self._kill_code: ErrorCode | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
         """Process id of the child that runs now."""
-        return self._process.pid if self._process is not None else None
+        return self._child.pid if self._child is not None else None
 
     def start(self) -> None:
         """Start the child in the background."""
@@ -160,12 +147,8 @@ class Worker:
         await asyncio.wait([run.future], timeout=CANCEL_GRACE_S + 5.0)
 
     async def _tell(self, message: Message) -> None:
-        process = self._process
-        if process is None or process.stdin is None:
-            return
-        with contextlib.suppress(ConnectionError, RuntimeError):  # its end is seen elsewhere
-            process.stdin.write(encode(message))
-            await process.stdin.drain()
+        if self._child is not None:
+            await self._child.tell(message)
 
     # --- life of the children
 
@@ -188,46 +171,24 @@ class Worker:
 
     async def _live(self) -> None:
         """One child, from its start to its end."""
-        self._kill_code = None
-        self._silent_s, started = None, time.monotonic()
-        process = self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "consumer.worker_main"),
-            *("--device", self.device.torch_name, "--render", self._renderer),
-            *(("--warm", self._warm) if self._warm else ()),
-            *("--processors", str(self._processors)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=child_environ(self.device),
-            limit=MAX_LINE,
-            start_new_session=True,
+        options = ["--device", self.device.torch_name, "--render", self._renderer]
+        if self._warm:
+            options += ["--warm", self._warm]
+        options += ["--processors", str(self._processors)]
+        child = self._child = Child(
+            self.device, options, self._stall_timeout_s, self._hear, self._overdue, self._orphans
         )
-        tail: deque[str] = deque(maxlen=20)
         try:
-            async with asyncio.TaskGroup() as group:
-                watch = group.create_task(self._watch(started))
-                group.create_task(self._log(process, tail))
-                await self._listen(process)
-                watch.cancel()
-                self._kill(None)
+            await child.live()
         finally:
-            self._kill(None)
-            code = await process.wait()
-            self._orphans.expect(process.pid)
             self._down()
-            self._fail_runs(code, tail)
+            if child.code is not None:
+                self._fail_runs(child, child.code)
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None
-        try:
-            while line := await process.stdout.readline():
-                self._silent_s = 0.0
-                self._hear(line)
-        except ValueError as error:
-            log.error("worker speaks nonsense", device=self.device.label, error=str(error)[:500])
+    def _overdue(self, now: float) -> bool:
+        return any(now > run.kill_at for run in self._runs.values())
 
-    def _hear(self, line: bytes) -> None:
-        message = read_child(line)
+    def _hear(self, message: Message) -> None:
         match message:
             case Beat():
                 self._remember(message.memory)
@@ -257,55 +218,21 @@ class Worker:
             self.memory = memory
             self._on_change()
 
-    async def _watch(self, started: float) -> None:
-        """Kill the child when it is silent, or does not stop a render in time."""
-        looked = started
-        while True:
-            await asyncio.sleep(LOOK_S)
-            self._orphans.reap()
-            now = time.monotonic()
-            if self._silent_s is not None:
-                # what came while this process itself stood still is read only after this
-                self._silent_s += min(now - looked, MOST_SILENCE_S)
-                if self._silent_s > self._stall_timeout_s:
-                    self._kill(ErrorCode.WORKER_STALLED)
-            looked = now
-            if self.state == "starting" and now - started > START_LIMIT_S:
-                self._kill(ErrorCode.WORKER_STALLED)
-            if any(now > run.kill_at for run in self._runs.values()):
-                self._kill(ErrorCode.WORKER_CRASHED)
-
-    async def _log(self, process: asyncio.subprocess.Process, tail: deque[str]) -> None:
-        assert process.stderr is not None
-        while line := await process.stderr.readline():
-            text = line.decode("utf-8", "replace").rstrip()
-            tail.append(text)
-            log.info("worker says", device=self.device.label, worker=process.pid, line=text[:2000])
-
-    def _kill(self, code: ErrorCode | None) -> None:
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        if code is not None and self._kill_code is None:
-            self._kill_code = code
-            log.warning("worker killed", device=self.device.label, reason=code.value)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
     def _down(self) -> None:
         self.state = "down"
-        self._process = None
+        self._child = None
         WORKER_UP.labels(self.device.label).set(0)
         self._on_change()
 
-    def _fail_runs(self, code: int, tail: deque[str]) -> None:
+    def _fail_runs(self, child: Child, code: int) -> None:
         end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         now = time.monotonic()
         if self._runs or code not in (0, -signal.SIGKILL):
-            log.warning("worker ended", device=self.device.label, end=end, said=list(tail)[-5:])
+            said = list(child.said)[-5:]
+            log.warning("worker ended", device=self.device.label, end=end, said=said)
         for run in self._runs.values():
             late = now > run.kill_at
-            kind = run.kill_code if late else (self._kill_code or ErrorCode.WORKER_CRASHED)
+            kind = run.kill_code if late else (child.kill_code or ErrorCode.WORKER_CRASHED)
             run.fail(self._ended(end, kind).error)
 
     def _ended(self, end: str, code: ErrorCode) -> Fault:

@@ -168,7 +168,8 @@ async def test_a_child_is_not_taken_for_a_silent_one_by_a_parent_that_stood_stil
     clock = _Leaping()
     async with _worker() as worker:
         await _ready(worker)
-        monkeypatch.setattr("consumer.worker.time", clock)
+        for module in ("consumer.worker", "consumer.child"):
+            monkeypatch.setattr(f"{module}.time", clock)
         clock.leap_s = 3600.0
         assert (await _render(worker, tmp_path, {"sleep": 0.5})).media.frames == 100
         assert worker.restarts == 0
@@ -180,7 +181,7 @@ async def test_a_child_that_is_slow_to_begin_is_not_taken_for_a_silent_one(
     slow = tmp_path / "python"
     slow.write_text(f'#!/bin/sh\nsleep 7\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
     slow.chmod(0o755)
-    monkeypatch.setattr("consumer.worker.sys.executable", str(slow))
+    monkeypatch.setattr("consumer.child.sys.executable", str(slow))
     async with _worker(stall_s=6.0) as worker:
         await _ready(worker)
         assert worker.restarts == 0
