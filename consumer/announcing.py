@@ -1,4 +1,4 @@
-"""Finds recorded outcomes and announces them, the first time and again, with the same event id."""
+"""Announces recorded outcomes, the first time and again, with the same event id."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from pydantic import ValidationError
 
 from consumer import telemetry
 from consumer.attempt import Case
-from consumer.faults import Fault
 from consumer.jobs import Announcer, Record, Verdict
 from consumer.metrics import REUSED
 from consumer.patience import patient
 from consumer.settings import Settings
 from consumer.storage import Storage
-from schemas.codes import ErrorCode, Stage
 from schemas.events import Completed, Failed
 from schemas.ids import event_id
 from schemas.manifest import AttemptMarker, Manifest
@@ -33,25 +31,6 @@ class Announcing:
         self._settings = settings
         self._storage = storage
         self._announcer = announcer
-
-    async def find(self, key: str, bucket: str) -> Manifest | None:
-        """The recorded outcome under a key of one bucket; None when there is none.
-
-        Raises:
-            Fault: the store does not answer, or the manifest cannot be read.
-        """
-        found = await self._storage.get(bucket, key)
-        if found is None:
-            return None
-        try:
-            return Manifest.model_validate_json(found[0])
-        except ValidationError as error:
-            # Somebody else's object under our key. Waiting is right: an operator must look.
-            raise Fault.of(
-                ErrorCode.STORE_DENIED,
-                Stage.STORE,
-                f"object {key!r} is no manifest; remove it",
-            ) from error
 
     async def announce(
         self, case: Case, manifest: Manifest, *, reused: bool, first: bool = False

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TypeVar
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -30,6 +28,8 @@ from consumer.lease import Leases, Watch
 from consumer.metrics import LEASES_LOST, QUEUE_SECONDS
 from consumer.patience import OUTAGE, patient
 from consumer.places import elsewhere
+from consumer.recorded import Recorded
+from consumer.refusal import guard, refuse
 from consumer.scratch import Scratch
 from consumer.settings import Settings
 from consumer.slots import Fleet
@@ -37,16 +37,11 @@ from consumer.storage import Storage
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Completed, Failed
 from schemas.ids import render_id, wish_id
-from schemas.manifest import AttemptMarker, Manifest
+from schemas.manifest import Manifest
 from schemas.render import ErrorFacts
 
 LEAVE_S = 1.5
 """What giving back a lease may take while this replica leaves."""
-ABSENT = frozenset(
-    {ErrorCode.UNKNOWN_ENGINE, ErrorCode.WEIGHTS_MISSING, ErrorCode.ENGINE_UNAVAILABLE}
-)
-"""Failures of a replica that lacked the engine: one that has it need not repeat them."""
-T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
@@ -67,6 +62,7 @@ class Outcome:
         self._storage = storage
         self._fleet = fleet
         self._leases = leases
+        self._recorded = Recorded(storage, settings.s3_bucket)
         self._announcing = Announcing(settings, storage, announcer)
         self._avatars = avatars
         self._attempt = Attempt(settings, storage, fleet, scratch, avatars, announcer.progress)
@@ -115,7 +111,7 @@ class Outcome:
 
     async def _claim(self, case: Case, watch: Watch) -> tuple[Manifest | None, Held | None]:
         """The outcome that is there, or the lease; neither while another holds it."""
-        found = await self._find(case)
+        found = await self._recorded.find(case)
         if found is not None:
             return found, None
         claim = partial(watch.try_claim, conditions=await self._honours_conditions())
@@ -138,56 +134,20 @@ class Outcome:
                 log.warning("this store ignores conditional writes; leases are read back instead")
         return self._conditions
 
-    async def _find(self, case: Case, key: str | None = None) -> Manifest | None:
-        """The recorded outcome of a render; None when there is none.
-
-        Where the request's own bucket cannot be used, the failure is recorded in the service's;
-        where the store takes no such name, without the request's prefix.
-        """
-        try:
-            return await self._find_at(case, key or case.keys.manifest)
-        except Fault as fault:
-            if fault.code is not ErrorCode.INVALID_REQUEST:
-                raise
-            case.rename(self._settings.s3_bucket, fault)
-        return await self._find_at(case, case.keys.manifest)
-
-    async def _find_at(self, case: Case, key: str) -> Manifest | None:
-        own, look = self._settings.s3_bucket, "look for the manifest"
-        bucket = case.keys.bucket
-        if bucket != own:
-            try:
-                found = await patient(partial(self._announcing.find, key, bucket), look, OUTAGE)
-            except Fault as fault:
-                case.fall_back(own, fault)
-            else:
-                if found is not None:
-                    return found
-        return await patient(partial(self._announcing.find, key, own), look)
-
-    async def _find_after(self, case: Case, before: AttemptMarker) -> Manifest | None:
-        """What the last holder of the lease recorded, also when its engine had another revision."""
-        found = await self._find(case)
-        if found is not None or before.render_id == case.render_id:
-            return found
-        found = await self._find(case, case.keys.manifest_of(before.render_id))
-        if found is not None and found.failed is not None and found.failed.error.code in ABSENT:
-            return None
-        return found
-
     # --- the work
 
     async def _work(self, case: Case, held: Held) -> Verdict:
         error: ErrorFacts
         try:
             # Once more under the lease: its last holder may have finished in between.
-            found = await self._find_after(case, held.before) if held.before is not None else None
+            before = held.before
+            found = await self._recorded.find_after(case, before) if before is not None else None
             if found is not None:
                 return await self._announce(case, held, found, reused=True)
             done = await self._attempt.adopt(case, held)
             if done is None:
-                self._refuse(case, held)
-                done = await self._guard(case, held, self._attempt.run(case, held))
+                refuse(case, held, self._settings.max_attempts)
+                done = await guard(case, held, self._attempt.run(case, held))
         except Fault as fault:
             error = fault.error
         except LeaseLost:
@@ -199,49 +159,6 @@ class Outcome:
         else:
             return await self._commit(case, held, done)
         return await self._end_badly(case, held, error)
-
-    def _refuse(self, case: Case, held: Held) -> None:
-        """Raise the Fault for which no render is to be started."""
-        job, limit = case.job, self._settings.max_attempts
-        if case.fault is not None:
-            raise case.fault
-        if job.cancelled.is_set():
-            raise Fault.of(ErrorCode.CANCELLED, Stage.ADMIT, "cancelled before it started")
-        if job.request.expired(datetime.now(UTC)):
-            raise self._too_late(case)
-        if held.attempt >= limit:
-            raise _exhausted(held, limit)
-
-    def _too_late(self, case: Case) -> Fault:
-        return Fault.of(
-            ErrorCode.DEADLINE_EXCEEDED,
-            Stage.ADMIT,
-            f"the job's deadline {case.job.request.deadline} has passed",
-        )
-
-    async def _guard(self, case: Case, held: Held, work: Coroutine[object, object, T]) -> T:
-        """Do the work until it is done, or nobody wants it, or it is too late, or not ours."""
-        deadline = case.job.request.deadline
-        left = None
-        if deadline is not None:
-            left = max(0.0, (deadline - datetime.now(UTC)).total_seconds())
-        task = asyncio.create_task(work)
-        unwanted = asyncio.create_task(case.job.cancelled.wait())
-        lost = asyncio.create_task(held.lost.wait())
-        tasks = (task, unwanted, lost)
-        try:
-            await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            if lost.done():
-                raise LeaseLost
-            if unwanted.done():
-                raise Fault.of(ErrorCode.CANCELLED, Stage.GENERATE, "cancelled while it ran")
-            raise self._too_late(case)
-        finally:
-            for each in tasks:
-                each.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- how it ends
 
@@ -256,7 +173,7 @@ class Outcome:
             if isinstance(outcome, Failed) and held.attempt > 0:
                 await self._tidy(case)
             return await self._announce(case, held, mine, reused=False)
-        found = await self._find(case)
+        found = await self._recorded.find(case)
         return await self._announce(case, held, found or mine, reused=True)
 
     async def _tidy(self, case: Case) -> None:
@@ -295,19 +212,6 @@ class Outcome:
             case.job, case.render_id, error, started, self._settings.max_attempts
         )
         return await self._commit(case, held, outcome)
-
-
-def _exhausted(held: Held, limit: int) -> Fault:
-    """Why a job gets no further attempt: what the marker says of the last one."""
-    last = held.before.last_error if held.before is not None else None
-    known = last is not None and last in ErrorCode.__members__
-    return Fault.of(
-        ErrorCode(last) if known and last is not None else ErrorCode.WORKER_CRASHED,
-        Stage.GENERATE,
-        f"all {limit} attempts ended without a result, the last one "
-        f"{'by ' + last if last else 'with the death of its replica'}",
-        attempts=held.attempt,
-    )
 
 
 async def _give_back(held: Held, render_id: str) -> None:
