@@ -11,14 +11,12 @@ from contextlib import contextmanager
 from fractions import Fraction
 from math import floor, inf, isfinite
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import av
-import numpy as np
-from av import AudioFrame, AudioResampler
+from av import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from numpy.typing import NDArray
 
 from pipeline.container import (
     SPLICE_S,
@@ -31,8 +29,9 @@ from pipeline.container import (
     packets,
 )
 from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoAudio
-from pipeline.resampling import in_one_plane, resampled
+from pipeline.resampling import in_one_plane
 from pipeline.scan import video_stream
+from pipeline.sound_frames import Ruler, Shape, make_finite
 from pipeline.types import Limits
 from schemas.codes import Stage
 
@@ -41,14 +40,9 @@ _JUMPS = 10
 jitter."""
 _APART_S = 10
 """Sound that starts farther from the picture than this has lying time stamps."""
-_LOUDEST = 1_000.0
-"""Times full scale: samples of floating point above this, and what is no number, mean nothing, and
-no encoder takes them. Up to it, recordings that were made too loud are as they are."""
 _RATES = (4_000, 384_000)
 """Samples per second that are taken."""
 _CHANNELS = (1, 32)
-_FLOATS: dict[str, type[np.floating[Any]]] = {"flt": np.float32, "dbl": np.float64}
-"""Sample formats that can hold what is no number."""
 
 
 @contextmanager
@@ -142,41 +136,51 @@ class Sound:
         only(self._container, self._stream)
         self._stream.codec_context.thread_count = 1
         start: Fraction | None = None
-        shape: _Shape | None = None
-        ruler: _Ruler | None = None
-        damaged = packet_seen = False
+        shape: Shape | None = None
+        ruler: Ruler | None = None
+        damaged = False
+        for frame in self._decoded():
+            if frame is None:
+                damaged = True
+                continue
+            if shape is None:
+                check_shape(self._path, frame.sample_rate, frame.layout.nb_channels)
+                shape = Shape(frame)
+                self.channels = shape.channels
+                self._measured_by(shape.rate)
+            for piece in shape.same(frame):
+                if start is None:
+                    start = _zero(_time(frame), origin)
+                if ruler is None and frame.time_base is not None:
+                    ruler = Ruler(frame.time_base, shape.rate, start, self._splice)
+                stamp = frame.pts
+                hole = 0
+                if ruler is not None and stamp is not None:
+                    hole = ruler.hole(stamp, self._done)
+                if hole:
+                    yield from self._place(piece, shape, hole, damaged)
+                else:
+                    yield self._count(piece)
+                damaged = False
+
+    def _decoded(self) -> Iterator[AudioFrame | None]:
+        """Frames that hold sound, of finite samples in one plane; None for a damaged packet."""
+        packet_seen = decodes = False
         for packet in packets(self._container, self._stream, self._clock):
             packet_seen = packet_seen or packet.size > 0
             try:
                 decoded = cast(list[AudioFrame], packet.decode())
             except (av.FFmpegError, OSError):
-                damaged = True
+                yield None
                 continue
             for given in decoded:
                 if given.samples == 0 or given.sample_rate <= 0:
                     continue
                 frame = in_one_plane(given)
-                _make_finite(frame)
-                if shape is None:
-                    check_shape(self._path, frame.sample_rate, frame.layout.nb_channels)
-                    shape = _Shape(frame)
-                    self.channels = shape.channels
-                    self._measured_by(shape.rate)
-                for piece in shape.same(frame):
-                    if start is None:
-                        start = _zero(_time(frame), origin)
-                    if ruler is None and frame.time_base is not None:
-                        ruler = _Ruler(frame.time_base, shape.rate, start, self._splice)
-                    stamp = frame.pts
-                    hole = 0
-                    if ruler is not None and stamp is not None:
-                        hole = ruler.hole(stamp, self._done)
-                    if hole:
-                        yield from self._place(piece, shape, hole, damaged)
-                    else:
-                        yield self._count(piece)
-                    damaged = False
-        if packet_seen and shape is None:
+                make_finite(frame)
+                decodes = True
+                yield frame
+        if packet_seen and not decodes:
             raise InputUnreadable(
                 f"{self._path.name}: nothing of its sound track decodes", stage=Stage.PROBE
             )
@@ -184,7 +188,7 @@ class Sound:
     def _place(
         self,
         frame: AudioFrame,
-        shape: _Shape,
+        shape: Shape,
         hole: int,
         damaged: bool,
     ) -> Iterator[AudioFrame]:
@@ -224,90 +228,6 @@ class Sound:
         if stream is None or stream.start_time is None or stream.time_base is None:
             return None
         return stream.start_time * stream.time_base
-
-
-class _Ruler:
-    """Turns time stamps into samples from a track's start, in whole numbers: fractions for each
-    frame of sound took the interpreter longer than all else that a frame of the picture needs.
-
-    Args:
-        base: seconds of one tick of the stamps.
-        rate: samples per second.
-        start: seconds at which the track begins.
-        splice: samples from which on a jump is no hole: another recording begins there.
-    """
-
-    def __init__(self, base: Fraction, rate: int, start: Fraction, splice: float) -> None:
-        self._splice = splice
-        self._tick = base.numerator * start.denominator * rate
-        self._start = start.numerator * base.denominator * rate
-        self._sample = base.denominator * start.denominator
-
-    def hole(self, stamp: int, done: int) -> int:
-        """Samples that are missing between those that came and the ones of a stamp."""
-        missing = self._samples(stamp) - done
-        if abs(missing) <= self._splice:
-            return missing
-        self._start = stamp * self._tick - done * self._sample
-        return 0
-
-    def _samples(self, stamp: int) -> int:
-        """The nearest sample, of two the even one."""
-        place = stamp * self._tick - self._start
-        count, rest = divmod(place, self._sample)
-        return round(Fraction(place, self._sample)) if rest else count
-
-
-class _Shape:
-    """Format, layout and rate of a track's first frame; brings later frames into it."""
-
-    def __init__(self, first: AudioFrame) -> None:
-        self.format = first.format.name
-        self.layout = first.layout.name
-        self.channels = first.layout.nb_channels
-        self.rate = first.sample_rate
-        self._convert: AudioResampler | None = None
-
-    def same(self, frame: AudioFrame) -> list[AudioFrame]:
-        if (frame.format.name, frame.layout.name, frame.sample_rate) == (
-            self.format,
-            self.layout,
-            self.rate,
-        ):
-            return [frame]
-        convert = AudioResampler(self.format, self.layout, self.rate)
-        return [*resampled(convert, frame), *resampled(convert, None)]
-
-    def silence(self, samples: int) -> AudioFrame:
-        frame = AudioFrame(self.format, self.layout, samples)
-        fill = 0x80 if self.format.startswith("u8") else 0
-        for plane in frame.planes:
-            np.frombuffer(memoryview(plane), np.uint8)[:] = fill
-        frame.sample_rate = self.rate
-        return frame
-
-    def without_head(self, frame: AudioFrame, samples: int) -> AudioFrame | None:
-        if samples >= frame.samples:
-            return None
-        values: NDArray[Any] = frame.to_ndarray()
-        step = 1 if frame.format.is_planar else self.channels
-        rest = AudioFrame.from_ndarray(
-            np.ascontiguousarray(values[:, samples * step :]), self.format, self.layout
-        )
-        rest.sample_rate = self.rate
-        return rest
-
-
-def _make_finite(frame: AudioFrame) -> None:
-    """Put silence where a sample is no number, and full scale where it is beyond all measure."""
-    kind = _FLOATS.get(frame.format.name.removesuffix("p"))
-    if kind is None:
-        return
-    for plane in frame.planes:
-        values = np.frombuffer(memoryview(plane), kind)
-        if not np.abs(values).max(initial=0) <= _LOUDEST:  # nor is it where there is a NaN
-            np.nan_to_num(values, copy=False, nan=0.0)
-            np.clip(values, -1, 1, out=values)
 
 
 def _chunks(samples: int, size: int) -> Iterator[int]:
