@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from consumer.commands.media import typed_errors
+from consumer.commands.local import typed_errors
 from consumer.console import CommandError, emit
 from consumer.known_jobs import jobs_of_store, remembered
 from consumer.local_files import existing

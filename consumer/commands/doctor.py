@@ -18,7 +18,7 @@ from consumer.processors import available
 from consumer.settings_load import load
 from consumer.settings_names import unknown_names
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, see consumer.commands.media
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, see consumer.commands.local
 
 _MARKS: dict[State, str] = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from consumer.commands.media import typed_errors
+from consumer.commands.local import typed_errors
 from consumer.console import CommandError, emit, say
 from consumer.local_files import check_output, existing
 from consumer.options import JSON_FLAG

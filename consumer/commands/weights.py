@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from consumer.caches import package_index, weights_root
-from consumer.commands.media import typed_errors
+from consumer.commands.local import typed_errors
 from consumer.console import CommandError, emit, say
 from consumer.options import JSON_FLAG
 from schemas.codes import ErrorCode, Stage

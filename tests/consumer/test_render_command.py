@@ -10,8 +10,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from consumer.commands import media
-from consumer.commands.media import _named_room
+from consumer.commands import render as command_module
+from consumer.commands.render import _named_room, render
 from consumer.commands.submit import submit
 from consumer.console import CommandError
 from pipeline.errors import ScratchFull
@@ -31,11 +31,11 @@ def spec_of(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> R
         seen.append(spec)
         raise Seen
 
-    monkeypatch.setattr(media, "_render_with_progress", note)
+    monkeypatch.setattr(command_module, "_render_with_progress", note)
     for name in ("a.wav", "v.mp4"):
         (folder / name).write_bytes(b"x")
     inputs = ["--audio", str(folder / "a.wav"), "--video", str(folder / "v.mp4")]
-    done = CliRunner().invoke(media.render, [*inputs, "-o", str(folder / "o.mp4"), *arguments])
+    done = CliRunner().invoke(render, [*inputs, "-o", str(folder / "o.mp4"), *arguments])
     assert isinstance(done.exception, Seen), done.output
     return seen[0]
 
@@ -64,7 +64,7 @@ def test_nothing_is_kept_by_flag_or_by_setting(
     assert spec_of(monkeypatch, tmp_path).avatars is None
 
 
-@pytest.mark.parametrize("command", [media.render, submit])
+@pytest.mark.parametrize("command", [render, submit])
 def test_an_output_that_would_destroy_something_is_refused_before_any_work(
     command: click.Command, tmp_path: Path
 ) -> None:
@@ -98,7 +98,7 @@ def test_a_name_of_another_kind_is_said_to_become_an_mp4(
     said: bool,
 ) -> None:
     said_lines: list[str] = []
-    monkeypatch.setattr(media, "say", said_lines.append)
+    monkeypatch.setattr(command_module, "say", said_lines.append)
     spec_of(monkeypatch, tmp_path, "-o", str(tmp_path / name))
     assert bool(said_lines) is said
     assert all("will be an MP4" in line for line in said_lines)

@@ -1,8 +1,7 @@
-"""Subcommands on local files: render, inspect, engines. They import the pipeline."""
+"""`face2face render`: one MP4 from local files, without Kafka and S3."""
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 import uuid
@@ -13,38 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from consumer.caches import avatars_root, weights_root
-from consumer.console import CommandError, emit, say, stoppable
+from consumer.caches import avatars_root
+from consumer.commands.local import typed_errors, use_settings
+from consumer.commands.render_shown import progress, result, summarise
+from consumer.console import CommandError, emit, say
 from consumer.local_files import check_output, existing
 from consumer.options import JSON_FLAG, build_options, render_options
-from consumer.processors import available as available_processors
+from consumer.processors import available
 from schemas.codes import ErrorCode, Stage
 from schemas.request import JOB_ID_PATTERN
 
 if TYPE_CHECKING:
-    from pipeline.types import AvatarFolder, Marks, OnTick, RenderSpec
+    from pipeline.types import AvatarFolder, Marks, RenderSpec
     from schemas.render import RenderReport
-
-# libgomp spins by default; on a shared machine that costs more than the work itself. It must be
-# set before torch is imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _MP4_NAMES = ("", ".mp4", ".m4v", ".mov")
 """Ends of names under which players take an MP4 for what it is."""
-
-
-@contextmanager
-def typed_errors() -> Iterator[None]:
-    """Turn the pipeline's errors into the command line's, and SIGTERM into an interrupt."""
-    from pipeline.errors import PipelineError
-    from pipeline.weights import use_weights_root
-
-    use_weights_root(weights_root())
-    try:
-        with stoppable():
-            yield
-    except PipelineError as error:
-        raise CommandError(error.error_facts()) from error
 
 
 @click.command()
@@ -77,7 +60,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
     with typed_errors(), _scratch(output) as scratch:
         from pipeline.types import RenderSpec
 
-        _use_settings()
+        use_settings()
         avatars = _avatars() if given["avatar_cache"] else None
         spec = RenderSpec(
             audio=audio,
@@ -87,7 +70,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
             engine=given["engine"] or _engine(),
             options=options,
             device=_device(given["device"]),
-            threads=given["threads"] or available_processors(),
+            threads=given["threads"] or available(),
             job_id=job_id,
             marks=_marks(),
             avatars=avatars,
@@ -99,13 +82,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
     _remember(job_id, spec.marks)
     if as_json:
         emit(result(report, output))
-    _summarise(report, output)
-
-
-def _use_settings() -> None:
-    from consumer.rendering import use_settings
-
-    use_settings(available_processors())
+    summarise(report, output)
 
 
 def _engine() -> str:
@@ -212,95 +189,3 @@ def _render_with_progress(spec: RenderSpec) -> RenderReport:
 
     with progress() as on_tick:
         return render_file(spec, on_tick)
-
-
-@contextmanager
-def progress() -> Iterator[OnTick]:
-    """A bar per stage on stderr where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-
-    from pipeline.types import Tick
-
-    columns = (
-        TextColumn("{task.description:>9}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-        TimeElapsedColumn(),
-    )
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-
-        def on_tick(tick: Tick) -> None:
-            if tick.stage not in tasks:
-                tasks[tick.stage] = bars.add_task(tick.stage, total=tick.total)
-            bars.update(tasks[tick.stage], completed=tick.done, total=tick.total)
-
-        yield on_tick
-
-
-def result(report: RenderReport, output: Path) -> dict[str, Any]:
-    """The stable JSON of `render --json`: the report, with the media facts on top."""
-    import json
-    from fractions import Fraction
-
-    whole: dict[str, Any] = json.loads(report.model_dump_json())
-    media = whole.pop("media")
-    return {
-        "frames": media["frames"],
-        "fps": float(Fraction(media["fps"])),
-        "fps_exact": media["fps"],
-        "duration_s": media["duration_s"],
-        "width": media["width"],
-        "height": media["height"],
-        "engine": whole.pop("engine"),
-        "timings_ms": whole.pop("timings_ms"),
-        "quality": whole.pop("quality"),
-        "spans": whole.pop("spans"),
-        **whole,
-        "video_codec": media["video_codec"],
-        "audio_codec": media["audio_codec"],
-        "audio_rate": media["audio_rate"],
-        "output": str(output),
-    }
-
-
-def _summarise(report: RenderReport, output: Path) -> None:
-    media = report.media
-    total = report.timings_ms.get("total", 0.0) / 1000
-    speed = f", {media.duration_s / total:.2f} × real time" if total else ""
-    say(
-        f"{output}: {media.width}x{media.height}, {media.frames} frames at {media.fps} fps, "
-        f"{media.duration_s:.2f} s by {report.engine.name} on {report.engine.device} "
-        f"in {total:.1f} s{speed}"
-    )
-    for span in report.spans:
-        say(f"  {span.kind}: frames {span.start_frame} to {span.end_frame} pass unchanged")
-    for warning in report.warnings:
-        say(f"  warning: {warning}")
-
-
-@click.command()
-@JSON_FLAG
-def engines(as_json: bool) -> None:
-    """List the engines that can run on this machine, and what the others lack."""
-    with typed_errors():
-        from pipeline.engines import registry
-
-        _use_settings()
-        found, missing = registry.available(), registry.missing()
-    for name, error in missing.items():
-        say(f"not here: {name}: {error.message}")
-    if as_json:
-        emit(
-            {
-                "engines": [engine.model_dump(mode="json") for engine in found],
-                "missing": {name: error.message for name, error in missing.items()},
-            }
-        )
-        return
-    for engine in found:
-        weights = ", ".join(f"{w.name} {w.revision}" for w in engine.weights) or "no weights"
-        click.echo(
-            f"{engine.name} {engine.version} ({engine.revision}) on {engine.device}: {weights}"
-        )

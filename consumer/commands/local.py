@@ -1,0 +1,36 @@
+"""What the commands on local files stand on: they import the pipeline, in their own process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from consumer.caches import weights_root
+from consumer.console import CommandError, stoppable
+from consumer.processors import available
+
+# libgomp spins by default; on a shared machine that costs more than the work itself. It must be
+# set before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@contextmanager
+def typed_errors() -> Iterator[None]:
+    """Turn the pipeline's errors into the command line's, and SIGTERM into an interrupt."""
+    from pipeline.errors import PipelineError
+    from pipeline.weights import use_weights_root
+
+    use_weights_root(weights_root())
+    try:
+        with stoppable():
+            yield
+    except PipelineError as error:
+        raise CommandError(error.error_facts()) from error
+
+
+def use_settings() -> None:
+    """Let the pipeline follow the settings, as a worker child does."""
+    from consumer.rendering import use_settings as use
+
+    use(available())
