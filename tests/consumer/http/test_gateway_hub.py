@@ -1,0 +1,76 @@
+"""What is heard on the topics reaches those who listen, whatever else lies there."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer
+
+from consumer.client import connection
+from consumer.faults import Fault
+from consumer.settings import Settings
+from schemas.codes import ErrorCode, Stage
+from schemas.events import Failed
+from tests.consumer.http.calls import events, locations
+from tests.consumer.http.stand import Gateway, gateway
+from tests.support.handles import KafkaHandle, S3Handle
+
+
+async def test_a_reader_of_events_that_has_the_outcome_is_told_to_connect_no_more(
+    bridge: Gateway, s3: S3Handle, settings: Settings
+) -> None:
+    """Readers connect again whenever a stream ends, every two seconds and for ever."""
+    for job_id, plan in (("well", {}), ("badly", {"error": "NoFace"})):
+        body = {**locations(s3, plan, f"{job_id}.wav"), "job_id": job_id}
+        await bridge.http.post("/v1/jobs", json=body)
+        await events(bridge, job_id)
+        async with gateway(settings) as later:  # which heard nothing of it
+            told = [await made.http.get(f"/v1/jobs/{job_id}/events") for made in (bridge, later)]
+            ids = [line for one in told for line in one.text.splitlines() if line[:3] == "id:"]
+            assert len(ids) == 2
+            assert ids[0] == ids[1]
+            path, had = f"/v1/jobs/{job_id}/events", {"Last-Event-ID": ids[0].removeprefix("id: ")}
+            for made in (bridge, later):
+                assert (await made.http.get(path, headers=had)).status_code == 204
+                another = {"Last-Event-ID": "another"}
+                assert (await made.http.get(path, headers=another)).status_code == 200
+
+
+async def test_progress_is_heard_before_the_outcome(
+    bridge: Gateway, s3: S3Handle, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    body = {**locations(s3, {"gate": str(gate)}), "job_id": "slow"}
+    await bridge.http.post("/v1/jobs", json=body)
+    told = await events(bridge, "slow", gate.touch)
+    assert [kind for kind, _ in told].count("progress") >= 1
+    assert told[-1][0] == "completed"
+
+
+async def test_records_of_any_depth_on_the_topics_of_events_leave_it_hearing(
+    alone: Gateway, kafka: KafkaHandle, settings: Settings
+) -> None:
+    """One such record ended the task that listens, and nobody heard of any job any more."""
+    topics = settings.topics
+    failed = Failed(
+        job_id="heard",
+        error=Fault.of(ErrorCode.NO_FACE, Stage.PROBE, "no face").error,
+        attempt=1,
+        max_attempts=3,
+        failed_at=datetime.now(UTC),
+    )
+    lone = failed.model_dump_json().replace("no face", "\\ud800").encode()
+    huge = failed.model_dump_json().replace('"attempt":1', '"attempt":1e999999999').encode()
+    bad = [b"[" * 200_000, b'{"job_id":' * 100_000, b"\xff", b"9" * 10_000, lone, huge]
+    async with AIOKafkaProducer(**connection(settings)) as producer:
+        for topic in (topics.progress, topics.completed, topics.failed):
+            for value in bad:
+                await producer.send_and_wait(topic, value, partition=0)
+        data = failed.model_dump_json().encode()
+        await producer.send_and_wait(topics.failed, data, partition=0)
+    async with asyncio.timeout(120):
+        while (answer := await alone.http.get("/v1/jobs/heard")).status_code == 404:
+            await asyncio.sleep(0.05)
+    assert answer.json()["failed"]["error"]["code"] == "NO_FACE"

@@ -1,0 +1,122 @@
+"""/v1/jobs: a job is accepted, followed, fetched and cancelled, and any replica answers for it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+
+import httpx2
+
+from consumer.settings import Settings
+from schemas.http import JobView
+from tests.consumer.http.calls import events, locations, until_running
+from tests.consumer.http.stand import Gateway, gateway, service
+from tests.support.capabilities import Can
+from tests.support.handles import S3Handle
+
+
+async def test_a_job_is_accepted_followed_and_fetched(bridge: Gateway, s3: S3Handle) -> None:
+    body = {**locations(s3, {"sleep": 1.2}), "job_id": "order-1", "metadata": {"who": "me"}}
+    answer = await bridge.http.post("/v1/jobs", json=body)
+    assert answer.status_code == 202
+    assert answer.headers["location"] == "/v1/jobs/order-1"
+    assert JobView.model_validate(answer.json()).state == "queued"
+    told = await events(bridge, "order-1")
+    kinds = [kind for kind, _ in told]
+    assert kinds[-1] == "completed"
+    assert set(kinds[:-1]) <= {"progress"}
+    assert told[-1][1]["metadata"] == {"who": "me"}
+
+    view = JobView.model_validate((await bridge.http.get("/v1/jobs/order-1")).json())
+    assert view.state == "completed"
+    assert view.completed is not None
+    result = await bridge.http.get("/v1/jobs/order-1/result")
+    assert result.status_code == 307
+    async with httpx2.AsyncClient(timeout=120, trust_env=False) as store:
+        video = await store.get(result.headers["location"])
+    assert hashlib.sha256(video.content).hexdigest() == view.completed.output.sha256
+
+
+async def test_a_failed_job_has_no_result(bridge: Gateway, s3: S3Handle) -> None:
+    body = {**locations(s3, {"error": "NoFace"}), "job_id": "no-face"}
+    await bridge.http.post("/v1/jobs", json=body)
+    kind, data = (await events(bridge, "no-face"))[-1]
+    assert (kind, data["error"]["code"]) == ("failed", "NO_FACE")
+    answer = await bridge.http.get("/v1/jobs/no-face/result")
+    assert answer.status_code == 409
+    assert answer.json()["code"] == "NO_RESULT"
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_job_is_cancelled(bridge: Gateway, s3: S3Handle) -> None:
+    body = {**locations(s3, {"sleep": 600}), "job_id": "stop-me"}
+    await bridge.http.post("/v1/jobs", json=body)
+    await until_running(bridge, "stop-me")
+    following = asyncio.create_task(events(bridge, "stop-me"))
+    assert (await bridge.http.delete("/v1/jobs/stop-me")).status_code == 202
+    kind, data = (await following)[-1]
+    assert (kind, data["error"]["code"]) == ("failed", "CANCELLED")
+
+
+async def test_an_unknown_job_is_not_found(alone: Gateway) -> None:
+    for method, path in (
+        ("GET", "/v1/jobs/nobody"),
+        ("GET", "/v1/jobs/nobody/events"),
+        ("GET", "/v1/jobs/nobody/result"),
+        ("DELETE", "/v1/jobs/nobody"),
+    ):
+        answer = await alone.http.request(method, path)
+        assert answer.status_code == 404, path
+        assert answer.json()["code"] == "JOB_NOT_FOUND"
+        assert answer.json()["advice"]
+
+
+async def test_the_same_request_again_is_the_same_job(bridge: Gateway, s3: S3Handle) -> None:
+    log = s3.bucket
+    body = {**locations(s3, {"size": 100}), "job_id": "twice"}
+    first = (await bridge.http.post("/api/generate_video", json=body)).json()
+    again = (await bridge.http.post("/api/generate_video", json=body)).json()
+    assert first == again
+    assert len(s3.keys("results/twice/")) == 2, log
+
+
+async def test_a_job_id_of_another_request_is_refused(alone: Gateway, s3: S3Handle) -> None:
+    body = {**locations(s3), "job_id": "mine"}
+    assert (await alone.http.post("/v1/jobs", json=body)).status_code == 202
+    other = {**body, "options": {"crf": 30}}
+    answer = await alone.http.post("/v1/jobs", json=other)
+    assert (answer.status_code, answer.json()["code"]) == (409, "JOB_CONFLICT")
+
+
+async def test_any_replica_answers_for_a_job_and_so_does_one_that_was_not_there(
+    settings: Settings, s3: S3Handle
+) -> None:
+    body = {**locations(s3), "job_id": "shared", "output": {"prefix": "tenant-7/"}}
+    async with gateway(settings) as first:
+        await first.http.post("/v1/jobs", json=body)
+        async with gateway(settings) as second:
+            assert (await second.http.get("/v1/jobs/shared")).json()["state"] == "queued"
+    async with service(settings), gateway(settings) as made:
+        # The listener began after the record, so the record is sent once more.
+        await made.http.post("/v1/jobs", json=body)
+        assert (await events(made, "shared"))[-1][0] == "completed"
+        odd = {  # none of their outcomes lies where the request says
+            "...": {},
+            "no-bucket": {"bucket": "no-such-bucket-here", "prefix": "mine/"},
+            "no-name": {"prefix": "s" * 300},
+        }
+        for name, output in odd.items():
+            await made.http.post("/v1/jobs", json=body | {"job_id": name, "output": output})
+            await events(made, name)
+    async with gateway(settings) as later:
+        views = [(await later.http.get(f"/v1/jobs/{name}")).json() for name in odd]
+        # the embedded store takes names of any length
+        long_name = "failed" if Can.SIGNATURES in s3.capabilities else "completed"
+        assert [view["state"] for view in views] == ["completed", "failed", long_name]
+        view = (await later.http.get("/v1/jobs/shared")).json()
+        assert view["state"] == "completed"
+        assert view["completed"]["output"]["key"].startswith("tenant-7/results/shared/")
+        assert "download_url" in view["completed"]
+        assert (await events(later, "shared"))[-1][0] == "completed"
+        again = (await later.http.post("/api/generate_video", json=body)).json
+    assert again is not None
