@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from consumer import assignment, pump
+from tests.integration.lab import Lab
+from tests.support.handles import KafkaHandle
 
 LAST_COMMIT_S = 30.0
 
@@ -17,3 +19,10 @@ def patient_last_commits(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     monkeypatch.setattr(pump, "UNWIND_S", LAST_COMMIT_S)
     monkeypatch.setattr(assignment, "REVOKE_TIMEOUT_S", LAST_COMMIT_S)
+
+
+@pytest.fixture
+def lab(kafka: KafkaHandle) -> Lab:
+    """The intake under test on topics of this test's own."""
+    kafka.create_topics()
+    return Lab(kafka)

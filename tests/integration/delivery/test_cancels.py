@@ -1,0 +1,62 @@
+"""A cancel reaches its job wherever it is, and no other."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.integration.lab import Lab, Work, job
+from tests.support.handles import KafkaHandle
+
+
+def _cancel(job_id: str) -> bytes:
+    return json.dumps({"job_id": job_id, "action": "cancel"}).encode()
+
+
+async def test_a_cancel_reaches_waiting_and_running_jobs(lab: Lab) -> None:
+    run, wait = (
+        json.dumps({**json.loads(job(gate="never")), "job_id": name}).encode()
+        for name in ("runs", "waits")
+    )
+    work = Work()
+    await lab.send([{"value": run}, {"value": wait}])
+    async with lab.intake(work, limit=1, control=True):
+        await work.until(lambda: len(work.started) == 1)
+        control = {"topic": lab.topics.control}
+        await lab.send([{"value": _cancel(n), **control} for n in ("waits", "runs")])
+        await work.until(lambda: len(work.finished) == 2)
+        await lab.until_committed(2)
+    assert [j.job_id for j in work.jobs] == ["runs", "waits"]
+
+
+async def test_a_cancel_that_was_sent_before_the_start_is_known_at_the_first_admission(
+    lab: Lab,
+) -> None:
+    value = json.dumps({**json.loads(job(gate="never")), "job_id": "j"}).encode()
+    await lab.send([{"value": value}])
+    control = [{"value": _cancel(f"x{n}"), "topic": lab.topics.control} for n in range(300)]
+    await lab.send([*control, {"value": _cancel("j"), "topic": lab.topics.control}])
+    work = Work()
+    async with lab.intake(work, control=True):
+        await work.until(lambda: len(work.finished) == 1)
+        await lab.send([{"value": value}])  # sent after the cancel: a new wish
+        await work.until(lambda: len(work.started) == 2)
+        assert work.jobs[0].cancelled.is_set()
+        assert not work.jobs[1].cancelled.is_set()
+        work.open("never")
+
+
+async def test_without_a_control_topic_work_goes_on(
+    kafka: KafkaHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from consumer import control
+
+    monkeypatch.setattr(control, "CATCH_UP_S", 1.0)
+    topics = set(kafka.topics.all()) - {kafka.topics.control}
+    kafka.create_topics(dict.fromkeys(topics, 1))
+    lab = Lab(kafka)
+    work = Work()
+    await lab.send([{"value": job()}])
+    async with lab.intake(work, control=True):
+        await lab.until_committed(1)

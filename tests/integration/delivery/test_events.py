@@ -1,0 +1,153 @@
+"""Events reach their topics as they are, however long that takes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from consumer import producing
+from consumer.jobs import Record
+from consumer.publisher import Publisher
+from consumer.topics_apply import Change, admin, apply
+from schemas.events import Failed, Progress
+from tests.integration.delivery.calls import ERROR, headers_of
+from tests.integration.lab import Lab, until
+from tests.support.handles import KafkaHandle
+
+
+async def test_an_outcome_is_a_cloud_event_with_the_id_it_was_given(
+    lab: Lab, publisher: Publisher
+) -> None:
+    event = Failed(job_id="j", error=ERROR, attempt=3, max_attempts=3, failed_at=datetime.now(UTC))
+    for _ in range(2):
+        await publisher.failed(event, "event-1", "00-trace-01")
+    for raw in await lab.read(lab.topics.failed, 2):
+        headers = headers_of(raw)
+        assert (headers["ce_id"], headers["ce_subject"]) == ("event-1", "j")
+        assert headers["ce_type"] == "com.face2face.failed.v1"
+        assert headers["traceparent"] == "00-trace-01"
+        assert headers["content-type"] == "application/json"
+        assert raw.key == b"j"
+        assert Failed.model_validate_json(raw.value) == event
+
+
+async def test_an_event_larger_than_its_topic_goes_out_without_its_echoes(
+    lab: Lab, publisher: Publisher
+) -> None:
+    event = Failed(
+        job_id="j",
+        error=ERROR,
+        attempt=1,
+        max_attempts=3,
+        failed_at=datetime.now(UTC),
+        consent={"scan": "x" * 2_000_000},
+    )
+    await publisher.failed(event, "event-1", None)
+    await publisher.failed(event.model_copy(update={"consent": {"by": "me"}}), "event-2", None)
+    first, second = await lab.read(lab.topics.failed, 2)
+    assert "consent" not in json.loads(first.value)
+    assert json.loads(second.value)["consent"] == {"by": "me"}
+
+
+async def test_an_outcome_that_its_topic_is_too_small_for_is_held_with_the_reason_until_it_is_not(
+    lab: Lab,
+) -> None:
+    settings = lab.settings(F2F_TOPIC_PREFIX=f"{lab.topics.prefix}.small")
+    topic = settings.topics.failed
+    lab.kafka.create_topics({topic: 1}, {"max.message.bytes": "200"})
+    publisher = Publisher(settings)
+    await publisher.start()
+    event = Failed(job_id="j", error=ERROR, attempt=1, max_attempts=3, failed_at=datetime.now(UTC))
+    sending = asyncio.create_task(publisher.failed(event, "event-1", None))
+
+    async def said() -> bool:
+        return publisher.trouble is not None
+
+    try:
+        await until(said)
+        assert f"topic {topic} takes no event of " in str(publisher.trouble)
+        assert "max.message.bytes" in str(publisher.trouble)
+        larger = Change(topic, "configure", 1, 1, {"max.message.bytes": "1000000"})
+        async with admin(settings) as client:
+            await apply(client, [larger], 1)
+        await asyncio.wait_for(sending, 120)
+        assert publisher.trouble is None
+        (raw,) = await lab.read(topic, 1)
+        assert Failed.model_validate_json(raw.value) == event
+    finally:
+        await publisher.stop()
+
+
+def _progress(percent: float, job_id: str = "j") -> Progress:
+    return Progress(
+        job_id=job_id,
+        render_id="r",
+        stage="generate",
+        percent=percent,
+        frames_done=1,
+        frames_total=100,
+        attempt=1,
+        at=datetime.now(UTC),
+    )
+
+
+async def test_progress_is_thinned_and_never_waits(lab: Lab, publisher: Publisher) -> None:
+    for percent in range(101):
+        publisher.progress(_progress(percent))
+    publisher.progress(_progress(0, "other"))
+    got = [json.loads(r.value) for r in await lab.read(lab.topics.progress, 22)]
+    mine = [e["percent"] for e in got if e["job_id"] == "j"]
+    assert sorted(mine) == [0, *range(5, 101, 5)]
+
+
+async def test_an_announcement_waits_out_a_broker_that_is_away(own_kafka: Any) -> None:
+    kafka = KafkaHandle.fresh(own_kafka)
+    kafka.create_topics()
+    lab = Lab(kafka)
+    publisher = Publisher(lab.settings())
+    await publisher.start()
+    event = Failed(job_id="j", error=ERROR, attempt=1, max_attempts=3, failed_at=datetime.now(UTC))
+    large = Record(lab.topics.requests, 0, 5, None, b"[" + b"1.5, " * 500_000, (), 0)
+    try:
+        await publisher.failed(event, "before", None)
+        own_kafka.kill()
+        publisher.progress(_progress(50))
+        waiting = [
+            asyncio.create_task(publisher.failed(event, "during", None)),
+            asyncio.create_task(publisher.dead_letter(large, "j", ERROR, 1)),
+        ]
+        await asyncio.sleep(2.0)
+        assert not any(task.done() for task in waiting)
+        own_kafka.start()
+        await asyncio.wait_for(asyncio.gather(*waiting), 120)
+        await publisher.failed(event, "after", None)
+    finally:
+        await publisher.stop()
+    ids = [headers_of(raw)["ce_id"] for raw in await lab.read(lab.topics.failed, 3)]
+    assert sorted(ids) == ["after", "before", "during"]
+    assert (await lab.read(lab.topics.dlq, 1))[0].value == large.value
+
+
+async def test_a_producer_that_can_no_longer_number_its_records_is_replaced(
+    lab: Lab, publisher: Publisher
+) -> None:
+    event = Failed(job_id="j", error=ERROR, attempt=1, max_attempts=3, failed_at=datetime.now(UTC))
+    await publisher.failed(event, "1", None)
+    before: Any = publisher._line.producer
+    before._txn_manager.increment_sequence_number(_partition(before, lab), 5)  # a gap
+    await publisher.failed(event, "2", None)
+    assert publisher._line.producer is not before
+    ids = [headers_of(raw)["ce_id"] for raw in await lab.read(lab.topics.failed, 2)]
+    assert ids == ["1", "2"]
+
+
+def _partition(producer: Any, lab: Lab) -> Any:
+    return next(
+        tp for tp in producer._txn_manager._sequence_numbers if tp.topic == lab.topics.failed
+    )
+
+
+def test_the_pauses_of_an_outage_stay_short() -> None:
+    assert producing.LONGEST_PAUSE_S <= 5.0, "resumes within 10 s of the broker's return"

@@ -1,0 +1,100 @@
+"""What can work later is tried again; what never can fails at once, and says why."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.codes import ErrorCode
+from tests.integration.outcome.stored import manifest_of, marker_of
+from tests.support import null_render_next
+from tests.support.handles import S3Handle
+from tests.support.work import (
+    job_folders,
+    make_job,
+    put_inputs,
+    replica,
+)
+
+
+async def test_retries_are_due_after_the_delays_of_the_settings(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    put_inputs(s3, {"error": "EngineFailed"})
+    async with replica(s3, tmp_path) as one:
+        for delay in (10, 60):
+            begun = datetime.now(UTC)
+            await one.process(make_job(s3))
+            due: datetime = one.memory.told[-1][1][3]
+            wait = timedelta(seconds=delay)
+            assert begun + wait <= due <= datetime.now(UTC) + wait
+        marker = marker_of(s3)
+        assert (marker.attempt, marker.lease, marker.last_error) == (2, None, "ENGINE_FAILED")
+
+
+@pytest.mark.parametrize(
+    ("plan", "code"),
+    [
+        ({"error": "NoFace"}, ErrorCode.NO_FACE),
+        ({"error": "InputUnreadable"}, ErrorCode.INPUT_UNREADABLE),
+    ],
+)
+async def test_input_that_can_never_work_fails_at_once_without_a_dead_letter(
+    s3: S3Handle, tmp_path: Path, plan: dict[str, Any], code: ErrorCode
+) -> None:
+    put_inputs(s3, plan)
+    async with replica(s3, tmp_path) as one:
+        verdict = await one.process(make_job(s3))
+        assert (verdict.kind, verdict.code) == ("failed", code)
+        assert one.memory.kinds() == ["failed"]
+        assert manifest_of(s3).outcome == "failed"
+        assert one.memory.event_ids == [manifest_of(s3).event_id]
+        assert job_folders(tmp_path) == []
+
+
+async def test_what_cannot_be_fetched_names_the_object_and_the_limit(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    put_inputs(s3, {"size": 10**30})  # a speech above the limit, beside a reference below it
+    async with replica(s3, tmp_path, F2F_MAX_INPUT_BYTES=35) as one:
+        cases = {
+            "missing": (make_job(s3, "a", name="nothing.wav"), ErrorCode.INPUT_NOT_FOUND),
+            "large": (make_job(s3, "b"), ErrorCode.INPUT_TOO_LARGE),
+            "remote": (
+                make_job(s3, "c", video_url="https://example.com/v.mp4?sig=secret"),
+                ErrorCode.INPUT_FORBIDDEN,
+            ),
+            "bucket": (
+                make_job(s3, "d", audio_url="s3://no-such-bucket-here/a.wav"),
+                ErrorCode.INPUT_NOT_FOUND,
+            ),
+        }
+        for name, (job, code) in cases.items():
+            verdict = await one.process(job)
+            assert (verdict.kind, verdict.code) == ("failed", code), name
+        said = " ".join(event.error.message for _, event in one.memory.told)
+        assert "inputs/nothing.wav" in said
+        assert "the limit is 35" in said
+        assert "secret" not in said
+
+
+async def test_an_unknown_engine_is_refused_by_name(s3: S3Handle, tmp_path: Path) -> None:
+    put_inputs(s3, {})
+    async with replica(s3, tmp_path) as one:
+        verdict = await one.process(make_job(s3, engine="nonesuch"))
+        assert (verdict.kind, verdict.code) == ("failed", ErrorCode.UNKNOWN_ENGINE)
+        assert "'nonesuch'" in one.memory.only("failed").error.message
+
+
+async def test_a_job_that_an_absent_engine_failed_is_rendered_once_the_engine_is_there(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    put_inputs(s3, {})
+    job = make_job(s3, engine="wav2lip")
+    async with replica(s3, tmp_path / "old") as old:
+        assert (await old.process(job)).code is ErrorCode.UNKNOWN_ENGINE
+    async with replica(s3, tmp_path / "new", renderer=null_render_next.RENDERER) as new:
+        assert (await new.process(make_job(s3, engine="wav2lip"))).kind == "completed"

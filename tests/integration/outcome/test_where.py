@@ -1,0 +1,94 @@
+"""The outcome goes where the request says, and where that cannot be, it is found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from consumer.faults import Fault
+from consumer.replay import StoredOutcomes
+from schemas.codes import ErrorCode, Stage
+from tests.support.handles import S3Handle
+from tests.support.work import (
+    make_job,
+    put_inputs,
+    replica,
+    starts,
+)
+
+
+async def test_an_output_bucket_that_does_not_exist_fails_the_job_and_is_found_again(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    put_inputs(s3, {})
+    async with replica(s3, tmp_path) as one:
+        job = make_job(s3, output={"bucket": "no-such-bucket-here"})
+        first, second = await one.process(job), await one.process(job)
+        assert (first.code, first.reused) == (ErrorCode.STORE_DENIED, False)
+        assert (second.code, second.reused) == (ErrorCode.STORE_DENIED, True)
+        assert len(set(one.memory.event_ids)) == 1
+
+
+async def test_a_prefix_that_the_store_takes_for_no_name_fails_its_job_and_holds_up_nobody(
+    every_s3: S3Handle, tmp_path: Path
+) -> None:
+    s3, log = every_s3, tmp_path / "log"
+    put_inputs(s3, {"log": str(log)})
+    async with replica(s3, tmp_path) as one:
+        job = make_job(s3, output={"prefix": "s" * 300})
+        first, second = await one.process(job), await one.process(job)
+        assert (first.reused, second.reused) == (False, True)
+        if first.code is not None:  # a store without such limits has the MP4
+            assert first.code is second.code is ErrorCode.INVALID_REQUEST
+            assert "output.prefix" in str(one.memory.told[0])
+            assert starts(log) == 0
+        # one store has no file where a folder shall be and says so when the MP4 comes
+        below = await one.process(make_job(s3, "job-2", output={"prefix": "inputs/speech.wav/"}))
+        assert below.code in (None, ErrorCode.INVALID_REQUEST)
+        storage = one.processing.processor._storage  # type: ignore[attr-defined]
+        known = await StoredOutcomes(storage, s3.bucket)(job)
+        assert [m.outcome for m in known] == [first.kind]
+
+
+async def test_an_output_bucket_that_refuses_the_mp4_fails_the_job_for_good(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    log, theirs = tmp_path / "log", f"{s3.bucket}-theirs"
+    s3.client().make_bucket(theirs)
+    put_inputs(s3, {"log": str(log)})
+    async with replica(s3, tmp_path) as one:
+        storage = one.processing.processor._storage  # type: ignore[attr-defined]
+        put_file = storage.put_file
+
+        async def refuse(bucket: str, *args: Any, **more: Any) -> Any:
+            if bucket == theirs:  # as a policy would that lets us read and not write
+                raise Fault.of(ErrorCode.STORE_DENIED, Stage.STORE, "AccessDenied")
+            return await put_file(bucket, *args, **more)
+
+        storage.put_file = refuse
+        job = make_job(s3, output={"bucket": theirs})
+        first, second = await one.process(job), await one.process(job)
+        assert (first.kind, first.code) == ("failed", ErrorCode.STORE_DENIED)
+        assert (second.reused, starts(log)) == (True, 1)
+        assert len(set(one.memory.event_ids)) == 1
+
+
+async def test_results_may_go_to_another_bucket(s3: S3Handle, tmp_path: Path) -> None:
+    theirs = f"{s3.bucket}-theirs"
+    s3.client().make_bucket(theirs)
+    put_inputs(s3, {})
+    async with replica(s3, tmp_path) as one:
+        job = make_job(s3, output={"bucket": theirs})
+        assert [(await one.process(job)).reused for _ in range(2)] == [False, True]
+        assert s3.keys("results/") == []
+        found = s3.client().list_objects(theirs, prefix="results/", recursive=True)
+        assert len(list(found)) == 2
+
+
+async def test_output_goes_where_the_request_says(s3: S3Handle, tmp_path: Path) -> None:
+    put_inputs(s3, {})
+    async with replica(s3, tmp_path) as one:
+        await one.process(make_job(s3, "..", output={"prefix": "Kunde Ü/50%+"}))
+        keys = s3.keys("Kunde")
+        assert len(keys) == 2
+        assert all(key.startswith("Kunde Ü/50%+/results/_.._/") for key in keys)
