@@ -29,7 +29,7 @@ from schemas.render import EngineFacts
 from schemas.request import RenderOptions
 from tests.bench.clips import MEDIA
 from tests.pipeline.mark.films import film, read, write
-from tests.pipeline.test_encode import BT709
+from tests.pipeline.writing import BT709
 from tests.support.media import Tone, write_sound
 
 SIZES = ((512, 288), (448, 704), (640, 360), (512, 512), (854, 480))

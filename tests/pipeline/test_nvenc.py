@@ -13,7 +13,7 @@ import torch
 from pipeline import nvenc, x264
 from pipeline.errors import EngineUnavailable
 from pipeline.hardware import EncoderName, allow
-from tests.pipeline.test_encode import encode, speech
+from tests.pipeline.writing import encode, speech
 
 
 @pytest.fixture(autouse=True)

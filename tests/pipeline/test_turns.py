@@ -21,7 +21,7 @@ from pipeline.hardware import allow
 from pipeline.permits import encoding
 from pipeline.turns import Turns
 from pipeline.types import AudioFacts, Color, Frame
-from tests.pipeline.test_encode import frame_of, speech
+from tests.pipeline.writing import frame_of, speech
 
 WIDTH, HEIGHT, FRAMES = 640, 360, 45
 LATER = 25

@@ -14,7 +14,7 @@ from pipeline.probe import probe_audio
 from pipeline.timeline import Timeline
 from pipeline.types import AudioFacts, Limits
 from pipeline.verify import verify
-from tests.pipeline.test_encode import encode
+from tests.pipeline.writing import encode
 from tests.support.media import Clip, Tone, write_clip, write_sound
 
 FPS = Fraction(25)

@@ -22,7 +22,7 @@ from pipeline.timeline import Timeline
 from pipeline.types import Limits
 from pipeline.verify import verify
 from tests.pipeline.mark.clips import ENGINE, JOB, made, sealed
-from tests.pipeline.test_encode import encode, speech
+from tests.pipeline.writing import encode, speech
 from tests.support.media import Tone, write_sound
 
 
