@@ -3,7 +3,7 @@
 kafka       broker of this run, a topic prefix of the test's own
 s3          store of this run, an empty bucket of the test's own
 every_s3    the same, once for each store that this machine has
-own_kafka   an Apache Kafka of this test alone: kill it, freeze it, start it again
+own_kafka   an Apache Kafka of this test alone: kill it, start it again
 own_s3      a MinIO of this test alone
 second_s3   VersityGW, which has no lifecycle
 service_env settings of the service for `kafka` and `s3`

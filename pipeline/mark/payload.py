@@ -21,12 +21,11 @@ Soft = NDArray[np.float64]
 _SYMBOL = 5
 _SYMBOLS, _DATA = 31, 15
 _DIGEST, _CHECK = 40, 35
+"""Bits of the message; a picture of somebody else passes the check in one of 2^35 tries."""
 BITS = _SYMBOL * _SYMBOLS
 ERASED = (0, 5, 10)
 """How many of the least certain symbols are given up, one try each: 2 errors + erasures <= 16."""
 _RADEMACHER = 3.178
-CHANCE_OF_CHECK = 2.0**-_CHECK
-"""That one try on a picture of somebody else passes the check bits."""
 
 
 def job_digest(job_id: str) -> str:

@@ -21,7 +21,6 @@ class Partition:
     def __init__(self) -> None:
         self.log: list[int] = []
         self.next_offset = 0
-        self.wanted_from = 0
         self.done: set[int] = set()
         """Records whose outcome is on record since they were last wanted."""
         self.committed: tuple[int, str] | None = None

@@ -150,27 +150,11 @@ class ServerProcess:
         """End the server without a chance to tidy up (SIGKILL)."""
         self._end(signal.SIGKILL, 10.0)
 
-    def restart(self) -> None:
-        """Stop, then start on the same port with the same data."""
-        self.stop()
-        self.start()
-
-    def freeze(self) -> None:
-        """Stop the process's clock (SIGSTOP): connections stay open and nothing answers."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let a frozen process go on (SIGCONT)."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
-
     def _end(self, sig: signal.Signals, grace_s: float) -> None:
         process, self._process = self._process, None
         if process is None:
             return
         process.send_signal(sig)
-        process.send_signal(signal.SIGCONT)
         try:
             process.wait(grace_s)
         except subprocess.TimeoutExpired:

@@ -14,13 +14,10 @@ from schemas.request import Loop, RenderOptions
 
 ACCEPTED = 10000
 BUSY = 10001
-MISSING_FIELD = 10002
 LOCKED = 10003
 NO_TASK = 10004
-BROKEN = 9999
 
 RUNNING, DONE, FAILED = 1, 2, 3
-DATA_IN_CONTAINER = "/code/data"
 TEMP = "temp"
 """Folder under the shared one where bare file names are looked for and results appear."""
 

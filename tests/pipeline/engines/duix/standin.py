@@ -71,7 +71,6 @@ class Container:
     submitted: list[dict[str, Any]] = field(default_factory=list)
     """Every accepted submission."""
     refused: int = 0
-    queries: int = 0
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     # --- the contract
@@ -96,7 +95,6 @@ class Container:
         return _reply(10000, 10000)
 
     def query(self, code: str | None) -> dict[str, Any]:
-        self.queries += 1
         task = self.tasks.get(code or "")
         if code is None or task is None:
             return _reply(10004, "任务不存在")
