@@ -1,31 +1,24 @@
 """Whole renders, many at once in any number of processes on one device: frames/s, and who is busy.
 
-Each process is what a worker of `F2F_WORKERS_PER_GPU` is: an interpreter of its own with the models
-in the device's memory. They are started once; each line of a table uses the first of them.
+The processes (`tests.bench.fleet_processes`) are started once; each line of a table uses the first
+of them.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any
-
-import torch
 
 from pipeline.batching.cuda import is_cuda
 from tests.bench import clips
+from tests.bench.busy import Busy, watched
+from tests.bench.fleet_processes import Figures, Fleet, Round, Setting
 from tests.bench.rows import (
     BUSY,
     STREAMS,
@@ -38,191 +31,8 @@ from tests.bench.rows import (
     verdict,
 )
 
-START_S = 300.0
-"""A process may take so long to compile its networks."""
 GRACE_S = 45.0
 """So long after the last line may begin, all must have ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What all processes of a table share."""
-
-    engine: str
-    device: str
-    shrunken: bool
-    compiled: bool
-    seconds: float
-    """Of each render."""
-    folder: str
-    """Reference, speech and kept avatars."""
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """One line of a table."""
-
-    processes: int
-    jobs: int
-    """Of all processes together."""
-    known: bool
-    """Whether the reference's avatar is kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What a round gave."""
-
-    rate: float
-    """Frames/s, from the first start to the last end."""
-    processor_ms: float
-    """Of a frame."""
-    stages: dict[str, float]
-    """Busy ms of a frame by stage; they overlap."""
-
-
-@dataclass(slots=True)
-class Busy:
-    """How much of a GPU's time some kernel ran, by the driver's own count, and its memory."""
-
-    samples: list[int] = field(default_factory=list)
-    most_bytes: int = 0
-    unknown: bool = False
-
-    @property
-    def share(self) -> float:
-        """Per cent; 0 where nobody counts."""
-        return sum(self.samples) / len(self.samples) if self.samples else 0.0
-
-    def text(self) -> str:
-        """In words."""
-        if not self.most_bytes:
-            return "no GPU"
-        said = "unknown" if self.unknown else f"{self.share:.0f} %"
-        return f"GPU busy {said}, {self.most_bytes / 1e9:.1f} GB"
-
-
-@contextmanager
-def watched(device: str) -> Iterator[Busy]:
-    """Ask the driver every fifth of a second."""
-    busy, stop = Busy(), threading.Event()
-
-    def look() -> None:
-        while not stop.wait(0.2):
-            try:
-                busy.samples.append(torch.cuda.utilization(0))
-            except (ImportError, RuntimeError):
-                busy.unknown = True  # no NVML for Python, or a driver that does not count
-            free, total = torch.cuda.mem_get_info(0)
-            busy.most_bytes = max(busy.most_bytes, total - free)
-
-    thread = threading.Thread(target=look, daemon=True)
-    if is_cuda(device):
-        thread.start()
-    try:
-        yield busy
-    finally:
-        stop.set()
-        if is_cuda(device):
-            thread.join()
-
-
-class Process:
-    """One worker process of a table; orders go in and answers come out as lines of JSON."""
-
-    def __init__(self, setting: Setting, number: int) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.fleet_worker", json.dumps(asdict(setting))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "F2F_BENCH_PROCESS": str(number)},
-        )
-
-    def order(self, jobs: int, known: bool) -> None:
-        """Begin so many renders at once."""
-        assert self._process.stdin is not None
-        print(json.dumps({"jobs": jobs, "known": known}), file=self._process.stdin, flush=True)
-
-    def read(self, limit_s: float) -> dict[str, Any]:
-        """The answer to the last order; the first one says that models are loaded and compiled.
-
-        Raises:
-            RuntimeError: the process ended, or was ended because it took longer than `limit_s`.
-        """
-        assert self._process.stdout is not None
-        timer = threading.Timer(max(1.0, limit_s), self._process.kill)
-        timer.start()
-        try:
-            line = self._process.stdout.readline()
-        finally:
-            timer.cancel()
-        if not line:
-            raise RuntimeError(f"a process ended with {self._process.wait()}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def close(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.communicate()
-
-
-class Fleet:
-    """The processes of one table, started as they are needed.
-
-    Args:
-        setting: of all.
-        end: second of `time.monotonic` at which whatever still runs is ended.
-    """
-
-    def __init__(self, setting: Setting, end: float) -> None:
-        self._setting = setting
-        self._end = end
-        self._processes: list[Process] = []
-
-    def __enter__(self) -> Fleet:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End all processes; the next round starts new ones."""
-        while self._processes:
-            self._processes.pop().close()
-
-    def grow(self, count: int) -> None:
-        """Have at least `count` processes; the first alone, as it compiles for all of them."""
-        while len(self._processes) < count:
-            more = 1 if not self._processes else count - len(self._processes)
-            started = [Process(self._setting, len(self._processes) + n) for n in range(more)]
-            self._processes += started
-            for process in started:
-                process.read(min(START_S, self._end - time.monotonic()))
-
-    def run(self, what: Round) -> Figures:
-        """Render `what.jobs` jobs in `what.processes` processes, as evenly as it goes."""
-        self.grow(what.processes)
-        used = self._processes[: what.processes]
-        shares = [what.jobs // len(used) + (n < what.jobs % len(used)) for n in range(len(used))]
-        for process, jobs in zip(used, shares, strict=True):
-            process.order(jobs, what.known)
-        answers = [process.read(self._end - time.monotonic()) for process in used]
-        frames = sum(answer["frames"] for answer in answers)
-        wall = max(a["end"] for a in answers) - min(a["start"] for a in answers)
-        stages: dict[str, float] = {}
-        for answer in answers:
-            for stage, took in answer["stages"].items():
-                stages[stage] = stages.get(stage, 0.0) + took / frames
-        spent = sum(answer["processor_s"] for answer in answers)
-        return Figures(frames / wall, 1e3 * spent / frames, stages)
 
 
 def fleet(

@@ -1,4 +1,4 @@
-"""One process of `tests.bench.fleet`: loads an engine, then renders as many jobs as it is told."""
+"""One process of a fleet: loads an engine, then renders as many jobs as it is told."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.engines import registry
 from pipeline.engines.base import Warming
 from pipeline.render import render
 from pipeline.types import AvatarFolder, RenderSpec, Tick
-from tests.bench.fleet import Setting
+from tests.bench.fleet_processes import Setting
 from tests.bench.networks import random_networks, random_wav2lip
 
 Specs = list[RenderSpec]

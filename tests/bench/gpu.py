@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import torch
 
 from pipeline.batching.cuda import is_cuda
-from tests.bench.fleet import Round, fleet
+from tests.bench.fleet import fleet
+from tests.bench.fleet_processes import Round
 from tests.bench.generation import generation
 
 ENGINES = ("musetalk", "viseme", "wav2lip", "musetalk-fast")

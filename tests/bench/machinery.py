@@ -25,7 +25,7 @@ from pipeline import render as story
 from pipeline.hardware import processors
 from pipeline.stream import Stopwatch
 from tests.bench import clips, stand_ins, true_shapes
-from tests.bench.fleet import Setting
+from tests.bench.fleet_processes import Setting
 from tests.bench.fleet_worker import render_all, specs_of
 from tests.bench.metered import Meter, cost_of_metering, metered
 from tests.bench.networks import random_wav2lip

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.bench import clips, fleet
-from tests.bench.fleet import Round
+from tests.bench.fleet_processes import Round
 from tests.bench.rows import Asked, row, verdict
 
 

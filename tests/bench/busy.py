@@ -1,0 +1,58 @@
+"""How much of its time a GPU is busy, by the driver's own count."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+from pipeline.batching.cuda import is_cuda
+
+
+@dataclass(slots=True)
+class Busy:
+    """How much of a GPU's time some kernel ran, by the driver's own count, and its memory."""
+
+    samples: list[int] = field(default_factory=list)
+    most_bytes: int = 0
+    unknown: bool = False
+
+    @property
+    def share(self) -> float:
+        """Per cent; 0 where nobody counts."""
+        return sum(self.samples) / len(self.samples) if self.samples else 0.0
+
+    def text(self) -> str:
+        """In words."""
+        if not self.most_bytes:
+            return "no GPU"
+        said = "unknown" if self.unknown else f"{self.share:.0f} %"
+        return f"GPU busy {said}, {self.most_bytes / 1e9:.1f} GB"
+
+
+@contextmanager
+def watched(device: str) -> Iterator[Busy]:
+    """Ask the driver every fifth of a second."""
+    busy, stop = Busy(), threading.Event()
+
+    def look() -> None:
+        while not stop.wait(0.2):
+            try:
+                busy.samples.append(torch.cuda.utilization(0))
+            except (ImportError, RuntimeError):
+                busy.unknown = True  # no NVML for Python, or a driver that does not count
+            free, total = torch.cuda.mem_get_info(0)
+            busy.most_bytes = max(busy.most_bytes, total - free)
+
+    thread = threading.Thread(target=look, daemon=True)
+    if is_cuda(device):
+        thread.start()
+    try:
+        yield busy
+    finally:
+        stop.set()
+        if is_cuda(device):
+            thread.join()
