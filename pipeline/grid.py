@@ -21,6 +21,10 @@ MAX_FPS = 120
 _MAX_DENOMINATOR = 10_000
 _SLACK = 0.45
 """Frames by which a time stamp may miss its place and the rate still counts as constant."""
+_FEW_HOLES = 0.9
+"""Share of pictures that are there from which on a rate counts as constant, with some dropped."""
+_SLOW_FPS = 15
+"""An average below this is too slow for lips; then any regular rate below it is taken."""
 
 Ticks = NDArray[np.int64]
 
@@ -85,7 +89,27 @@ def fit_grid(table: PictureTable, declared: Iterable[Fraction | None]) -> Grid:
     for rate in _common_rates(average) + others:
         if 1 <= rate <= MAX_FPS and _miss(table, rate) <= _SLACK:
             return Grid(rate.limit_denominator(100_000), count, False)
-    return _resampled(table, average)
+    return _with_holes(table, average) or _resampled(table, average)
+
+
+def _with_holes(table: PictureTable, average: Fraction) -> Grid | None:
+    """The rate at which pictures would come had none been dropped, as cameras drop some, and
+    recorders of screens all that show nothing new; None where they come at no such rate."""
+    steps = np.diff(table.pts)
+    usual = float(np.median(steps))
+    counts = np.ones_like(steps)
+    for _ in range(3):  # the usual step, ever more exactly
+        counts = np.maximum(1, np.rint(steps / usual).astype(np.int64))
+        usual = float(steps.sum() / counts.sum())
+    rate = Fraction(int(counts.sum())) / (int(steps.sum()) * table.time_base)
+    rate = next(iter(_common_rates(rate)), rate.limit_denominator(_MAX_DENOMINATOR))
+    frames = max(1, round(table.duration * rate))
+    if len(table.pts) < _FEW_HOLES * frames and average >= _SLOW_FPS:
+        return None
+    places = np.concatenate([[0], np.cumsum(counts)])
+    if not 1 <= rate <= MAX_FPS or _miss(table, rate, places) > _SLACK:
+        return None
+    return Grid(rate, frames, True)
 
 
 def _resampled(table: PictureTable, average: Fraction) -> Grid:
@@ -105,10 +129,10 @@ def _common_rates(average: Fraction) -> list[Fraction]:
     return sorted(near, key=lambda rate: abs(rate - average))
 
 
-def _miss(table: PictureTable, rate: Fraction) -> float:
+def _miss(table: PictureTable, rate: Fraction, places: Ticks | None = None) -> float:
     """How far a picture lies from its place at a constant rate, at most; frames."""
     place = (table.pts - table.pts[0]) * float(table.time_base * rate)
-    return float(np.abs(place - np.arange(len(place))).max())
+    return float(np.abs(place - (np.arange(len(place)) if places is None else places)).max())
 
 
 def make_table(

@@ -68,7 +68,7 @@ class VideoFacts:
     """Pixels after rotation, scaling and cropping to even."""
     height: int
     fps: Fraction
-    """Constant rate of the grid; a variable rate becomes its average."""
+    """Constant rate of the grid; a variable rate becomes its average (`pipeline.grid`)."""
     frames: int
     """Frames in the grid, at least 1. Exact after `pipeline.probe` counted packets."""
     color: Color

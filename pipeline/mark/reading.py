@@ -93,7 +93,10 @@ def _watermark(path: Path, jobs: Sequence[str]) -> dict[str, Any]:
 
 
 def _chroma(path: Path) -> Iterator[tuple[Plane, Plane]]:
-    """U and V in display order, up to the first picture that does not decode."""
+    """U and V in display order, up to the first picture that does not decode.
+
+    Calls and streams change their size in mid-film; all pictures get that of the first.
+    """
     with open_media(path, Limits(max_bytes=2**63), Stage.DECODE) as container:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream):
@@ -101,7 +104,11 @@ def _chroma(path: Path) -> Iterator[tuple[Plane, Plane]]:
         stream.thread_type = "AUTO"
         try:
             jpeg = stream.codec_context.name == "mjpeg"
+            first: av.VideoFrame | None = None
             for frame in container.decode(stream):
+                first = first or frame
+                if (frame.width, frame.height) != (first.width, first.height):
+                    frame = frame.reformat(first.width, first.height)
                 yield _planes(frame, limited=jpeg or frame.format.is_rgb)
         except av.FFmpegError:
             return

@@ -76,3 +76,28 @@ def test_missing_time_stamps_are_counted() -> None:
 def test_one_picture_is_a_still() -> None:
     grid = fit_grid(table([Fraction(3)], Fraction(0)), [Fraction(30)])
     assert (grid.fps, grid.frames) == (Fraction(25), 1)
+
+
+@pytest.mark.parametrize("base", [Fraction(1, 90_000), MS])
+@pytest.mark.parametrize("rate", [Fraction(30), Fraction(30_000, 1001), Fraction(24_000, 1001)])
+def test_dropped_pictures_leave_the_rate_as_it_is(rate: Fraction, base: Fraction) -> None:
+    kept = [n for n in range(1000) if n % 97 and not 500 < n < 520]
+    pictures = table([n / rate for n in kept], 1 / rate, base)
+    grid = fit_grid(pictures, [])
+    assert (grid.fps, grid.frames, grid.variable) == (rate, kept[-1] - kept[0] + 1, True)
+    shown = [kept[n] for n in map(grid.over(pictures), range(grid.frames))]
+    assert shown == [max(k for k in kept if k <= n + kept[0]) for n in range(grid.frames)]
+
+
+def test_a_recorded_screen_keeps_the_rate_at_which_it_moves() -> None:
+    """Its recorder leaves out what shows nothing new: the average is too slow for lips."""
+    times = [Fraction(n, 30) for n in [*range(40), *range(400, 440), 700]]
+    grid = fit_grid(table(times, Fraction(1, 30)), [])
+    assert (grid.fps, grid.frames) == (Fraction(30), 701)
+
+
+def test_pictures_at_no_rate_at_all_get_their_average_however_slow() -> None:
+    times = [Fraction(n * n, 100) for n in range(40)]
+    grid = fit_grid(table(times, Fraction(1, 25)), [])
+    assert grid.variable
+    assert grid.fps == pytest.approx(40 / 15.25, rel=1e-3)

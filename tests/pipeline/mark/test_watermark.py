@@ -141,6 +141,17 @@ def test_a_second_of_film_at_half_size_still_names_its_job(job: str, tmp_path: P
     assert read_watermark(chroma(read(again)), known) is None
 
 
+def test_job_is_named_where_the_picture_changes_its_size(output: Path, tmp_path: Path) -> None:
+    """As calls and adaptive streams are recorded."""
+    frames = read(output)
+    half = len(frames) // 2
+    whole = write(tmp_path / "whole.ts", frames[:half], 18).read_bytes()
+    small = write(tmp_path / "small.ts", frames[half:], 18, size=(WIDTH // 2, HEIGHT // 2))
+    path = tmp_path / "call.ts"
+    path.write_bytes(whole + small.read_bytes())
+    assert read_labels(path, None, [JOB])["job_id"] == JOB
+
+
 def test_job_is_named_where_the_beginning_was_cut_off(output: Path) -> None:
     assert read_watermark(chroma(read(output), skip=17), [JOB]) == Reading(DIGEST, JOB)
 
