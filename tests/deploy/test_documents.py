@@ -12,6 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from consumer import cli, doc_tables, metrics
 from consumer.console import BAD_INPUT, FAILED, OK, STOPPED
 from consumer.http import gateway_metrics
+from pipeline.container import KINDS
 from schemas.export import CONTRACTS
 from schemas.http import HttpCode
 from schemas.request import RenderOptions, RenderRequest
@@ -58,6 +59,11 @@ def test_every_field_of_a_request_is_explained() -> None:
     fields = {*RenderRequest.model_fields} - {"options", "output"}
     options = {f"options.{name}" for name in RenderOptions.model_fields}
     assert named == fields | options | {"output.bucket", "output.prefix"}
+
+
+def test_every_kind_of_file_that_is_read_is_named() -> None:
+    section = CONTRACT.partition("\n## Media")[2].partition("\n## Progress")[0]
+    assert " ".join(KINDS.split()) in " ".join(section.split())
 
 
 def test_every_code_of_the_gateway_is_named() -> None:
