@@ -1,15 +1,33 @@
 """The error codes of Face2Face: stable text, whether a retry can help, and one sentence to act on.
 
-A code never changes its meaning and is never reused. New codes may be added.
+A code never changes its meaning and is never reused. New codes may be added, so a reader takes
+those of a later release as they are: replicas of two releases share records, and clients are older
+still.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
-class ErrorCode(StrEnum):
+class Open(StrEnum):
+    """Names of this release, and whatever other name a later one may have given."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str) or not _NAME.fullmatch(value):
+            return None
+        later = str.__new__(cls, value)
+        later._name_ = later._value_ = value
+        return later
+
+
+class ErrorCode(Open):
     """Why a job failed, as text that programs may compare."""
 
     INVALID_REQUEST = "INVALID_REQUEST"
@@ -122,13 +140,15 @@ _FACTS: dict[ErrorCode, CodeFacts] = {
     ),
 }
 
+_LATER = CodeFacts(False, "See the documentation of the release that wrote this.")
+
 
 def facts(code: ErrorCode) -> CodeFacts:
     """Return what a code means. Every code has facts; a test holds the table complete."""
-    return _FACTS[code]
+    return _FACTS.get(code, _LATER)
 
 
-class Stage(StrEnum):
+class Stage(Open):
     """Where in a job's life something happened."""
 
     ADMIT = "admit"

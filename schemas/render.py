@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
@@ -41,10 +41,14 @@ class EngineFacts(Contract):
     device: str = "cpu"
 
 
+SPAN_KINDS = ("no_face", "profile", "small_face", "occluded")
+"""Why frames pass unchanged. Later releases may have more, which readers take as they are."""
+
+
 class Span(Contract):
     """A stretch of output frames that was treated differently."""
 
-    kind: Literal["no_face", "profile", "small_face", "occluded"]
+    kind: str = Field(json_schema_extra={"enum": [*SPAN_KINDS]})
     start_frame: int = Field(description="first output frame, from 0")
     end_frame: int = Field(description="one past the last output frame")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from schemas.codes import ErrorCode, Stage, facts
 
 RELEASED = {
@@ -47,3 +49,14 @@ def test_every_code_has_one_sentence_to_act_on() -> None:
 def test_codes_and_stages_are_equal_to_their_text() -> None:
     assert all(code.value == code.name for code in ErrorCode)
     assert all(stage.value == stage.name.lower() for stage in Stage)
+
+
+def test_a_code_of_a_later_release_is_read_as_it_stands_and_what_is_no_code_is_not() -> None:
+    later = ErrorCode("VOICE_REFUSED")
+    assert later == "VOICE_REFUSED"
+    assert later == ErrorCode("VOICE_REFUSED")
+    assert later not in set(ErrorCode)
+    assert facts(later).advice.endswith(".")
+    for text in ("", "two words", "x" * 65, "1ST", 'A"'):
+        with pytest.raises(ValueError, match="not a valid ErrorCode"):
+            ErrorCode(text)

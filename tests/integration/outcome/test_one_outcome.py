@@ -140,3 +140,19 @@ async def test_a_record_that_never_was_a_job_is_announced_and_kept(
         assert {verdict.kind for verdict in verdicts} == {"rejected"}
         assert one.memory.kinds() == ["dead_letter", "failed"] * 2
         assert len(set(one.memory.event_ids)) == 1
+
+
+async def test_an_outcome_that_a_later_release_recorded_is_announced_as_it_stands(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    """After an upgrade that was taken back: such a job held its slot for ever."""
+    put_inputs(s3, {"error": "NoFace"})
+    async with replica(s3, tmp_path) as one:
+        await one.process(make_job(s3))
+        (key,) = (key for key in s3.keys("results/") if key.endswith(".json"))
+        told = s3.client().get_object(s3.bucket, key).data
+        later = told.replace(b'"NO_FACE"', b'"FACE_REFUSED"').replace(b'"generate"', b'"consent"')
+        s3.client().put_object(s3.bucket, key, io.BytesIO(later), len(later))
+        verdict = await one.process(make_job(s3))
+        assert (verdict.kind, verdict.reused, verdict.code) == ("failed", True, "FACE_REFUSED")
+        assert one.memory.told[-1][1].error.stage == "consent"
