@@ -78,7 +78,12 @@ _KEYS = frozenset(
     }
 )
 """The store knows our keys no more, or not yet: no job's fault, and no bucket's."""
-_AGAIN = frozenset({"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable"})
+_AGAIN = frozenset(
+    {"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable"}
+    | {"ConditionalRequestConflict", "OperationAborted"}  # 409: somebody writes this key just now
+    | {"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests"}
+)
+_AGAIN_STATUSES = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 MOST_SKEW_S = 900.0
@@ -128,7 +133,8 @@ def explain(error: Exception, what: str, *, reading: bool = False) -> Fault:
         text = f"{what}: refused, as this machine's clock is {where} the store's; let NTP set both"
         return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, text, clock_ahead_s=round(off_s))
     answer = code or f"HTTP {status}"
-    if code in _AGAIN or (status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR):
+    failing = status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if failing or code in _AGAIN or status in _AGAIN_STATUSES:
         return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: the store answers {answer}")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return Fault.of(ErrorCode.STORE_DENIED, stage, f"{what}: the store answers {answer}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,9 @@ class Toxic:
     cuts: list[int] = field(default_factory=list)
     """Bytes of answers after which each next connection is cut; then none is."""
     refuse: int = 0
-    """How many of the next requests are answered 503."""
+    """How many of the next requests are answered by `refusal`."""
+    refusal: str = "503 Slow Down"
+    """Status, and behind a line end the body."""
     connections: int = 0
     cut: int = 0
     """Connections that were cut so far."""
@@ -57,8 +60,12 @@ async def _connection(
     state.connections += 1
     if state.refuse:
         state.refuse -= 1
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        if sent := re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head):
+            await reader.readexactly(int(sent[1]))  # else the answer may be lost
+        status, _, body = state.refusal.partition("\n")
+        size = f"Content-Length: {len(body)}"
+        writer.write(f"HTTP/1.1 {status}\r\n{size}\r\nConnection: close\r\n\r\n{body}".encode())
         await writer.drain()
         return
     left = state.cuts.pop(0) if state.cuts else None
