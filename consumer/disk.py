@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import errno
+import os
+from pathlib import Path
 
 from consumer.faults import Fault
 from schemas.codes import ErrorCode, Stage
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FAILING = frozenset({errno.EROFS, errno.EIO, errno.EFBIG})
+
+
+def free_files(folder: Path) -> int | None:
+    """How many more files the disk of a folder takes; None where it knows no limit, or nothing."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return None
+    return found.f_favail if found.f_files else None
 
 
 def scratch_fault(error: OSError, what: str) -> Fault | None:

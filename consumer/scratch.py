@@ -26,7 +26,7 @@ from pathlib import Path
 import structlog
 
 from consumer.avatar_disk import trim
-from consumer.disk import FULL
+from consumer.disk import FULL, free_files
 from consumer.faults import Fault
 from consumer.metrics import FREE_BYTES, SCRATCH_BYTES
 from consumer.settings import Settings
@@ -34,6 +34,8 @@ from schemas.codes import ErrorCode, Stage
 
 _OURS = re.compile(r"replica-[0-9a-f]{16}")
 _LOCK = ".lock"
+LEAST_FILES = 64
+"""Files that scratch must be able to take before a job is begun; one makes a dozen."""
 log = structlog.get_logger(__name__)
 
 
@@ -236,9 +238,20 @@ class Scratch:
             trim(self._settings.avatars, self._settings.avatar_bytes, least)
             free = self.free_bytes()
         FREE_BYTES.set(free)
-        if free >= least:
+        if free < least:
+            return f"scratch disk has {free} bytes free, fewer than F2F_MIN_FREE_BYTES = {least}"
+        return self._few_files()
+
+    def _few_files(self) -> str | None:
+        """Why the disk takes no further files although it has room; finished jobs' go first."""
+        files = free_files(self._root)
+        if files is not None and files < LEAST_FILES and self._due:
+            self.remove_due(all_finished=True)
+            files = free_files(self._root)
+        if files is None or files >= LEAST_FILES:
             return None
-        return f"scratch disk has {free} bytes free, fewer than F2F_MIN_FREE_BYTES = {least}"
+        where = str(self._settings.data_dir)
+        return f"the disk of DUIX_DATA_DIR = {where!r} takes only {files} more files (inodes)"
 
 
 def _full(error: OSError, folder: Path) -> Fault:

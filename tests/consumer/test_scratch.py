@@ -174,6 +174,23 @@ async def test_a_disk_nearly_full_pauses_intake_after_finished_files_were_given_
     roomy.close()
 
 
+async def test_a_disk_that_takes_no_more_files_pauses_intake_after_finished_ones_were_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With bytes free and no inode each job failed for good, and fast."""
+    scratch = _scratch(tmp_path, CLEANUP_DELAY=3600, F2F_MIN_FREE_BYTES=1)
+    async with scratch.job("r1") as folder:
+        pass
+    assert scratch.nearly_full() is None
+    monkeypatch.setattr("consumer.scratch.LEAST_FILES", 2**62)
+    reason = scratch.nearly_full()
+    assert reason is not None
+    assert "inodes" in reason
+    assert "DUIX_DATA_DIR" in reason
+    assert not folder.exists()
+    scratch.close()
+
+
 @pytest.mark.parametrize("gone", ["data", "data/jobs", "data/jobs/*", "data/jobs/*/.lock"])
 async def test_a_folder_that_a_cleaner_removed_is_made_anew(gone: str, tmp_path: Path) -> None:
     """Every job failed for good, and fast, on a replica that said ready; or none was taken."""
