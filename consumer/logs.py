@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from consumer.log_writer import handler
 from consumer.settings import Settings
 from consumer.settings_names import unknown_names
 
@@ -45,8 +46,8 @@ def configure(settings: Settings) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
+    writer = handler(sys.stderr)
+    writer.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
@@ -56,7 +57,7 @@ def configure(settings: Settings) -> None:
         )
     )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [writer]
     root.setLevel(level)
     for name, least in _NOISY.items():
         logging.getLogger(name).setLevel(level if level == logging.DEBUG else least)

@@ -62,5 +62,6 @@ SWEPT = Counter(
     "face2face_swept_objects", "Expired objects that our own sweeper removed", ["prefix"]
 )
 SWEEPS = Counter("face2face_sweeps", "Passes of our own sweeper", ["result"])
+LOG_LINES_DROPPED = Counter("face2face_log_lines_dropped", "Log lines that nobody read in time")
 STORE_UP = Gauge("face2face_store_up", "1 while the object store answers")
 BUILD = Gauge("face2face_build_info", "1, with the version", ["version"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import select
 import signal
 from pathlib import Path
 
@@ -55,6 +58,27 @@ def test_a_disk_that_is_nearly_full_pauses_intake_and_says_so_by_its_setting(
         assert service.get("/livez")[0] == 200
         assert "intake pauses" in service.events()
         assert service.terminate() == 0
+
+
+def test_a_log_that_nobody_reads_stops_nothing(
+    kafka: KafkaHandle, s3: S3Handle, tmp_path: Path
+) -> None:
+    """A log driver that hung stopped the loop at its next line: no polls, no leases, no health."""
+    kafka.require(Can.GROUPS)
+    kafka.create_topics()
+    log = tmp_path / "service.log"
+    os.mkfifo(log)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    end = os.open(log, os.O_WRONLY)
+    fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, 4096)
+    env = {"F2F_LOG_LEVEL": "debug", **s3.env}
+    with _service(kafka, tmp_path, **env) as service:
+        wait_until(lambda: not select.select([], [end], [], 0)[1], 120, "a full pipe")
+        wait_until(lambda: _reason(service) == "", 120, "ready")
+        assert service.get("/livez")[0] == 200
+        assert service.terminate() == 0
+    os.close(reader)
+    os.close(end)
 
 
 def test_a_request_topic_that_is_removed_is_named(
