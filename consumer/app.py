@@ -17,6 +17,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ from consumer.control import Cancellations, ControlReader
 from consumer.handler import Handler
 from consumer.http import health
 from consumer.lag import watch_lag
+from consumer.lasting import lasting
 from consumer.processing import Processing, open_processor
 from consumer.publisher import Publisher
 from consumer.settings import Settings, SettingsError
@@ -184,7 +186,9 @@ async def _work(settings: Settings, state: State, signals: Signals) -> None:
             if not intake.twins.found.is_set():
                 state.phase = "running"
                 log.info("ready", **intake.pump.facts())
-            lag = asyncio.create_task(watch_lag(intake.pump.assignment), name="lag")
+            lag = asyncio.create_task(
+                lasting("lag", partial(watch_lag, intake.pump.assignment)), name="lag"
+            )
             twin = await _until_stopped_or_twin(intake, signals)
             lag.cancel()
             state.phase = "draining"

@@ -138,7 +138,7 @@ class Child:
 
     async def _log(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None
-        while line := await process.stderr.readline():
+        while line := await _line(process.stderr):
             text = line.decode("utf-8", "replace").rstrip()
             self.said.append(text)
             log.info("worker says", device=self._device.label, worker=process.pid, line=text[:2000])
@@ -152,3 +152,11 @@ class Child:
             log.warning("worker killed", device=self._device.label, reason=code.value)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    """The next line of text for people; b"" at the end. One of more than `MAX_LINE` is dropped."""
+    try:
+        return await stream.readline()
+    except ValueError:
+        return b"(a line too long to be shown)\n"

@@ -21,6 +21,7 @@ from aiokafka.errors import (
     OffsetMetadataTooLargeError,
 )
 
+from consumer.lasting import lasting
 from consumer.ledger import Commit, Ledger
 
 MIN_INTERVAL_S = 0.2
@@ -51,7 +52,7 @@ class Committer:
         """Commit through this consumer from now on."""
         self._consumer = consumer
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="commits")
+            self._task = asyncio.create_task(lasting("commits", self._run), name="commits")
 
     async def stop(self) -> None:
         """Commit no more."""
@@ -93,6 +94,7 @@ class Committer:
             self._sending.cancel()
 
     async def _run(self) -> None:
+        self._wake.set()  # what it was told of before it broke off
         while True:
             await self._wake.wait()
             self._wake.clear()

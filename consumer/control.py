@@ -20,6 +20,7 @@ from consumer.client import connection
 from consumer.decompression import BatchTooLarge
 from consumer.delivery import RawRecord
 from consumer.jobs import Job
+from consumer.lasting import lasting
 from consumer.polling import Poller
 from consumer.settings import Settings
 from schemas.events import Control
@@ -103,7 +104,7 @@ class ControlReader:
 
     async def start(self) -> None:
         """Start reading; returns when all that is there now was read, at the latest after 10 s."""
-        self._task = asyncio.create_task(self._run(), name="control")
+        self._task = asyncio.create_task(lasting("control", self._run), name="control")
         try:
             await asyncio.wait_for(self._caught_up.wait(), CATCH_UP_S)
         except TimeoutError:

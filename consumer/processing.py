@@ -11,6 +11,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -18,6 +19,7 @@ import structlog
 from consumer.avatars import Avatars
 from consumer.faults import Fault
 from consumer.jobs import Announcer, JobProcessor
+from consumer.lasting import lasting
 from consumer.lease import Leases
 from consumer.metrics import MIN_FREE_BYTES, STORE_UP
 from consumer.outcome import Outcome
@@ -146,10 +148,13 @@ async def open_processor(
     MIN_FREE_BYTES.set(settings.min_free_bytes)
     fleet.start()
     tasks = [
-        asyncio.create_task(scratch.run_janitor(), name="janitor"),
-        asyncio.create_task(processing.watch_store(settings.s3_bucket), name="store"),
-        asyncio.create_task(sweeper.run(), name="sweeper"),
-        asyncio.create_task(avatars.run(), name="avatars"),
+        asyncio.create_task(lasting(what, work), name=what)
+        for what, work in (
+            ("janitor", scratch.run_janitor),
+            ("store", partial(processing.watch_store, settings.s3_bucket)),
+            ("sweeper", sweeper.run),
+            ("avatars", avatars.run),
+        )
     ]
     try:
         yield processing

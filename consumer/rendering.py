@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pipeline.device_memory import MemoryWatch
     from pipeline.types import RenderSpec
 
+NO_THREAD = "can't start new thread"
+"""What Python says in a RuntimeError where clone(2) fails, most often by a limit of processes."""
 _STICKY = ("CUDA error", "cuDNN error", "CUBLAS_STATUS", "device-side assert", "AcceleratorError")
 
 
@@ -114,8 +116,7 @@ def describe(error: Exception, unknown: ErrorCode) -> ErrorFacts:
 
     if isinstance(error, PipelineError):
         return error.error_facts()
-    no_memory = isinstance(error, MemoryError) or getattr(error, "errno", 0) == errno.ENOMEM
-    code = ErrorCode.OUT_OF_MEMORY if no_memory else unknown
+    code = ErrorCode.OUT_OF_MEMORY if _is_exhausted(error) else unknown
     detail: dict[str, Any] = {"type": type(error).__name__}
     message = f"{type(error).__name__}: {error}"[:3000]
     return ErrorFacts(
@@ -124,6 +125,15 @@ def describe(error: Exception, unknown: ErrorCode) -> ErrorFacts:
         message=f"{message}. {facts(code).advice}",
         retryable=facts(code).retryable,
         detail=detail,
+    )
+
+
+def _is_exhausted(error: Exception) -> bool:
+    """True where the machine, or the container's limits, gave no memory, process or thread."""
+    return (
+        isinstance(error, MemoryError)
+        or getattr(error, "errno", 0) in (errno.ENOMEM, errno.EAGAIN)
+        or (isinstance(error, RuntimeError) and str(error) == NO_THREAD)
     )
 
 

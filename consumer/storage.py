@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from consumer.download import BLOCK, Fetched, Stopped, download
+from consumer.faults import Fault
 from consumer.settings import Settings
 from consumer.store_buckets import Buckets
 from consumer.store_facts import Expiry, Rules, Stat, Stored, denied
@@ -24,6 +25,7 @@ from consumer.store_reads import Reads
 from consumer.store_sdk import Sdk
 from consumer.store_writes import Put, Writes
 from consumer.threads import DaemonPool
+from schemas.codes import ErrorCode, Stage
 from schemas.refs import ObjectRef
 
 FILE_THREADS, SMALL_THREADS = 8, 8
@@ -220,7 +222,11 @@ class Storage:
     async def _in_thread(
         self, pool: DaemonPool, call: Callable[[], T], stop: threading.Event | None = None
     ) -> T:
-        future = pool.submit(call)
+        try:
+            future = pool.submit(call)
+        except OSError as error:
+            text = f"no thread for calls to the store: {error.strerror}"
+            raise Fault.of(ErrorCode.STORE_UNAVAILABLE, Stage.STORE, text) from error
         if stop is None:
             return await future
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import queue
 import threading
 from collections.abc import Callable
@@ -34,17 +35,27 @@ class DaemonPool:
 
         Raises:
             RuntimeError: the pool is closed.
+            OSError: the machine gives this process no thread, and the pool has none yet.
         """
         if self._closed:
             raise RuntimeError(f"pool {self._name} is closed")
         loop = asyncio.get_running_loop()
+        if not self._idle.acquire(blocking=False) and self._threads < self._size:
+            self._start()
         future: asyncio.Future[T] = loop.create_future()
         self._queue.put((call, loop, future))
-        if not self._idle.acquire(blocking=False) and self._threads < self._size:
-            self._threads += 1
-            name = f"{self._name}-{self._threads}"
-            threading.Thread(target=self._work, name=name, daemon=True).start()
         return future
+
+    def _start(self) -> None:
+        """One thread more; where none can be had, the call waits for those that there are."""
+        name = f"{self._name}-{self._threads + 1}"
+        try:
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+        except RuntimeError as error:
+            if not self._threads:
+                raise OSError(errno.EAGAIN, str(error)) from error
+        else:
+            self._threads += 1
 
     def close(self) -> None:
         """Take no more calls; threads end after what they do now."""

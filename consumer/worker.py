@@ -83,6 +83,8 @@ class Worker:
         """What the child said when it became ready; kept while it is down."""
         self.trouble: ErrorFacts | None = None
         """Why it cannot become ready, as far as it could say so itself."""
+        self._unready = False
+        """The last child said so itself."""
         self.memory: DeviceMemory | None = None
         """Of its GPU, as the child measured it last; kept while it is down."""
         self.restarts = 0
@@ -158,10 +160,13 @@ class Worker:
             while True:
                 served = self._served
                 self.state = "starting"
-                await self._live()
+                try:
+                    await self._live()
+                except Exception as error:  # noqa: BLE001 - else nothing is rendered here ever again
+                    self._miss(error)
                 failures = 0 if self._served > served else failures + 1
                 pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures, 20))
-                if self.trouble is not None:
+                if self._unready:
                     pause = LONGEST_PAUSE_S  # it says itself that it cannot work here
                 self.restarts += 1
                 WORKER_RESTARTS.labels(self.device.label).inc()
@@ -169,8 +174,17 @@ class Worker:
         finally:
             self._down()
 
+    def _miss(self, error: Exception) -> None:
+        """There is no child, as none could be started, or the watch over it broke off."""
+        said = f"{type(error).__name__}: {error}"
+        text = f"worker {self.device.label} could not be started or watched: {said}"
+        self.trouble = Fault.of(ErrorCode.ENGINE_UNAVAILABLE, Stage.GENERATE, text[:1000]).error
+        log.error("no worker; tried again", device=self.device.label, exc_info=error)
+        self._on_change()
+
     async def _live(self) -> None:
         """One child, from its start to its end."""
+        self._unready = False
         options = ["--device", self.device.torch_name, "--render", self._renderer]
         if self._warm:
             options += ["--warm", self._warm]
@@ -202,7 +216,7 @@ class Worker:
                 log.info("worker ready", device=self.device.label, worker=message.pid)
                 self._on_change()
             case Unready():
-                self.trouble = message.error
+                self.trouble, self._unready = message.error, True
                 log.error("worker cannot work", device=self.device.label, error=str(message.error))
             case Done():
                 self._served += 1

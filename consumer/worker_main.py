@@ -189,7 +189,12 @@ class Child:
 
     def _start(self, order: Render) -> None:
         run = self._runs[order.run] = _Run(order)
-        threading.Thread(target=self._work, args=(run,), name=order.run, daemon=True).start()
+        thread = threading.Thread(target=self._work, args=(run,), name=order.run, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # by a limit of processes: the other renders go on
+            del self._runs[order.run]
+            self._send(Broken(run=order.run, error=describe(error, ErrorCode.INTERNAL)))
 
     def _cancel(self, run: str) -> None:
         if run in self._runs:

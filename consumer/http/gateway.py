@@ -31,6 +31,7 @@ from consumer.http.gateway_jobs import Jobs
 from consumer.http.gateway_old import OldApi
 from consumer.http.gateway_page import routes
 from consumer.http.gateway_problems import Refused, answer
+from consumer.lasting import lasting
 from consumer.scratch import Scratch
 from consumer.settings import Settings, SettingsError
 from consumer.storage import Storage
@@ -75,7 +76,10 @@ def make_app(settings: Settings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         scratch.open()
-        tasks = [asyncio.create_task(hub.run()), asyncio.create_task(scratch.run_janitor())]
+        tasks = [
+            asyncio.create_task(lasting("hub", hub.run)),
+            asyncio.create_task(lasting("janitor", scratch.run_janitor)),
+        ]
         try:
             yield
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,41 @@ async def test_a_machine_without_memory_for_a_process_is_no_defect(tmp_path: Pat
         fault = await fault_of(worker, tmp_path, {"errno": errno.ENOMEM})
         assert fault.code is ErrorCode.OUT_OF_MEMORY
         assert (await fault_of(worker, tmp_path, {"errno": errno.EPERM})).code is ErrorCode.INTERNAL
+
+
+async def test_a_machine_without_room_for_a_thread_or_a_process_is_no_defect(
+    tmp_path: Path,
+) -> None:
+    """As at the limit of processes of a container."""
+    async with running_worker() as worker:
+        await until_ready(worker)
+        for plan in ({"errno": errno.EAGAIN}, {"defect": "can't start new thread"}):
+            fault = await fault_of(worker, tmp_path, plan)
+            assert fault.code is ErrorCode.OUT_OF_MEMORY
+
+
+async def test_a_child_that_cannot_be_started_is_said_and_tried_again_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the limit of processes or open files no child was ever started again."""
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(tmp_path / "away"))
+        async with running_worker() as worker:
+            await until(lambda: worker.trouble is not None)
+            assert worker.trouble is not None
+            assert "No such file" in worker.trouble.message
+            patch.undo()
+            await until_ready(worker)
+            assert worker.trouble is None
+
+
+async def test_a_child_whose_text_has_no_end_is_heard_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker was lost for good, and with it the replica."""
+    monkeypatch.setattr("consumer.child.MAX_LINE", 16 * 1024)
+    async with running_worker() as worker:
+        await until_ready(worker)
+        await render(worker, tmp_path, {"say": "x" * 200_000})
+        await render(worker, tmp_path, {"say": "an end"})
+        assert worker.restarts == 0

@@ -1,0 +1,38 @@
+"""Background work of the service that goes on for as long as the service does.
+
+A task that ends by an error nobody foresaw (a machine out of threads or files, a share that went
+stale, a defect) ends silently, and the service lives on without it. So such work is begun again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+"""Between the end of such work and its next beginning; it grows while the work ends at once."""
+log = structlog.get_logger(__name__)
+
+
+async def lasting(what: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do work that is meant never to end, and begin it again when it breaks off.
+
+    Args:
+        what: the work, in logs.
+        work: begins it; returning means that there is none to do.
+    """
+    pause = FIRST_PAUSE_S
+    while True:
+        began = time.monotonic()
+        try:
+            await work()
+            return
+        except Exception:
+            if time.monotonic() - began > LONGEST_PAUSE_S:
+                pause = FIRST_PAUSE_S
+            log.exception("background work broke off and begins again", what=what, pause_s=pause)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_S)

@@ -1,0 +1,42 @@
+"""Background work lives as long as the service, whatever it meets."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from consumer import lasting
+from consumer.lasting import lasting as last
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lasting, "FIRST_PAUSE_S", 0.0)
+
+
+async def test_work_that_breaks_off_begins_again_until_it_has_nothing_to_do() -> None:
+    begun = 0
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        if begun < 4:
+            raise OSError(116, "Stale file handle")
+
+    await asyncio.wait_for(last("janitor", work), 120)
+    assert begun == 4
+
+
+async def test_a_cancellation_ends_it() -> None:
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(last("janitor", work))
+    await asyncio.wait_for(begun.wait(), 120)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

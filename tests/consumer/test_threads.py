@@ -1,0 +1,56 @@
+"""A pool of threads outlives a machine that has none to give."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import Any
+
+import pytest
+
+from consumer.threads import DaemonPool
+
+SIZE = 2
+
+
+async def _at_the_limit(pool: DaemonPool, monkeypatch: pytest.MonkeyPatch, calls: int) -> list[Any]:
+    """What becomes of calls while the machine gives no thread, as at a limit of processes."""
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _refuse)
+        found: list[Any] = []
+        for number in range(calls):
+            try:
+                found.append(await pool.submit(partial(abs, number)))
+            except OSError as error:
+                found.append(error)
+        return found
+
+
+async def test_a_pool_without_a_thread_says_so_and_works_when_there_are_some_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pool = DaemonPool(SIZE, "few")
+    errors = await _at_the_limit(pool, monkeypatch, calls=SIZE + 1)
+    assert [str(error) for error in errors] == ["[Errno 11] can't start new thread"] * (SIZE + 1)
+    assert await pool.submit(lambda: "works") == "works"
+    pool.close()
+
+
+async def test_a_pool_that_cannot_grow_makes_do_with_what_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pool = DaemonPool(SIZE, "few")
+    first = await pool.submit(lambda: "first")
+    gate = threading.Event()
+    held = pool.submit(gate.wait)
+    waiting = []
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _refuse)
+        waiting.append(pool.submit(lambda: "second"))
+    gate.set()
+    assert (first, await held, await waiting[0]) == ("first", True, "second")
+    pool.close()
+
+
+def _refuse(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
