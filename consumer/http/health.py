@@ -156,7 +156,8 @@ def _bind(settings: Settings) -> socket.socket:
     host, port = settings.http_host, settings.http_port
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
+        both = host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((host, port), family=family, dualstack_ipv6=both)
     except OSError as error:
         raise SettingsError(
             f"F2F_HTTP_HOST:F2F_HTTP_PORT = {host}:{port}: cannot listen there "

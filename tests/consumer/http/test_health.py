@@ -111,6 +111,15 @@ async def test_a_port_in_use_is_a_setting_that_cannot_work() -> None:
                 pass
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+async def test_every_address_of_a_pod_is_listened_on_whatever_its_family() -> None:
+    settings = load({"F2F_HTTP_HOST": "::", "F2F_HTTP_PORT": "0"})
+    async with serve(settings, Answers()) as port:
+        assert (await _ask(port, "/livez"))[0] == 200  # over IPv4
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            assert (await client.get(f"http://[::1]:{port}/livez", timeout=120)).status_code == 200
+
+
 async def test_a_connection_that_asks_for_nothing_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
