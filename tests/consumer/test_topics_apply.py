@@ -100,6 +100,19 @@ async def test_configs_are_set_and_what_others_set_stays(settings: Settings) -> 
     assert [c.action for c in await _plan(settings, both)] == ["keep"]
 
 
+async def test_topics_that_would_be_compacted_keep_every_record_after_it(
+    settings: Settings,
+) -> None:
+    """As brokers may have it by default: of requests that share a key only one would stay."""
+    wanted = read(default_path()).named(settings.topic_prefix)
+    compacted = {"cleanup.policy": "compact"}
+    made = {n: WantedTopic(partitions=t.partitions, config=compacted) for n, t in wanted.items()}
+    await _apply(settings, made)
+    changes = await _apply(settings, wanted)
+    assert {change.config["cleanup.policy"] for change in changes} == {"delete"}
+    assert {change.action for change in await _plan(settings, wanted)} == {"keep"}
+
+
 async def test_it_returns_when_the_brokers_show_a_changed_config(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
