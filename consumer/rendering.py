@@ -6,6 +6,7 @@ Every import of the pipeline is late, so that whoever only names this module sta
 from __future__ import annotations
 
 import errno
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 NO_THREAD = "can't start new thread"
 """What Python says in a RuntimeError where clone(2) fails, most often by a limit of processes."""
-_STICKY = ("CUDA error", "cuDNN error", "CUBLAS_STATUS", "device-side assert", "AcceleratorError")
+_STICKY = (
+    *("CUDA error", "cuDNN error", "CUBLAS_STATUS", "device-side assert", "AcceleratorError"),
+    "captures_underway",  # torch's allocator after a capture that could not be ended
+)
+_NO_MEMORY = ("out of memory", "STATUS_ALLOC_FAILED")
 
 
 def use_weights_root() -> None:
@@ -59,15 +64,22 @@ def get_ready(device: str, warm: str | None) -> None:
     Raises:
         EngineUnavailable: a GPU's encoder is demanded, and there is none.
     """
-    from pipeline import hardware, nvenc
+    from pipeline import hardware, nvdec, nvenc
     from pipeline.engines import registry
+    from pipeline.errors import WeightsMissing
+    from pipeline.faces import loaded
     from pipeline.mark.applying import load_libraries
 
     if hardware.encoder() != "x264":
         nvenc.chosen(device)
     load_libraries()
-    if warm is not None and device != "cpu":
+    if device == "cpu":
+        return
+    nvdec.look(device)
+    if warm is not None:
         registry.warm(warm, device)
+    with suppress(WeightsMissing):  # who needs them says so
+        loaded.warm(device)
 
 
 def missing(device: str) -> dict[str, ErrorFacts]:
@@ -142,7 +154,8 @@ def is_sticky(error: BaseException) -> bool:
     link: BaseException | None = error
     while link is not None:
         text = f"{type(link).__name__}: {link}"
-        if "out of memory" not in text and any(sign in text for sign in _STICKY):
+        memory = any(sign in text for sign in _NO_MEMORY)
+        if not memory and any(sign in text for sign in _STICKY):
             return True
         link = link.__cause__ or link.__context__
     return False

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pipeline.batching.cuda import is_cuda
+from pipeline.batching.cuda import give_back_memory, is_cuda
 from schemas.device import DeviceMemory
 
 CONTEXT = 600 * 1024**2
@@ -74,4 +74,6 @@ def watch_memory(device: str) -> MemoryWatch | None:
     if not is_cuda(device):
         return None
     total = torch.cuda.get_device_properties(device).total_memory
+    give_back_memory()
+    torch.cuda.reset_peak_memory_stats(device)  # warming tries much that no job ever needs
     return MemoryWatch(lambda: Reading(total, torch.cuda.max_memory_reserved(device)))

@@ -46,6 +46,12 @@ def accelerator(device: str, video: VideoFacts) -> HWAccel | None:
     return None if options is None else _made(device, options)
 
 
+def look(device: str) -> None:
+    """Find out now whether the device decodes; the first job would wait for that."""
+    if hardware.nvdec() and is_cuda(device):
+        _way(device)
+
+
 def suits(video: VideoFacts) -> bool:
     """Whether a video is of a kind that the units decode."""
     sides = (video.width, video.height)

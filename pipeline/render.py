@@ -25,7 +25,7 @@ from pipeline.audio import Speech, load_speech
 from pipeline.avatars.cabinet import Cabinet, open_cabinet
 from pipeline.avatars.key import folders
 from pipeline.avatars.reach import tracked_frames
-from pipeline.batching.cuda import is_cuda
+from pipeline.batching.cuda import is_cuda, is_out_of_memory, on_own_stream
 from pipeline.channels import sound_warnings
 from pipeline.decode import FrameReader
 from pipeline.engines import registry
@@ -106,7 +106,8 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
     """
     watch = Stopwatch()
     keep_freed_memory()
-    with _machine_limits(), ExitStack() as stack:
+    # CUDA's default stream is one for all jobs, and for the decoder's copies: they would queue.
+    with _machine_limits(), on_own_stream(spec.device), ExitStack() as stack:
         stack.callback(give_back)
         get_ready()
         check_label(spec.options.label)
@@ -274,7 +275,9 @@ def _machine_limits() -> Iterator[None]:
     try:
         with torch.inference_mode():
             yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not is_out_of_memory(error):
+            raise
         raise OutOfMemory(f"out of memory: {error}", stage=Stage.GENERATE) from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

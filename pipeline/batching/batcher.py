@@ -16,9 +16,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Generic, TypeVar
 
-import torch
-
-from pipeline.batching.cuda import give_back_memory
+from pipeline.batching.cuda import give_back_memory, is_out_of_memory
 from pipeline.batching.shares import Line, Shares
 
 Item = TypeVar("Item")
@@ -173,7 +171,9 @@ class Batcher(Generic[Item, Made]):
         """What the network made; None where the batch is to run again, as smaller ones."""
         try:
             return self._run([item for _, item in batch])
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             with self._news:
                 if not self._shares.shrink():
                     raise

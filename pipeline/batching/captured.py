@@ -10,21 +10,35 @@ collected.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import shutil
+import subprocess
+import sysconfig
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pipeline.batching.cuda import capturing, new_event, new_stream
+from pipeline.batching.cuda import (
+    capturing,
+    is_out_of_memory,
+    new_event,
+    new_stream,
+    urgent_priority,
+)
 from pipeline.batching.row import Row
 from pipeline.batching.runner import Column, Network
 from pipeline.batching.sizes import Sizes
 
 _WARM_UP = 3
+_UNCOMPILED = (RuntimeError, OSError, ImportError, subprocess.SubprocessError)
+"""What a compiler says that lacks something: its own errors, a C compiler's, a full disk's."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +47,8 @@ class _Graph:
     graph: torch.cuda.CUDAGraph
     inputs: list[Tensor]
     out: Tensor
+    network: Network
+    """What was captured. A compiled network's kernels are unloaded from the device with it."""
 
 
 @dataclass(slots=True)
@@ -56,6 +72,8 @@ class Captured:
         device: of CUDA.
         compiled: compile the largest bucket. It takes a minute the first time on a machine, later
             some seconds, because what was compiled is kept on disk by torch.
+        urgent: its steps are short and somebody waits for them: they go before other networks'.
+        exact: convolutions of single precision keep all bits of their factors.
     """
 
     def __init__(
@@ -65,13 +83,17 @@ class Captured:
         buckets: Sequence[int],
         device: str,
         compiled: bool,
+        *,
+        urgent: bool = False,
+        exact: bool = False,
     ) -> None:
         self._network = network
         self._columns = columns
         self._sizes = Sizes(buckets)
         self._device = device
         self._compiled = compiled and can_compile()
-        self._stream = new_stream(device)
+        self._exact = exact
+        self._stream = new_stream(device, urgent_priority(device) if urgent else 0)
         self._pool = torch.cuda.graph_pool_handle()
         self._graphs: dict[int, _Graph] = {}
         self._stages = [self._stage(), self._stage()]
@@ -115,30 +137,57 @@ class Captured:
             with capturing:
                 try:
                     self._graphs[size] = self._capture(size)
-                except torch.OutOfMemoryError:
-                    self._sizes.refuse(size)
+                except RuntimeError as error:
+                    if is_out_of_memory(error):
+                        self._sizes.refuse(size)
                     raise
         return self._graphs[size]
 
     @torch.inference_mode()
     def _capture(self, size: int) -> _Graph:
-        network: Network = self._network
-        fallback: AbstractContextManager[Any] = nullcontext()
-        if self._compiled and size == self._sizes.largest:
-            network, fallback = _compiled(network)
         with torch.cuda.device(self._device):
             with torch.cuda.stream(self._stream):
                 inputs = [self._input(column, size) for column in self._columns]
-                with fallback, torch.backends.cudnn.flags(enabled=True, benchmark=True):
-                    for _ in range(_WARM_UP):
-                        network(*inputs)
+                network = self._tried(inputs, size)
             self._stream.synchronize()
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(
-                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+            with (
+                self._convolving(by_trial=False),
+                torch.cuda.graph(
+                    graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+                ),
             ):
                 out = network(*inputs)
-        return _Graph(size, graph, inputs, out)
+        return _Graph(size, graph, inputs, out, network)
+
+    def _tried(self, inputs: list[Tensor], size: int) -> Network:
+        """The network, compiled where that is asked for and works, after it has run."""
+        if self._compiled and size == self._sizes.largest:
+            network, fallback = _compiled(self._network)
+            try:
+                with fallback:
+                    self._run(network, inputs)
+            except _UNCOMPILED as error:
+                if is_out_of_memory(error) or "CUDA error" in str(error):
+                    raise
+                _log.warning("a network runs as it is, as it could not be compiled: %s", error)
+            else:
+                return network
+        self._run(self._network, inputs)
+        return self._network
+
+    def _run(self, network: Network, inputs: list[Tensor]) -> None:
+        with self._convolving(by_trial=True):
+            for _ in range(_WARM_UP):
+                network(*inputs)
+
+    def _convolving(self, by_trial: bool) -> AbstractContextManager[Any]:
+        """How cuDNN goes to work. What it found by trial it takes again when a graph is captured,
+        where nothing can be tried; its choices are known by the precision that they were made for.
+        """
+        return torch.backends.cudnn.flags(
+            enabled=True, benchmark=by_trial, allow_tf32=not self._exact
+        )
 
     def _input(self, column: Column, size: int) -> Tensor:
         zeros = torch.zeros(size, *column.shape, dtype=column.dtype, device=self._device)
@@ -156,6 +205,9 @@ def _compiled(network: Network) -> tuple[Network, AbstractContextManager[Any]]:
 
 
 def can_compile() -> bool:
-    """Whether torch's compiler finds what it needs: Triton, and a C compiler for its launchers."""
+    """Whether torch's compiler finds what it needs: Triton, and for what launches its kernels a C
+    compiler with Python's own headers."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    return compiler is not None and importlib.util.find_spec("triton") is not None
+    headers = Path(sysconfig.get_path("include", "posix_prefix"), "Python.h")
+    found = compiler is not None and headers.is_file()
+    return found and importlib.util.find_spec("triton") is not None

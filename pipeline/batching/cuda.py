@@ -12,13 +12,35 @@ REACH_FIRST = -1
 """Priority of streams whose short work somebody waits for. torch hands out 32 streams of each
 priority in turn, so that a job's must not have that of captured networks: the 33rd would be one of
 theirs, and what it is asked would become a part of a graph."""
+REACH_BEFORE = -2
+"""Of captured networks of many short steps: each would wait for a longer one's blocks of work."""
 capturing = threading.Lock()
 """Two captures at once, or one beside a device-wide synchronisation, would spoil each other."""
+_NO_MEMORY = ("out of memory", "STATUS_ALLOC_FAILED", "NVML_SUCCESS ==")
+"""What CUDA, cuBLAS and cuDNN say; the last is torch's, which asks the driver why and cannot."""
 
 
 def new_stream(device: str, priority: int = 0) -> torch.cuda.Stream:
     """A stream that does not wait for the default one."""
     return torch.cuda.Stream(device, priority=priority)  # type: ignore[no-untyped-call]
+
+
+def urgent_priority(device: str) -> int:
+    """`REACH_BEFORE` where a device tells so many priorities apart; else that of all networks.
+
+    torch takes the nearest one that there is, which would be the jobs'.
+    """
+    with torch.cuda.device(device):
+        _, first = torch.cuda.Stream.priority_range()  # type: ignore[call-arg]  # it is static
+    return REACH_BEFORE if first <= REACH_BEFORE else 0
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device's memory ended. torch's allocator has a type for it; whoever takes memory
+    beside that, such as a graph that is made ready or a library's handle, says it in words."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY)
 
 
 def new_event() -> torch.cuda.Event:

@@ -17,6 +17,8 @@ def runner_on(
     *,
     threads: int = 1,
     compiled: bool = True,
+    urgent: bool = False,
+    exact: bool = False,
 ) -> Runner:
     """A network in captured graphs on CUDA, as it is elsewhere.
 
@@ -27,7 +29,9 @@ def runner_on(
         buckets: batch sizes, ascending.
         threads: processors that one operator may use on the CPU.
         compiled: on CUDA, compile the largest batch size.
+        urgent: on CUDA, its steps go before other networks'.
+        exact: on CUDA, convolutions of single precision keep all bits.
     """
     if is_cuda(device):
-        return Captured(network, columns, buckets, device, compiled)
+        return Captured(network, columns, buckets, device, compiled, urgent=urgent, exact=exact)
     return Direct(network, columns, device, threads)

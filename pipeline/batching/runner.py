@@ -34,7 +34,7 @@ class Runner(Protocol):
             columns: for each argument as many rows as there are frames, on the host or the device.
 
         Raises:
-            torch.OutOfMemoryError: the device has no room for so many.
+            RuntimeError: the device has no room for so many (`cuda.is_out_of_memory`).
         """
         ...
 
@@ -42,7 +42,7 @@ class Runner(Protocol):
         """Do now what the first batch of this size would wait for.
 
         Raises:
-            torch.OutOfMemoryError: the device has no room for so many.
+            RuntimeError: the device has no room for so many (`cuda.is_out_of_memory`).
         """
         ...
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from pipeline.batching.batcher import MAX_DELAY_S, Batcher, Lane
+from pipeline.batching.cuda import is_out_of_memory
 from pipeline.batching.row import Row
 from pipeline.batching.runner import Runner
 
@@ -46,15 +46,22 @@ class Shared:
         Where the device has no memory for a size, batches stay below it for good.
 
         Raises:
-            torch.OutOfMemoryError: not even the smallest fits.
+            RuntimeError: not even the smallest fits (`pipeline.batching.cuda.is_out_of_memory`).
         """
         for size in reversed(self._buckets):
-            try:
-                self._runner.warm(size)
-            except torch.OutOfMemoryError:
-                if size == self._buckets[0]:
-                    raise
+            if not self._fits(size):
                 self._batcher.keep_below(size)
+
+    def _fits(self, size: int) -> bool:
+        """Whether the device has memory for a size. The error is forgotten when this returns: as
+        long as it lives, its frames hold what the attempt took."""
+        try:
+            self._runner.warm(size)
+        except RuntimeError as error:
+            if size == self._buckets[0] or not is_out_of_memory(error):
+                raise
+            return False
+        return True
 
     def _run(self, items: list[Item]) -> list[Row]:
         return self._runner(list(zip(*items, strict=True)))

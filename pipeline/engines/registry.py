@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.engines.base import Engine, Warming
 from pipeline.engines.whole import WholeEngine
 from pipeline.errors import UnknownEngine, WeightsMissing
+from pipeline.once import Once
 from pipeline.weights import weights_root
 from schemas.codes import Stage
 from schemas.render import EngineFacts
@@ -145,7 +146,7 @@ def operator_threads(name: str, device: str, threads: int) -> int:
     return max(1, threads) if wide and device == "cpu" else 1
 
 
-@lru_cache(maxsize=4)
+@Once
 def _loaded(name: str, device: str, threads: int, root: Path) -> Made:
     entry = next(entry for entry in _ENTRIES if entry.name == name)
     return entry.make(root, device, threads)

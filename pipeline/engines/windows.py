@@ -97,6 +97,18 @@ def to_host(planes: Sequence[Tensor]) -> list[Tensor]:
     return held
 
 
+def brought(here: Tensor, device: torch.device) -> Tensor:
+    """A host tensor on the device; what follows on its stream waits, and the host does not.
+
+    `to` alone waits for all that was asked of the stream before, and keeps a processor busy.
+    """
+    if device.type == "cpu":
+        return here
+    held = staging(tuple(here.shape), device, here.dtype)
+    held.copy_(here)
+    return held.to(device, non_blocking=True)
+
+
 def staging(
     shape: tuple[int, ...], device: torch.device, dtype: torch.dtype = torch.uint8
 ) -> Tensor:

@@ -66,6 +66,10 @@ class Detector:
         self._network = network_on(model, device)
         self._halves = halves_on(device, threads)
 
+    def warm(self) -> None:
+        """Do now what the first look would wait for."""
+        self._network.warm()
+
     def whole(self, frames: Sequence[Frame], color: Color) -> list[Detections]:
         """Look at whole frames, one glance each: finds faces above a tenth of the longer side."""
         tiles = [(n, _whole_tile(frame)) for n, frame in enumerate(frames)]

@@ -74,6 +74,10 @@ class MeshNetwork:
         self._eyes = torch.tensor([left[:_EYE_CONTOUR], right[:_EYE_CONTOUR]], device=device)
         self._order = torch.tensor(_order(lips, left, right), device=device)
 
+    def warm(self) -> None:
+        """Do now what the first look would wait for."""
+        self._network.warm()
+
     def __call__(self, frames: Sequence[Frame], regions: Tensor, color: Color) -> Meshes:
         """Look at one region in each frame.
 

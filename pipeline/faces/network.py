@@ -52,6 +52,9 @@ class Network:
         self.size = model.graph.shapes[model.graph.input][1]
         """Side of the square pictures that it takes."""
 
+    def warm(self) -> None:
+        """Do now what the first look would wait for: there is nothing."""
+
     @torch.inference_mode()
     def __call__(self, pictures: Tensor) -> dict[str, Tensor]:
         """Run a batch.

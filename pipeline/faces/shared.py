@@ -40,7 +40,10 @@ class SharedNetwork:
         self._widths: list[int] = []
         self.size = self._network.size
         columns = [Column((3, self.size, self.size), torch.float32)]
-        runner = runner_on(device, self._flat, columns, BUCKETS, compiled=False)
+        # Somebody waits for its short steps, and a bit of a factor is a tenth of a pixel.
+        runner = runner_on(
+            device, self._flat, columns, BUCKETS, compiled=False, urgent=True, exact=True
+        )
         self._shared = Shared(runner, BUCKETS, max_delay_s=MAX_DELAY_S)
         self._open = self._shared.open()  # keeps the thread between two looks
 
@@ -57,6 +60,10 @@ class SharedNetwork:
             lane.submit([(picture,) for picture in pictures])
             flat = on_host(gather([lane.take() for _ in pictures]))
         return dict(zip(self._names, torch.split(flat, self._widths, dim=1), strict=True))
+
+    def warm(self) -> None:
+        """Capture the graphs now."""
+        self._shared.warm()
 
     def _flat(self, pictures: Tensor) -> Tensor:
         """(N, 3, size, size) to all outputs side by side, (N, values)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -16,14 +15,13 @@ from pipeline.errors import NoFace
 from pipeline.faces import smooth
 from pipeline.faces.appearance import ROW
 from pipeline.faces.covered import covered
-from pipeline.faces.detector import Detector
 from pipeline.faces.follower import COLUMNS, Follower
-from pipeline.faces.mesh import POINTS, MeshNetwork
+from pipeline.faces.loaded import networks
+from pipeline.faces.mesh import POINTS
 from pipeline.faces.smooth import Geometry
 from pipeline.faces.store import PointStore
 from pipeline.faces.tracker import EVERY, Tracker
 from pipeline.types import Frame, Limits, OnTick, Tick, VideoFacts
-from pipeline.weights import load_faces, weights_root
 from schemas.codes import Stage
 from schemas.request import FaceBox
 
@@ -144,7 +142,7 @@ def track_faces(
         NoFace: no frame has a usable face; the detail says what was seen instead.
         WeightsMissing: the face models are not on this machine.
     """
-    detector, mesh = _networks(device, weights_root(), min(threads, 2))
+    detector, mesh = networks(device, threads)
     wanted = _asked(choice, video) if isinstance(choice, FaceBox) else None
     tracker = Tracker(detector, mesh, video.color, lambda: PointStore(scratch), wanted)
     with torch.inference_mode():
@@ -160,12 +158,6 @@ def _asked(choice: FaceBox, video: VideoFacts) -> Tensor:
     sides = (video.width, video.height) * 2
     places = zip(choice.box, sides, strict=True)
     return torch.tensor([min(max(place * video.scale, 0.0), side) for place, side in places])
-
-
-@lru_cache(maxsize=4)
-def _networks(device: str, root: Path, threads: int) -> tuple[Detector, MeshNetwork]:
-    models = load_faces(root)
-    return Detector(models.detector, device, threads), MeshNetwork(models.mesh, device, threads)
 
 
 def _finished(

@@ -24,7 +24,7 @@ from pipeline.engines.neural import avatar
 from pipeline.engines.wav2lip import painter as wav2lip_painter
 from pipeline.engines.wav2lip.engine import Wav2LipEngine
 from pipeline.engines.wav2lip.network import Wav2Lip
-from pipeline.faces import detector, mesh, track
+from pipeline.faces import detector, loaded, mesh
 from pipeline.faces.graph import Model
 from pipeline.faces.shared import SharedNetwork, network_on
 
@@ -124,10 +124,10 @@ def _remembering(model: Model, device: str, threads: int = 1) -> SharedNetwork:
 @contextmanager
 def remembered_faces() -> Iterator[None]:
     """The face networks go as on a GPU, shared by all jobs, and know what they have seen before."""
-    track._networks.cache_clear()
+    loaded.of_root.forget()
     with (
         patch.object(detector, "network_on", _remembering),
         patch.object(mesh, "network_on", _remembering),
     ):
         yield
-    track._networks.cache_clear()
+    loaded.of_root.forget()

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pytest
+import torch
+
 from pipeline.device_memory import CONTEXT, MemoryWatch, Reading, watch_memory
 from schemas.device import DeviceMemory
 
@@ -47,6 +52,26 @@ def test_a_job_that_fails_is_over() -> None:
         except ValueError:
             pass
     assert watch.held().jobs == 1
+
+
+def test_what_warming_took_and_gave_back_counts_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    peak = [30 * GB]  # convolutions were tried, and graphs captured
+
+    def forget(device: str) -> None:
+        peak[0] = 7 * GB
+
+    for name, paper in {
+        "get_device_properties": lambda device: SimpleNamespace(total_memory=141 * GB),
+        "empty_cache": lambda: None,
+        "reset_peak_memory_stats": forget,
+        "max_memory_reserved": lambda device: peak[0],
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, paper)
+    watch = watch_memory("cuda")
+    assert watch is not None
+    assert watch.held() == _held()
 
 
 def test_there_is_nothing_to_watch_on_a_cpu() -> None:

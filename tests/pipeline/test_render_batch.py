@@ -1,8 +1,18 @@
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
+from typing import Any
 
-from pipeline.render import batch_of
+import pytest
+import torch
+
+from pipeline.batching.cuda import REACH_FIRST
+from pipeline.engines import registry
+from pipeline.errors import EngineUnavailable, OutOfMemory
+from pipeline.render import batch_of, render
+from pipeline.types import RenderSpec
+from schemas.codes import Stage
+from tests.support import paper_cuda
 
 
 @pytest.mark.parametrize(
@@ -18,3 +28,39 @@ def test_more_frames_travel_together_on_a_gpu_and_fewer_large_ones_on_a_cpu(
     width: int, height: int, device: str, frames: int
 ) -> None:
     assert batch_of(width * height, device) == frames
+
+
+def test_a_job_on_a_gpu_has_a_stream_of_its_own_and_not_the_one_that_all_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper_cuda.install(monkeypatch)
+    seen: list[Any] = []
+
+    def create(*_: object) -> None:
+        seen.append(torch.cuda.current_stream())
+        raise EngineUnavailable("not today", stage=Stage.PROBE)
+
+    monkeypatch.setattr(registry, "create", create)
+    here = tmp_path / "nothing"
+    for _ in range(2):
+        with pytest.raises(EngineUnavailable):
+            render(RenderSpec(here, here, here, tmp_path, device="cuda"), lambda tick: None)
+    assert len({id(stream) for stream in seen}) == 2
+    assert {stream.priority for stream in seen} == {REACH_FIRST}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("CUDA error: out of memory")],
+    ids=str,
+)
+def test_a_job_without_memory_says_so_whoever_found_it(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def create(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(registry, "create", create)
+    here = tmp_path / "nothing"
+    with pytest.raises(OutOfMemory, match="out of memory"):
+        render(RenderSpec(here, here, here, tmp_path), lambda tick: None)

@@ -48,6 +48,11 @@ class PaperStream:
         self._done = 0
         self._lock = threading.RLock()
 
+    @staticmethod
+    def priority_range() -> tuple[int, int]:
+        """The last and the first."""
+        return 0, -5
+
     def ask(self, step: Callable[[], Any]) -> None:
         """Put a step behind the others."""
         with self._lock:
@@ -70,6 +75,11 @@ class PaperStream:
         """Do everything."""
         self.busy_waits += 1
         self.reach(self.asked)
+
+    def stand_by(self) -> None:
+        """What a copy does that is not told to let the host go on."""
+        if self._done < self.asked:
+            self.synchronize()
 
     def wait_event(self, event: PaperEvent) -> None:
         """What is asked from now on happens after the event."""
@@ -200,6 +210,8 @@ class _Late(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return made  # it is there
         there: Tensor = (made.clone() if named else made).as_subclass(OnPaper)
         self._device.take([there])
+        if named and not kwargs.get("non_blocking"):
+            self._stream.stand_by()
         if named:
             there.fill_(113)
             self._stream.ask(lambda: there.copy_(named[0]))

@@ -75,7 +75,8 @@ class MuseTalkEngine(NeuralEngine):
 
     def hear(self, speech: Speech) -> SpeechTokens:
         """The speech, which is encoded piece by piece while frames are made."""
-        return SpeechTokens(self.painter.networks.whisper, speech.samples)
+        painter = self.painter
+        return SpeechTokens(painter.networks.whisper, speech.samples, painter.listen)
 
     def prepare(self, reference: Reference, on_tick: OnTick) -> Avatar:
         """Boxes, masks and latents of every frame with a usable face.

@@ -8,7 +8,9 @@ grow with the length of the speech.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,6 +25,8 @@ RATE = 16_000
 """Samples per second."""
 PIECE_S = 30
 PIECE_STEPS = PIECE_S * STEP_RATE
+Listen = Callable[[Tensor], Tensor]
+"""(1, 80, 3000) to (1500, 5, 384)."""
 _KEEP = 3
 """Encoded pieces that stay: a batch of frames touches at most two."""
 
@@ -68,10 +72,14 @@ class SpeechTokens:
     Args:
         encoder: whisper's encoder.
         samples: (n,) float32 at 16 kHz.
+        listen: runs the encoder on one piece, as `encoder_states` does; by default here and now.
     """
 
-    def __init__(self, encoder: WhisperEncoder, samples: Tensor) -> None:
+    def __init__(
+        self, encoder: WhisperEncoder, samples: Tensor, listen: Listen | None = None
+    ) -> None:
         self._encoder = encoder
+        self._listen = listen or partial(encoder_states, encoder)
         self._samples = samples
         self._pieces: OrderedDict[int, Tensor] = OrderedDict()
         self.steps = samples.numel() * STEP_RATE // RATE
@@ -105,7 +113,7 @@ class SpeechTokens:
             return self._pieces[number]
         start = number * PIECE_S * RATE
         mel = log_mel(self._samples[start : start + PIECE_S * RATE])
-        states = encoder_states(self._encoder, mel)
+        states = self._listen(mel)
         self._pieces[number] = states
         while len(self._pieces) > _KEEP:
             self._pieces.popitem(last=False)

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from pipeline.batching.batcher import Lane
 from pipeline.batching.placed import runner_on
-from pipeline.batching.row import Row
+from pipeline.batching.row import Row, gather
 from pipeline.batching.runner import Column, Network
 from pipeline.batching.shared import Item, Shared
+from pipeline.engines.musetalk import hearing
 from pipeline.engines.musetalk.networks import Networks, paint
 from pipeline.engines.musetalk.picture import SIDE, decode, encode
 from pipeline.engines.musetalk.windows import TOKENS, positional_table
@@ -58,6 +59,9 @@ class Painter:
             [Column(LATENT, self.dtype), Column((TOKENS, width), torch.float32)],
         )
         self._encoding = self._shared(_encoding(networks), [Column((3, SIDE, SIDE), torch.uint8)])
+        self._hearing = self._shared(
+            _hearing(networks), [Column(_mel_shape(networks), torch.float32)], alone=True
+        )
 
     @property
     def layout(self) -> Layout:
@@ -71,8 +75,8 @@ class Painter:
 
     def warm(self) -> None:
         """Capture and compile now what the first batches would wait for."""
-        self._painting.warm()
-        self._encoding.warm()
+        for each in (self._painting, self._encoding, self._hearing):
+            each.warm()
 
     def paint(self, deadline: float | None = None) -> Lane[Item, Row]:
         """A job's lane: latents (8, 32, 32) and tokens (50, W) without positions of each face, to
@@ -84,16 +88,36 @@ class Painter:
         """A job's lane: (3, 256, 256) uint8 RGB to (8, 32, 32) latents, as the UNet takes them."""
         return self._encoding.open()
 
-    def _shared(self, network: Network, columns: Sequence[Column]) -> Shared:
+    def listen(self, mel: Tensor) -> Tensor:
+        """States of whisper's encoder of one piece: (1, 80, 3000) to (1500, 5, 384) on the device.
+
+        By one thread for all jobs: CUDA's matrix library keeps 32 MB for each pair of a thread and
+        a stream that ever asked it.
+        """
+        with self._hearing.open() as lane:
+            lane.submit([(mel[0],)])
+            return gather([lane.take()])[0]
+
+    def _shared(
+        self, network: Network, columns: Sequence[Column], *, alone: bool = False
+    ) -> Shared:
+        """A network for all jobs.
+
+        Args:
+            network: what to run.
+            columns: its arguments.
+            alone: a row at a time: what is made of it hangs on no other, and it is rare.
+        """
+        buckets = (1,) if alone else self._buckets
         runner = runner_on(
             self.device,
             network,
             columns,
-            self._buckets,
+            buckets,
             threads=self._threads,
-            compiled=self._compiled,
+            compiled=self._compiled and not alone,
         )
-        return Shared(runner, self._buckets)
+        return Shared(runner, buckets)
 
 
 def _painting(networks: Networks, width: int, device: str) -> Network:
@@ -101,6 +125,19 @@ def _painting(networks: Networks, width: int, device: str) -> Network:
 
     def run(latents: Tensor, tokens: Tensor) -> Tensor:
         return decode(networks.decoder, paint(networks.unet, latents, tokens + places))
+
+    return run
+
+
+def _mel_shape(networks: Networks) -> tuple[int, int]:
+    """Of one piece of speech, bands and steps: whisper's first layers halve those."""
+    config = networks.whisper.config
+    return int(config.num_mel_bins), 2 * int(config.max_source_positions)
+
+
+def _hearing(networks: Networks) -> Network:
+    def run(mel: Tensor) -> Tensor:
+        return hearing.encoder_states(networks.whisper, mel).unsqueeze(0)
 
     return run
 

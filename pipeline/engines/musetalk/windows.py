@@ -14,6 +14,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from pipeline.engines.windows import brought
+
 STEP_RATE = 50
 """Encoder steps per second."""
 BEFORE = 4
@@ -55,7 +57,7 @@ def tokens(states: Tensor, index: Tensor) -> Tensor:
         (F, 50, W).
     """
     zero = torch.zeros_like(states[:1])
-    taken = torch.cat([states, zero])[index.to(states.device)]
+    taken = torch.cat([states, zero])[brought(index, states.device)]
     return taken.flatten(1, 2)
 
 

@@ -13,6 +13,7 @@ from pipeline.engines.base import Reference
 from pipeline.engines.meshes import MeshTrack, length, meshes_at
 from pipeline.engines.neural.boxes import Box, box_parts, boxes_of
 from pipeline.engines.neural.masks import MASK, soft_masks
+from pipeline.engines.windows import brought
 from pipeline.errors import NoFace
 from pipeline.rows import RowFile
 from pipeline.types import Color, Frame
@@ -49,7 +50,8 @@ class Avatar:
     def draw_masks(self, frames: list[Frame], device: str) -> list[Box]:
         """Append the masks of the next frames; their boxes."""
         boxes = [self.boxes[frame.index] for frame in frames]
-        points = meshes_at(self.track, [frame.index for frame in frames]).to(device)
+        meshes = meshes_at(self.track, [frame.index for frame in frames])
+        points = brought(meshes, torch.device(device))
         self.masks.write(len(self.masks), on_host(soft_masks(points, boxes)))
         return boxes
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pipeline.engines.fitting import Stretch, Taps, fitted, taps_of
 from pipeline.engines.planes import Window, mix, planes_of
-from pipeline.engines.windows import cut, pasted, staging, to_host, windows_around
+from pipeline.engines.windows import brought, cut, pasted, staging, to_host, windows_around
 from pipeline.types import Color, Frame
 
 
@@ -109,7 +109,7 @@ def _shares(placed: Sequence[Placed], device: torch.device) -> Tensor | None:
     if all(one.strength == 1.0 for one in placed):
         return None
     strengths = torch.tensor([one.strength for one in placed])
-    return strengths.to(device, non_blocking=True).view(-1, 1, 1)
+    return brought(strengths, device).view(-1, 1, 1)
 
 
 def _of_chroma(soft: Tensor) -> Tensor:

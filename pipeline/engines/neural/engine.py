@@ -21,6 +21,7 @@ from pipeline.engines.neural.ahead import Ahead
 from pipeline.engines.neural.avatar import Avatar, Layout, parts_of, restored
 from pipeline.engines.neural.compose import Placed, compose
 from pipeline.engines.neural.plan import Hearing, Plan, planned
+from pipeline.engines.windows import brought
 from pipeline.types import Frame, OnTick
 from schemas.render import EngineFacts
 
@@ -159,4 +160,4 @@ class NeuralEngine(ABC):
                 for frame, output in chosen
             ]
             masks = avatar.masks[[avatar.rows[frame.index] for frame, _ in chosen]]
-            return compose(placed, faces, masks.to(self._device), avatar.color)
+            return compose(placed, faces, brought(masks, faces.device), avatar.color)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pipeline.engines.neural.boxes import Box, blend_square
 from pipeline.engines.resize import pillow_bicubic
+from pipeline.engines.windows import brought
 
 SIDE = 512
 """Side of the class map, px."""
@@ -112,7 +113,7 @@ def grown_skin(skin: Tensor) -> Tensor:
     grown = _dilate(skin, _runs(cone_kernel))
     thin = ~_dilate(~grown, _runs(cheek_kernel))
     thin = ~_dilate(~thin, _runs(cheek_kernel))
-    return torch.where(cheek_columns().to(skin.device), thin, grown)
+    return torch.where(brought(cheek_columns(), skin.device), thin, grown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from pipeline.engines.neural.mask import (
     gaussian_blur,
     grown_skin,
 )
+from pipeline.engines.windows import brought
 
 MASK = 128
 """Side of a mask, samples, whatever the shape of its box."""
@@ -42,15 +43,14 @@ def soft_masks(meshes: Tensor, boxes: Sequence[Box]) -> Tensor:
     """
     squares = [blend_square(box) for box in boxes]
     device = meshes.device
-    place = torch.tensor([[s.x0, s.y0, s.height] for s in squares], device=device).float()
+    place = brought(torch.tensor([[s.x0, s.y0, s.height] for s in squares]), device).float()
     origin, side = place[:, None, :2], place[:, 2, None, None]
     # A pixel's centre lies at integer coordinates, and the square is cut at pixel edges.
     points = (meshes[..., :2].float() - origin + 0.5) * (SIDE / side) - 0.5
     hard = _chosen(points).float().mul_(255).unsqueeze(1)
     small = F.avg_pool2d(hard, 2)[:, 0].round().to(torch.uint8)
-    limits = torch.tensor(
-        [_limits(box, square) for box, square in zip(boxes, squares, strict=True)], device=device
-    )
+    edges = [_limits(box, square) for box, square in zip(boxes, squares, strict=True)]
+    limits = brought(torch.tensor(edges), device)
     small = small * _within(limits * (_SQUARE / place[:, 2:]))
     soft = gaussian_blur(small, blur_width(_SQUARE))
     return _inside_box(soft, boxes, squares)
@@ -59,7 +59,8 @@ def soft_masks(meshes: Tensor, boxes: Sequence[Box]) -> Tensor:
 def _chosen(points: Tensor) -> Tensor:
     """(B, 512, 512) bool: grown skin without the nose, and the mouth."""
     face, nose, lips = (
-        polygon(points[:, list(outline)], SIDE, SIDE) for outline in (FACE, NOSE_OUTLINE, LIPS)
+        polygon(points.index_select(1, brought(torch.tensor(outline), points.device)), SIDE, SIDE)
+        for outline in (FACE, NOSE_OUTLINE, LIPS)
     )
     skin = grown_skin(face & ~nose & ~lips) & ~(nose & ~lips)
     return skin | lips
@@ -87,19 +88,23 @@ def _within(limits: Tensor) -> Tensor:
 
 def _inside_box(soft: Tensor, boxes: Sequence[Box], squares: Sequence[Box]) -> Tensor:
     """(B, 256, 256) masks of squares as (B, 128, 128) ones of their boxes."""
-    maps = [_map(box, square) for box, square in zip(boxes, squares, strict=True)]
-    theta = torch.tensor(maps, device=soft.device)
-    grid = F.affine_grid(theta, [len(boxes), 1, MASK, MASK], align_corners=False)
+    maps = torch.tensor([_map(box, square) for box, square in zip(boxes, squares, strict=True)])
+    # What `affine_grid` says by a matrix product, for which a GPU's library takes memory anew for
+    # each pair of thread and stream, and keeps it. There is no turn: columns and rows will do.
+    along = torch.linspace(-1, 1, MASK) * (MASK - 1) / MASK
+    columns, rows = brought(along * maps[..., :1] + maps[..., 1:], soft.device).unbind(1)
+    across, down = columns.unsqueeze(1).expand(-1, MASK, -1), rows.unsqueeze(2).expand(-1, -1, MASK)
+    grid = torch.stack([across, down], dim=3)
     cut = F.grid_sample(soft.unsqueeze(1).float(), grid, "bilinear", align_corners=False)
     return cut[:, 0].round().to(torch.uint8)
 
 
 def _map(box: Box, square: Box) -> list[list[float]]:
-    """From a box's coordinates to its square's, both -1 to 1."""
+    """From a box's coordinates to its square's, both -1 to 1: factor and shift across and down."""
     x0, y0, x1, y1 = box
     left, top, _, bottom = square
     side = bottom - top
     return [
-        [(x1 - x0) / side, 0.0, (x0 + x1 - 2 * left) / side - 1.0],
-        [0.0, (y1 - y0) / side, (y0 + y1 - 2 * top) / side - 1.0],
+        [(x1 - x0) / side, (x0 + x1 - 2 * left) / side - 1.0],
+        [(y1 - y0) / side, (y0 + y1 - 2 * top) / side - 1.0],
     ]

@@ -127,9 +127,10 @@ def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
     """(rings, 11) movement per aperture of the upper and of the lower contours, outer first."""
 
     def rings(outer: tuple[float, ...], inner: tuple[float, ...]) -> Tensor:
-        ends = torch.tensor([[*side, *side[-2::-1]] for side in (outer, inner)], device=device)
-        share = torch.linspace(0, 1, _RINGS, device=device).unsqueeze(1)
-        return torch.lerp(ends[0], ends[1], share)
+        ends = torch.tensor([[*side, *side[-2::-1]] for side in (outer, inner)])
+        share = torch.linspace(0, 1, _RINGS).unsqueeze(1)
+        # Made on the host: what one job's stream still makes, another's would read too early.
+        return torch.lerp(ends[0], ends[1], share).to(device)
 
     return rings(UPPER_OUTER, UPPER_INNER), rings(LOWER_OUTER, LOWER_INNER)
 

@@ -78,7 +78,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> Any:
         raise AssertionError("a kept avatar was made anew")
 
-    monkeypatch.setattr(track, "_networks", refuse)
+    monkeypatch.setattr(track, "networks", refuse)
     monkeypatch.setattr(VisemeEngine, "prepare", refuse)
 
 
@@ -148,7 +148,7 @@ def test_the_track_serves_another_engine_revision(
     for path in cache.rglob("viseme-*/*"):
         path.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(track, "_networks", None)
+        patch.setattr(track, "networks", None)
         made = make(folder, "track-only", cache)
     assert made.report.avatar is not None
     assert (made.report.avatar.reused, made.report.avatar.track_reused) == (False, True)

@@ -244,7 +244,7 @@ def test_the_engines_networks_can_be_captured_and_make_the_same_pictures(
     graphs = make()
     pairs = zip(_runners(graphs, Captured), _runners(direct, Direct), strict=True)
     for runner, other in pairs:
-        for seed, count in enumerate((3, 1)):
+        for seed, count in enumerate((min(3, runner._sizes.largest), 1)):
             columns = [_column(column, count, seed) for column in runner._columns]
             found, want = _values(runner(columns)), _values(other(columns))
             assert (found.float() - want.float()).abs().max() <= 1e-4 * want.float().abs().max() + 1

@@ -12,9 +12,11 @@ from torch import Tensor
 from pipeline.batching.cuda import new_stream, on_own_stream, settle
 from pipeline.engines import windows
 from pipeline.engines.neural.compose import compose
+from pipeline.engines.neural.masks import soft_masks
 from pipeline.types import Frame
 from tests.pipeline.engines import synthetic
 from tests.pipeline.engines.neural.test_compose import _placed
+from tests.pipeline.engines.neural.test_masks import _meshes
 from tests.support import paper_cuda
 
 Bring = Callable[[Tensor], Tensor]
@@ -77,6 +79,35 @@ def test_a_device_mixes_the_bytes_of_the_host_and_nothing_is_read_too_early(
     for found, expected in zip(_samples(made), _samples(want), strict=True):
         assert torch.equal(found, expected)
     assert len(pinned) >= 9, "windows, taps and inner boxes go, and windows come, page-locked"
+
+
+def test_the_host_goes_on_while_masks_and_strengths_travel_behind_a_batch(bring: Bring) -> None:
+    placed, faces, masks = _placed()
+    placed = [one._replace(strength=0.5) for one in placed]
+    there, busy = bring(faces), bring(torch.zeros(2))
+    with torch.inference_mode(), on_own_stream("cuda"):
+        own: Any = torch.cuda.current_stream()
+        busy += 1  # what came before on the stream, such as the wait for a batch
+        compose(placed, there, windows.brought(masks, there.device), synthetic.COLOR)
+        assert own.busy_waits == 0
+        masks.to(there.device)
+        busy += 1
+        masks.to(there.device)
+        assert own.busy_waits == 1, "what `brought` is for"
+
+
+def test_masks_are_drawn_on_a_device_without_a_wait_and_with_the_bytes_of_the_host(
+    bring: Bring,
+) -> None:
+    meshes, boxes = _meshes()
+    want = soft_masks(meshes, boxes)
+    assert 0 < int((want > 0).sum()) < want.numel()
+    with torch.inference_mode(), on_own_stream("cuda"):
+        own: Any = torch.cuda.current_stream()
+        made = soft_masks(windows.brought(meshes, torch.device("cuda")), boxes)
+        assert own.busy_waits == 0
+        settle("cuda")
+    assert torch.equal(made.as_subclass(Tensor), want)
 
 
 def test_settling_waits_for_ones_own_stream_and_for_no_other(bring: Bring) -> None:

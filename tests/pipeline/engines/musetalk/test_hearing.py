@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import pytest
 import torch
 
 from pipeline.engines.musetalk.hearing import _KEEP, PIECE_S, RATE, SpeechTokens, log_mel
+from pipeline.engines.musetalk.painter import Painter
 from tests.pipeline.engines.musetalk.tiny import WIDTH, tiny_networks
 
 
@@ -46,3 +48,18 @@ def test_speech_without_a_sample_is_silence() -> None:
 def test_very_short_speech_works(seconds: float) -> None:
     speech = SpeechTokens(tiny_networks().whisper, _speech(seconds))
     assert torch.isfinite(speech.frames(Fraction(25), range(10))).all()
+
+
+def test_jobs_that_listen_together_hear_what_each_would_hear_alone() -> None:
+    painter = Painter(tiny_networks(), compiled=False)
+    whisper = painter.networks.whisper
+    speeches = [_speech(seconds) for seconds in (1.0, 2.0, PIECE_S + 1)]
+
+    def heard(samples: torch.Tensor) -> torch.Tensor:
+        return SpeechTokens(whisper, samples, painter.listen).frames(Fraction(25), range(24))
+
+    with ThreadPoolExecutor(len(speeches)) as pool:
+        found = list(pool.map(heard, speeches))
+    for samples, tokens in zip(speeches, found, strict=True):
+        want = SpeechTokens(whisper, samples).frames(Fraction(25), range(24))
+        assert torch.equal(tokens, want)

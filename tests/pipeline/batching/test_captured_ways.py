@@ -1,0 +1,155 @@
+"""How a network is captured, with CUDA on paper: precision, priority, compiling, and what fails."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.batching import batcher, captured
+from pipeline.batching.captured import Captured, can_compile
+from pipeline.batching.cuda import REACH_FIRST, urgent_priority
+from pipeline.batching.row import gather
+from pipeline.batching.runner import Column
+from pipeline.batching.shared import Shared
+from tests.support import paper_cuda
+
+COLUMNS = [Column((2,), torch.float32)]
+
+
+@pytest.fixture(autouse=True)
+def paper(monkeypatch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
+    monkeypatch.setattr(captured, "_WARM_UP", 1)
+    return paper_cuda.install(monkeypatch)
+
+
+def _double(x: Tensor) -> Tensor:
+    return x * 2
+
+
+def _runs(runner: Captured) -> bool:
+    rows = runner([[torch.ones(2)] * 4])
+    return bool((gather(rows).as_subclass(Tensor) == 2).all())
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_convolutions_are_chosen_by_trial_first_and_captured_in_the_same_precision(
+    exact: bool,
+) -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    def network(x: Tensor) -> Tensor:
+        flags = torch.backends.cudnn
+        seen.append((flags.benchmark, flags.allow_tf32))
+        return _double(x)
+
+    before = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32
+    assert _runs(Captured(network, COLUMNS, (4,), "cpu", compiled=False, exact=exact))
+    assert seen == [(True, not exact), (False, not exact)]
+    assert (torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32) == before
+
+
+def test_an_urgent_network_goes_before_others_and_shares_no_kind_of_stream_with_jobs() -> None:
+    plain: Any = Captured(_double, COLUMNS, (4,), "cpu", compiled=False)
+    urgent: Any = Captured(_double, COLUMNS, (4,), "cpu", compiled=False, urgent=True)
+    assert urgent._stream.priority < REACH_FIRST < plain._stream.priority
+
+
+def test_a_device_of_two_priorities_keeps_the_first_one_for_jobs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(paper_cuda.PaperStream, "priority_range", lambda: (0, -1))
+    assert urgent_priority("cpu") == 0
+
+
+class _Kernels:
+    """Stands for what a compiler made."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return _double(x)
+
+
+def test_what_was_compiled_lives_as_long_as_its_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[_Kernels]] = []
+
+    def compiled(network: object) -> tuple[_Kernels, Any]:
+        kernels = _Kernels()
+        made.append(weakref.ref(kernels))
+        return kernels, nullcontext()
+
+    monkeypatch.setattr(captured, "can_compile", lambda: True)
+    monkeypatch.setattr(captured, "_compiled", compiled)
+    runner = Captured(_double, COLUMNS, (4,), "cpu", compiled=True)
+    runner.warm(4)
+    assert made[0]() is not None, "its kernels would be unloaded, and the graph launches them"
+    assert _runs(runner)
+
+
+def _broken(error: Exception) -> Callable[[object], tuple[Any, Any]]:
+    def run(x: Tensor) -> Tensor:
+        raise error
+
+    return lambda network: (run, nullcontext())
+
+
+def test_a_network_that_cannot_be_compiled_runs_as_it_is_and_the_log_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(captured, "can_compile", lambda: True)
+    monkeypatch.setattr(captured, "_compiled", _broken(RuntimeError("no Python.h")))
+    with caplog.at_level(logging.WARNING):
+        assert _runs(Captured(_double, COLUMNS, (4,), "cpu", compiled=True))
+    assert "no Python.h" in caplog.text
+
+
+@pytest.mark.parametrize("said", ["CUDA error: unspecified launch failure", "CUDA out of memory"])
+def test_a_device_that_fails_while_it_compiles_is_not_asked_again(
+    said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(captured, "can_compile", lambda: True)
+    monkeypatch.setattr(captured, "_compiled", _broken(RuntimeError(said)))
+    with pytest.raises(RuntimeError, match=said):
+        Captured(_double, COLUMNS, (4,), "cpu", compiled=True).warm(4)
+
+
+def test_nothing_is_compiled_where_pythons_headers_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    monkeypatch.setattr("sysconfig.get_path", lambda *_: str(tmp_path))
+    assert not can_compile()
+    (tmp_path / "Python.h").touch()
+    assert can_compile()
+
+
+def test_what_a_size_took_that_does_not_fit_is_given_back_with_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Taken(Tensor):
+        """One can see whether somebody has it."""
+
+    taken: list[weakref.ref[Tensor]] = []
+    free: list[bool] = []
+    monkeypatch.setattr(
+        batcher, "give_back_memory", lambda: free.append(all(ref() is None for ref in taken))
+    )
+
+    def network(x: Tensor) -> Tensor:
+        if len(x) > 4:
+            held = torch.ones(2).as_subclass(Taken)
+            taken.append(weakref.ref(held))
+            raise torch.OutOfMemoryError(f"no room beside {held.shape}")
+        return _double(x)
+
+    shared = Shared(Captured(network, COLUMNS, (4, 8), "cpu", compiled=False), (4, 8))
+    shared.warm()
+    assert free == [True]
+    assert shared.limit == 4
