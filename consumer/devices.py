@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from consumer.processors import share
 from consumer.settings import Settings
 
-_PROC = Path("/proc/driver/nvidia/gpus")
+_PROC, _DEV = Path("/proc/driver/nvidia/gpus"), Path("/dev")
+_NAME = re.compile(r"[0-9]+|(GPU|MIG)-[0-9A-Za-z/-]+")
 _KEEP = frozenset(
     {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "USER"}
     | {"LD_LIBRARY_PATH", "LD_PRELOAD", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_OFFLINE"}
@@ -69,14 +73,28 @@ def placed(settings: Settings) -> tuple[list[Device], int]:
 
 
 def visible_gpus(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Names of the GPUs that CUDA would see: of CUDA_VISIBLE_DEVICES, the driver, nvidia-smi."""
+    """Names of the GPUs that torch would see: of CUDA_VISIBLE_DEVICES, the driver, nvidia-smi.
+
+    None where torch is built for processors alone.
+    """
+    if _for_processors_alone():
+        return ()
     chosen = environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
-        names = tuple(part.strip() for part in chosen.split(",") if part.strip())
-        return () if "-1" in names else names
+        names = (part.strip() for part in chosen.split(",") if part.strip())
+        return tuple(takewhile(_NAME.fullmatch, names))  # CUDA stops at the first that is none
     if _PROC.is_dir():
-        return tuple(str(n) for n in range(len(list(_PROC.iterdir()))))
+        known, given = len(list(_PROC.iterdir())), len(list(_DEV.glob("nvidia[0-9]*")))
+        # A container may see all that the host has there, and is given few.
+        return tuple(str(n) for n in range(min(known, given or known)))
     return _ask_driver()
+
+
+def _for_processors_alone() -> bool:
+    try:
+        return importlib.metadata.version("torch").endswith("+cpu")
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def _ask_driver() -> tuple[str, ...]:
@@ -99,8 +117,10 @@ def child_environ(device: Device, environ: Mapping[str, str] | None = None) -> d
         for name, value in environ.items()
         if name in _KEEP or name.startswith(_KEEP_PREFIXES)
     }
-    # Idle OpenMP threads that spin take the processors from decode and encode.
+    # Idle OpenMP threads that spin take the processors from decode and encode. GPUs are counted as
+    # the driver's tools count them; CUDA puts the fastest first unless it is told.
     return {
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         **kept,
         "OMP_WAIT_POLICY": "PASSIVE",
         "CUDA_VISIBLE_DEVICES": device.visible,
