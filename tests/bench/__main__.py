@@ -190,6 +190,18 @@ def gpu(
         click.echo(line)
 
 
+@bench.command()
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--frames", default=64, show_default=True, help="of each run")
+@click.option("--compile/--no-compile", "compiled", default=True, show_default=True)
+def networks(device: str, frames: int, compiled: bool) -> None:
+    """MuseTalk's networks alone beside the published loop; a part of `gpu`."""
+    from tests.bench.generation import generation
+
+    for line in generation(device, not device.startswith("cuda"), frames, compiled):
+        click.echo(line)
+
+
 @bench.command("machinery")
 @click.option("--seconds", default=4.0, show_default=True, help="of each render")
 @click.option("--jobs", default="1,8,16", show_default=True, help="at a time")

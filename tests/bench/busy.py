@@ -41,11 +41,11 @@ def watched(device: str) -> Iterator[Busy]:
     def look() -> None:
         while not stop.wait(0.2):
             try:
+                free, total = torch.cuda.mem_get_info(0)
+                busy.most_bytes = max(busy.most_bytes, total - free)
                 busy.samples.append(torch.cuda.utilization(0))
-            except (ImportError, RuntimeError):
-                busy.unknown = True  # no NVML for Python, or a driver that does not count
-            free, total = torch.cuda.mem_get_info(0)
-            busy.most_bytes = max(busy.most_bytes, total - free)
+            except Exception:  # noqa: BLE001 - no NVML, a driver that does not count, a lost GPU
+                busy.unknown = True
 
     thread = threading.Thread(target=look, daemon=True)
     if is_cuda(device):

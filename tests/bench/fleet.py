@@ -57,7 +57,11 @@ def fleet(
         end: second of `time.monotonic` after which no further line is begun.
     """
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="f2f-bench-")))
+        temporary = tempfile.TemporaryDirectory(
+            prefix="f2f-bench-",
+            ignore_cleanup_errors=True,  # a process that was ended may still write
+        )
+        folder = Path(stack.enter_context(temporary))
         try:
             clips.make_720p25(clips.reference(), folder / "reference.mp4", seconds)
             clips.cut_speech(clips.speech(), folder / "speech.wav", seconds)

@@ -10,11 +10,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any
+
+from tests.bench.apart import KILL_S, end, last_words
 
 START_S = 300.0
 """A process may take so long to compile its networks."""
@@ -61,11 +64,12 @@ class Process:
     """One worker process of a table; orders go in and answers come out as lines of JSON."""
 
     def __init__(self, setting: Setting, number: int) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.bench.fleet_worker", json.dumps(asdict(setting))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._said,
             text=True,
             env={**os.environ, "F2F_BENCH_PROCESS": str(number)},
         )
@@ -82,21 +86,29 @@ class Process:
             RuntimeError: the process ended, or was ended because it took longer than `limit_s`.
         """
         assert self._process.stdout is not None
-        timer = threading.Timer(max(1.0, limit_s), self._process.kill)
+        over = threading.Event()
+
+        def stop() -> None:
+            over.set()
+            self._process.kill()
+
+        timer = threading.Timer(max(1.0, limit_s), stop)
         timer.start()
         try:
             line = self._process.stdout.readline()
         finally:
             timer.cancel()
         if not line:
-            raise RuntimeError(f"a process ended with {self._process.wait()}")
+            code = self._process.wait(KILL_S)
+            why = f"it took over {limit_s:.0f} s" if over.is_set() else last_words(self._said)
+            raise RuntimeError(f"a process ended with {code}: {why}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
     def close(self) -> None:
         """End it."""
-        self._process.kill()
-        self._process.communicate()
+        end(self._process)
+        self._said.close()
 
 
 class Fleet:

@@ -16,9 +16,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 
+from consumer.rendering import use_weights_root
 from pipeline.batching.cuda import is_cuda
 from pipeline.engines import registry
 from pipeline.engines.base import Warming
+from pipeline.faces import loaded
 from pipeline.render import render
 from pipeline.types import AvatarFolder, RenderSpec, Tick
 from tests.bench.fleet_processes import Setting
@@ -32,6 +34,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
     setting = Setting(**json.loads(sys.argv[1]))
+    use_weights_root()
     engine = make_engine(setting)
     created = patch.object(registry, "create", return_value=engine) if engine else nullcontext()
     with created:
@@ -42,7 +45,8 @@ def make_engine(setting: Setting) -> Any:
     """An engine with random weights, warm; None for one that has no weights to load."""
     device, name = setting.device, setting.engine
     if name == "viseme":
-        registry.warm(name, device)
+        if is_cuda(device):
+            loaded.warm(device)
         return None
     half = torch.float16 if is_cuda(device) else torch.float32
     engine: Any
@@ -60,6 +64,8 @@ def make_engine(setting: Setting) -> Any:
         engine = MuseTalkEngine(networks, device, fast, [], compiled=setting.compiled)
     if isinstance(engine, Warming):
         engine.warm()
+    if is_cuda(device):
+        loaded.warm(device)
     return engine
 
 

@@ -6,16 +6,19 @@ seconds belong to the machine.
 
 from __future__ import annotations
 
+import os
 import platform
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 
+from consumer.devices import visible_gpus
 from pipeline.batching.cuda import is_cuda
-from tests.bench.fleet import fleet
+from tests.bench.apart import lines_of
+from tests.bench.fleet import GRACE_S, fleet
 from tests.bench.fleet_processes import Round
-from tests.bench.generation import generation
 
 ENGINES = ("musetalk", "viseme", "wav2lip", "musetalk-fast")
 BUDGET_S = 540.0
@@ -63,12 +66,14 @@ def gpu(
         compiled: compile the networks on a GPU.
         budget_s: after which no line is begun.
     """
-    end = time.monotonic() + budget_s
+    until = time.monotonic() + budget_s
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     shrunken = not is_cuda(device)
     seconds, frames = seconds or (1.0 if shrunken else 6.0), frames or (64 if shrunken else 1536)
     jobs = jobs or ((1, 2) if shrunken else (1, 8, 16))
     processes = processes or ((1, 2) if shrunken else (1, 2, 4, 8))
+    if shrunken and (why := without_gpu(os.environ)) is not None:
+        yield f"NO GPU IS MEASURED: {why}"
     name = platform.processor() or "CPU" if shrunken else torch.cuda.get_device_name(device)
     toy = ", shrunken networks: only ratios mean anything" if shrunken else ""
     yield f"{name}, torch {torch.__version__}{toy}"
@@ -81,15 +86,30 @@ def gpu(
             shrunken=shrunken,
             seconds=seconds,
             compiled=compiled,
-            end=end,
+            end=until,
         )
         if number == 0:  # what has targets comes first
-            yield from _alone(device, shrunken, frames, compiled, end)
+            yield from _alone(device, frames, compiled, until)
 
 
-def _alone(device: str, shrunken: bool, frames: int, compiled: bool, end: float) -> Iterator[str]:
+def _alone(device: str, frames: int, compiled: bool, until: float) -> Iterator[str]:
+    """In a process that is ended in time: networks may have to be compiled, for minutes."""
     yield "Networks alone:"
-    if time.monotonic() > end:
+    if time.monotonic() > until:
         yield "  left out: the time is over"
         return
-    yield from generation(device, shrunken, frames, compiled)
+    asked = ["--device", device, "--frames", str(frames), "" if compiled else "--no-compile"]
+    command = [sys.executable, "-m", "tests.bench", "networks", *filter(None, asked)]
+    yield from lines_of(command, until + GRACE_S)
+
+
+def without_gpu(environ: Mapping[str, str]) -> str | None:
+    """Why torch uses none of the GPUs that the driver knows; None where it does, or knows none."""
+    names = visible_gpus(environ)
+    if not names or torch.cuda.is_available():
+        return None
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        return f"the driver knows {len(names)} GPU(s), but torch {torch.__version__}: {error}"
+    return None

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from tests.bench import clips, fleet
+from tests.bench import apart, clips, fleet, fleet_processes
 from tests.bench.fleet_processes import Round
+from tests.bench.gpu import without_gpu
 from tests.bench.rows import Asked, row, verdict
 
 
@@ -50,17 +53,19 @@ class _Worker:
         type(self).closed += 1
 
 
+def _lines(engine: str, rounds: tuple[Round, ...], end: float) -> list[str]:
+    found = fleet.fleet(engine, "cpu", rounds, shrunken=True, seconds=1.0, compiled=False, end=end)
+    return list(found)
+
+
 def test_a_process_that_ends_costs_its_own_row_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fleet, "Process", _Worker)
+    monkeypatch.setattr(fleet_processes, "Process", _Worker)
     for name in ("make_720p25", "cut_speech"):
         monkeypatch.setattr(clips, name, lambda *_: tmp_path)
     rounds = (Round(1, 1, True), Round(1, 8, True), Round(1, 8, False), Round(2, 8, False))
-    end = time.monotonic() + 600
-    lines = list(
-        fleet.fleet("musetalk", "cpu", rounds, shrunken=True, seconds=1.0, compiled=False, end=end)
-    )
+    lines = _lines("musetalk", rounds, time.monotonic() + 600)
     assert [("frames/s" in line, "failed: RuntimeError" in line) for line in lines] == [
         (True, False),
         (False, True),
@@ -71,14 +76,47 @@ def test_a_process_that_ends_costs_its_own_row_alone(
 
 
 def test_nothing_begins_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "Process", _Worker)
+    monkeypatch.setattr(fleet_processes, "Process", _Worker)
     for name in ("make_720p25", "cut_speech"):
         monkeypatch.setattr(clips, name, lambda *_: None)
-    (line,) = fleet.fleet(
-        "viseme", "cpu", (Round(1, 1, True),), shrunken=True, seconds=1.0, compiled=False, end=0.0
-    )
+    (line,) = _lines("viseme", (Round(1, 1, True),), end=0.0)
     assert line.endswith("left out: the time is over")
-    (line,) = fleet.fleet(
-        "musetalk", "cpu", (Round(1, 8, True),), shrunken=True, seconds=1.0, compiled=False, end=0.0
-    )
+    (line,) = _lines("musetalk", (Round(1, 8, True),), end=0.0)
     assert line.endswith("is over | streams asked 20; x one job asked 3; busy asked 85")
+
+
+def test_a_process_that_ends_says_why(tmp_path: Path) -> None:
+    setting = fleet_processes.Setting("viseme", "cpu", True, False, 1.0, str(tmp_path))
+    process = fleet_processes.Process(setting, 0)
+    try:
+        with pytest.raises(RuntimeError, match=r"ended with 1: .*speech\.wav"):
+            process.read(120.0)
+    finally:
+        process.close()
+
+
+def test_what_runs_apart_says_its_lines_and_why_it_ended() -> None:
+    code = "print('one', flush=True); raise SystemExit('the device is lost')"
+    lines = list(apart.lines_of([sys.executable, "-c", code], time.monotonic() + 600))
+    assert lines == ["one", "  ended with 1: the device is lost"]
+
+
+def test_what_runs_apart_is_ended_in_time() -> None:
+    code = "import signal; print('one', flush=True); signal.pause()"
+    lines = list(apart.lines_of([sys.executable, "-c", code], time.monotonic() + 2.0))
+    assert lines[-1] == "  ended with -9: its time is over"
+
+
+def test_a_gpu_that_torch_cannot_use_is_not_passed_over_in_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse() -> None:
+        raise RuntimeError("the driver is too old")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "init", refuse)
+    said = without_gpu({"CUDA_VISIBLE_DEVICES": "0,1"})
+    assert said is not None
+    assert said.startswith("the driver knows 2 GPU(s)")
+    assert said.endswith("the driver is too old")
+    assert without_gpu({"CUDA_VISIBLE_DEVICES": ""}) is None
