@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from pipeline.container import packets
 from pipeline.errors import InputUnreadable
 from pipeline.grid import PictureTable
+from pipeline.transparency import decoded, decoder_of
 from schemas.codes import Stage
 
 _SKIP_MARGIN = 8
@@ -53,7 +54,7 @@ class Cursor:
         self._stream = stream
         self._table = table
         self._strict = strict
-        codec = stream.codec_context
+        codec = self._codec = stream.codec_context if strict else decoder_of(stream)
         codec.options = {"max_pixels": str(max_pixels)}
         codec.thread_count = threads
         codec.thread_type = "AUTO"
@@ -134,6 +135,7 @@ class Cursor:
         """Packets from a keyframe at or before `wanted`, if seeking to `stamp` leads to one."""
         try:
             self._container.seek(stamp, stream=self._stream, backward=True)
+            self._flush()
         except (FFmpegError, OSError):
             return None
         stream = packets(self._container, self._stream, None)
@@ -152,6 +154,7 @@ class Cursor:
             self._container.seek(first, stream=self._stream, backward=True)
         except (FFmpegError, OSError):
             self._to_start()
+        self._flush()
         self._pictures = self._decode(number)
 
     def _to_start(self) -> None:
@@ -163,11 +166,16 @@ class Cursor:
                 stage=Stage.DECODE,
             ) from error
 
+    def _flush(self) -> None:
+        """What a seek does for the stream's own decoder."""
+        if self._codec is not self._stream.codec_context and self._codec.is_open:
+            self._codec.flush_buffers()
+
     def _decode(
         self, wanted: int, source: Iterator[Packet[Any]] | None = None
     ) -> Iterator[Picture]:
         """Pictures in presentation order; damaged ones are left out."""
-        codec = self._stream.codec_context
+        codec = self._codec
         codec.reorder_depth = self._reorder  # a flush forgets it, and the first pictures with it
         in_full = self._in_full_from(wanted)
         skipped: bool | None = None
@@ -177,7 +185,7 @@ class Cursor:
             if skip is not skipped:
                 codec.skip_frame, skipped = "NONREF" if skip else "DEFAULT", skip
             try:
-                frames = packet.decode()
+                frames = decoded(codec, packet)
             except (FFmpegError, OSError):
                 if self._strict:
                     raise

@@ -34,6 +34,7 @@ from pipeline.picture_size import claimed_size, is_animated_png, is_animated_web
 from pipeline.picture_work import check_work
 from pipeline.png_words import MOST_WORDS, words_too_large
 from pipeline.scan import check_seconds, declared_rates, scan_pictures, video_stream
+from pipeline.transparency import decoded, decoder_of
 from pipeline.trial import open_on_trial
 from pipeline.types import AudioFacts, Color, Limits, VideoFacts
 from pipeline.upright import Orientation, is_rgb, orientation_of
@@ -203,19 +204,20 @@ def _first_picture(path: Path, limits: Limits, clock: Clock) -> tuple[VideoFrame
     with open_media(path, limits, Stage.PROBE) as container:
         stream = _wanted(path, container, limits)
         only(container, stream)
-        codec = stream.codec_context
+        codec = decoder_of(stream)
         codec.options = {"max_pixels": str(limits.max_pixels)}
         codec.thread_count = 1
         for packet in packets(container, stream, clock):
             try:
-                frames = packet.decode()
+                frames = decoded(codec, packet)
             except (FFmpegError, OSError):
                 continue
             if frames:
                 frame = frames[0]
                 check_pixels(path, frame.width, frame.height, limits)
                 aspect = stream.sample_aspect_ratio or codec.sample_aspect_ratio or Fraction(1)
-                return frame, aspect, codec.codec.canonical_name
+                own = codec is stream.codec_context
+                return frame, aspect, codec.codec.canonical_name if own else codec.name
     if is_animated_webp(path):
         raise _animated(path, "WebP")
     raise InputUnreadable(f"{path.name}: no picture of its video decodes", stage=Stage.PROBE)

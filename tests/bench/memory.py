@@ -3,24 +3,71 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import clips
 
+_STEP_S = 0.02
+"""Between two looks at a render's processes."""
 
-def peak_bytes(audio: Path, video: Path, output: Path) -> int:
-    """Render in a fresh process; its largest resident set, by the kernel's account."""
+
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """Of one render, bytes."""
+
+    render: int
+    """Largest resident set of its own process, by the kernel's account."""
+    together: int
+    """With the processes that open and read files for it, as far as was seen at one time."""
+    opener: int
+    """Largest of those."""
+
+
+def peaks_of(audio: Path, video: Path, output: Path) -> Peaks:
+    """Render in a fresh process and watch its memory.
+
+    Raises:
+        RuntimeError: the render failed.
+    """
     command = [str(Path(sys.executable).parent / "face2face"), "render", "--json"]
     command += ["--audio", str(audio), "--video", str(video), "-o", str(output)]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
+    together = opener = 0
+    while True:
+        ended, status, usage = os.wait4(child.pid, os.WNOHANG)
+        if ended:
+            break
+        others = [_resident(pid) for pid in _children(child.pid)]
+        together = max(together, _resident(child.pid) + sum(others))
+        opener = max(opener, *others, 0)
+        time.sleep(_STEP_S)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode != 0:
         raise RuntimeError(f"render of {audio.name} on {video.name} ended with {child.returncode}")
-    return usage.ru_maxrss * 1024
+    return Peaks(usage.ru_maxrss * 1024, together, opener)
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, task.read_text().split())
+    return found
+
+
+def _resident(pid: int) -> int:
+    """Bytes now; 0 of a process that is gone."""
+    with suppress(OSError, IndexError):
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * resource.getpagesize()
+    return 0
 
 
 def memory(
@@ -41,9 +88,12 @@ def memory(
             if long_video:
                 video = clips.repeat(video, folder / f"{label}-long.mp4", seconds)
             audio = clips.cut_speech(clips.speech(), folder / f"{label}.wav", seconds)
-            peaks.append(peak_bytes(audio, video, folder / f"{label}-out.mp4"))
+            peaks.append(peaks_of(audio, video, folder / f"{label}-out.mp4"))
     kind = "reference as long as the speech" if long_video else "reference of 10 s"
     return [
-        f"peak memory, {kind}: {short_s:.0f} s {peaks[0] / 1e6:.0f} MB,"
-        f" {long_s:.0f} s {peaks[1] / 1e6:.0f} MB, ratio {peaks[1] / peaks[0]:.3f}"
+        f"peak memory, {kind}: {short_s:.0f} s {peaks[0].render / 1e6:.0f} MB,"
+        f" {long_s:.0f} s {peaks[1].render / 1e6:.0f} MB,"
+        f" ratio {peaks[1].render / peaks[0].render:.3f}",
+        "with the process that opens files: "
+        + ", ".join(f"{p.together / 1e6:.0f} MB ({p.opener / 1e6:.0f} of it)" for p in peaks),
     ]
