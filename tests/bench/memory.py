@@ -25,9 +25,10 @@ class Peaks:
     render: int
     """Largest resident set of its own process, by the kernel's account."""
     together: int
-    """With the processes that open and read files for it, as far as was seen at one time."""
+    """With what the processes that open and read files for it have of their own, as far as was
+    seen at one time; pages of libraries are the render's, too."""
     opener: int
-    """Largest of those."""
+    """The most that one of those has of its own."""
 
 
 def peaks_of(audio: Path, video: Path, output: Path) -> Peaks:
@@ -44,7 +45,7 @@ def peaks_of(audio: Path, video: Path, output: Path) -> Peaks:
         ended, status, usage = os.wait4(child.pid, os.WNOHANG)
         if ended:
             break
-        others = [_resident(pid) for pid in _children(child.pid)]
+        others = [_own(pid) for pid in _children(child.pid)]
         together = max(together, _resident(child.pid) + sum(others))
         opener = max(opener, *others, 0)
         time.sleep(_STEP_S)
@@ -60,6 +61,14 @@ def _children(pid: int) -> list[int]:
         with suppress(OSError):
             found += map(int, task.read_text().split())
     return found
+
+
+def _own(pid: int) -> int:
+    """Bytes now that no other process has (proc(5), smaps_rollup); 0 of a process that is gone."""
+    with suppress(OSError):
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Private_"))
+    return 0
 
 
 def _resident(pid: int) -> int:
