@@ -24,11 +24,29 @@ _DIFFERS = {"F2F_THREADS": "`auto`", "F2F_SLOTS": "`auto`"}
 """Defaults that follow from the machine, or are shown by a word."""
 
 
+_GROUPS = {
+    "KAFKA_BOOTSTRAP_SERVERS": "brokers",
+    "S3_ENDPOINT": "store",
+    "F2F_ENGINE": "work",
+    "F2F_MAX_ATTEMPTS": "attempts and times",
+    "F2F_MAX_INPUT_BYTES": "inputs",
+    "F2F_AVATAR_BYTES": "prepared references",
+    "F2F_LABEL_CONTAINER": "labels",
+    "DUIX_DATA_DIR": "scratch and cleaning up",
+    "DUIX_INTERNAL_URL": "the engine `duix`",
+    "F2F_HTTP_HOST": "HTTP",
+    "F2F_LOG_LEVEL": "logs and traces",
+}
+"""What the settings from each of these on are about."""
+
+
 def settings_table() -> str:
-    """Every setting with its default and meaning, in the order of the class."""
-    rows = []
+    """Every setting with its default and meaning, in the order of the class, in groups."""
+    rows: list[Sequence[Any]] = []
     for field in Settings.model_fields.values():
         name = str(field.validation_alias)
+        if name in _GROUPS:
+            rows.append((f"**{_GROUPS[name]}**", "", ""))
         rows.append((f"`{name}`", _DIFFERS.get(name) or _shown(field.default), field.description))
     return _table(("setting", "default", "meaning"), rows)
 

@@ -134,3 +134,9 @@ def _anchors(page: Path) -> set[str]:
     """Headings as GitHub names them in links."""
     heads = re.findall(r"^#+ (.+)$", _prose(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def test_every_group_of_settings_begins_with_a_setting() -> None:
+    row = re.compile(r"^\| \*\*(.+?)\*\* \|  \|  \|\n\| `([A-Z0-9_]+)`", re.MULTILINE)
+    groups = row.findall(OPERATIONS)
+    assert {name: group for group, name in groups} == doc_tables._GROUPS
