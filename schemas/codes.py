@@ -72,7 +72,7 @@ _FACTS: dict[ErrorCode, CodeFacts] = {
         False, "Correct the named field of the request and send it again."
     ),
     ErrorCode.INPUT_NOT_FOUND: CodeFacts(
-        False, "Upload the object first, or correct its bucket and key; a file, its path."
+        False, "Correct the path of a file, or the bucket and key of an object; upload it first."
     ),
     ErrorCode.INPUT_FORBIDDEN: CodeFacts(
         False, "Use an s3:// location, or ask the operator to allow the host."
