@@ -135,7 +135,7 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
         quality={**finish.quality, **verified.ends},
         spans=finish.spans,
         face=track.summary(),
-        warnings=[*finish.warnings, *sound_warnings(job.audio)],
+        warnings=[*finish.warnings, *track.warnings(), *sound_warnings(job.audio)],
         labels=labels,
         avatar=cabinet.facts,
     )

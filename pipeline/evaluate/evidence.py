@@ -11,6 +11,7 @@ from torch import Tensor
 from pipeline.audio import Speech
 from pipeline.avatars.reach import tracked_frames
 from pipeline.evaluate.matching import match
+from pipeline.evaluate.painted import Place, painted
 from pipeline.probe import probe_video
 from pipeline.quality.asked import asked_aperture, own_fit, range_of
 from pipeline.quality.watch import LIMITS, Watched, listen_to, watch
@@ -67,17 +68,14 @@ def gather(sources: Sources, device: str, threads: int) -> Evidence:
         InputError: a file is no video or no sound, or shows no face.
         WeightsMissing: the face models are not on this machine.
     """
-    shown = probe_video(sources.output, LIMITS, RenderOptions())
-    reference = None
-    if sources.reference is not None:
-        facts = probe_video(sources.reference, LIMITS, RenderOptions())
-        used = min(facts.frames, ceil(shown.duration * facts.fps))
-        most = tracked_frames(used, facts.fps, facts.frames)
-        height = min(max(shown.height, 64), 4320)
-        reference = watch(sources.reference, device, threads, most=most, max_height=height)
-    template = reference.mouths.template if reference is not None else None
-    output = watch(sources.output, device, threads, template=template)
+    output, reference = _watched(sources, device, threads)
     timeline, mismatch = match(output, reference)
+    if reference is not None and timeline is not None and max(output.faces, reference.faces) > 1:
+        place = painted(output, reference, timeline)
+        if place is not None and not all(
+            place.is_on(each.mouths, each.video) for each in (output, reference)
+        ):
+            output, reference = _watched(sources, device, threads, place)
     speech = listen_to(sources.output, sources.audio, sources.transcript)
     curve = asked = None
     if speech is not None:
@@ -95,3 +93,31 @@ def gather(sources: Sources, device: str, threads: int) -> Evidence:
         asked=asked,
         range=range_of(reference or output),
     )
+
+
+def _watched(
+    sources: Sources, device: str, threads: int, place: Place | None = None
+) -> tuple[Watched, Watched | None]:
+    """The output and its reference, each with its largest face, or the one at a place."""
+    shown = probe_video(sources.output, LIMITS, RenderOptions())
+    reference = template = None
+    if sources.reference is not None:
+        facts = probe_video(sources.reference, LIMITS, RenderOptions())
+        used = min(facts.frames, ceil(shown.duration * facts.fps))
+        reference = watch(
+            sources.reference,
+            device,
+            threads,
+            most=tracked_frames(used, facts.fps, facts.frames),
+            max_height=min(max(shown.height, 64), 4320),
+            choice="largest" if place is None else place.choice(facts),
+        )
+        template = reference.mouths.template
+    output = watch(
+        sources.output,
+        device,
+        threads,
+        template=template,
+        choice="largest" if place is None else place.choice(shown),
+    )
+    return output, reference

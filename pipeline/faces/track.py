@@ -32,6 +32,9 @@ FADE_YAW, MAX_YAW = 35.0, 40.0
 COVERED_FRAMES = 25
 """A gap of at most this many frames inside a shot is a face that was covered for a moment."""
 
+RIVAL = 0.5
+"""Another face of at least this share of the largest one's area is named: it may be meant."""
+
 Reason = Literal["no_face", "profile", "small_face", "occluded"]
 _REASONS: tuple[Reason | None, ...] = (None, "no_face", "profile", "small_face", "occluded")
 
@@ -87,6 +90,17 @@ class FaceTrack:
     def summary(self) -> dict[str, Any]:
         """Facts for the render's report, JSON types only."""
         return dict(self._facts)
+
+    def warnings(self) -> list[str]:
+        """What a report says of a choice that somebody else might have made."""
+        rival = self._facts.get("rival")
+        if rival is None:
+            return []
+        box = ", ".join(f"{place:.0f}" for place in rival["box"])
+        return [
+            f"another face is {rival['share']:.0%} as large as the painted one, the largest;"
+            f' `options.face` chooses it: {{"box": [{box}]}}'
+        ]
 
     def parts(self) -> Parts:
         """What to keep of it (`pipeline.avatars`)."""
@@ -184,12 +198,13 @@ def _finished(
         }
         raise _no_face(tracker.frames, counts, limits, geometry)
     facts = _facts(geometry, usable, len(followers), wanted)
+    facts["rival"] = _rival(chosen, followers, video) if wanted is None else None
     return FaceTrack(geometry, score, reasons, facts)
 
 
 def _padded(follower: Follower, frames: int) -> Tensor:
     rows = torch.zeros(frames, COLUMNS)
-    seen = torch.tensor(follower.rows).view(-1, COLUMNS)
+    seen = torch.tensor(follower.rows).view(-1, COLUMNS)[:frames]
     rows[: len(seen)] = seen
     return rows
 
@@ -263,6 +278,27 @@ def _facts(geometry: Geometry, usable: Tensor, faces: int, wanted: Tensor | None
         "choice": "largest" if wanted is None else "box",
         "box": [round(v, 1) for v in box.tolist()],
     }
+
+
+def _rival(chosen: Follower, followers: list[Follower], video: VideoFacts) -> dict[str, Any] | None:
+    """The largest face beside the chosen one, where it is nearly as large; its box as a request
+    would name it."""
+    shares = [_share_beside(follower, chosen) for follower in followers]
+    share, rival = max(zip(shares, followers, strict=True), key=lambda pair: pair[0])
+    if share < RIVAL:
+        return None
+    return {"share": round(share, 2), "box": [round(v / video.scale, 1) for v in rival.last_box]}
+
+
+def _share_beside(other: Follower, chosen: Follower) -> float:
+    """A face's area against the chosen one's, in frames that show both; 0 of the chosen itself."""
+    if other is chosen:
+        return 0.0
+    frames = min(other.last_index, chosen.last_index) + 1
+    theirs, ours = (_padded(each, frames) for each in (other, chosen))
+    both = (theirs[:, 0] > 0) & (ours[:, 0] > 0)
+    areas = [(rows[both, 3:] - rows[both, 1:3]).prod(1).sum() for rows in (theirs, ours)]
+    return float(areas[0] / areas[1]) if bool(both.any()) else 0.0
 
 
 def _no_face(

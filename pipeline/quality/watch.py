@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from pipeline.faces.track import track_faces
 from pipeline.probe import probe_video
 from pipeline.quality.mouths import Mouths, read_mouths
 from pipeline.types import Limits, Tick, VideoFacts
-from schemas.request import RenderOptions
+from schemas.request import FaceBox, RenderOptions
 
 LIMITS = Limits(max_video_s=float("inf"), max_audio_s=float("inf"), probe_timeout_s=600.0)
 
@@ -31,6 +32,8 @@ class Watched:
     reader: FrameReader
     mouths: Mouths
     """Of as many frames as were looked at."""
+    faces: int = 1
+    """Faces that were told apart in it."""
 
 
 def watch(
@@ -41,8 +44,9 @@ def watch(
     most: int | None = None,
     max_height: int | None = None,
     template: Tensor | None = None,
+    choice: Literal["largest"] | FaceBox = "largest",
 ) -> Watched:
-    """Follow the largest face of a file.
+    """Follow a face of a file.
 
     Args:
         path: of the file.
@@ -51,6 +55,7 @@ def watch(
         most: frames that are looked at; else all.
         max_height: higher pictures are scaled down, as a render does it.
         template: see `pipeline.quality.mouths.read_mouths`.
+        choice: which face, see `pipeline.faces.track.track_faces`.
 
     Raises:
         InputUnreadable, NoVideo: not a video.
@@ -64,7 +69,7 @@ def watch(
         track = track_faces(
             reader.read(range(frames)),
             video,
-            choice="largest",
+            choice=choice,
             limits=LIMITS,
             scratch=Path(scratch),
             device=device,
@@ -72,7 +77,7 @@ def watch(
             on_tick=_ignore,
             total=frames,
         )
-        return Watched(video, reader, read_mouths(track, template))
+        return Watched(video, reader, read_mouths(track, template), track.faces_seen)
 
 
 @contextmanager

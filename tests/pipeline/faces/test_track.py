@@ -118,10 +118,16 @@ def test_the_largest_of_two_faces_is_taken_unless_a_box_names_the_other(
     largest = track(frames, tmp_path)
     assert largest.faces_seen == 2
     assert float(largest.box[:, 2].max()) < 500
+    (said,) = largest.warnings()
+    assert "options.face" in said
+    rival = largest.summary()["rival"]
+    assert 0.6 < rival["share"] < 0.9
+    assert track(frames, tmp_path, FaceBox(box=rival["box"])).box[0, 0] > 540
     named = track(frames, tmp_path, FaceBox(box=(680, 150, 800, 300)))
     assert named.faces_seen == 2
     assert float(named.box[:, 0].min()) > 540
     assert named.summary()["choice"] == "box"
+    assert named.warnings() == []
 
 
 def test_a_box_counts_pixels_of_the_reference_before_it_was_scaled_down(
