@@ -1,7 +1,9 @@
 """Where the watermark's bits lie: square blocks of chroma, about 16 along the longer side.
 
 A block is two by two cells. What carries a bit is the largest singular value of its cells' means,
-as the library's embedder defines it: its remainder by `STEP` is a quarter for 0, three for 1.
+as the library's embedder defines it: its remainder by `STEP` is a quarter for 0, three for 1. In a
+film that begins without any colour, `ASIDE` is taken off it before: there no colour at all, which
+is what every block has, lies in the middle between both, and the mark tints nothing on the mean.
 """
 
 from __future__ import annotations
@@ -20,6 +22,11 @@ LEVELS = 1.5
 """Chroma levels from a block that says 0 to one that says 1."""
 STEP = 4 * LEVELS
 """The same of the singular value of two equal bits: two cells by two weigh double."""
+_NEUTRAL = 128.0
+ASIDE = 2 * _NEUTRAL % STEP - STEP / 2
+_COLOURLESS, _LOOK = 2.0, 16
+"""Levels off neutral that a picture without colour has at most, after an encoder and with a mark,
+and along how many places of each side it is looked at."""
 _SIDES = (8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)
 _ALONG = 16
 _ROW, _PLANE = 23, 11
@@ -48,6 +55,14 @@ def places(rows: int, columns: int, plane: int) -> NDArray[np.intp]:
 def shifted(rows: int, columns: int) -> int:
     """How far the code word is on where a crop took whole rows and columns of blocks away."""
     return rows * _ROW + columns
+
+
+def colourless(plane: Plane) -> bool:
+    """Whether a chroma plane has no colour."""
+    import cv2
+
+    small = cv2.resize(plane, (_LOOK, _LOOK), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return bool(np.abs(small - _NEUTRAL).max() <= _COLOURLESS)
 
 
 def cell_means(plane: Plane, side: int) -> Values:

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.mark.lattice import STEP, Plane, Values, places, singular, singular_of_cells
+from pipeline.mark.lattice import (
+    ASIDE,
+    STEP,
+    Plane,
+    Values,
+    colourless,
+    places,
+    singular,
+    singular_of_cells,
+)
 from pipeline.mark.payload import BITS, Soft
 
 SCAN = 300
@@ -35,15 +44,22 @@ class Grid:
 
 
 class Samples:
-    """Sums over rectangles of U and V, of pictures spread over the beginning of a file."""
+    """Sums over rectangles of U and V, of pictures spread over the beginning of a file.
 
-    def __init__(self, sums: NDArray[np.int32]) -> None:
-        self._sums = sums  # (pictures, 2, height + 1, width + 1)
+    Args:
+        sums: (pictures, 2, height + 1, width + 1).
+        colourless: they are read as a film's that begins without any colour.
+    """
+
+    def __init__(self, sums: NDArray[np.int32], colourless: bool = False) -> None:
+        self._sums = sums
+        self._colourless = colourless
+        self._turn = np.complex64(np.exp(-2j * np.pi / STEP * ASIDE * colourless))
         self.height, self.width = sums.shape[2] - 1, sums.shape[3] - 1
 
     def few(self) -> Samples:
         """At most eight of them, spread."""
-        return Samples(self._sums[:: max(1, len(self._sums) // _FEW)][:_FEW])
+        return Samples(self._sums[:: max(1, len(self._sums) // _FEW)][:_FEW], self._colourless)
 
     def evidence(self, grid: Grid) -> Evidence:
         """What the whole blocks of a grid say; exact area means at any fraction of a sample."""
@@ -55,7 +71,7 @@ class Samples:
         corners = _between(_between(self._sums, y, 2), x, 3)
         cells = np.diff(np.diff(corners, axis=2), axis=3) / half**2
         turned = np.exp(2j * np.pi / STEP * singular_of_cells(cells))
-        mean: Evidence = turned.mean(axis=0)
+        mean: Evidence = turned.mean(axis=0) * self._turn
         return mean
 
     def places_by_likelihood(self, side: int, most: int) -> list[Grid]:
@@ -64,7 +80,7 @@ class Samples:
         for picture in self._sums:
             for plane, sums in zip(total, picture, strict=True):
                 plane += np.exp(np.complex64(2j * np.pi / STEP) * _everywhere(sums, side // 2))
-        score = _folded(sureness(total / len(self._sums)), side)
+        score = _folded(sureness(total * (self._turn / len(self._sums))), side)
         found = []
         for _ in range(most):
             y, x = (int(at) for at in np.unravel_index(int(score.argmax()), score.shape))
@@ -74,8 +90,10 @@ class Samples:
         return found
 
 
-def sample(pictures: Iterable[tuple[Plane, Plane]]) -> Samples | None:
-    """Sums of some of the first 300 pictures; None where there is none of at least 32 by 32.
+def sample(pictures: Iterable[tuple[Plane, Plane]]) -> list[Samples]:
+    """Sums of some of the first 300 pictures; nothing where there is none of at least 32 by 32.
+
+    Where one of them has no colour they come twice, first as a film's that begins without any.
 
     Args:
         pictures: U and V of each picture, in display order.
@@ -83,15 +101,19 @@ def sample(pictures: Iterable[tuple[Plane, Plane]]) -> Samples | None:
     import cv2
 
     kept: list[list[NDArray[np.int32]]] = []
-    room = _BUDGET
+    room, grey = _BUDGET, False
     for number, planes in enumerate(pictures):
         size = sum(plane.size for plane in planes)
         if number >= SCAN or room < size or min(planes[0].shape) < 16:
             break
         if number % _EVERY == 0:
             kept.append([np.asarray(cv2.integral(plane), np.int32) for plane in planes])
+            grey |= all(colourless(plane) for plane in planes)
             room -= size
-    return Samples(np.array(kept)) if kept else None
+    if not kept:
+        return []
+    sums = np.array(kept)
+    return [Samples(sums, True), Samples(sums)] if grey else [Samples(sums)]
 
 
 def soft_bits(evidence: Evidence) -> Soft:

@@ -19,11 +19,13 @@ from torch import Tensor
 
 from pipeline.errors import EngineUnavailable
 from pipeline.mark.lattice import (
+    ASIDE,
     STEP,
     Plane,
     Values,
     block_side,
     cell_means,
+    colourless,
     places,
     singular_of_cells,
 )
@@ -39,6 +41,8 @@ _DOUBT, _DOUBT_SMALL = 0.3, 0.2
 """Distance from a bit's own remainder, in steps of half, at which a block is embedded anew."""
 _SHARE, _SHARE_SMALL = 0.8, 1.1
 """Of the way to that remainder; the rest would cost more than it gives, but in small pictures."""
+_SHARE_COLOURLESS = 0.9
+"""The same where the film has no colour: even blocks are what an encoder flattens first."""
 _SMALL = 20
 """Chroma samples along a block, at most, in pictures (up to 640 pixels) whose marks an encoder
 flattens when it gets them at half size: there a block is as small as what it works on."""
@@ -61,6 +65,9 @@ class Watermark:
 
     def apply(self, frame: Frame) -> Frame:
         """The frame, marked; the input stays as it was, and so does luma."""
+        if not self._count and all(colourless(plane.numpy()) for plane in (frame.u, frame.v)):
+            for marked in self._planes:
+                marked.be_colourless()
         if self._count % _PAUSE == 0:
             part = self._count // _PAUSE % _PARTS if self._count else None
             for plane, values in zip(self._planes, (frame.u, frame.v), strict=True):
@@ -80,6 +87,7 @@ class _MarkedPlane:
         self._side = side
         self._doubt = _DOUBT_SMALL if side <= _SMALL else _DOUBT
         self._share = _SHARE_SMALL if side <= _SMALL else _SHARE
+        self._aside = 0.0
         rows, columns = shape[0] // side, shape[1] // side
         self._bits = word[places(rows, columns, plane)]
         row, column = np.mgrid[0:rows, 0:columns]
@@ -89,6 +97,10 @@ class _MarkedPlane:
         self._more = np.zeros(shape, np.uint8)
         self._less = np.zeros(shape, np.uint8)
 
+    def be_colourless(self) -> None:
+        """Mark a film that begins without any colour, before its first picture."""
+        self._share, self._aside = _SHARE_COLOURLESS, ASIDE
+
     def look(self, values: Plane, part: int | None) -> None:
         """Embed anew what is in doubt, of one part of the blocks, or of all."""
         if not self._bits.size:
@@ -96,7 +108,8 @@ class _MarkedPlane:
         cells = cell_means(values, self._side)
         own = singular_of_cells(cells)
         wanted = 0.25 + 0.5 * self._bits
-        off = (singular_of_cells(cells + self._change) / STEP - wanted + 0.5) % 1 - 0.5
+        now = singular_of_cells(cells + self._change) - self._aside
+        off = (now / STEP - wanted + 0.5) % 1 - 0.5
         doubtful = np.abs(off) > self._doubt / 2
         if part is not None:
             doubtful &= self._part == part
@@ -104,7 +117,7 @@ class _MarkedPlane:
             here = np.s_[2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
             block = cells[here]
             bit = int(self._bits[row, column])
-            marked = _embed(self._library, block, float(own[row, column]), bit)
+            marked = _embed(self._library, block, float(own[row, column]), bit, self._aside)
             self._change[here] = self._share * (marked - block)
             self._draw(row, column)
 
@@ -125,18 +138,21 @@ class _MarkedPlane:
         self._less[here] = np.maximum(self._screen - full, 0)
 
 
-def _embed(library: Any, block: Values, value: float, bit: int) -> Values:
+def _embed(library: Any, block: Values, value: float, bit: int, aside: float) -> Values:
     """The block, whose largest singular value is given, with its bit in the nearest of places.
 
     The library takes the place within the step that the block is in; a block that is nearer to the
-    same place in the next step is handed over half a step brighter or darker.
+    same place in the next step is handed over half a step brighter or darker. What lies aside of
+    the steps is taken off before, and put back.
     """
     if not value:
         block, value = block + 0.5, 1.0
-    off = value / STEP % 1 - (0.25 + 0.5 * bit)
-    moved = value + (STEP / 2 if off > 0.5 else -STEP / 2 if off < -0.5 and value > STEP else 0)
+    within = value - aside
+    off = within / STEP % 1 - (0.25 + 0.5 * bit)
+    moved = within + (STEP / 2 if off > 0.5 else -STEP / 2 if off < -0.5 and within > STEP else 0)
     marked: Values = library.diffuse_dct_svd(block * (moved / value), bit, STEP)
-    return marked
+    largest = float(singular_of_cells(marked)[0, 0])
+    return marked * ((largest + aside) / largest)
 
 
 def _screen(side: int) -> Values:

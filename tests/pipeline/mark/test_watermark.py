@@ -82,6 +82,35 @@ def test_mark_follows_a_picture_that_changes_its_colours(plain: list[Frame]) -> 
     assert read_watermark(chroma(frames, skip=50)) == Reading(DIGEST, None)
 
 
+def _without_colour(frames: list[Frame]) -> list[Frame]:
+    even = torch.full_like(frames[0].u, 128)
+    return [Frame(frame.y, even, even.clone(), frame.index) for frame in frames]
+
+
+def test_a_film_without_colour_keeps_its_white_on_the_mean() -> None:
+    frames = marked(_without_colour(film(2)), JOB)
+    for plane in (frames[-1].u, frames[-1].v):
+        assert abs(float(plane.double().mean()) - 128) < 0.1
+        assert int((plane.int() - 128).abs().max()) == 1
+
+
+@pytest.mark.parametrize(
+    "way", [{}, {"size": (WIDTH // 2, HEIGHT // 2)}, {"crop": (26, 14, 26, 14)}]
+)
+def test_a_film_without_colour_names_its_job_after_crf_28_and(
+    way: dict[str, object], tmp_path: Path
+) -> None:
+    frames = marked(_without_colour(film(FRAMES)), JOB)
+    output = write(tmp_path / "out.mp4", frames, 18, preset="veryfast")
+    again = write(tmp_path / "again.mp4", read(output), 28, **way)  # type: ignore[arg-type]
+    assert read_watermark(chroma(read(again)), ["another", JOB]) == Reading(DIGEST, JOB)
+
+
+def test_colours_that_come_later_do_not_hide_the_mark() -> None:
+    frames = marked(_without_colour(film(1)) + film(60), JOB)
+    assert read_watermark(chroma([frames[0], *frames[30:]])) == Reading(DIGEST, None)
+
+
 WAYS: dict[str, dict[str, object]] = {
     "crf 28": {},
     "half size": {"size": (WIDTH // 2, HEIGHT // 2)},
@@ -211,12 +240,13 @@ def _even(level: int) -> list[Frame]:
     return [Frame(torch.zeros((288, 512), dtype=torch.uint8), half, half, 0)]
 
 
-@pytest.mark.parametrize("kind", ["scenes", "noise", "even"])
+@pytest.mark.parametrize("kind", ["scenes", "noise", "even", "without colour"])
 def test_nothing_is_found_in_pictures_of_others(kind: str) -> None:
     make: dict[str, Callable[[int], list[Frame]]] = {
         "scenes": lambda n: [scene(0, seed=n)],
         "noise": _noise,
         "even": lambda n: _even(120 + n),
+        "without colour": lambda n: _without_colour([scene(0, seed=n)]),
     }
     known = [f"job-{n}" for n in range(200)]
     for seed in range(4):
