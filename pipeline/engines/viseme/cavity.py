@@ -37,6 +37,8 @@ brighter against it, by this power, as some of the darkness may be the light's."
 BRIGHTEST = 1.5
 IVORY_U, IVORY_V = 0.65, 0.70
 """How much of the skin's tint teeth have."""
+GLOW = 0.5
+"""What light reaches teeth in the shade of lips comes off lips and gums, and is that red."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,10 @@ def paint(
     # Colour goes with brightness; what is no tooth is flesh.
     red_u, red_v = (skin.u - 128) * 0.7, (skin.v - 128) * 1.2 + 8
     pale_u, pale_v = (skin.u - 128) * IVORY_U, (skin.v - 128) * IVORY_V
-    u = 128 + torch.lerp(red_u * (level / 0.45).clamp(0.3, 1), pale_u * level, teeth)
-    v = 128 + torch.lerp(red_v * (level / 0.45).clamp(0.3, 1), pale_v * level, teeth)
+    glow = GLOW * (1 - level).clamp_min(0)
+    flesh = (level / 0.45).clamp(0.3, 1)
+    u = 128 + torch.lerp(red_u * flesh, pale_u * level + red_u * glow, teeth)
+    v = 128 + torch.lerp(red_v * flesh, pale_v * level + red_v * glow, teeth)
     return Patch(luma.unsqueeze(1), torch.stack([u, v], dim=1))
 
 

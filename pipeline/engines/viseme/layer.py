@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
 from pipeline.engines.viseme.canvas import Area, Canvas, Lattice
@@ -23,6 +24,13 @@ a mouth is open, in halves of its width."""
 SLIT, SLIT_WIDTH = 0.5, 0.12
 """Brightness of the narrowest slit against the lips, and the gap from which their light does not
 reach in any more, in halves of the mouth's width."""
+EVEN = 0.15
+"""Half of a tooth's width, in halves of the mouth's."""
+DULL = 0.5
+"""How much darker than by a slit's light alone its inside is, at most: it is seen as open by that,
+once its teeth are even and red."""
+MADE = 0.5
+"""Share of an opening's change from which on all light is the lips'."""
 BLACK = 16.0
 BEYOND = 0.5
 """Beside the corners the switch between the fields softens by this much per pixel of distance."""
@@ -125,7 +133,12 @@ def lay(
 
 
 def inside_of(
-    source: Patch, line: LipLine, source_line: LipLine, base: Base, parts: tuple[Parting, Parting]
+    source: Patch,
+    line: LipLine,
+    source_line: LipLine,
+    base: Base,
+    parts: tuple[Parting, Parting],
+    dull: bool,
 ) -> Patch:
     """The inside of a source's mouth behind the wanted lips; planes of the lip box.
 
@@ -135,12 +148,24 @@ def inside_of(
         source_line: the source's, in its piece.
         base: from the region to the piece, as skulls move: teeth hang on it.
         parts: the lip box parted, for luma and for chroma.
+        dull: in less light teeth are even, and darker still. Lent mouths have many openings to
+            choose from, and stay as they are: theirs shook more by it.
     """
     places, light = _behind(line, source_line, base, parts[0])
     luma = read(source.luma, source.luma_places(places), smooth=True)
-    luma = BLACK + (luma - BLACK) * light.unsqueeze(1)
+    light = light.unsqueeze(1)
+    if dull:
+        luma, light = _even(luma, light, float(line.half.mean())), light * (1 - DULL + DULL * light)
+    luma = BLACK + (luma - BLACK) * light
     places, _ = _behind(line, source_line, base, parts[1])
     return Patch(luma, read(source.chroma, source.chroma_places(places)))
+
+
+def _even(luma: Tensor, light: Tensor, half: float) -> Tensor:
+    """Teeth whose gaps, dark as they are already, go under where there is less light on them."""
+    reach = round(EVEN * half)
+    even = F.avg_pool2d(luma, (1, 2 * reach + 1), 1, (0, reach), count_include_pad=False)
+    return torch.lerp(even, luma, light)
 
 
 def behind_lips(
@@ -153,9 +178,9 @@ def behind_lips(
 ) -> Patch:
     """The inside as it looks through a slit that was made: a shadow of the lips' own colour.
 
-    Teeth that stay in their light behind lips that all but meet would look like a drawn line. The
-    same along the edges of open lips looks rounder, but on small faces the lips are then seen less
-    surely.
+    Teeth that stay in their light behind lips that all but meet would look like a drawn line, and
+    in less light of their own colour grey: what comes between lips comes off them. The same shadow
+    along the edges of open lips looks rounder, but on small faces they are then seen less surely.
 
     Args:
         area: that `laid` fills.
@@ -166,14 +191,16 @@ def behind_lips(
         made: (B,) 0 to 1, how far the opening is not the source's own, which has its own light.
     """
     lips = area.lips.of(laid)
-    luma, chroma = (_near_lips(part, line, made) for part in parts)
+    luma = _near_lips(parts[0], line, made, SLIT_WIDTH)
+    chroma = _near_lips(parts[1], line, (made / MADE).clamp(max=1), LIT)
     shade = BLACK + (lips.luma - BLACK) * SLIT
     return Patch(torch.lerp(inner.luma, shade, luma), torch.lerp(inner.chroma, lips.chroma, chroma))
 
 
-def _near_lips(part: Parting, line: LipLine, made: Tensor) -> Tensor:
-    """(B, 1, h, w) 1 where lips all but meet that were not so in the source."""
-    wide = part.gap / line.half[:, None, None] / SLIT_WIDTH
+def _near_lips(part: Parting, line: LipLine, made: Tensor, reach: float) -> Tensor:
+    """(B, 1, h, w) 1 where lips all but meet that were not so in the source, to 0 where they are
+    `reach` halves of the mouth's width apart."""
+    wide = part.gap / line.half[:, None, None] / reach
     return (made[:, None, None] * (1 - smooth(wide))).unsqueeze(1)
 
 

@@ -246,10 +246,12 @@ def _inside(
 ) -> Patch:
     """The inside of the mouths: the lender's own, an open frame's, or painted."""
     need = torch.nonzero(foreign > 0).flatten()
+    dull = score.avatar.mode != "unit"
     score.tally.inner_own += len(at) - len(need)
     if not len(need):
-        return layer.inside_of(source, scene.line, source_line, base, scene.parts)
-    inner = _own_inside(scene, source, source_line, base, torch.nonzero(foreign < 1).flatten())
+        return layer.inside_of(source, scene.line, source_line, base, scene.parts, dull)
+    given = torch.nonzero(foreign < 1).flatten()
+    inner = _own_inside(scene, source, source_line, base, given, dull)
     part = _part_of(scene, need)
     other = _other_inside(score, part, own[need], at[need.cpu()])
     weight = foreign[need][:, None, None, None]
@@ -259,7 +261,7 @@ def _inside(
 
 
 def _own_inside(
-    scene: Scene, source: Patch, source_line: LipLine, base: Base, rows: Tensor
+    scene: Scene, source: Patch, source_line: LipLine, base: Base, rows: Tensor, dull: bool
 ) -> Patch:
     """The inside of some mouths as their lenders have it; nothing where others give it whole."""
     luma, chroma = (torch.zeros_like(part.inside).unsqueeze(1) for part in scene.parts)
@@ -267,7 +269,7 @@ def _own_inside(
     if len(rows):
         part = _part_of(scene, rows)
         lines, bases = source_line.rows(rows), base.rows(rows)
-        own = layer.inside_of(source[rows], part.line, lines, bases, part.parts)
+        own = layer.inside_of(source[rows], part.line, lines, bases, part.parts, dull)
         inner.luma[rows], inner.chroma[rows] = own.luma, own.chroma
     return inner
 
@@ -288,7 +290,8 @@ def _other_inside(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
         score.tally.inner_lent += len(at)
         base = warp.carried(scene.wanted, bank.points[rows].to(scene.wanted.device))
         line = bank.lines.rows(rows)
-        return layer.inside_of(bank.pieces[rows].float(), scene.line, line, base, scene.parts)
+        pieces = bank.pieces[rows].float()
+        return layer.inside_of(pieces, scene.line, line, base, scene.parts, dull=True)
     score.tally.inner_painted += len(at)
     skin = _skin(avatar.canvas, scene, own)
     return cavity.paint(scene.line, LipLine.of(scene.own), scene.scale, skin, scene.parts)

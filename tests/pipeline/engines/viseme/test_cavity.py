@@ -11,12 +11,24 @@ from pipeline.engines.viseme.canvas import Box, Canvas
 from pipeline.engines.viseme.features import LEFT, RIGHT
 from pipeline.engines.viseme.layer import part
 from pipeline.engines.viseme.lipline import LipLine
+from pipeline.engines.viseme.patch import Patch
 from pipeline.engines.viseme.points import FACE
 from tests.pipeline.engines.viseme.puppet import IO, Pose, head
 
 
 def painted(aperture: float, skin: float) -> tuple[Tensor, Tensor]:
     """(h, w) luma of the lip box, and where the inside of the mouth is."""
+    made, inside = _made(aperture, skin)
+    return made.luma[0, 0], inside[0]
+
+
+def colours(aperture: float, skin: float) -> tuple[Patch, Tensor]:
+    """The lip box, and where the inside of the mouth is in its chroma, (h, w)."""
+    made, inside = _made(aperture, skin)
+    return made, inside[1]
+
+
+def _made(aperture: float, skin: float) -> tuple[Patch, list[Tensor]]:
     lips = Box(60, 40, 120, 90)
     canvas = Canvas.make((240, 160), (120, 80), IO, lips, Box(10, 10, 220, 140), "cpu")
 
@@ -29,7 +41,7 @@ def painted(aperture: float, skin: float) -> tuple[Tensor, Tensor]:
     parts = (part(wide, canvas.whole.lips_luma, 1.0), part(wide, canvas.whole.lips_chroma, 2.0))
     color = cavity.Skin(*(torch.full((1, 1, 1), v) for v in (skin, 110.0, 150.0)))
     made = cavity.paint(wide, line(0.0), torch.tensor([IO]), color, parts)
-    return made.luma[0, 0], parts[0].inside[0] > 0.9
+    return made, [each.inside[0] > 0.9 for each in parts]
 
 
 @pytest.mark.parametrize("skin", [60.0, 110.0, 190.0])
@@ -53,3 +65,12 @@ def test_teeth_are_brighter_against_darker_skin() -> None:
     ]
     assert ratio[0] > 1.2 * ratio[1]
     assert ratio[0] < 1.6
+
+
+def test_teeth_in_the_shade_are_red_rather_than_grey() -> None:
+    """Chroma of skin 110 and 150: what is darker on a tooth is no less red than what is bright."""
+    made, inside = colours(0.05, 150.0)
+    v, level = made.chroma[0, 1], made.luma[0, 0, ::2, ::2]
+    teeth = inside & (level > 60)
+    bright, dim = (v[teeth & chosen].mean() for chosen in (level > 110, level < 100))
+    assert float(dim) > float(bright) > 136

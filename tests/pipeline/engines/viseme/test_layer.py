@@ -27,7 +27,13 @@ def lips(gap: float, rise: float = 0.0) -> LipLine:
     )
 
 
-def inside(luma: Tensor, wanted: LipLine, source: LipLine, base: warp.Base | None = None) -> Tensor:
+def inside(
+    luma: Tensor,
+    wanted: LipLine,
+    source: LipLine,
+    base: warp.Base | None = None,
+    dull: bool = False,
+) -> Tensor:
     """(72, 104) luma of the lip box."""
     parts = (
         layer.part(wanted, CANVAS.whole.lips_luma, 1.0),
@@ -35,7 +41,7 @@ def inside(luma: Tensor, wanted: LipLine, source: LipLine, base: warp.Base | Non
     )
     piece = Patch(luma[None, None], torch.full((1, 2, 64, 80), 128.0))
     still = base or warp.at_rest(torch.zeros(1, 1, 2))
-    return layer.inside_of(piece, wanted, source, still, parts).luma[0, 0]
+    return layer.inside_of(piece, wanted, source, still, parts, dull).luma[0, 0]
 
 
 def ramp() -> Tensor:
@@ -78,6 +84,16 @@ def test_teeth_in_a_slit_are_in_the_shadow_of_the_lips() -> None:
     assert open_ == pytest.approx(TEETH, abs=1)
 
 
+def test_gaps_between_teeth_go_under_in_a_slit_that_is_darker_than_its_light_alone() -> None:
+    gaps = torch.where(torch.arange(160) % 9 < 2, 60.0, TEETH).expand(128, 160).contiguous()
+    near = slice(44, 60)  # the middle of the mouth
+    bright, dull = (inside(gaps, lips(2), lips(12), dull=dull)[29, near] for dull in (False, True))
+    assert float(dull.max() - dull.min()) < 0.5 * float(bright.max() - bright.min())
+    assert float(dull.mean()) < 0.8 * float(bright.mean())
+    open_ = inside(gaps, lips(11), lips(12), dull=True)[30, near]
+    assert float(open_.max()) - float(open_.min()) > 100
+
+
 def test_a_slit_of_the_source_keeps_its_own_light() -> None:
     teeth = torch.full((128, 160), TEETH)
     assert float(inside(teeth, lips(2), lips(2))[29, 52]) == pytest.approx(TEETH, abs=1)
@@ -96,6 +112,8 @@ def test_a_slit_that_was_made_is_a_shadow_of_the_lips_own_colour() -> None:
     slit, open_ = seen_inside(0.2, 1.0), seen_inside(12, 1.0)
     assert float(slit.luma[0, 0, 28, 52]) == pytest.approx(16 + 0.5 * 100, abs=2)
     assert float(slit.chroma[0, 0, 14, 26]) == pytest.approx(100, abs=1)
+    between = float(seen_inside(3.5, 1.0).chroma[0, 0, 15, 26])
+    assert 105 < between < 123  # half-way the teeth are lit by the lips in part
     assert float(open_.luma[0, 0, 34, 52]) == TEETH
     assert float(open_.chroma[0, 0, 17, 26]) == 128
 
