@@ -12,7 +12,8 @@ import click
 
 from consumer.caches import weights_root
 from consumer.console import FAILED, emit
-from consumer.doctor import Finding, State, examine
+from consumer.doctor import examine
+from consumer.findings import Finding, State
 from consumer.options import JSON_FLAG
 from consumer.processors import available
 from consumer.settings_load import load

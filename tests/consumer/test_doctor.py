@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from consumer import doctor, lifecycle
-from consumer.doctor import Finding, examine
+from consumer import doctor_brokers, lifecycle
+from consumer.doctor import examine
+from consumer.findings import Finding
 from consumer.settings_load import load
 from consumer.storage import Storage
 from consumer.topics_apply import Change, admin, apply, partitions, plan
@@ -31,7 +32,7 @@ def _by_check(findings: list[Finding]) -> dict[str, Finding]:
 @pytest.fixture(autouse=True)
 def busy_machines_are_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """How fast this machine's broker answers is nothing that is tested here."""
-    monkeypatch.setattr(doctor, "LATE_S", 60.0)
+    monkeypatch.setattr(doctor_brokers, "LATE_S", 60.0)
 
 
 @pytest.fixture
