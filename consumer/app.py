@@ -14,12 +14,9 @@ import consumer.lean  # noqa: F401 - first of all
 
 # isort: split
 import asyncio
-import signal
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from importlib.metadata import version
-from typing import Any, TypeVar
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -34,103 +31,14 @@ from consumer.lasting import lasting
 from consumer.processing import Processing, open_processor
 from consumer.publisher import Publisher
 from consumer.settings import Settings, SettingsError
+from consumer.signals import Signals, Stopped
+from consumer.state import VERSION, State
 from consumer.subscriber import Intake
 from consumer.waiting import first_of
 
 TOPICS_CHECK_S = 2.0
-POLL_AGE_S = 120.0
-"""A loop that turns every half second, and has not for this long, will not turn again."""
-VERSION = version("face2face")
-T = TypeVar("T")
 
 log = structlog.get_logger("app")
-
-
-class _Stopped(Exception):
-    """A signal came while something was waited for."""
-
-
-class State:
-    """What health and readiness are answered from."""
-
-    def __init__(self, group: str) -> None:
-        self.group = group
-        self.phase = "starting"
-        self.processing: Processing | None = None
-        self.intake: Intake | None = None
-        self.publisher: Publisher | None = None
-
-    def live(self) -> str | None:
-        """Nothing outside this process makes it worth a restart; an outage does not."""
-        if self.intake is not None and self.intake.ended:
-            return "the poll loop has ended"
-        if self.intake is not None and self.phase in ("running", "draining"):
-            pump = self.intake.pump
-            if pump.member and pump.polled_s > POLL_AGE_S:
-                return f"the poll loop has not turned for {pump.polled_s:.0f} s"
-        return None
-
-    def ready(self) -> str | None:
-        """Why no request is taken now."""
-        if self.intake is None or self.processing is None or self.phase != "running":
-            return self.phase
-        if not self.intake.pump.member:
-            return "not a member of the consumer group"
-        if missing := self.intake.missing:
-            return f"topics are missing: {', '.join(missing)}; run `face2face topics apply`"
-        if self.intake.pump.failing is not None:
-            return f"the topics cannot be read: {self.intake.pump.failing}"
-        if self.publisher is not None and self.publisher.trouble is not None:
-            return f"outcomes cannot be announced: {self.publisher.trouble}"
-        return self.processing.why_not_ready()
-
-    def facts(self) -> dict[str, Any]:
-        """Everything else."""
-        answer: dict[str, Any] = {"version": VERSION, "phase": self.phase, "draining": False}
-        if self.intake is not None:
-            answer["kafka"] = {"group": self.group} | self.intake.pump.facts()
-            answer["draining"] = self.phase == "draining"
-        if self.processing is not None:
-            answer |= self.processing.health()
-        return answer
-
-
-class Signals:
-    """SIGTERM, SIGINT and SIGHUP: the first asks for the drain, the second ends its grace.
-
-    SIGHUP comes when the terminal of a service is closed; where it is ignored, as by nohup, it
-    stays so.
-    """
-
-    def __init__(self) -> None:
-        self.stop = asyncio.Event()
-        self.hurry = asyncio.Event()
-
-    def listen(self) -> None:
-        """Take the signals from now on."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-                loop.add_signal_handler(number, self._take, number)
-
-    def _take(self, number: signal.Signals) -> None:
-        log.info("signal", name=number.name, again=self.stop.is_set())
-        (self.hurry if self.stop.is_set() else self.stop).set()
-
-    async def unless_stopped(self, work: Awaitable[T]) -> T:
-        """Wait for work, or raise when a signal comes first."""
-        task = asyncio.ensure_future(work)
-        stop = asyncio.ensure_future(self.stop.wait())
-        try:
-            await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise _Stopped
-            return task.result()
-        finally:
-            stop.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.wait((task,))
 
 
 async def run(settings: Settings) -> None:
@@ -153,7 +61,7 @@ async def run(settings: Settings) -> None:
         log.info("health is served", host=settings.http_host, port=port)
         try:
             await _work(settings, state, signals)
-        except _Stopped:
+        except Stopped:
             log.info("stopped before it was ready", phase=state.phase)
         state.phase = "stopped"
     await asyncio.to_thread(telemetry.stop)

@@ -5,7 +5,7 @@
     GET /readyz   200 while it takes requests: group member, worker ready, store reachable
     GET /metrics  Prometheus text
 
-uvicorn serves it, without its handling of signals: those belong to `consumer.app`.
+uvicorn serves it, without its handling of signals: those belong to `consumer.signals`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,59 @@
+"""What health and readiness of the service are answered from (`consumer.http.health`)."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from consumer.processing import Processing
+from consumer.publisher import Publisher
+from consumer.subscriber import Intake
+
+POLL_AGE_S = 120.0
+"""A loop that turns every half second, and has not for this long, will not turn again."""
+VERSION = version("face2face")
+
+
+class State:
+    """How far the service has come, and its parts as they are there."""
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self.phase = "starting"
+        self.processing: Processing | None = None
+        self.intake: Intake | None = None
+        self.publisher: Publisher | None = None
+
+    def live(self) -> str | None:
+        """Nothing outside this process makes it worth a restart; an outage does not."""
+        if self.intake is not None and self.intake.ended:
+            return "the poll loop has ended"
+        if self.intake is not None and self.phase in ("running", "draining"):
+            pump = self.intake.pump
+            if pump.member and pump.polled_s > POLL_AGE_S:
+                return f"the poll loop has not turned for {pump.polled_s:.0f} s"
+        return None
+
+    def ready(self) -> str | None:
+        """Why no request is taken now."""
+        if self.intake is None or self.processing is None or self.phase != "running":
+            return self.phase
+        if not self.intake.pump.member:
+            return "not a member of the consumer group"
+        if missing := self.intake.missing:
+            return f"topics are missing: {', '.join(missing)}; run `face2face topics apply`"
+        if self.intake.pump.failing is not None:
+            return f"the topics cannot be read: {self.intake.pump.failing}"
+        if self.publisher is not None and self.publisher.trouble is not None:
+            return f"outcomes cannot be announced: {self.publisher.trouble}"
+        return self.processing.why_not_ready()
+
+    def facts(self) -> dict[str, Any]:
+        """Everything else."""
+        answer: dict[str, Any] = {"version": VERSION, "phase": self.phase, "draining": False}
+        if self.intake is not None:
+            answer["kafka"] = {"group": self.group} | self.intake.pump.facts()
+            answer["draining"] = self.phase == "draining"
+        if self.processing is not None:
+            answer |= self.processing.health()
+        return answer
