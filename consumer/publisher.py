@@ -1,7 +1,7 @@
 """What the service says through Kafka: outcomes, retries, dead letters and progress.
 
 Everything but progress is acknowledged by all in-sync replicas before it counts, and waits out an
-outage of the brokers for as long as it takes (`consumer.producing`, `consumer.bulk`). A send may
+outage of the brokers for as long as it takes (`consumer.producing`). A send may
 therefore happen twice; copies of an outcome carry the same CloudEvents id.
 """
 
@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import uuid
-import zlib
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -19,8 +17,8 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from consumer import copies, delivery, metrics
-from consumer.bulk import BulkLine
+from consumer import copies, metrics
+from consumer.dead_letters import DeadLetters
 from consumer.faults import Fault
 from consumer.jobs import Record
 from consumer.producing import FIRST_PAUSE_S, Line
@@ -33,16 +31,9 @@ from schemas.render import ErrorFacts
 
 SOURCE = "face2face"
 """`ce_source` of all our events: with the id it makes copies recognisable, whoever sent them."""
-SHORTER_VALUES = (900_000, 100_000, 0)
-"""Bytes of a dead letter's value that are tried in turn where the topic takes no more."""
 MAX_PROGRESS_PENDING = 64
-LARGE_BYTES = 1024 * 1024
-"""Above it a value stops the event loop for too long on its way out (`consumer.bulk`)."""
-SAMPLE_BYTES = 8 * 1024
 LONGEST_HELD_S = 30.0
 """Between two tries of an event that its topic is too small for."""
-REPEATS = 0.05
-"""Of its size, what is left of such a value."""
 
 log = structlog.get_logger("publisher")
 
@@ -53,12 +44,7 @@ class Publisher:
     def __init__(self, settings: Settings) -> None:
         self._topics = settings.topics
         self._line = Line(settings)
-        self._bulk = BulkLine(settings)
-        """For large dead letters; the first one must not wait for a connection."""
-        self._packed = BulkLine(settings, "zstd")
-        """For those that shrink to little at once, and those that no topic takes otherwise."""
-        self._refused_bytes = sys.maxsize
-        """The smallest value that was too large for its topic without being packed."""
+        self._letters = DeadLetters(settings, self._line)
         self._pending: set[asyncio.Task[Any]] = set()
         self._throttle = Throttle()
         self._too_small: dict[str, str] = {}
@@ -77,14 +63,15 @@ class Publisher:
         topics = self._topics
         often = (topics.failed, topics.dlq, topics.completed, topics.retry)
         self._in_background(self._line.learn(often))
-        for line in (self._bulk, self._packed):
+        for line in self._letters.large_lines:
             self._in_background(line.learn(topics.dlq))
 
     async def stop(self) -> None:
         """Close the connections; what is not acknowledged after 2 s is given up."""
         for task in self._pending:
             task.cancel()
-        await asyncio.gather(self._line.stop(), self._bulk.stop(), self._packed.stop())
+        lines = (self._line, *self._letters.large_lines)
+        await asyncio.gather(*(line.stop() for line in lines))
 
     async def topics(self) -> set[str]:
         """Names of the topics that exist.
@@ -164,13 +151,7 @@ class Publisher:
         self, record: Record, job_id: str, error: ErrorFacts, attempt: int
     ) -> None:
         """Produce the raw record to the dead-letter topic; cut short where it takes no more."""
-        headers = copies.dead_headers(record, job_id, error, attempt, datetime.now(UTC))
-        key = record.key or job_id.encode()
-        try:
-            await self._bury(record.value, key, headers)
-        except MessageSizeTooLargeError:
-            await self._send_shorter(record.value or b"", key, headers)
-        metrics.DEAD_LETTERS.labels(error.code.value).inc()
+        await self._letters.send(record, job_id, error, attempt)
 
     async def request(self, value: bytes, key: bytes, headers: copies.Headers) -> None:
         """Produce a request: for replays.
@@ -213,36 +194,9 @@ class Publisher:
         value = _value(event)
         await self._line.send(topic, value, event.job_id.encode(), _encode(envelope.headers()))
 
-    async def _bury(self, value: bytes | None, key: bytes, headers: copies.Headers) -> None:
-        topic = self._topics.dlq
-        if value is None or len(value) <= LARGE_BYTES:
-            await self._line.send(topic, value, key, headers)
-        elif _repeats(value) or len(value) >= self._refused_bytes:
-            await self._packed.send(topic, value, key, headers)
-        else:
-            try:
-                await self._bulk.send(topic, value, key, headers)
-            except MessageSizeTooLargeError:
-                self._refused_bytes = len(value)
-                await self._packed.send(topic, value, key, headers)
-
-    async def _send_shorter(self, value: bytes, key: bytes, headers: copies.Headers) -> None:
-        marked = [*headers, (delivery.TRUNCATED, str(len(value)).encode())]
-        for limit in SHORTER_VALUES:
-            with contextlib.suppress(MessageSizeTooLargeError):
-                return await self._line.send(self._topics.dlq, value[:limit], key, marked)
-        log.error("the dead-letter topic takes not even headers", topic=self._topics.dlq)
-        return None
-
 
 def _value(event: Completed | Failed) -> bytes:
     return event.model_dump_json(exclude_none=True).encode()
-
-
-def _repeats(value: bytes) -> bool:
-    """True for a value whose middle says little: it is packed faster than it is sent."""
-    sample = memoryview(value)[len(value) // 2 :][:SAMPLE_BYTES]
-    return len(zlib.compress(sample, 1)) < REPEATS * len(sample)
 
 
 def _envelope(
