@@ -4,8 +4,7 @@
                                         .lock
                                         <n>-<render id>/   one job
 
-A lock and no process id says who is alive, because ids mean nothing across containers that share
-a volume. Only folders of this shape are ever touched; links are removed, never followed.
+The lock says who is alive (`consumer.left_over`).
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import contextlib
 import fcntl
 import itertools
 import os
-import re
 import shutil
 import time
 import uuid
@@ -28,12 +26,11 @@ import structlog
 from consumer.avatar_disk import trim
 from consumer.disk import FULL, free_files
 from consumer.faults import Fault
+from consumer.left_over import LOCK, bytes_under, remove, sweep_others
 from consumer.metrics import FREE_BYTES, SCRATCH_BYTES
 from consumer.settings import Settings
 from schemas.codes import ErrorCode, Stage
 
-_OURS = re.compile(r"replica-[0-9a-f]{16}")
-_LOCK = ".lock"
 LEAST_FILES = 64
 """Files that scratch must be able to take before a job is begun; one makes a dozen."""
 log = structlog.get_logger(__name__)
@@ -77,10 +74,10 @@ class Scratch:
     def _claim(self) -> int | None:
         folder = self._root / f"replica-{uuid.uuid4().hex[:16]}"
         folder.mkdir(mode=0o700)
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:  # between mkdir and flock another replica's janitor may have been here
-            same = os.fstat(lock).st_ino == (folder / _LOCK).stat().st_ino
+            same = os.fstat(lock).st_ino == (folder / LOCK).stat().st_ino
         except FileNotFoundError:
             same = False
         if not same:
@@ -97,7 +94,7 @@ class Scratch:
         if not self._opened:
             return None
         try:
-            os.utime(self.folder / _LOCK)
+            os.utime(self.folder / LOCK)
         except FileNotFoundError:
             return self._make_anew()
         except OSError as error:
@@ -119,7 +116,7 @@ class Scratch:
         """Remove everything of this replica."""
         self._opened = False
         if self._lock is not None:
-            _remove(self.folder)
+            remove(self.folder)
             os.close(self._lock)
             self._lock = None
         self._due.clear()
@@ -145,7 +142,7 @@ class Scratch:
             if delay > 0:
                 self._due[folder] = time.monotonic() + delay
             else:
-                _remove(folder)  # in place: a cancelled job must not leave before its files
+                remove(folder)  # in place: a cancelled job must not leave before its files
 
     # --- janitor
 
@@ -166,19 +163,14 @@ class Scratch:
         now = time.monotonic()
         for folder, due in list(self._due.items()):
             if all_finished or due <= now:
-                _remove(folder)
+                remove(folder)
                 self._due.pop(folder, None)
 
     def sweep(self) -> None:
         """Remove what dead replicas left, and what of ours belongs to no job and is old."""
-        with contextlib.suppress(FileNotFoundError), os.scandir(self._root) as entries:
-            for entry in entries:
-                if not _OURS.fullmatch(entry.name) or entry.is_symlink():
-                    continue
-                if Path(entry.path) == self.folder:
-                    self._sweep_own()
-                elif entry.is_dir(follow_symlinks=False):
-                    self._sweep_other(Path(entry.path))
+        sweep_others(self._root, self.folder, self._settings.max_file_age_s)
+        with contextlib.suppress(FileNotFoundError):
+            self._sweep_own()
         self._measure()
 
     def _sweep_own(self) -> None:
@@ -186,33 +178,12 @@ class Scratch:
         with os.scandir(self.folder) as entries:
             for entry in entries:
                 path = Path(entry.path)
-                known = entry.name == _LOCK or path in self._active or path in self._due
+                known = entry.name == LOCK or path in self._active or path in self._due
                 if not known and entry.stat(follow_symlinks=False).st_mtime < oldest:
-                    _remove(path)
-
-    def _sweep_other(self, folder: Path) -> None:
-        """Remove another replica's folder when nobody holds its lock any more."""
-        try:
-            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except FileNotFoundError:  # just being made, or half removed
-            with contextlib.suppress(FileNotFoundError):
-                if folder.stat().st_mtime < time.time() - self._settings.max_file_age_s:
-                    _remove(folder)
-            return
-        except OSError:
-            return  # a link or another user's: not ours
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        else:
-            log.info("scratch of a dead replica removed", folder=folder.name)
-            _remove(folder)
-        finally:
-            os.close(lock)
+                    remove(path)
 
     def _measure(self) -> None:
-        SCRATCH_BYTES.set(_bytes_under(self._root))
+        SCRATCH_BYTES.set(bytes_under(self._root))
         FREE_BYTES.set(self.free_bytes())
 
     # --- disk
@@ -261,22 +232,3 @@ def _full(error: OSError, folder: Path) -> Fault:
     return Fault.of(
         ErrorCode.SCRATCH_FULL, Stage.FETCH, f"scratch {where} cannot be used: {error.strerror}"
     )
-
-
-def _remove(path: Path) -> None:
-    """Remove a folder (never through a link) or a file; what is gone already is fine."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
-    if path.exists():
-        log.warning("scratch could not be removed", path=path.name)
-
-
-def _bytes_under(root: Path) -> int:
-    total = 0
-    for folder, _, names in os.walk(root):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(Path(folder) / name).st_size
-    return total
