@@ -1,0 +1,102 @@
+"""Values of the chart: those that cannot work are refused, and each of the others does its part."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+
+from consumer.settings_load import load
+from schemas.engines import ENGINES
+from tests.deploy.chart import CHART, VALUES, objects_of, pods_of, render
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"kafka": {"bootstrapServers": []}}, "bootstrapServers"),
+        ({"kafka": {"securityProtocol": "SASL_SSL"}}, "credentialsSecret"),
+        ({"s3": {"endpoint": "minio:9000"}}, "endpoint"),
+        ({"s3": {"credentialsSecret": ""}}, "credentialsSecret"),
+        ({"gateway": {"apiKeySecret": ""}}, "apiKeySecret"),
+        ({"consumer": {"extraEnv": {"S3_SECRET_KEY": "plain"}}}, "extraEnv"),
+        ({"consumer": {"slot": 2}}, "consumer"),
+        ({"consumer": {"engine": "nonsense"}}, "engine"),
+    ],
+)
+def test_values_that_cannot_work_are_refused(change: dict[str, Any], names: str) -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(VALUES, schema)
+    ((section, fields),) = change.items()
+    values = {**VALUES, section: {**VALUES[section], **fields}}
+    with pytest.raises(jsonschema.ValidationError) as caught:
+        jsonschema.validate(values, schema)
+    assert names in str(list(caught.value.absolute_path))
+
+
+def test_with_keys_of_a_role_the_chart_mounts_no_secret_of_the_store() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    aws = {**VALUES["s3"], "credentials": "aws", "credentialsSecret": ""}
+    jsonschema.validate({**VALUES, "s3": aws}, schema)
+    text = render({"s3.credentials": "aws", "s3.credentialsSecret": ""})
+    assert "s3-secret" not in text
+    for name, pod in pods_of(objects_of(text)):
+        for container in pod["containers"]:
+            env = {entry["name"]: entry.get("value") for entry in container["env"]}
+            assert env["S3_CREDENTIALS"] == "aws", name
+            assert not {"S3_ACCESS_KEY_FILE", "S3_SECRET_KEY_FILE"} & set(env)
+
+
+def test_with_a_role_the_jobs_before_an_installation_have_it_too() -> None:
+    """They ran as nobody, and the installation failed: the service account comes after them."""
+    role = r"serviceAccount.annotations.eks\.amazonaws\.com/role-arn"
+    objects = objects_of(render({"s3.credentials": "aws", role: "arn:aws:iam::1:role/face"}))
+    for (kind, name), made in objects.items():
+        if kind != "Job":
+            continue
+        account = objects["ServiceAccount", made["spec"]["template"]["spec"]["serviceAccountName"]][
+            "metadata"
+        ]["annotations"]
+        hooks = made["metadata"]["annotations"]
+        assert account["helm.sh/hook"] == hooks["helm.sh/hook"], name
+        assert int(account["helm.sh/hook-weight"]) < int(hooks.get("helm.sh/hook-weight", "0"))
+        assert account["eks.amazonaws.com/role-arn"] == "arn:aws:iam::1:role/face"
+
+
+def test_with_a_role_the_pods_may_ask_who_gives_out_its_keys() -> None:
+    for (kind, name), made in objects_of(render({"s3.credentials": "aws"})).items():
+        if kind == "NetworkPolicy":
+            open_to = [
+                peer["ipBlock"]["cidr"]
+                for rule in made["spec"]["egress"]
+                for peer in rule.get("to", ())
+                if {"port": 80, "protocol": "TCP"} in rule["ports"]
+            ]
+            assert "169.254.170.23/32" in open_to, name
+
+
+def test_the_cluster_may_choose_who_the_pods_run_as() -> None:
+    """OpenShift refuses any number but those of the namespace."""
+    values = {f"podSecurity.{name}": "null" for name in ("runAsUser", "runAsGroup", "fsGroup")}
+    for name, pod in pods_of(objects_of(render(values))):
+        assert set(pod["securityContext"]) == {"runAsNonRoot", "seccompProfile"}, name
+    for name, pod in pods_of(objects_of(render({}))):
+        assert pod["securityContext"]["runAsUser"] == 10001, name
+
+
+def test_pods_of_a_cluster_without_ipv4_listen_where_they_are_asked() -> None:
+    values = {"listenAddress": "::", "kafka.bootstrapServers[0]": "[fd00::7]:9092"}
+    for kind in ("StatefulSet", "Deployment"):
+        (made,) = (m for (k, _), m in objects_of(render(values)).items() if k == kind)
+        (container,) = made["spec"]["template"]["spec"]["containers"]
+        env = {entry["name"]: entry.get("value") for entry in container["env"]}
+        assert env.get("F2F_HTTP_HOST", env.get("F2F_GATEWAY_HOST")) == "::"
+        assert load({"KAFKA_BOOTSTRAP_SERVERS": str(env["KAFKA_BOOTSTRAP_SERVERS"])})
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_can_be_the_chart_s(engine: str) -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate({**VALUES, "consumer": {**VALUES["consumer"], "engine": engine}}, schema)
