@@ -126,6 +126,26 @@ def test_every_link_into_the_repository_leads_somewhere(page: Path) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_module_and_file_that_is_named_exists(page: Path) -> None:
+    text = _prose(page)
+    modules = re.findall(r"`((?:consumer|pipeline|schemas)(?:\.[a-z_0-9]+)+)`", text)
+    files = re.findall(r"`((?:consumer|pipeline|schemas|tests|deploy|docs)/[\w/.-]+)`", text)
+    assert [name for name in modules if not _is_there(name)] == []
+    assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+def _is_there(name: str) -> bool:
+    """Whether a dotted name is a module, a package, or a name inside a module."""
+    place = ROOT.joinpath(*name.split("."))
+    if place.is_dir() or place.with_suffix(".py").exists():
+        return True
+    module = place.parent.with_suffix(".py")
+    return (
+        module.exists() and re.search(rf"\b{place.name}\b", module.read_text("utf-8")) is not None
+    )
+
+
 def _prose(page: Path) -> str:
     return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
 
