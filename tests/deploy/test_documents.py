@@ -126,7 +126,11 @@ def test_every_link_into_the_repository_leads_somewhere(page: Path) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.name != "CHANGELOG.md"],  # which tells of what was
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
 def test_every_module_and_file_that_is_named_exists(page: Path) -> None:
     text = _prose(page)
     modules = re.findall(r"`((?:consumer|pipeline|schemas)(?:\.[a-z_0-9]+)+)`", text)
