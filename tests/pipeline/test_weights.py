@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline import weights
+from pipeline import face_wheel
 from pipeline.errors import WeightsMissing
 from pipeline.weights import REVISION, load_faces, pull_faces, verify_faces
 from schemas.codes import ErrorCode, Stage
@@ -139,7 +139,7 @@ def test_another_wheel_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
     ):
         pull_faces(tmp_path / "weights", index_url=url)
     assert e.value.stage is Stage.FETCH
-    assert weights.WHEEL_SHA256 in e.value.message
+    assert face_wheel.WHEEL_SHA256 in e.value.message
     assert not (tmp_path / "weights" / "faces" / REVISION).exists()
 
 
@@ -147,8 +147,8 @@ def test_another_wheel_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
 def test_a_wheel_with_another_model_inside_is_refused_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    members = {member.path: b"TFL3" for member in weights.MEMBERS}
-    monkeypatch.setattr(weights, "WHEEL_SHA256", fake_wheel(tmp_path, members))
+    members = {member.path: b"TFL3" for member in face_wheel.MEMBERS}
+    monkeypatch.setattr(face_wheel, "WHEEL_SHA256", fake_wheel(tmp_path, members))
     with index_with(tmp_path) as url, pytest.raises(WeightsMissing, match=r"tflite has sha256"):
         pull_faces(tmp_path / "weights", index_url=url)
     assert [p.name for p in (tmp_path / "weights" / "faces").iterdir()] == [".lock"]
