@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from tests.bench import apart, clips, fleet, fleet_processes
+from tests.bench.busy import watched
 from tests.bench.fleet_processes import Round
 from tests.bench.gpu import without_gpu
 from tests.bench.rows import Asked, row, verdict
@@ -120,3 +122,22 @@ def test_a_gpu_that_torch_cannot_use_is_not_passed_over_in_silence(
     assert said.startswith("the driver knows 2 GPU(s)")
     assert said.endswith("the driver is too old")
     assert without_gpu({"CUDA_VISIBLE_DEVICES": ""}) is None
+
+
+def test_a_driver_that_does_not_count_leaves_a_gpus_share_unknown_and_its_memory_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = threading.Event()
+
+    class NoCount(Exception):
+        """NVML's own errors are of no kind that Python has."""
+
+    def refuse(device: int) -> int:
+        asked.set()
+        raise NoCount
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (3 * 10**9, 10 * 10**9))
+    monkeypatch.setattr(torch.cuda, "utilization", refuse)
+    with watched("cuda") as busy:
+        assert asked.wait(120.0)
+    assert busy.text() == "GPU busy unknown, 7.0 GB"
