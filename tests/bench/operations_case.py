@@ -17,8 +17,8 @@ from tests.bench import clips, stand_ins
 from tests.bench.networks import random_networks
 from tests.bench.operations import Counts, counted, per_frame
 
-SHORT_S, LONG_S = 0.64, 2.0
-"""The speech has 1.92 s of the latter: 16 and 48 frames, whole batches of a GPU."""
+SHORT_S, LONG_S = 0.64, 1.92
+"""Of speech: 16 and 48 frames, whole batches of a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
