@@ -23,12 +23,12 @@ from consumer.lasting import lasting
 from consumer.lease import Leases
 from consumer.metrics import MIN_FREE_BYTES, STORE_UP
 from consumer.outcome import Outcome
+from consumer.protocol import PIPELINE
 from consumer.scratch import Scratch
 from consumer.settings import Settings
 from consumer.slots import Fleet
 from consumer.storage import Storage
 from consumer.sweeper import Sweeper
-from consumer.worker import PIPELINE
 
 CHECK_EVERY_S = 5.0
 log = structlog.get_logger(__name__)

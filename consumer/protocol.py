@@ -17,6 +17,8 @@ from schemas.device import DeviceMemory
 from schemas.render import EngineFacts, ErrorFacts, RenderReport
 from schemas.request import RenderOptions
 
+PIPELINE = "pipeline.render:render"
+"""MODULE:FUNCTION that a child renders with, where no test has another one."""
 MAX_LINE = 16 * 1024 * 1024
 """Longest message, bytes: a report carries spans, at worst one for every few frames."""
 

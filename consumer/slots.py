@@ -18,9 +18,10 @@ import structlog
 from consumer.devices import placed
 from consumer.faults import Fault
 from consumer.metrics import SLOTS_BUSY, SLOTS_TOTAL
+from consumer.protocol import PIPELINE
 from consumer.settings import Settings
 from consumer.slot_budget import Slots, choose
-from consumer.worker import PIPELINE, Worker
+from consumer.worker import Worker
 from schemas.codes import ErrorCode, Stage
 
 ALONE = 1_000_000

@@ -23,6 +23,7 @@ from consumer.faults import Fault
 from consumer.metrics import WORKER_RESTARTS, WORKER_UP
 from consumer.orphans import Orphans
 from consumer.protocol import (
+    PIPELINE,
     Beat,
     Broken,
     Cancel,
@@ -41,7 +42,6 @@ CANCEL_GRACE_S = 1.2
 """What a render has to stop by itself before its process is killed."""
 DEADLINE_GRACE_S = 4.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 30.0
-PIPELINE = "pipeline.render:render"
 State = Literal["starting", "ready", "down"]
 OnProgress = Callable[[RunTick], None]
 log = structlog.get_logger(__name__)

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from consumer.allocator import keep_from_collector
 from consumer.protocol import (
+    PIPELINE,
     Beat,
     Broken,
     Cancel,
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
     from pipeline.device_memory import MemoryWatch
     from pipeline.types import RenderSpec, Tick
 
-PIPELINE = "pipeline.render:render"
 BEAT_S = 1.0
 MAX_FILE_BYTES = 64 * 1024**3
 """No file of a job comes near it; a writer gone wild meets it before the disk is full."""
@@ -84,8 +84,8 @@ def main() -> None:
     _limit(options.max_file_bytes)
     use_weights_root()
     use_settings(options.processors)
-    child = Child(_take_stdout(), options.device, options.warm)
-    child.serve(options.render)
+    server = Server(_take_stdout(), options.device, options.warm)
+    server.serve(options.render)
 
 
 def _limit(max_file_bytes: int) -> None:
@@ -135,7 +135,7 @@ class _Run:
             )
 
 
-class Child:
+class Server:
     """The process's only object: threads, the pipe, the running renders."""
 
     def __init__(self, pipe: BinaryIO, device: str, warm: str | None = None) -> None:
