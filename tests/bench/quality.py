@@ -41,8 +41,7 @@ def quality(
     yield from lines
     yield from (changes or ["no table to compare with"])
     if write:
-        said = ["", "Against the table before: " + "; ".join(changes) + "."] if changes else []
-        FILE.write_text(table.put(FILE.read_text(encoding="utf-8"), [*lines, *said]), "utf-8")
+        FILE.write_text(table.put(FILE.read_text(encoding="utf-8"), lines), "utf-8")
         yield f"written to {FILE.name}"
 
 
