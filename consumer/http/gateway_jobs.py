@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
-from consumer.admission import Rejection, admit, read_object
+from consumer.admission import Rejection, admit
 from consumer.faults import Fault
 from consumer.http.gateway_book import Book
 from consumer.http.gateway_intake import Intake
@@ -20,6 +20,7 @@ from consumer.http.gateway_upload import receive
 from consumer.jobs import Record
 from consumer.scratch import Scratch
 from consumer.settings import Settings
+from consumer.untrusted_json import read_object
 from schemas.codes import ErrorCode
 from schemas.events import Completed, Failed, Progress
 from schemas.http import HttpCode, JobState, JobView, Problem, job_links

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.admission import MAX_BYTES, MAX_DEPTH, Rejection, admit
+from consumer.admission import Rejection, admit
 from consumer.jobs import Job, Record
+from consumer.untrusted_json import MAX_BYTES, MAX_DEPTH
 from schemas.codes import ErrorCode, Stage
 from schemas.ids import record_job_id
 from tests.consumer.records import MINIMAL, make_record
