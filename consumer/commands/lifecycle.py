@@ -13,7 +13,7 @@ from consumer.opened import opened
 from consumer.options import JSON_FLAG
 from consumer.settings_load import load
 from consumer.store_facts import Expiry
-from consumer.sweeper import Pass, sweep
+from consumer.sweeping import Pass, sweep
 
 FILE = click.option(
     "--file",

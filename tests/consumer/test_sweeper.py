@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from consumer import sweeper
+from consumer import sweeping
 from consumer.lease import Leases
 from consumer.lifecycle import LifecycleFileError
 from consumer.storage import Storage
 from consumer.store_facts import Expiry
-from consumer.sweeper import LEASE_KEY, Sweeper, sweep
+from consumer.sweeper import Sweeper
+from consumer.sweeping import LEASE_KEY, sweep
 from tests.support.handles import S3Handle
 from tests.support.work import settings_for, until
 
@@ -77,7 +78,7 @@ async def test_what_is_overdue_goes_and_nothing_outside_of_our_prefixes(
 async def test_a_pass_goes_through_pages_and_ends_at_its_bound(
     every_s3: S3Handle, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeper, "PAGE", 3)
+    monkeypatch.setattr(sweeping, "PAGE", 3)
     keys = [f"inputs/{n:02}" for n in range(8)]
     await _fill(storage, every_s3.bucket, *keys)
     later = _in(days=2)
