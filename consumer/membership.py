@@ -77,9 +77,17 @@ def position(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | Non
 
 
 def coordination_ended(consumer: AIOKafkaConsumer) -> bool:
-    """True when the background task of the group has died: this consumer never rejoins."""
+    """True when a background task of the group has died: this consumer never rejoins.
+
+    Heartbeats end for good where the group was forbidden for a moment; aiokafka tells of that at
+    every poll, whatever the brokers allow meanwhile.
+    """
     coordinator = _coordinator(consumer)
-    return coordinator is not None and bool(coordinator._coordination_task.done())
+    if coordinator is None:
+        return False
+    beats = coordinator._heartbeat_task
+    failed = beats is not None and beats.done() and not beats.cancelled() and beats.exception()
+    return bool(failed or coordinator._coordination_task.done())
 
 
 async def know_topic(consumer: AIOKafkaConsumer, topic: str) -> set[int]:

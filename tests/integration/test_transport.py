@@ -16,20 +16,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from consumer.bulk import reaching
 from consumer.client import connection
+from consumer.control import Cancellations
+from consumer.handler import Handler
 from consumer.jobs import Record
 from consumer.publisher import Publisher
 from consumer.rights import needed
+from consumer.settings import Settings
 from consumer.settings_load import load
+from consumer.subscriber import Intake
 from schemas.codes import ErrorCode, Stage
 from schemas.render import ErrorFacts
+from tests.integration.lab import Work, job
 from tests.support import packages
 from tests.support.capabilities import unavailable
 from tests.support.certificates import Certificates, make
 from tests.support.processes import die_with_parent, free_port, wait_until
 from tests.support.secure import ADMIN, CALLER, PASSWORD, SERVICE, SecureKafka, SecureMinio, needs
+from tests.support.work import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ASSETS = Path(__file__).parents[2] / "consumer" / "demo_assets"
@@ -199,6 +206,48 @@ async def test_a_large_dead_letter_goes_over_a_secured_connection(env: dict[str,
     finally:
         await reader.stop()
     assert (found.key, found.value) == (b"large", value)
+
+
+async def test_a_group_that_was_forbidden_for_a_while_is_joined_again(env: dict[str, str]) -> None:
+    """Its first refused heartbeat was told at every poll for ever, whatever ACLs said later."""
+    settings = load({**env, "KAFKA_HEARTBEAT_S": "0.3"})
+    admin = load(env | {"KAFKA_SASL_USERNAME": ADMIN})
+    work = Work()
+    handler = Handler(work, Cancellations(), settings.topics.retry)
+    intake = Intake(settings, handler, lambda: 4)
+    producer = AIOKafkaProducer(**connection(admin))
+    await producer.start()
+    try:
+        await asyncio.wait_for(intake.start(), 120)
+        with _group_forbidden(admin):
+            await until(lambda: not intake.pump.member)
+        await until(lambda: intake.pump.member)
+        await producer.send_and_wait(settings.topics.requests, job(name="after it"))
+        await work.until(lambda: any(j.request.metadata for j in work.jobs))
+        await intake.pump.drain(120)
+    finally:
+        await intake.stop()
+        await producer.stop()
+
+
+@contextmanager
+def _group_forbidden(admin: Settings) -> Iterator[None]:
+    """Nobody but the administrator may be in the group meanwhile."""
+    from confluent_kafka import admin as admin_module
+
+    kafka: Any = admin_module
+    client = kafka.AdminClient(reaching(admin))
+    read = (
+        *(kafka.ResourceType.GROUP, admin.kafka_group, kafka.ResourcePatternType.LITERAL),
+        *(f"User:{SERVICE}", "*", kafka.AclOperation.READ, kafka.AclPermissionType.ALLOW),
+    )
+    (gone,) = client.delete_acls([kafka.AclBindingFilter(*read)]).values()
+    assert len(gone.result(120)) == 1
+    try:
+        yield
+    finally:
+        (back,) = client.create_acls([kafka.AclBinding(*read)]).values()
+        back.result(120)
 
 
 @pytest.mark.parametrize(
