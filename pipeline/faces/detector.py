@@ -103,6 +103,7 @@ class Detector:
         boxes: Sequence[Rect],
         color: Color,
         reaches: Sequence[float] = (3.3,),
+        angle: float = 0.0,
     ) -> list[float]:
         """How much of a face there is where a mesh was placed.
 
@@ -114,12 +115,13 @@ class Detector:
             boxes: N boxes around the meshes.
             color: how the frames' planes are to be read.
             reaches: sides of the squares to look at, in box sides.
+            angle: by which the squares are turned, radians clockwise.
 
         Returns:
             for each frame the best score of a detection of that face, 0 where there is none.
         """
         tiles = [
-            (n, [*middle(box), longer(box) * reach, 0.0])
+            (n, [*middle(box), longer(box) * reach, angle])
             for n, box in enumerate(boxes)
             for reach in reaches
         ]

@@ -179,7 +179,8 @@ def _finished(
 ) -> FaceTrack:
     followers = tracker.followers
     if not followers:
-        raise _no_face(tracker.frames, {"no_face": tracker.frames}, limits, None)
+        counts = {"no_face": tracker.frames}
+        raise _no_face(tracker.frames, counts, limits, None, tracker.on_their_heads)
     chosen = _chosen(followers, wanted)
     for other in followers:
         if other is not chosen:
@@ -193,9 +194,7 @@ def _finished(
     reasons = _reasons(geometry, chosen.doubtful, hidden, limits)
     usable = reasons == 0
     if not bool(usable.any()):
-        counts: dict[str, int] = {
-            name: int((reasons == n).sum()) for n, name in enumerate(_REASONS) if name
-        }
+        counts = {name: int((reasons == n).sum()) for n, name in enumerate(_REASONS) if name}
         raise _no_face(tracker.frames, counts, limits, geometry)
     facts = _facts(geometry, usable, len(followers), wanted)
     facts["rival"] = _rival(chosen, followers, video) if wanted is None else None
@@ -302,7 +301,11 @@ def _share_beside(other: Follower, chosen: Follower) -> float:
 
 
 def _no_face(
-    frames: int, counts: dict[str, int], limits: Limits, geometry: Geometry | None
+    frames: int,
+    counts: dict[str, int],
+    limits: Limits,
+    geometry: Geometry | None,
+    on_their_heads: int = 0,
 ) -> NoFace:
     said = {
         "no_face": "no face was found",
@@ -311,6 +314,8 @@ def _no_face(
         "occluded": "the mouth is covered, or outside the picture",
     }
     seen = ", ".join(f"{said[k]} in {n}" for k, n in counts.items() if n)
+    if on_their_heads:
+        seen += ", but one that stands on its head: turn the video"
     largest = 0.0
     if geometry is not None:
         largest = float((geometry.box[:, 2:] - geometry.box[:, :2]).amax())

@@ -7,6 +7,7 @@ follower of its own, because which of them is the largest over the clip is known
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -36,6 +37,11 @@ MIN_SHARE = 0.2
 """A new face below this share of the largest one's area is not followed."""
 SAME = 0.3
 """Boxes that overlap more than this are one face."""
+REACHES = (2.0, 3.3)
+"""Sides of the squares in which the detector is asked about a new face, in sides of its box."""
+TURNED_BY = 0.07
+"""By so much more of a face is one that stands on its head, the other way round. Seen: .13 to .33
+on nine people, and .17 to .95 less on eleven who do not."""
 SMALLEST = 40.0
 """Side of the smallest face that is looked for, so that a too small one can be named as such."""
 SEARCH_EVERY = 25
@@ -82,6 +88,8 @@ class Tracker:
         self.cuts: list[int] = []
         """Indices of first frames of shots."""
         self.frames = 0
+        self.on_their_heads = 0
+        """Looks at faces that are upside down, which nobody follows."""
 
     def feed(self, frames: Sequence[Frame]) -> None:
         """Follow all faces through the next frames."""
@@ -206,8 +214,22 @@ class Tracker:
         if not good:
             return None
         box = _box_of(region[0])
-        seen = self._detector.confirm([frame], [box], self._color, reaches=(2.0, 3.3))
-        return region[0] if seen[0] >= CONFIRMED else None
+        seen = self._detector.confirm([frame], [box], self._color, reaches=REACHES)
+        if seen[0] < CONFIRMED:
+            return None
+        if self._is_on_its_head(frame, box, float(region[0, 3])):
+            self.on_their_heads += 1
+            return None
+        return region[0]
+
+    def _is_on_its_head(self, frame: Frame, box: Rect, angle: float) -> bool:
+        """Whether it is more of a face the other way round: the mesh, which is as sure of either,
+        puts the mouth on the forehead there."""
+        upright, turned = (
+            self._detector.confirm([frame], [box], self._color, REACHES, way)[0]
+            for way in (angle, angle + math.pi)
+        )
+        return turned > upright + TURNED_BY
 
     def _is_followed(self, frame: Frame, box: Rect) -> bool:
         others = [b for f in self.followers if (b := f.box_at(frame.index)) is not None]

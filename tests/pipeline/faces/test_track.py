@@ -228,6 +228,18 @@ def test_a_face_that_is_lost_where_it_was_found_is_looked_for_later(
     assert [follower.box_at(15) is not None for follower in tracker.followers] == [True]
 
 
+def test_nobody_who_stands_on_their_head_gets_a_mouth_on_the_forehead(
+    tmp_path: Path, portrait: Frame
+) -> None:
+    """As a film that was turned and lost the word of it."""
+    y, u, v = (plane.flip(0, 1) for plane in (portrait.y, portrait.u, portrait.v))
+    turned = Frame(y, u, v, 0)
+    with pytest.raises(NoFace, match="on its head: turn the video"):
+        track(renumbered([turned] * 12), tmp_path)
+    found = track(renumbered([turned] * 8 + [portrait] * 8), tmp_path)
+    assert found.usable.tolist() == [False] * 8 + [True] * 8
+
+
 def test_a_small_face_that_the_whole_picture_shows_beside_its_place_is_found_at_the_next_look(
     tmp_path: Path, portrait: Frame, models: FaceModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
