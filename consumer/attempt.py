@@ -32,6 +32,7 @@ from consumer.settings import Settings
 from consumer.slots import EngineChoice, Fleet
 from consumer.storage import Storage, file_sha256
 from consumer.store_facts import Stored
+from consumer.worker import Worker
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Completed, Progress
 from schemas.render import RenderReport
@@ -140,35 +141,10 @@ class Attempt:
     async def _render(
         self, case: Case, held: Held, inputs: Inputs, folder: Path, output: Path
     ) -> RenderReport:
-        settings, request = self._settings, case.job.request
         async with self._fleet.slot(alone=held.crashed_before) as worker:
             attempt = await patient(held.start_attempt, "mark the attempt")
             log.info("render starts", attempt=attempt, worker=worker.device.label)
-            budget = settings.job_timeout_s
-            if request.deadline is not None:
-                left = (request.deadline - datetime.now(UTC)).total_seconds()
-                budget = max(0.0, min(budget, left))
-            order = Render(
-                run=worker.next_run(),
-                job_id=case.job.job_id,
-                audio=str(inputs.audio.resolve()),
-                video=str(inputs.video.resolve()),
-                output=str(output.resolve()),
-                scratch=str(folder.resolve()),
-                engine=case.engine.name,
-                options=request.options,
-                limits=RenderLimits(
-                    max_pixels=settings.max_pixels,
-                    max_video_s=settings.max_video_s,
-                    max_audio_s=settings.max_audio_s,
-                    max_bytes=settings.max_input_bytes,
-                ),
-                threads=max(1, self._fleet.processors // self._fleet.slots_of(worker)),
-                budget_s=budget,
-                marks=render_marks(settings, request.consent),
-                avatars=self._avatars.order if case.engine.avatars else None,
-                video_sha256=inputs.facts["video"].sha256,
-            )
+            order = self._order(case, inputs, folder, output, worker)
             teller = ProgressTeller(case.job, case.render_id, attempt, self._tell)
             started_ns = telemetry.now_ns()
             report = await worker.render(order, teller)
@@ -178,6 +154,36 @@ class Attempt:
                 STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
         FRAMES.labels(report.engine.name).inc(report.media.frames)
         return report
+
+    def _order(
+        self, case: Case, inputs: Inputs, folder: Path, output: Path, worker: Worker
+    ) -> Render:
+        settings, request = self._settings, case.job.request
+        budget = settings.job_timeout_s
+        if request.deadline is not None:
+            left = (request.deadline - datetime.now(UTC)).total_seconds()
+            budget = max(0.0, min(budget, left))
+        return Render(
+            run=worker.next_run(),
+            job_id=case.job.job_id,
+            audio=str(inputs.audio.resolve()),
+            video=str(inputs.video.resolve()),
+            output=str(output.resolve()),
+            scratch=str(folder.resolve()),
+            engine=case.engine.name,
+            options=request.options,
+            limits=RenderLimits(
+                max_pixels=settings.max_pixels,
+                max_video_s=settings.max_video_s,
+                max_audio_s=settings.max_audio_s,
+                max_bytes=settings.max_input_bytes,
+            ),
+            threads=max(1, self._fleet.processors // self._fleet.slots_of(worker)),
+            budget_s=budget,
+            marks=render_marks(settings, request.consent),
+            avatars=self._avatars.order if case.engine.avatars else None,
+            video_sha256=inputs.facts["video"].sha256,
+        )
 
     async def _upload(
         self, case: Case, held: Held, inputs: Inputs, report: RenderReport, output: Path
