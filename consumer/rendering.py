@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NO_THREAD = "can't start new thread"
 """What Python says in a RuntimeError where clone(2) fails, most often by a limit of processes."""
+HANG_S = 120.0
+"""A batch takes tenths of a second; several processes on one GPU take turns within seconds."""
 _STICKY = (
     *("CUDA error", "cuDNN error", "CUBLAS_STATUS", "device-side assert", "AcceleratorError"),
     "captures_underway",  # torch's allocator after a capture that could not be ended
@@ -96,6 +98,15 @@ def watched(device: str) -> MemoryWatch | None:
     from pipeline.device_memory import watch_memory
 
     return watch_memory(device)
+
+
+def hangs(device: str) -> bool:
+    """Whether a GPU has not answered for so long that it never will: no call says so by itself."""
+    if device == "cpu":
+        return False
+    from pipeline.waits import longest_s
+
+    return longest_s() > HANG_S
 
 
 def spec_of(order: Render, device: str, deadline: float) -> RenderSpec:

@@ -3,7 +3,8 @@
 The only process of the service that imports the pipeline, and with it torch. It gets files and a
 scratch folder, no credentials, and it dies with its parent: by the kernel (PDEATHSIG) and by the
 end of its stdin. Each render runs in a thread of its own; a heartbeat thread shows that the process
-lives. A CUDA error ends the process at once, because the context cannot be used any more.
+lives. A CUDA error ends the process at once, because the context cannot be used any more; so does a
+GPU that does not answer any more.
 
     python -m consumer.worker_main --device cpu [--warm ENGINE] [--render MODULE:FUNCTION] …
 
@@ -45,6 +46,7 @@ from consumer.protocol import (
 from consumer.rendering import (
     describe,
     get_ready,
+    hangs,
     is_sticky,
     missing,
     spec_of,
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
 BEAT_S = 1.0
 MAX_FILE_BYTES = 64 * 1024**3
 """No file of a job comes near it; a writer gone wild meets it before the disk is full."""
+HUNG_BEATS = 3
 EXIT_STICKY, EXIT_UNREADY, EXIT_FRESH = 71, 72, 73
 _PR_SET_PDEATHSIG = 1
 
@@ -223,9 +226,14 @@ class Server:
             os._exit(EXIT_FRESH)  # a new process has all of the device's memory, unfragmented
 
     def _beat(self) -> None:
+        hung = 0
         while True:
             runs = [run.tick for run in list(self._runs.values())]
             self._send(Beat(runs=runs, memory=self._held()))
+            hung = hung + 1 if hangs(self._device) else 0
+            if hung > HUNG_BEATS:  # fewer may be those of a process that stood still itself
+                faulthandler.dump_traceback()
+                os._exit(EXIT_STICKY)
             time.sleep(BEAT_S)
 
     def _held(self) -> DeviceMemory | None:

@@ -33,6 +33,7 @@ from pipeline.batching.cuda import (
 from pipeline.batching.row import Row
 from pipeline.batching.runner import Column, Network
 from pipeline.batching.sizes import Sizes
+from pipeline.waits import wait_for
 
 _WARM_UP = 3
 _UNCOMPILED = (RuntimeError, OSError, ImportError, subprocess.SubprocessError)
@@ -105,7 +106,7 @@ class Captured:
         graph = self._graph(self._sizes.holding(count))
         stage = self._stages[0]
         self._stages.reverse()
-        stage.done.synchronize()
+        wait_for(stage.done)
         with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
             for rows, held, static in zip(columns, stage.buffers, graph.inputs, strict=True):
                 if rows[0].device.type == "cpu":

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from pipeline.waits import wait_for
+
 REACH_FIRST = -1
 """Priority of streams whose short work somebody waits for. torch hands out 32 streams of each
 priority in turn, so that a job's must not have that of captured networks: the 33rd would be one of
@@ -65,7 +67,7 @@ def settle(device: str) -> None:
     if is_cuda(device):
         reached = new_event()
         reached.record(torch.cuda.current_stream(device))
-        reached.synchronize()
+        wait_for(reached)
 
 
 def on_host(made: torch.Tensor) -> torch.Tensor:

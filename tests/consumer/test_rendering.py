@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from consumer.rendering import get_ready, is_sticky
+from consumer.rendering import get_ready, hangs, is_sticky
+from consumer.worker_main import EXIT_STICKY, HUNG_BEATS, Server
 from pipeline import nvdec
 from pipeline.engines import registry
 from pipeline.errors import EngineFailed, OutOfMemory, WeightsMissing
 from pipeline.faces import loaded
+from pipeline.waits import wait_for
 from schemas.codes import Stage
 
 
@@ -75,3 +83,60 @@ def test_a_gpu_without_the_face_models_is_ready_for_jobs_that_need_none(
     monkeypatch.setattr(nvdec, "look", lambda device: None)
     monkeypatch.setattr(loaded, "warm", missing)
     get_ready("cuda", None)
+
+
+def test_a_gpu_that_does_not_answer_is_seen_from_another_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, answer = threading.Event(), threading.Event()
+
+    class Mark:
+        """In a stream that does not get there."""
+
+        def synchronize(self) -> None:
+            begun.set()
+            assert answer.wait(120.0)
+
+    monkeypatch.setattr("consumer.rendering.HANG_S", -1.0)
+    assert not hangs("cpu"), "there is none"
+    monkeypatch.setattr("consumer.rendering.HANG_S", 0.0)
+    assert not hangs("cuda"), "nobody waits"
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait_for, Mark())
+        assert begun.wait(120.0)
+        assert hangs("cuda")
+        answer.set()
+        waiting.result(120.0)
+    assert not hangs("cuda")
+
+
+def test_a_child_whose_gpu_hangs_ends_itself_and_one_that_stood_still_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = [True] * HUNG_BEATS + [False] + [True] * (HUNG_BEATS + 1)
+    seen = iter(looks)
+    ended: list[int] = []
+
+    def leave(code: int) -> None:
+        ended.append(code)
+        raise SystemExit
+
+    monkeypatch.setattr("consumer.worker_main.hangs", lambda device: next(seen))
+    monkeypatch.setattr("consumer.worker_main.BEAT_S", 0.0)
+    monkeypatch.setattr("os._exit", leave)
+    pipe = open(os.devnull, "wb", buffering=0)  # noqa: PTH123, SIM115 - as the child has it
+    with pipe, pytest.raises(SystemExit):
+        Server(pipe, "cuda")._beat()
+    assert ended == [EXIT_STICKY]
+    assert list(seen) == []
+
+
+def test_looking_whether_a_gpu_hangs_loads_no_torch() -> None:
+    code = (
+        "import sys; from consumer.rendering import hangs; hangs('cuda');"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "False", "the heart would stop while torch is loaded"
