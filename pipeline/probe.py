@@ -78,20 +78,7 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
     most, scaled = limits.max_pixels, is_still(path) or codec_of(path) is not None
     if scaled:
         limits = _for_stills(limits)
-    if is_animated_png(path):
-        raise _animated(path, "PNG")
-    if words_too_large(path):
-        raise MediaLimitExceeded(
-            f"{path.name}: its texts and profile unpack to more than {MOST_WORDS} bytes; save it "
-            "without them",
-            stage=Stage.PROBE,
-            limit="png_words",
-            max=MOST_WORDS,
-        )
-    claimed = claimed_size(path)
-    if claimed is not None:
-        check_pixels(path, *claimed, limits)
-    check_work(path)
+    _check_claims(path, limits)
     photograph = codec_of(path)
     if photograph is not None:
         return _probe_photograph(path, photograph, most, limits, options)
@@ -126,6 +113,24 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
         has_audio=has_audio,
         scale=height / _delivered_size(frame, aspect, orientation, None)[1],
     )
+
+
+def _check_claims(path: Path, limits: Limits) -> None:
+    """Refuse by what a picture says of itself, before anything of it is decoded."""
+    if is_animated_png(path):
+        raise _animated(path, "PNG")
+    if words_too_large(path):
+        raise MediaLimitExceeded(
+            f"{path.name}: its texts and profile unpack to more than {MOST_WORDS} bytes; save it "
+            "without them",
+            stage=Stage.PROBE,
+            limit="png_words",
+            max=MOST_WORDS,
+        )
+    claimed = claimed_size(path)
+    if claimed is not None:
+        check_pixels(path, *claimed, limits)
+    check_work(path)
 
 
 def _probe_photograph(
