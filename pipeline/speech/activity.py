@@ -20,6 +20,7 @@ _STEADY_S = 2.0
 """From this length on a sound whose level hardly moves counts as noise."""
 _ABOVE_NOISE_DB = 3.0
 _REST_RAMP_S = 0.12
+_TELLS_DB, _DROWNED_DB = 18.0, 6.0
 
 
 def lift(level: Tensor) -> float:
@@ -62,6 +63,21 @@ def activity(level: Tensor) -> Tensor:
         start = max(start, noise)
         ramp = min(_RAMP_DB, max(2.0, (loud - start) / 2))
     return ((level - start) / ramp).clamp(0, 1)
+
+
+def drowned(level: Tensor) -> float:
+    """How little the level tells about who speaks when: noise is nearly as loud, or everything was
+    made so loud that it was cut off.
+
+    Args:
+        level: (T,) dB.
+
+    Returns:
+        0 where the loud parts are 18 dB above the quietest, to 1 where they are 6 dB and less.
+    """
+    thin = _thin(level)
+    span = float(torch.quantile(thin, 0.95) - torch.quantile(thin, 0.05))
+    return min(1.0, max(0.0, (_TELLS_DB - span) / (_TELLS_DB - _DROWNED_DB)))
 
 
 def loudness(level: Tensor) -> Tensor:

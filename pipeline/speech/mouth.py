@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.speech.activity import activity, lift, loudness, rest
+from pipeline.speech.activity import activity, drowned, lift, loudness, rest
 from pipeline.speech.align import align
 from pipeline.speech.closures import Closure, caps, find
 from pipeline.speech.dips import dips
@@ -39,6 +39,9 @@ _SAME_WORDS = 0.28
 """Share of the time at which alignment and recognition name the same phone. Seen: .72 clean, .35
 in an old recording; .24 where the text is but the beginning of what is said."""
 _BAND_GAIN, _BAND_CLIP = 0.20, 2.2
+_TOLD = 0.7
+"""How much somebody speaks where the level drowns and the phone network, which hears no phone in
+noises, hears some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,8 @@ def listen(speech: Speech, transcript: str | None = None) -> Hearing:
     heard = ahead.result() if ahead is not None else recognise(speech.samples, level)
     spans = heard.phones
     level = level + max(0.0, lift(level))
-    active = activity(level) * _spoken(spans, level.numel())
+    told = activity(level).clamp(min=_TOLD * drowned(level))
+    active = told * _spoken(spans, level.numel())
     aligned = align(speech.samples, level, text) if text else None
     if aligned is not None and agree(aligned, spans, level.numel()) > _SAME_WORDS:
         spans = aligned

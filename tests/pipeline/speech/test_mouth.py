@@ -87,6 +87,24 @@ def test_lips_bend_gently_into_a_closure_that_stays_whole() -> None:
     assert bend < 0.75 * before
 
 
+@pytest.mark.parametrize("way", ["as loud a noise", "cut off"])
+def test_speech_in_a_noise_as_loud_or_cut_off_is_no_rest_and_its_pause_is(
+    spoken: MouthCurve, way: str
+) -> None:
+    """The level does not tell any more who speaks; the phones do."""
+    words = torch.cat([demo().samples, silence(1.5)])
+    if way == "cut off":
+        sound = (100 * (words / words.abs().max() + noise(len(words) / 16_000, 0.02))).clamp(-1, 1)
+    else:
+        sound = words + noise(len(words) / 16_000, 1.5 * float(words.square().mean().sqrt()))
+    heard = plan_mouth(speech(sound))
+    total = spoken.rest.numel()
+    talking = spoken.rest < 0.5
+    assert float(heard.rest[:total][talking].mean()) < 0.15
+    assert float(heard.rest[total + 30 : total + 130].mean()) > 0.8
+    assert float(heard.capped[:total].mean()) > 0.5 * float(spoken.capped.mean())
+
+
 def test_music_alone_leaves_the_mouth_at_rest() -> None:
     curve = plan_mouth(speech(music(4.0)))
     assert float((curve.capped * (1 - curve.rest) < 0.15).float().mean()) > 0.8
