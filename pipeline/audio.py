@@ -63,9 +63,15 @@ class Speech:
     """Its phones, where they are already being recognised (`pipeline.speech.ahead`)."""
 
 
+def reading_s(limits: Limits) -> float:
+    """Seconds that decoding a whole sound may take: longer where longer ones than usual are let
+    in, as two hours take 5 to 15."""
+    return limits.probe_timeout_s * max(1.0, limits.max_audio_s / Limits().max_audio_s)
+
+
 def measure(path: Path, limits: Limits) -> AudioFacts:
     """Rate, channels and exact length of a file's sound (`pipeline.probe.probe_audio`)."""
-    clock = Clock(path, limits.probe_timeout_s)
+    clock = Clock(path, reading_s(limits))
     check_file(path, limits, Stage.PROBE)
     open_on_trial(path, limits, Stage.PROBE)
     with open_sound(path, limits, clock) as track:

@@ -41,7 +41,7 @@ from pipeline.probe import probe_audio, probe_video
 from pipeline.render_whole import render_whole
 from pipeline.speech.ahead import recognised_ahead
 from pipeline.stream import Sink, Stopwatch, prefetch
-from pipeline.timeline import Timeline
+from pipeline.timeline import Timeline, rate_warnings
 from pipeline.trial import get_ready
 from pipeline.types import AudioFacts, Frame, OnTick, RenderSpec, Tick, VideoFacts
 from pipeline.verify import verify
@@ -135,7 +135,12 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
         quality={**finish.quality, **verified.ends},
         spans=finish.spans,
         face=track.summary(),
-        warnings=[*finish.warnings, *track.warnings(), *sound_warnings(job.audio)],
+        warnings=[
+            *finish.warnings,
+            *track.warnings(),
+            *sound_warnings(job.audio),
+            *rate_warnings(job.timeline),
+        ],
         labels=labels,
         avatar=cabinet.facts,
     )

@@ -19,7 +19,7 @@ from pipeline.mark.applying import picture_marks, seal, words
 from pipeline.output import open_output
 from pipeline.probe import probe_audio, probe_video
 from pipeline.stream import Stopwatch, prefetch
-from pipeline.timeline import Timeline
+from pipeline.timeline import Timeline, rate_warnings
 from pipeline.types import AudioFacts, OnTick, RenderSpec, Tick, VideoFacts
 from pipeline.verify import verify
 from schemas.codes import Stage
@@ -59,7 +59,7 @@ def render_whole(
         engine=engine.facts,
         timings_ms=watch.report(),
         quality={**verified.ends},
-        warnings=sound_warnings(audio),
+        warnings=[*sound_warnings(audio), *rate_warnings(timeline)],
         labels=labels,
     )
 

@@ -12,6 +12,9 @@ from math import floor
 
 from schemas.request import Loop
 
+_SLOW_FPS = 15
+"""Below it closures of p, b and m fall between frames, and lips jump."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
@@ -82,3 +85,13 @@ class Timeline:
         """How many grid frames, counted from 0, the output touches at least once."""
         last = floor((self.frames - 1) * self.source_fps / self.fps)
         return min(last + 1, self.source_frames)
+
+
+def rate_warnings(timeline: Timeline) -> list[str]:
+    """What a report says of an output that is too slow for lips, as its reference is."""
+    if timeline.fps >= _SLOW_FPS:
+        return []
+    return [
+        f"the output has {float(timeline.fps):.3g} frames a second, too few for lips to follow "
+        "speech; ask for more by options.fps (--fps), 25 for one"
+    ]
