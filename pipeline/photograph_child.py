@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pi_heif import open_heif
-from PIL import ExifTags, Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps
 from PIL.Image import DecompressionBombError
 
 from pipeline.profile import is_foreign
@@ -44,6 +44,7 @@ def read(path: str, kind: str, most: int) -> Answer:
         picture, (H, W, 3) or, with transparency, (H, W, 4).
     """
     Image.MAX_IMAGE_PIXELS = None  # `most` is checked instead
+    ImageFile.LOAD_TRUNCATED_IMAGES = True  # as libavcodec shows what is there
     try:
         with warnings.catch_warnings(action="ignore"):
             return _heic(path, most) if kind == "HEIF" else _by_pillow(path, kind, most)

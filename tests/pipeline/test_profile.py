@@ -97,3 +97,11 @@ def test_a_damaged_profile_is_no_reason_to_refuse_a_picture(
     path = tmp_path / name
     _face().save(path, icc_profile=make_profile(ADOBE_RGB)[:length])
     assert probe_video(path, Limits(), RenderOptions()).width == 128
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_the_last_bytes_that_an_upload_lost_cost_no_picture(name: str, tmp_path: Path) -> None:
+    path = _saved(tmp_path / name, make_profile(DISPLAY_P3))
+    path.write_bytes(path.read_bytes()[:-20])
+    skin, _ = _shown(path)
+    assert np.abs(np.subtract(skin, SKIN)).max() < 4
