@@ -22,6 +22,7 @@ from consumer.settings import Settings
 from consumer.store_buckets import Buckets
 from consumer.store_facts import Expiry, Rules, Stat, Stored, denied
 from consumer.store_reads import Reads
+from consumer.store_removed import put_over_removed
 from consumer.store_sdk import Sdk
 from consumer.store_writes import Put, Writes
 from consumer.threads import DaemonPool
@@ -99,7 +100,7 @@ class Storage:
                         yield block
 
             put = Put(bucket, key, body, size, digest, content_type, if_absent, if_match)
-            etag = self._writes.put(put)
+            etag = self._put(put)
             return None if etag is None else Stored(size, digest, etag)
 
         return await self._in_thread(self._files, work, stop)
@@ -123,7 +124,14 @@ class Storage:
 
         digest = hashlib.sha256(data).hexdigest()
         put = Put(bucket, key, body, len(data), digest, content_type, if_absent, if_match)
-        return await self._in_thread(self._small, partial(self._writes.put, put))
+        return await self._in_thread(self._small, partial(self._put, put))
+
+    def _put(self, put: Put) -> str | None:
+        """Blocks; None when the condition did not hold."""
+        etag = self._writes.put(put)
+        if etag is None and put.if_absent:
+            return put_over_removed(self._reads, self._writes, put)
+        return etag
 
     async def put_if_absent(self, bucket: str, key: str, data: bytes) -> bool:
         """Write bytes where nothing is; False when something is there already that differs.

@@ -134,6 +134,15 @@ class VersityServer(S3Process):
         return {**os.environ, "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
 
 
+class VersionedVersityServer(VersityServer):
+    """VersityGW whose buckets may keep versions."""
+
+    def _command(self) -> list[str]:
+        (self.folder / "versions").mkdir(exist_ok=True)
+        *before, _, _, root = super()._command()  # its sidecar hides what is put over a removed one
+        return [*before, "--versioning-dir", str(self.folder / "versions"), root]
+
+
 class GivenS3:
     """A server that somebody else runs: `F2F_TEST_S3=http://ACCESS:SECRET@host:port`."""
 
