@@ -79,15 +79,19 @@ def position(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | Non
 def coordination_ended(consumer: AIOKafkaConsumer) -> bool:
     """True when a background task of the group has died: this consumer never rejoins.
 
-    Heartbeats end for good where the group was forbidden for a moment; aiokafka tells of that at
-    every poll, whatever the brokers allow meanwhile.
+    Heartbeats, and the look at what is committed, end for good where the group or a topic was
+    forbidden for a moment; aiokafka tells of that at every poll, whatever is allowed meanwhile.
     """
     coordinator = _coordinator(consumer)
     if coordinator is None:
         return False
-    beats = coordinator._heartbeat_task
-    failed = beats is not None and beats.done() and not beats.cancelled() and beats.exception()
-    return bool(failed or coordinator._coordination_task.done())
+    helpers = (coordinator._heartbeat_task, coordinator._commit_refresh_task)
+    return bool(coordinator._coordination_task.done() or any(map(_failed, helpers)))
+
+
+def _failed(task: asyncio.Task[None] | None) -> bool:
+    ended = task is not None and task.done() and not task.cancelled()
+    return task is not None and ended and task.exception() is not None
 
 
 async def know_topic(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
