@@ -19,6 +19,7 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"#!AMR", "amr"),
     (b"FLV\x01", "flv"),
     (b"0&\xb2u\x8ef\xcf\x11", "asf"),
+    (b"riff.\x91\xcf\x11\xa5\xd6(\xdb", "w64"),
     (b"\x00\x00\x01\xba", "mpeg"),
     (b"\x00\x00\x01\xb3", "mpeg"),
     (b"\x00\x00\x00\x01", "h26x"),
@@ -29,6 +30,9 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"II*\x00", "tiff"),
     (b"MM\x00*", "tiff"),
 )
+_PACKETS = ((0, 188), (4, 192))
+"""Where a transport stream's first packet begins, and how long each is; camcorders (AVCHD, .mts)
+put four bytes before each."""
 _RIFF = {b"WAVE": "wav", b"AVI ": "avi", b"WEBP": "webp"}
 _FORM = {b"AIFF": "aiff", b"AIFC": "aiff"}
 _BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"})
@@ -46,7 +50,7 @@ def media_kind(head: bytes) -> str | None:
         return _RIFF.get(head[8:12])
     if head[:4] == b"FORM":
         return _FORM.get(head[8:12])
-    if head[:1] == b"G" and len(head) > 188 and head[188:189] == b"G":
+    if any(head[at : at + 1] == head[at + step : at + step + 1] == b"G" for at, step in _PACKETS):
         return "mpegts"
     if len(head) >= 4 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
         return _mpeg_audio(head)

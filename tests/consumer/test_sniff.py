@@ -43,6 +43,7 @@ def _sound(container: str, codec: str) -> bytes:
         ("au", "pcm_s16be"),
         ("caf", "pcm_s16le"),
         ("avi", "pcm_s16le"),
+        ("w64", "pcm_s16le"),
     ],
 )
 def test_files_of_usual_containers_are_media(container: str, codec: str) -> None:
@@ -80,3 +81,9 @@ def test_a_page_is_told_from_bytes() -> None:
     assert looks_like_text(b"\xef\xbb\xbf \n<!DOCTYPE HTML>") == "a web page"
     assert looks_like_text(b'{"a": 1}') == "text"
     assert looks_like_text(b"\x00\x01\x02") is None
+
+
+def test_a_camcorder_s_transport_stream_is_media() -> None:
+    stream = _sound("mpegts", "aac")
+    packets = (stream[at : at + 188] for at in range(0, len(stream), 188))
+    assert media_kind(b"".join(bytes(4) + packet for packet in packets)[:HEAD]) == "mpegts"
