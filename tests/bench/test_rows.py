@@ -78,13 +78,15 @@ def test_a_process_that_ends_costs_its_own_row_alone(
 
 
 def test_nothing_begins_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet_processes, "Process", _Worker)
+    begun: list[object] = []
+    monkeypatch.setattr(fleet_processes, "Process", lambda *given: begun.append(given))
     for name in ("make_720p25", "cut_speech"):
-        monkeypatch.setattr(clips, name, lambda *_: None)
+        monkeypatch.setattr(clips, name, lambda *given: begun.append(given))
     (line,) = _lines("viseme", (Round(1, 1, True),), end=0.0)
     assert line.endswith("left out: the time is over")
     (line,) = _lines("musetalk", (Round(1, 8, True),), end=0.0)
     assert line.endswith("is over | streams asked 20; x one job asked 3; busy asked 85")
+    assert begun == []
 
 
 def test_a_process_that_ends_says_why(tmp_path: Path) -> None:
