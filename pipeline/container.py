@@ -183,6 +183,8 @@ def open_media(
     except av.ExitError as error:
         raise clock.over() from error
     except MemoryError as error:
+        if accel is not None:  # the device's own may be meant: the processors will tell
+            raise InputUnreadable(f"{path.name}: no memory on the device", stage=stage) from error
         raise MediaLimitExceeded(
             f"{path.name} has more than {4 * limits.max_streams} streams, or needs too much memory",
             stage=stage,

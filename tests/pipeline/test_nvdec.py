@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 import torch
 from av import VideoFrame
@@ -118,6 +119,22 @@ def test_a_codec_that_no_device_knows_is_decoded_on_the_processors(tmp_path: Pat
     want = list(FrameReader(facts, 1).read(range(4)))
     reader = FrameReader(facts, 1, device="cuda", accelerated=_only_on_cuda)
     assert _same(list(reader.read(range(4))), want)
+
+
+def test_a_device_without_memory_for_a_decoder_fails_no_job(
+    video: VideoFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want = list(FrameReader(video, 1).read(range(FRAMES)))
+    opened = av.open
+
+    def full(*where: Any, hwaccel: object = None, **how: Any) -> Any:
+        if hwaccel is not None:
+            raise MemoryError
+        return opened(*where, **how)
+
+    monkeypatch.setattr("pipeline.container.av.open", full)
+    reader = FrameReader(video, 1, device="cuda", accelerated=_opened)
+    assert _same(list(reader.read(range(FRAMES))), want)
 
 
 def test_a_device_that_fails_on_a_picture_hands_it_over_instead_of_holding_the_last(
