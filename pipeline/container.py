@@ -53,6 +53,8 @@ STATES_SECONDS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flac", "wa
 """Containers whose header states a duration; elsewhere libavformat guesses it from the bit rate."""
 SPLICED = ("mpegts", "mpeg", "flv")
 """Containers that can be put one behind the other, so that time stamps may begin anew anywhere."""
+CUT = ("mpegts", "mpeg")
+"""Containers that may be cut anywhere: what lies before the first keyframe does not decode then."""
 SPLICE_S = 10
 """Seconds from which on time stamps of such a container that jump are those of another recording,
 and no hole; players and converters do the same (`-dts_delta_threshold`)."""

@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from pipeline.container import packets
+from pipeline.container import CUT, packets
 from pipeline.errors import InputUnreadable
 from pipeline.grid import PictureTable
 from pipeline.transparency import decoded, decoder_of
@@ -54,6 +54,7 @@ class Cursor:
         self._stream = stream
         self._table = table
         self._strict = strict
+        self._cut = container.format.name in CUT
         codec = self._codec = stream.codec_context if strict else decoder_of(stream)
         codec.options = {"max_pixels": str(max_pixels)}
         codec.thread_count = threads
@@ -205,7 +206,9 @@ class Cursor:
         if not self._table.timed:
             return counted
         pts = frame.pts
-        return None if pts is None else max(0, bisect_right(self._pts, pts) - 1)
+        if pts is None or (self._cut and pts < self._pts[0]):
+            return None
+        return max(0, bisect_right(self._pts, pts) - 1)
 
 
 def _chain(first: Packet[Any], rest: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:

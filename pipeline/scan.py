@@ -10,7 +10,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from pipeline.container import SPLICE_S, SPLICED, Clock, packets
+from pipeline.container import CUT, SPLICE_S, SPLICED, Clock, only, packets
 from pipeline.errors import MediaLimitExceeded
 from pipeline.grid import PictureTable, make_table
 from pipeline.types import Limits
@@ -59,6 +59,7 @@ def scan_pictures(
     keys: list[tuple[int | None, int | None]] = []
     first: int | None = None
     end: int | None = None
+    lead = 0  # packets before the first keyframe
     for packet in packets(container, stream, clock):
         if packet.size == 0:
             continue
@@ -68,6 +69,7 @@ def scan_pictures(
             first = end = None
         if packet.is_keyframe:
             keys.append((pts, packet.dts))
+        lead += not keys
         if packet.is_discard:
             continue
         shown.append(pts)
@@ -79,10 +81,42 @@ def scan_pictures(
             check_seconds(path, (spent + end - first) * base, limits)
     if not shown:
         return None
+    if container.format.name in CUT:
+        shown = _decodable(shown, keys, lead)
     # AVI counts packets: with pictures out of order its time stamps are guesses.
     reliable = container.format.name != "avi" or stream.codec_context.reorder_depth == 0
     reliable = reliable and not splices.found  # else pictures of two recordings lie at one time
     return make_table(shown, end, keys, base, stream.average_rate, reliable)
+
+
+def first_shown(container: InputContainer) -> Fraction | None:
+    """When the first picture begins that `scan_pictures` lists; None where it is not known.
+
+    Args:
+        container: just opened, and for nothing else where it may be cut anywhere.
+    """
+    stream = video_stream(container)
+    if stream is None or stream.start_time is None or stream.time_base is None:
+        return None
+    if container.format.name in CUT:
+        only(container, stream)
+        lead = False
+        for packet in packets(container, stream, None):
+            if packet.is_keyframe and packet.pts is not None:
+                return (packet.pts if lead else stream.start_time) * stream.time_base
+            lead = lead or packet.size > 0
+    return stream.start_time * stream.time_base
+
+
+def _decodable(
+    shown: list[int | None], keys: list[tuple[int | None, int | None]], lead: int
+) -> list[int | None]:
+    """Pictures without those that lie before the first keyframe of a film that was cut there: one
+    picture would stand still for them."""
+    begin = keys[0][0] if lead and keys else None
+    if begin is None:
+        return shown
+    return [pts for pts in shown[lead:] if pts is None or pts >= begin]
 
 
 class _Splices:

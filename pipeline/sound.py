@@ -19,6 +19,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from pipeline.container import (
+    CUT,
     SPLICE_S,
     SPLICED,
     STATES_SECONDS,
@@ -30,7 +31,7 @@ from pipeline.container import (
 )
 from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoAudio
 from pipeline.resampling import in_one_plane
-from pipeline.scan import video_stream
+from pipeline.scan import first_shown
 from pipeline.sound_frames import Ruler, Shape, make_finite
 from pipeline.types import Limits
 from schemas.codes import Stage
@@ -223,11 +224,11 @@ class Sound:
             _check_seconds(self._path, Fraction(samples, self.rate), self._limits)
 
     def _picture_start(self) -> Fraction | None:
-        """When the first picture of the same file begins."""
-        stream = video_stream(self._container)
-        if stream is None or stream.start_time is None or stream.time_base is None:
-            return None
-        return stream.start_time * stream.time_base
+        """When the first picture of the same file begins that is shown."""
+        if self._container.format.name not in CUT:
+            return first_shown(self._container)
+        with open_media(self._path, self._limits, Stage.PROBE) as container:
+            return first_shown(container)
 
 
 def _chunks(samples: int, size: int) -> Iterator[int]:

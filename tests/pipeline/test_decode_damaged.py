@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
 
+from pipeline.audio import load_speech
+from pipeline.decode import FrameReader
 from pipeline.errors import InputUnreadable
+from pipeline.probe import probe_video
+from pipeline.types import Limits
+from schemas.request import RenderOptions
 from tests.pipeline.reading import facts, numbers, read
-from tests.support.media import Clip, write_clip
+from tests.support.media import Clip, Tone, number_of, write_clip
 
 
 def _damaged(path: Path, first: int, last: int) -> Path:
@@ -69,3 +75,29 @@ def test_nothing_that_decodes_is_an_error(tmp_path: Path) -> None:
     path = _damaged(write_clip(tmp_path / "clip.mp4", Clip(frames=20)), 0, 20)
     with pytest.raises(InputUnreadable):
         facts(path)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("tv.ts", "libx264"), ("tv.mpg", "mpeg2video")])
+def test_a_recording_that_was_cut_anywhere_begins_with_a_picture_that_decodes(
+    name: str, codec: str, tmp_path: Path
+) -> None:
+    """One picture stood still for what lies before the first keyframe, with moving lips."""
+    clip = Clip(
+        width=352,
+        height=288,
+        frames=100,
+        gop=50,
+        codec=codec,
+        sound=Tone(4.0, codec="mp2", clicks=True),
+        options={"bf": "0", "sc_threshold": "0"},
+    )
+    path = write_clip(tmp_path / name, clip)
+    whole = path.read_bytes()
+    path.write_bytes(whole[len(whole) // 4 // 188 * 188 :])
+    video = probe_video(path, Limits(), RenderOptions())
+    assert (video.fps, video.frames, video.variable_rate) == (Fraction(25), 50, False)
+    found = [number_of(frame.y) for frame in FrameReader(video, 1).read(range(50))]
+    assert found == list(range(50, 100))
+    heard = load_speech(path, Limits(), under_picture=True).samples.abs()
+    click = int((heard[4_000:20_000] > 0.3).nonzero()[0]) + 4_000  # of the third second
+    assert click / 16_000 == pytest.approx(1.0, abs=0.1)
