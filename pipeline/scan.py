@@ -82,7 +82,7 @@ def scan_pictures(
     if not shown:
         return None
     if container.format.name in CUT:
-        shown = _decodable(shown, keys, lead)
+        shown = shown[lead:] if splices.found and keys else _decodable(shown, keys, lead)
     # AVI counts packets: with pictures out of order its time stamps are guesses.
     reliable = container.format.name != "avi" or stream.codec_context.reorder_depth == 0
     reliable = reliable and not splices.found  # else pictures of two recordings lie at one time

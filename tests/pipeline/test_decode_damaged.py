@@ -101,3 +101,14 @@ def test_a_recording_that_was_cut_anywhere_begins_with_a_picture_that_decodes(
     heard = load_speech(path, Limits(), under_picture=True).samples.abs()
     click = int((heard[4_000:20_000] > 0.3).nonzero()[0]) + 4_000  # of the third second
     assert click / 16_000 == pytest.approx(1.0, abs=0.1)
+
+
+def test_of_a_cut_recording_before_a_whole_one_both_are_shown(tmp_path: Path) -> None:
+    clip = Clip(width=352, height=288, frames=60, gop=30, options={"bf": "0"})
+    whole = write_clip(tmp_path / "tv.ts", clip).read_bytes()
+    path = tmp_path / "both.ts"
+    path.write_bytes(whole[len(whole) // 4 // 188 * 188 :] + whole)
+    video = probe_video(path, Limits(), RenderOptions())
+    assert video.frames == 90
+    found = [number_of(frame.y) for frame in FrameReader(video, 1).read(range(90))]
+    assert found == [*range(30, 60), *range(60)]
