@@ -32,6 +32,7 @@ from consumer.decompression import bound_batches
 from consumer.delivery import RawRecord
 from consumer.header_names import forgive_header_names
 from consumer.jobs import Record, Verdict
+from consumer.join_errors import advice
 from consumer.pump import Pump
 from consumer.settings import Settings
 from consumer.twins import Twins
@@ -110,7 +111,7 @@ class JobSubscriber(DefaultSubscriber):
                 await self.start()
                 return
             except KafkaError as error:
-                log.warning("cannot join the group yet", error=repr(error))
+                log.warning("cannot join the group yet", error=repr(error), advice=advice(error))
             await asyncio.sleep(RECONNECT_S)
 
 
