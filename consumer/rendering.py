@@ -52,6 +52,7 @@ def use_settings(processors: int) -> None:
         nvdec=settings.nvdec,
         encoder=settings.encoder,
         largest_batch=settings.gpu_batch,
+        launching=settings.gpu_networks,
         processors=processors,
     )
 

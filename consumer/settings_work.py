@@ -44,6 +44,12 @@ class WorkSettings(Group):
     gpu_batch: int = env(
         "F2F_GPU_BATCH", 64, "frames of the largest batch of a neural engine on a GPU", ge=8, le=256
     )
+    gpu_networks: Literal["compiled", "captured", "single"] = env(
+        "F2F_GPU_NETWORKS",
+        "compiled",
+        "how networks run on a GPU: as captured graphs whose largest batch is compiled; captured, "
+        "without compiling; single, each kernel launched alone: slow, for a driver that refuses",
+    )
     threads: Annotated[int | None, BeforeValidator(auto)] = env(
         "F2F_THREADS",
         None,

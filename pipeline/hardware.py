@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 EncoderName = Literal["auto", "x264", "nvenc"]
+Launching = Literal["compiled", "captured", "single"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Use:
     """Who encodes, `F2F_ENCODER`."""
     largest_batch: int = 64
     """Frames of the largest batch of a neural engine on a GPU, `F2F_GPU_BATCH`."""
+    launching: Launching = "compiled"
+    """How networks run on a GPU, `F2F_GPU_NETWORKS`."""
     processors: int = 0
     """For all jobs of this process; 0: all that the system gives it."""
 
@@ -48,6 +51,11 @@ def encoder() -> EncoderName:
 def largest_batch() -> int:
     """Frames of the largest batch of a neural engine on a GPU."""
     return _use.largest_batch
+
+
+def launching() -> Launching:
+    """How networks run on a GPU."""
+    return _use.launching
 
 
 def processors() -> int:

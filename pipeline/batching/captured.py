@@ -14,8 +14,8 @@ import logging
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,11 +45,13 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class _Graph:
     size: int
-    graph: torch.cuda.CUDAGraph
     inputs: list[Tensor]
-    out: Tensor
     network: Network
     """What was captured. A compiled network's kernels are unloaded from the device with it."""
+    graph: torch.cuda.CUDAGraph | None = None
+    """None: the network is launched kernel by kernel."""
+    out: Tensor | None = None
+    """What the graph writes, always in the same place."""
 
 
 @dataclass(slots=True)
@@ -73,6 +75,7 @@ class Captured:
         device: of CUDA.
         compiled: compile the largest bucket. It takes a minute the first time on a machine, later
             some seconds, because what was compiled is kept on disk by torch.
+        captured: as graphs; else each batch is launched kernel by kernel.
         urgent: its steps are short and somebody waits for them: they go before other networks'.
         exact: convolutions of single precision keep all bits of their factors.
     """
@@ -85,6 +88,7 @@ class Captured:
         device: str,
         compiled: bool,
         *,
+        captured: bool = True,
         urgent: bool = False,
         exact: bool = False,
     ) -> None:
@@ -93,6 +97,7 @@ class Captured:
         self._sizes = Sizes(buckets)
         self._device = device
         self._compiled = compiled and can_compile()
+        self._captured = captured
         self._exact = exact
         self._stream = new_stream(device, urgent_priority(device) if urgent else 0)
         self._pool = torch.cuda.graph_pool_handle()
@@ -114,8 +119,7 @@ class Captured:
                     static[:count].copy_(held[:count], non_blocking=True)
                 else:
                     static[:count].copy_(torch.stack(list(rows)))
-            graph.graph.replay()
-            out = graph.out[:count].clone()
+            out = self._made(graph)[:count].clone()
             stage.done = new_event()
             stage.done.record(self._stream)
         stage.read = [rows for rows in columns if rows[0].device.type != "cpu"]
@@ -135,14 +139,26 @@ class Captured:
 
     def _graph(self, size: int) -> _Graph:
         if size not in self._graphs:
-            with capturing:
-                try:
-                    self._graphs[size] = self._capture(size)
-                except RuntimeError as error:
-                    if is_out_of_memory(error):
-                        self._sizes.refuse(size)
-                    raise
+            with capturing, self._halving(size):
+                self._graphs[size] = self._capture(size)
         return self._graphs[size]
+
+    def _made(self, graph: _Graph) -> Tensor:
+        """(size, …) of what lies in the inputs; the next batch may write over it."""
+        if graph.graph is not None and graph.out is not None:
+            graph.graph.replay()
+            return graph.out
+        with self._convolving(by_trial=False), self._halving(graph.size):
+            return graph.network(*graph.inputs)
+
+    @contextmanager
+    def _halving(self, size: int) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                self._sizes.refuse(size)
+            raise
 
     @torch.inference_mode()
     def _capture(self, size: int) -> _Graph:
@@ -151,6 +167,8 @@ class Captured:
                 inputs = [self._input(column, size) for column in self._columns]
                 network = self._tried(inputs, size)
             self._stream.synchronize()
+            if not self._captured:
+                return _Graph(size, inputs, network)
             graph = torch.cuda.CUDAGraph()
             with (
                 self._convolving(by_trial=False),
@@ -159,7 +177,7 @@ class Captured:
                 ),
             ):
                 out = network(*inputs)
-        return _Graph(size, graph, inputs, out, network)
+        return _Graph(size, inputs, network, graph, out)
 
     def _tried(self, inputs: list[Tensor], size: int) -> Network:
         """The network, compiled where that is asked for and works, after it has run."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pipeline.batching.captured import Captured
 from pipeline.batching.cuda import is_cuda
 from pipeline.batching.runner import Column, Direct, Network, Runner
+from pipeline.hardware import launching
 
 
 def runner_on(
@@ -20,7 +21,7 @@ def runner_on(
     urgent: bool = False,
     exact: bool = False,
 ) -> Runner:
-    """A network in captured graphs on CUDA, as it is elsewhere.
+    """A network in captured graphs on CUDA, if `hardware.launching` allows; as it is elsewhere.
 
     Args:
         device: where the network's weights are.
@@ -33,5 +34,14 @@ def runner_on(
         exact: on CUDA, convolutions of single precision keep all bits.
     """
     if is_cuda(device):
-        return Captured(network, columns, buckets, device, compiled, urgent=urgent, exact=exact)
+        return Captured(
+            network,
+            columns,
+            buckets,
+            device,
+            compiled and launching() == "compiled",
+            captured=launching() != "single",
+            urgent=urgent,
+            exact=exact,
+        )
     return Direct(network, columns, device, threads)

@@ -62,6 +62,64 @@ def test_a_graph_that_is_replayed_makes_what_the_network_makes_of_new_rows() -> 
         assert torch.equal(_values(runner([a, b])), want)
 
 
+def test_kernels_launched_one_by_one_make_the_same_and_no_graph() -> None:
+    runs: list[int] = []
+
+    def network(picture: Tensor, sound: Tensor) -> Tensor:
+        runs.append(len(picture))
+        return _network(picture, sound)
+
+    runner = Captured(network, COLUMNS, (4, 8), "cpu", compiled=False, captured=False)
+    runner.warm(8)
+    runner.warm(4)
+    runs.clear()
+    for turn, count in enumerate((8, 3, 4)):
+        a, b, want = _rows(count, turn)
+        assert torch.equal(_values(runner([a, b])), want)
+    assert runs == [8, 4, 4], "a graph runs its network only when it is captured"
+
+
+def test_memory_that_ends_while_kernels_are_launched_one_by_one_halves_the_batch() -> None:
+    full = False
+
+    def network(picture: Tensor, sound: Tensor) -> Tensor:
+        if full and len(picture) > 4:
+            raise torch.OutOfMemoryError("no room")
+        return _network(picture, sound)
+
+    runner = Captured(network, COLUMNS, (4, 8), "cpu", compiled=False, captured=False)
+    shared = Shared(runner, (4, 8))
+    shared.warm()
+    full = True
+    a, b, want = _rows(16)
+    with shared.open() as job:
+        job.submit(list(zip(a, b, strict=True)))
+        made = [job.take() for _ in range(16)]
+    assert torch.equal(_values(made), want)
+    assert shared.limit == 4
+
+
+@pytest.mark.parametrize(
+    ("how", "captured", "compiled"),
+    [("compiled", True, True), ("captured", True, False), ("single", False, False)],
+)
+def test_a_setting_says_how_networks_run_on_a_gpu(
+    how: str, captured: bool, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, Any] = {}
+
+    def instead(*args: Any, **named: Any) -> None:
+        told.update(named, compiled=args[4])
+
+    monkeypatch.setattr(placed, "Captured", instead)
+    allow(launching=how)
+    try:
+        placed.runner_on("cuda", _network, COLUMNS, (4, 8))
+    finally:
+        allow(launching="compiled")
+    assert (told["captured"], told["compiled"]) == (captured, compiled)
+
+
 def test_batches_that_nobody_has_taken_yet_stay_as_they_were() -> None:
     runner = Captured(_network, COLUMNS, (4,), "cpu", compiled=False)
     flying = [(runner(_rows(n, n)[:2]), _rows(n, n)[2]) for n in (4, 2, 3, 4, 1)]
