@@ -36,9 +36,7 @@ LIT, EVENS = 174.0, 0.25
 brighter against it, by this power, as some of the darkness may be the light's."""
 BRIGHTEST = 1.5
 IVORY_U, IVORY_V = 0.65, 0.70
-"""How much of the skin's tint teeth have."""
-GLOW = 0.5
-"""What light reaches teeth in the shade of lips comes off lips and gums, and is that red."""
+"""How much of the skin's tint teeth have, in the shade, too: with less they look grey there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +67,9 @@ def paint(
     # Colour goes with brightness; what is no tooth is flesh.
     red_u, red_v = (skin.u - 128) * 0.7, (skin.v - 128) * 1.2 + 8
     pale_u, pale_v = (skin.u - 128) * IVORY_U, (skin.v - 128) * IVORY_V
-    glow = GLOW * (1 - level).clamp_min(0)
     flesh = (level / 0.45).clamp(0.3, 1)
-    u = 128 + torch.lerp(red_u * flesh, pale_u * level + red_u * glow, teeth)
-    v = 128 + torch.lerp(red_v * flesh, pale_v * level + red_v * glow, teeth)
+    u = 128 + torch.lerp(red_u * flesh, pale_u, teeth)
+    v = 128 + torch.lerp(red_v * flesh, pale_v, teeth)
     return Patch(luma.unsqueeze(1), torch.stack([u, v], dim=1))
 
 

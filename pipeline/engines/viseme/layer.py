@@ -148,8 +148,7 @@ def inside_of(
         source_line: the source's, in its piece.
         base: from the region to the piece, as skulls move: teeth hang on it.
         parts: the lip box parted, for luma and for chroma.
-        dull: in less light teeth are even, and darker still. Lent mouths have many openings to
-            choose from, and stay as they are: theirs shook more by it.
+        dull: in less light teeth are even, and darker still. Lent mouths shook more by it.
     """
     places, light = _behind(line, source_line, base, parts[0])
     luma = read(source.luma, source.luma_places(places), smooth=True)
@@ -175,6 +174,7 @@ def behind_lips(
     line: LipLine,
     parts: tuple[Parting, Parting],
     made: Tensor,
+    closing: Tensor,
 ) -> Patch:
     """The inside as it looks through a slit that was made: a shadow of the lips' own colour.
 
@@ -189,10 +189,12 @@ def behind_lips(
         line: the wanted lips.
         parts: the lip box parted, for luma and for chroma.
         made: (B,) 0 to 1, how far the opening is not the source's own, which has its own light.
+        closing: (B,) 0 to 1, how much of an opening with teeth of its own vanishes.
     """
     lips = area.lips.of(laid)
     luma = _near_lips(parts[0], line, made, SLIT_WIDTH)
-    chroma = _near_lips(parts[1], line, (made / MADE).clamp(max=1), LIT)
+    chroma = _near_lips(parts[1], line, made, SLIT_WIDTH)
+    chroma = chroma.maximum(_near_lips(parts[1], line, (closing / MADE).clamp(max=1), LIT))
     shade = BLACK + (lips.luma - BLACK) * SLIT
     return Patch(torch.lerp(inner.luma, shade, luma), torch.lerp(inner.chroma, lips.chroma, chroma))
 

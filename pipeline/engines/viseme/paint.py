@@ -158,7 +158,8 @@ def _opened(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
     foreign = _foreign(scene.own_aperture, scene.aperture, SLIT_OWN)
     inner = _inside(score, scene, own, LipLine.of(scene.own), base, foreign, own, at)
     made = closing.maximum(foreign)
-    inner = layer.behind_lips(canvas.whole, laid, inner, scene.line, scene.parts, made)
+    lit = closing * _is_smile(score)
+    inner = layer.behind_lips(canvas.whole, laid, inner, scene.line, scene.parts, made, lit)
     layer.put_inside(canvas.whole, laid, inner, scene.parts)
     return laid
 
@@ -246,7 +247,7 @@ def _inside(
 ) -> Patch:
     """The inside of the mouths: the lender's own, an open frame's, or painted."""
     need = torch.nonzero(foreign > 0).flatten()
-    dull = score.avatar.mode != "unit"
+    dull = _is_smile(score)
     score.tally.inner_own += len(at) - len(need)
     if not len(need):
         return layer.inside_of(source, scene.line, source_line, base, scene.parts, dull)
@@ -272,6 +273,12 @@ def _own_inside(
         own = layer.inside_of(source[rows], part.line, lines, bases, part.parts, dull)
         inner.luma[rows], inner.chroma[rows] = own.luma, own.chroma
     return inner
+
+
+def _is_smile(score: Score) -> bool:
+    """Whether the reference rests with its teeth bare and never speaks: then speech half shuts them
+    away. Of others, what is shut is seldom seen, and small faces were read less surely by it."""
+    return score.avatar.mode == "warp+bank"
 
 
 def _foreign(opened: Tensor, wanted: Tensor, slit: float) -> Tensor:

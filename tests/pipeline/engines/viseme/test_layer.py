@@ -99,23 +99,28 @@ def test_a_slit_of_the_source_keeps_its_own_light() -> None:
     assert float(inside(teeth, lips(2), lips(2))[29, 52]) == pytest.approx(TEETH, abs=1)
 
 
-def seen_inside(gap: float, made: float) -> Patch:
+def seen_inside(gap: float, made: float, closing: float = 0.0) -> Patch:
     """White teeth between lips of brightness 116 and U 100, where lips are so far apart."""
     area, line = CANVAS.whole, lips(gap)
     parts = (layer.part(line, area.lips_luma, 1.0), layer.part(line, area.lips_chroma, 2.0))
     laid = Patch(torch.full((1, 1, 128, 160), 116.0), torch.full((1, 2, 64, 80), 100.0))
     teeth = Patch(torch.full((1, 1, 72, 104), TEETH), torch.full((1, 2, 36, 52), 128.0))
-    return layer.behind_lips(area, laid, teeth, line, parts, torch.tensor([made]))
+    shares = torch.tensor([made]), torch.tensor([closing])
+    return layer.behind_lips(area, laid, teeth, line, parts, *shares)
 
 
 def test_a_slit_that_was_made_is_a_shadow_of_the_lips_own_colour() -> None:
     slit, open_ = seen_inside(0.2, 1.0), seen_inside(12, 1.0)
     assert float(slit.luma[0, 0, 28, 52]) == pytest.approx(16 + 0.5 * 100, abs=2)
     assert float(slit.chroma[0, 0, 14, 26]) == pytest.approx(100, abs=1)
-    between = float(seen_inside(3.5, 1.0).chroma[0, 0, 15, 26])
-    assert 105 < between < 123  # half-way the teeth are lit by the lips in part
     assert float(open_.luma[0, 0, 34, 52]) == TEETH
     assert float(open_.chroma[0, 0, 17, 26]) == 128
+
+
+def test_teeth_of_a_half_shut_smile_are_lit_by_the_lips_in_part() -> None:
+    between = [float(seen_inside(3.5, 1.0, shut).chroma[0, 0, 15, 26]) for shut in (0.0, 0.5)]
+    assert between[0] > 125
+    assert 105 < between[1] < 123
 
 
 def test_a_slit_of_the_sources_own_stays_as_it_is() -> None:
