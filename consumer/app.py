@@ -23,17 +23,17 @@ from aiokafka.errors import KafkaError
 
 from consumer import logs, metrics, telemetry
 from consumer.allocator import keep_freed_memory, keep_from_collector, touch_memory
-from consumer.control import Cancellations, ControlReader
-from consumer.handler import Handler
 from consumer.http import health
-from consumer.lag import watch_lag
+from consumer.kafka.control import Cancellations, ControlReader
+from consumer.kafka.handler import Handler
+from consumer.kafka.lag import watch_lag
+from consumer.kafka.publisher import Publisher
+from consumer.kafka.subscriber import Intake
 from consumer.lasting import lasting
 from consumer.processing import Processing, open_processor
-from consumer.publisher import Publisher
 from consumer.settings import Settings, SettingsError
 from consumer.signals import Signals, Stopped
 from consumer.state import VERSION, State
-from consumer.subscriber import Intake
 from consumer.waiting import first_of
 
 TOPICS_CHECK_S = 2.0

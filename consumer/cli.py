@@ -12,7 +12,7 @@ from importlib import import_module
 
 import click
 
-from consumer.console import (
+from consumer.local.console import (
     BAD_INPUT,
     FAILED,
     STOPPED,
@@ -82,8 +82,8 @@ def cli(context: click.Context) -> None:
     Exit codes: 0 done; 1 failed; 2 the input, an option or a setting can never work; 130 stopped.
     Every command takes --json: results on stdout as JSON, everything for people on stderr.
     """
-    from consumer.open_files import provide_open_files
-    from consumer.settings_names import unknown_names
+    from consumer.local.open_files import provide_open_files
+    from consumer.settings.names import unknown_names
 
     provide_open_files()
     if context.invoked_subcommand not in _SPEAK_FOR_THEMSELVES:

@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from consumer.kafka.topics_file import default_path, read
 from consumer.settings import Settings
-from consumer.topics_file import default_path, read
 from schemas.codes import ErrorCode, facts
 from schemas.topics import Topics
 

@@ -1,8 +1,8 @@
 """The seam between Kafka and the work: what one side hands to the other, and who owns what.
 
-    subscriber ── Record ──> admission ── Job ──> JobProcessor (consumer.outcome)
+    subscriber ── Record ──> admission ── Job ──> JobProcessor (consumer.work.outcome)
          ^                                            │ storage, worker, then
-         └── offset counts as finished <── Verdict ── Announcer (consumer.publisher)
+         └── offset counts as finished <── Verdict ── Announcer (consumer.kafka.publisher)
 
 The subscriber owns offsets and nothing else. The processor owns the order of side effects: attempt
 marker → render → put MP4 → put manifest → produce the event → return. Only when it has returned

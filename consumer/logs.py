@@ -12,7 +12,7 @@ import structlog
 
 from consumer.log_writer import handler
 from consumer.settings import Settings
-from consumer.settings_names import unknown_names
+from consumer.settings.names import unknown_names
 
 _SIGNED = re.compile(
     r"(?i)([?&](?:x-amz-(?:signature|credential|security-token)|signature|sig|token|"

@@ -16,19 +16,19 @@ from typing import Any
 
 import structlog
 
-from consumer.avatars import Avatars
 from consumer.faults import Fault
 from consumer.jobs import Announcer, JobProcessor
 from consumer.lasting import lasting
-from consumer.lease import Leases
 from consumer.metrics import MIN_FREE_BYTES, STORE_UP
-from consumer.outcome import Outcome
-from consumer.protocol import PIPELINE
 from consumer.scratch import Scratch
 from consumer.settings import Settings
-from consumer.slots import Fleet
-from consumer.storage import Storage
-from consumer.sweeper import Sweeper
+from consumer.store.lease import Leases
+from consumer.store.storage import Storage
+from consumer.store.sweeper import Sweeper
+from consumer.work.avatars import Avatars
+from consumer.work.outcome import Outcome
+from consumer.workers.protocol import PIPELINE
+from consumer.workers.slots import Fleet
 
 CHECK_EVERY_S = 5.0
 log = structlog.get_logger(__name__)

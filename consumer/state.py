@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
+from consumer.kafka.publisher import Publisher
+from consumer.kafka.subscriber import Intake
 from consumer.processing import Processing
-from consumer.publisher import Publisher
-from consumer.subscriber import Intake
 
 POLL_AGE_S = 120.0
 """A loop that turns every half second, and has not for this long, will not turn again."""

@@ -1,6 +1,6 @@
 """What this process may use of a machine. Imports nothing heavy, so that a child can set it first.
 
-Units are looked for elsewhere (`pipeline.nvdec`, `pipeline.nvenc`).
+Units are looked for elsewhere (`pipeline.reading.nvdec`, `pipeline.writing.nvenc`).
 """
 
 from __future__ import annotations

@@ -21,30 +21,30 @@ from typing import Any
 import torch
 
 from pipeline.allocator import give_back, keep_freed_memory
-from pipeline.audio import Speech, load_speech
 from pipeline.avatars.cabinet import Cabinet, open_cabinet
 from pipeline.avatars.key import folders
 from pipeline.avatars.reach import tracked_frames
 from pipeline.batching.cuda import is_cuda, is_out_of_memory, on_own_stream
-from pipeline.channels import sound_warnings
-from pipeline.decode import FrameReader
 from pipeline.engines import registry
 from pipeline.engines.base import Engine, Finish, Reference
 from pipeline.engines.whole import WholeEngine
 from pipeline.errors import EngineFailed, OutOfMemory, PipelineError, ScratchFull
 from pipeline.faces.track import FaceTrack, track_faces
-from pipeline.kept import KeptPictures
 from pipeline.mark.applying import picture_marks, seal, words
 from pipeline.mark.fonts import check_label
-from pipeline.output import open_output
-from pipeline.probe import probe_audio, probe_video
+from pipeline.reading.audio import Speech, load_speech
+from pipeline.reading.channels import sound_warnings
+from pipeline.reading.decode import FrameReader
+from pipeline.reading.kept import KeptPictures
+from pipeline.reading.probe import probe_audio, probe_video
+from pipeline.reading.trial import get_ready
 from pipeline.render_whole import render_whole
 from pipeline.speech.ahead import recognised_ahead
 from pipeline.stream import Sink, Stopwatch, prefetch
 from pipeline.timeline import Timeline, rate_warnings
-from pipeline.trial import get_ready
 from pipeline.types import AudioFacts, Frame, OnTick, RenderSpec, Tick, VideoFacts
-from pipeline.verify import verify
+from pipeline.writing.output import open_output
+from pipeline.writing.verify import verify
 from schemas.codes import Stage
 from schemas.render import EngineFacts, RenderReport
 from schemas.request import exact_fps

@@ -11,17 +11,17 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-from pipeline.channels import sound_warnings
-from pipeline.decode import FrameReader
 from pipeline.engines.whole import WholeEngine, WholeJob
 from pipeline.errors import InputError, OutputInvalid
 from pipeline.mark.applying import picture_marks, seal, words
-from pipeline.output import open_output
-from pipeline.probe import probe_audio, probe_video
+from pipeline.reading.channels import sound_warnings
+from pipeline.reading.decode import FrameReader
+from pipeline.reading.probe import probe_audio, probe_video
 from pipeline.stream import Stopwatch, prefetch
 from pipeline.timeline import Timeline, rate_warnings
 from pipeline.types import AudioFacts, OnTick, RenderSpec, Tick, VideoFacts
-from pipeline.verify import verify
+from pipeline.writing.output import open_output
+from pipeline.writing.verify import verify
 from schemas.codes import Stage
 from schemas.render import EngineFacts, RenderReport
 from schemas.request import Loop, RenderOptions, exact_fps

@@ -1,7 +1,8 @@
 """What the kernel keeps a worker's process from doing, set once at its start (Linux).
 
 Address space is not limited: CUDA reserves far more of it than it ever uses, and torch maps
-weights. Memory is the container's business; size and length of inputs are `pipeline.probe`'s.
+weights. Memory is the container's business; size and length of inputs are
+`pipeline.reading.probe`'s.
 """
 
 from __future__ import annotations

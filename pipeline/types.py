@@ -61,16 +61,16 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """The reference's picture stream after probing, as `pipeline.decode` will deliver it."""
+    """The reference's picture stream after probing, as `pipeline.reading.decode` delivers it."""
 
     path: Path
     width: int
     """Pixels after rotation, scaling and cropping to even."""
     height: int
     fps: Fraction
-    """Constant rate of the grid; a variable rate becomes its average (`pipeline.grid`)."""
+    """Constant rate of the grid; a variable rate becomes its average (`pipeline.reading.grid`)."""
     frames: int
-    """Frames in the grid, at least 1. Exact after `pipeline.probe` counted packets."""
+    """Frames in the grid, at least 1. Exact after `pipeline.reading.probe` counted packets."""
     color: Color
     codec: str
     rotation: int
@@ -106,7 +106,7 @@ class AudioFacts:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a job may ask for. Checked by `pipeline.probe` before anything is decoded."""
+    """What a job may ask for. Checked by `pipeline.reading.probe` before anything is decoded."""
 
     max_pixels: int = 3840 * 2160
     max_side: int = 8192

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from consumer.console import broker_errors, embedded_errors, emit, program, say, stoppable
-from consumer.options import JSON_FLAG
-from consumer.playground import Playground
+from consumer.local.console import broker_errors, embedded_errors, emit, program, say, stoppable
+from consumer.local.options import JSON_FLAG
+from consumer.local.playground import Playground
 from schemas.request import RenderRequest
 
 ASSETS = Path(__file__).parents[1] / "demo_assets"
@@ -52,10 +52,10 @@ def demo(output: Path, as_json: bool) -> None:
 
 
 async def _one_job(place: Playground, output: Path, as_json: bool) -> str:
-    from consumer.client import connect
-    from consumer.journey import bring, follow, provide
-    from consumer.narrator import Narrator
-    from consumer.storage import Storage
+    from consumer.kafka.client import connect
+    from consumer.local.journey import bring, follow, provide
+    from consumer.local.narrator import Narrator
+    from consumer.store.storage import Storage
 
     settings = place.settings
     storage = Storage(settings)

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from consumer.commands.local import typed_errors
-from consumer.console import CommandError, emit
-from consumer.known_jobs import jobs_of_store, remembered
-from consumer.local_files import existing
-from consumer.options import JSON_FLAG
+from consumer.local.console import CommandError, emit
+from consumer.local.files import existing
+from consumer.local.known_jobs import jobs_of_store, remembered
+from consumer.local.options import JSON_FLAG
 
 FILE = click.Path(path_type=Path)
 

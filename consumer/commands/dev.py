@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from consumer.console import (
+from consumer.local.console import (
     CommandError,
     broker_errors,
     embedded_errors,
@@ -16,8 +16,8 @@ from consumer.console import (
     say,
     stoppable,
 )
-from consumer.options import JSON_FLAG
-from consumer.playground import Playground, free_port
+from consumer.local.options import JSON_FLAG
+from consumer.local.playground import Playground, free_port
 from schemas.codes import ErrorCode, Stage
 
 HTTP_PORT = 8385

@@ -11,13 +11,13 @@ from importlib.metadata import version
 import click
 
 from consumer.caches import weights_root
-from consumer.console import FAILED, emit
 from consumer.doctor import examine
-from consumer.findings import Finding, State
-from consumer.options import JSON_FLAG
-from consumer.processors import available
-from consumer.settings_load import load
-from consumer.settings_names import unknown_names
+from consumer.doctor.findings import Finding, State
+from consumer.local.console import FAILED, emit
+from consumer.local.options import JSON_FLAG
+from consumer.settings.load import load
+from consumer.settings.names import unknown_names
+from consumer.workers.processors import available
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, see consumer.commands.local
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from consumer.commands.local import typed_errors, use_settings
-from consumer.console import emit, say
-from consumer.options import JSON_FLAG
+from consumer.local.console import emit, say
+from consumer.local.options import JSON_FLAG
 
 
 @click.command()

@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from consumer.commands.local import typed_errors
-from consumer.console import CommandError, emit, say
-from consumer.local_files import existing
-from consumer.options import JSON_FLAG
-from consumer.processors import available
+from consumer.local.console import CommandError, emit, say
+from consumer.local.files import existing
+from consumer.local.options import JSON_FLAG
+from consumer.workers.processors import available
 from schemas.codes import ErrorCode, Stage
 
 FILE = click.Path(path_type=Path)

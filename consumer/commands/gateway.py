@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from consumer.console import CommandError, emit, exiting_on_sigterm, say
-from consumer.options import JSON_FLAG
+from consumer.local.console import CommandError, emit, exiting_on_sigterm, say
+from consumer.local.options import JSON_FLAG
 
 
 @click.command()
@@ -19,7 +19,7 @@ def gateway(host: str | None, port: int | None, as_json: bool) -> None:
     """
     with exiting_on_sigterm():
         from consumer.http.gateway_server import Address, serve
-        from consumer.settings_load import load
+        from consumer.settings.load import load
 
     settings = load()
     given = {"gateway_host": host, "gateway_port": port}

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from consumer.console import FAILED, CommandError, emit, say
-from consumer.lifecycle import LifecycleFileError, Report, apply, check, default_path, read
-from consumer.opened import opened
-from consumer.options import JSON_FLAG
-from consumer.settings_load import load
-from consumer.store_facts import Expiry
-from consumer.sweeping import Pass, sweep
+from consumer.local.console import FAILED, CommandError, emit, say
+from consumer.local.opened import opened
+from consumer.local.options import JSON_FLAG
+from consumer.settings.load import load
+from consumer.store.facts import Expiry
+from consumer.store.lifecycle import LifecycleFileError, Report, apply, check, default_path, read
+from consumer.store.sweeping import Pass, sweep
 
 FILE = click.option(
     "--file",

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from consumer.caches import weights_root
-from consumer.console import CommandError, stoppable
-from consumer.processors import available
+from consumer.local.console import CommandError, stoppable
+from consumer.workers.processors import available
 
 # libgomp spins by default; on a shared machine that costs more than the work itself. It must be
 # set before torch is imported.
@@ -31,6 +31,6 @@ def typed_errors() -> Iterator[None]:
 
 def use_settings() -> None:
     """Let the pipeline follow the settings, as a worker child does."""
-    from consumer.rendering import use_settings as use
+    from consumer.workers.rendering import use_settings as use
 
     use(available())

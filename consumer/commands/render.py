@@ -15,10 +15,10 @@ import click
 from consumer.caches import avatars_root
 from consumer.commands.local import typed_errors, use_settings
 from consumer.commands.render_shown import progress, result, summarise
-from consumer.console import CommandError, emit, say
-from consumer.local_files import check_output, existing
-from consumer.options import JSON_FLAG, build_options, render_options
-from consumer.processors import available
+from consumer.local.console import CommandError, emit, say
+from consumer.local.files import check_output, existing
+from consumer.local.options import JSON_FLAG, build_options, render_options
+from consumer.workers.processors import available
 from schemas.codes import ErrorCode, Stage
 from schemas.request import JOB_ID_PATTERN
 
@@ -86,13 +86,13 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
 
 
 def _engine() -> str:
-    from consumer.settings_load import load
+    from consumer.settings.load import load
 
     return load().engine
 
 
 def _avatars() -> AvatarFolder | None:
-    from consumer.settings_load import load
+    from consumer.settings.load import load
     from pipeline.types import AvatarFolder
 
     limit = load().avatar_bytes
@@ -101,7 +101,7 @@ def _avatars() -> AvatarFolder | None:
 
 def _trim(avatars: AvatarFolder) -> None:
     from consumer.avatar_disk import trim
-    from consumer.settings_load import load
+    from consumer.settings.load import load
 
     trim(avatars.path, load().avatar_bytes, avatars.keep_free)
 
@@ -115,8 +115,8 @@ def _job_id(given: str | None) -> str:
 
 
 def _marks() -> Marks:
-    from consumer.marks import render_marks
-    from consumer.settings_load import load
+    from consumer.settings.load import load
+    from consumer.work.marks import render_marks
     from pipeline.mark.choosing import choose_marks
 
     return choose_marks(**render_marks(load(), None).model_dump())
@@ -124,7 +124,7 @@ def _marks() -> Marks:
 
 def _remember(job_id: str, marks: Marks) -> None:
     """Keep the id where `detect` looks: the watermark holds only a digest of it."""
-    from consumer.known_jobs import remember
+    from consumer.local.known_jobs import remember
 
     if not marks.watermark:
         return

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consumer.console import say
+from consumer.local.console import say
 
 if TYPE_CHECKING:
     from pipeline.types import OnTick

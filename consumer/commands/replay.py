@@ -12,16 +12,16 @@ from typing import Any
 import click
 
 from consumer import logs
-from consumer.connecting import reach
-from consumer.console import CommandError, broker_errors, emit, say, stoppable
-from consumer.opened import opened
-from consumer.options import JSON_FLAG
-from consumer.publisher import Publisher
-from consumer.replay import ReplayError, Row, Selection, StoredOutcomes
-from consumer.replay import replay as replay_records
+from consumer.kafka.connecting import reach
+from consumer.kafka.publisher import Publisher
+from consumer.kafka.replay import ReplayError, Row, Selection, StoredOutcomes
+from consumer.kafka.replay import replay as replay_records
+from consumer.kafka.topics_apply import admin
+from consumer.local.console import CommandError, broker_errors, emit, say, stoppable
+from consumer.local.opened import opened
+from consumer.local.options import JSON_FLAG
 from consumer.settings import Settings
-from consumer.settings_load import load
-from consumer.topics_apply import admin
+from consumer.settings.load import load
 
 
 @click.command()

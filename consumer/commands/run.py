@@ -9,8 +9,8 @@ from importlib import import_module
 import click
 
 from consumer.caches import signing_root, weights_root
-from consumer.console import exit_on_sigterm
-from consumer.options import JSON_FLAG
+from consumer.local.console import exit_on_sigterm
+from consumer.local.options import JSON_FLAG
 
 
 @click.command()
@@ -22,7 +22,7 @@ def run(as_json: bool) -> None:  # noqa: ARG001 - read by `main`
     its keys are enough to begin with. `face2face doctor` says what is missing. A SIGTERM lets
     running jobs end for F2F_DRAIN_S, and nothing is lost.
     """
-    from consumer.settings_load import load
+    from consumer.settings.load import load
 
     exit_on_sigterm()
     settings = load()  # first: a setting that cannot work is said before anything is imported

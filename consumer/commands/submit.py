@@ -10,9 +10,9 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from consumer.console import CommandError, broker_errors, emit, say, stoppable
-from consumer.local_files import check_output
-from consumer.options import JSON_FLAG, Seconds, build_options, explain, render_options
+from consumer.local.console import CommandError, broker_errors, emit, say, stoppable
+from consumer.local.files import check_output
+from consumer.local.options import JSON_FLAG, Seconds, build_options, explain, render_options
 from schemas.request import RenderRequest
 
 
@@ -68,11 +68,11 @@ async def _submit(
     timeout_s: float,
     as_json: bool,
 ) -> None:
-    from consumer.client import connect
-    from consumer.journey import bring, follow, provide
-    from consumer.narrator import Narrator
-    from consumer.opened import opened
-    from consumer.settings_load import load
+    from consumer.kafka.client import connect
+    from consumer.local.journey import bring, follow, provide
+    from consumer.local.narrator import Narrator
+    from consumer.local.opened import opened
+    from consumer.settings.load import load
 
     settings = load()
     narrator = Narrator(as_json)

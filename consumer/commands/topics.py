@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from consumer.console import CommandError, broker_errors, emit
-from consumer.options import JSON_FLAG
-from consumer.topics_apply import Change, admin, apply, brokers, plan
-from consumer.topics_file import TopicsFileError, WantedTopics, default_path, read
+from consumer.kafka.topics_apply import Change, admin, apply, brokers, plan
+from consumer.kafka.topics_file import TopicsFileError, WantedTopics, default_path, read
+from consumer.local.console import CommandError, broker_errors, emit
+from consumer.local.options import JSON_FLAG
 
 _DID = {"create": "made", "grow": "grown", "configure": "configured", "keep": "kept"}
 _WOULD = {"create": "make", "grow": "grow", "configure": "configure", "keep": "keep"}
@@ -61,7 +61,7 @@ def topics_apply(
 
 
 async def _run(wanted: WantedTopics, replication: int | None, dry_run: bool) -> list[Change]:
-    from consumer.settings_load import load
+    from consumer.settings.load import load
 
     settings = load()
     copies = replication or wanted.replication_factor

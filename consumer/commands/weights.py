@@ -15,8 +15,8 @@ import click
 
 from consumer.caches import package_index, weights_root
 from consumer.commands.local import typed_errors
-from consumer.console import CommandError, emit, say
-from consumer.options import JSON_FLAG
+from consumer.local.console import CommandError, emit, say
+from consumer.local.options import JSON_FLAG
 from schemas.codes import ErrorCode, Stage
 
 

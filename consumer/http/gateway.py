@@ -20,7 +20,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from consumer.addresses import HostRefused, check_host, is_loopback_host
 from consumer.faults import Fault
 from consumer.http.gateway_book import Book
 from consumer.http.gateway_guard import Guard
@@ -32,9 +31,10 @@ from consumer.http.gateway_old import OldApi
 from consumer.http.gateway_page import routes
 from consumer.http.gateway_problems import Refused, answer
 from consumer.lasting import lasting
+from consumer.remote.addresses import HostRefused, check_host, is_loopback_host
 from consumer.scratch import Scratch
 from consumer.settings import Settings, SettingsError
-from consumer.storage import Storage
+from consumer.store.storage import Storage
 from schemas.codes import ErrorCode
 from schemas.http import HttpCode
 from schemas.request import RenderRequest

@@ -18,9 +18,9 @@ from consumer.faults import Fault
 from consumer.http.gateway_hub import Heard, Hub, Said
 from consumer.http.gateway_intake import note_key
 from consumer.http.gateway_metrics import WATCHED
-from consumer.records import folder_of
 from consumer.settings import Settings
-from consumer.storage import Storage
+from consumer.store.records import folder_of
+from consumer.store.storage import Storage
 from schemas.codes import ErrorCode
 from schemas.events import Completed, Failed, Progress
 from schemas.http import AcceptedRecord, JobState, JobView, job_links

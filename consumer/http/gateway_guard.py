@@ -18,9 +18,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from consumer.addresses import HostRefused, check_host, is_loopback_host
 from consumer.http.gateway_metrics import REQUEST_SECONDS, REQUESTS
 from consumer.http.gateway_problems import Refused, answer
+from consumer.remote.addresses import HostRefused, check_host, is_loopback_host
 from consumer.settings import Settings
 from schemas.http import HttpCode
 

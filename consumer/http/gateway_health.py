@@ -16,7 +16,7 @@ from consumer.http.gateway_hub import Hub
 from consumer.http.gateway_metrics import REGISTRY
 from consumer.scratch import Scratch
 from consumer.settings import Settings
-from consumer.storage import Storage
+from consumer.store.storage import Storage
 
 LIVE_S = 30.0
 """Longest time without a turn of the listening loop."""

@@ -20,8 +20,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
-from consumer.client import LISTEN_TIMEOUT_S, connection, listen_from_now
 from consumer.http.gateway_metrics import EVENTS_HEARD, HUB_CONNECTED
+from consumer.kafka.client import LISTEN_TIMEOUT_S, connection, listen_from_now
 from consumer.settings import Settings
 from schemas.envelope import read_headers
 from schemas.events import Completed, Failed, Progress

@@ -21,16 +21,16 @@ from aiokafka.errors import KafkaError
 from pydantic import BaseModel, ValidationError
 
 from consumer import telemetry
-from consumer.client import connection
 from consumer.faults import Fault
 from consumer.http.gateway_hub import Hub
 from consumer.http.gateway_metrics import FETCHED, SUBMITTED
 from consumer.http.gateway_problems import Refused
-from consumer.remote import fetch_remote
-from consumer.remote_body import RemotePolicy
+from consumer.kafka.client import connection
+from consumer.remote.body import RemotePolicy
+from consumer.remote.fetch import fetch_remote
 from consumer.scratch import Scratch
 from consumer.settings import Settings
-from consumer.storage import Storage
+from consumer.store.storage import Storage
 from schemas.codes import ErrorCode, Stage
 from schemas.envelope import Envelope, EventType
 from schemas.events import Control
@@ -88,7 +88,7 @@ class Intake:
         """The request with remote inputs fetched into the bucket.
 
         Raises:
-            Fault: what `consumer.remote` and the store raise.
+            Fault: what `consumer.remote.fetch` and the store raise.
         """
         names = ("audio_url", "video_url")
         if not any(isinstance(parse_ref(getattr(request, name)), RemoteRef) for name in names):

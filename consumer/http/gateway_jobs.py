@@ -11,16 +11,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
-from consumer.admission import Rejection, admit
 from consumer.faults import Fault
 from consumer.http.gateway_book import Book
 from consumer.http.gateway_intake import Intake
 from consumer.http.gateway_problems import Refused
 from consumer.http.gateway_upload import receive
 from consumer.jobs import Record
+from consumer.kafka.admission import Rejection, admit
+from consumer.kafka.untrusted_json import read_object
 from consumer.scratch import Scratch
 from consumer.settings import Settings
-from consumer.untrusted_json import read_object
 from schemas.codes import ErrorCode
 from schemas.events import Completed, Failed, Progress
 from schemas.http import HttpCode, JobState, JobView, Problem, job_links

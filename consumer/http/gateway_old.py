@@ -25,7 +25,7 @@ from consumer.http.gateway_jobs import parse, traceparent
 from consumer.http.gateway_problems import CODE_HEADER, Refused, old_failure
 from consumer.scratch import Scratch
 from consumer.settings import Settings
-from consumer.storage import Storage
+from consumer.store.storage import Storage
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Completed, Failed
 from schemas.refs import ObjectRef

@@ -17,7 +17,7 @@ from consumer.disk import scratch_fault
 from consumer.faults import Fault
 from consumer.http.gateway_metrics import UPLOADED
 from consumer.http.gateway_problems import Refused
-from consumer.sniff import HEAD, looks_like_text, media_kind
+from consumer.remote.sniff import HEAD, looks_like_text, media_kind
 from schemas.codes import ErrorCode, Stage
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from pipeline.types import Frame, OnTick, VideoFacts
 from schemas.render import EngineFacts, Span
 
 if TYPE_CHECKING:
-    from pipeline.audio import Speech
     from pipeline.faces.track import FaceTrack
+    from pipeline.reading.audio import Speech
     from pipeline.timeline import Timeline
 
 

@@ -9,11 +9,11 @@ from typing import cast
 from av import AudioFrame, FFmpegError
 from av.audio.stream import AudioStream
 
-from pipeline.container import only, open_media, packets
 from pipeline.evaluate.evidence import Evidence
 from pipeline.evaluate.ledger import Figures
 from pipeline.quality.watch import LIMITS
-from pipeline.scan import scan_pictures, video_stream
+from pipeline.reading.container import only, open_media, packets
+from pipeline.reading.scan import scan_pictures, video_stream
 from schemas.codes import Stage
 
 Span = tuple[Fraction, Fraction]

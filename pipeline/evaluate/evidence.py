@@ -8,13 +8,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pipeline.audio import Speech
 from pipeline.avatars.reach import tracked_frames
 from pipeline.evaluate.matching import match
 from pipeline.evaluate.painted import Place, painted
-from pipeline.probe import probe_video
 from pipeline.quality.asked import asked_aperture, own_fit, range_of
 from pipeline.quality.watch import LIMITS, Watched, listen_to, watch
+from pipeline.reading.audio import Speech
+from pipeline.reading.probe import probe_video
 from pipeline.speech.mouth import MouthCurve, plan_mouth
 from pipeline.speech.range import MouthRange
 from pipeline.timeline import Timeline

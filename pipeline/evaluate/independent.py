@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from pipeline.audio import Speech
 from pipeline.evaluate.evidence import Evidence
 from pipeline.evaluate.ledger import Figures
 from pipeline.quality.asked import LEAD_S
 from pipeline.quality.measure import SMALL_IO
 from pipeline.quality.sync import agreement, closures
+from pipeline.reading.audio import Speech
 from pipeline.speech.activity import activity
 from pipeline.speech.grid import at_times, gaussian
 from pipeline.speech.mel import hear

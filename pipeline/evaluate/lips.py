@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.audio import Speech
 from pipeline.evaluate.evidence import Evidence
 from pipeline.evaluate.independent import INDEPENDENT, SHUT_SHARE, measure_independent
 from pipeline.evaluate.ledger import Figures
 from pipeline.quality.asked import LEAD_S
 from pipeline.quality.measure import SMALL_IO
 from pipeline.quality.sync import Shut, agreement, closures, open_vowels
+from pipeline.reading.audio import Speech
 from pipeline.speech.activity import SILENCE_S, activity, loudness
 from pipeline.speech.grid import STEP_RATE, at_times, gaussian, runs
 from pipeline.speech.mel import hear

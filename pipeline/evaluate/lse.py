@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
-from pipeline.audio import Speech
 from pipeline.engines.checkpoint import check_names, read_checkpoint
 from pipeline.engines.planes import Window, read_rgb
 from pipeline.errors import InputUnreadable, WeightsMissing
@@ -22,6 +21,7 @@ from pipeline.evaluate.evidence import Evidence
 from pipeline.evaluate.ledger import Figures
 from pipeline.quality.mouths import Mouths
 from pipeline.quality.watch import Watched, listen_to, listen_under
+from pipeline.reading.audio import Speech
 from pipeline.syncnet.network import SyncNet, load_syncnet
 from pipeline.syncnet.score import FPS, SyncScore, embed, score
 from pipeline.types import Frame

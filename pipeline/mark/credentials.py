@@ -33,7 +33,8 @@ _COPY_MB = 16
 _SETTINGS = {
     "core": {"allowed_network_hosts": [], "backing_store_memory_threshold_in_mb": _COPY_MB},
     "builder": {"thumbnail": {"enabled": False}},
-    # What was signed is read back by `pipeline.verify` and `reading`; no file is fetched for it.
+    # What was signed is read back by `pipeline.writing.verify` and `reading`; no file is fetched
+    # for it.
     "verify": {"verify_after_sign": False, "ocsp_fetch": False, "remote_manifest_fetch": False},
 }
 

@@ -11,15 +11,15 @@ import numpy as np
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
-from pipeline.container import check_file, open_media
 from pipeline.errors import InputError
 from pipeline.mark.credentials import read_credentials
 from pipeline.mark.lattice import Plane
 from pipeline.mark.payload import job_digest
 from pipeline.mark.seeking import read_watermark
 from pipeline.mark.words import read_words
-from pipeline.picture_work import check_work
-from pipeline.trial import open_on_trial
+from pipeline.reading.container import check_file, open_media
+from pipeline.reading.picture_work import check_work
+from pipeline.reading.trial import open_on_trial
 from pipeline.types import Limits
 from schemas.codes import Stage
 

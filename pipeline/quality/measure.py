@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.audio import Speech
 from pipeline.quality.asked import LEAD_S, asked_aperture, own_fit
 from pipeline.quality.mouths import acceleration
 from pipeline.quality.picture import measure_picture
 from pipeline.quality.sync import Shut, agreement, closures, open_vowels
 from pipeline.quality.watch import Watched, listen_to, watch
+from pipeline.reading.audio import Speech
 from pipeline.speech.mouth import MouthCurve, plan_mouth
 from pipeline.speech.phones import PhoneSpan
 

@@ -12,12 +12,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pipeline.audio import Speech, load_speech
-from pipeline.decode import FrameReader
 from pipeline.errors import NoAudio, PipelineError
 from pipeline.faces.track import track_faces
-from pipeline.probe import probe_video
 from pipeline.quality.mouths import Mouths, read_mouths
+from pipeline.reading.audio import Speech, load_speech
+from pipeline.reading.decode import FrameReader
+from pipeline.reading.probe import probe_video
 from pipeline.types import Limits, Tick, VideoFacts
 from schemas.request import FaceBox, RenderOptions
 

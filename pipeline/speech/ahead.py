@@ -15,7 +15,7 @@ from pipeline.speech.mel import hear_level
 from pipeline.speech.recogniser import Recognition, recognise
 
 if TYPE_CHECKING:
-    from pipeline.audio import Speech
+    from pipeline.reading.audio import Speech
 
 
 @contextmanager

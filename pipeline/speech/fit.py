@@ -23,7 +23,7 @@ from pipeline.speech.ridge import Ridge, agreement, choose, correlation, solve
 from pipeline.speech.targets import LEAD
 
 if TYPE_CHECKING:
-    from pipeline.audio import Speech
+    from pipeline.reading.audio import Speech
 
 LEAST_S = 2.5
 """Seconds of usable frames below which nothing is learnt."""

@@ -21,7 +21,7 @@ from pipeline.speech.targets import MouthTargets, sample
 from pipeline.speech.visemes import visemes
 
 if TYPE_CHECKING:
-    from pipeline.audio import Speech
+    from pipeline.reading.audio import Speech
     from pipeline.timeline import Timeline
 
 _OPENNESS_SIGMA_S = 0.045

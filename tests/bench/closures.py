@@ -9,7 +9,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from pipeline.audio import Speech
+from pipeline.reading.audio import Speech
 from pipeline.speech.grid import STEP_RATE, runs
 from pipeline.speech.mouth import Hearing, listen, plan_heard
 from pipeline.speech.phones import recognise

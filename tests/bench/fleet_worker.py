@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 
-from consumer.rendering import use_weights_root
+from consumer.workers.rendering import use_weights_root
 from pipeline.batching.cuda import is_cuda
 from pipeline.engines import registry
 from pipeline.engines.base import Warming

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
-from consumer.devices import visible_gpus
+from consumer.workers.devices import visible_gpus
 from pipeline.batching.cuda import is_cuda
 from tests.bench.apart import lines_of
 from tests.bench.fleet import GRACE_S, fleet

@@ -18,18 +18,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipeline.decode import FrameReader
-from pipeline.encode import Encoder
 from pipeline.mark.applying import picture_marks, seal, words
 from pipeline.mark.certificate import development_identity
 from pipeline.mark.reading import read_labels
-from pipeline.probe import probe_audio, probe_video
+from pipeline.reading.decode import FrameReader
+from pipeline.reading.probe import probe_audio, probe_video
 from pipeline.types import AudioFacts, Frame, Limits, Marks, RenderSpec
+from pipeline.writing.encode import Encoder
 from schemas.render import EngineFacts
 from schemas.request import RenderOptions
 from tests.bench.clips import MEDIA
 from tests.pipeline.mark.films import film, read, write
-from tests.pipeline.writing import BT709
+from tests.pipeline.writing.calls import BT709
 from tests.support.media import Tone, write_sound
 
 SIZES = ((512, 288), (448, 704), (640, 360), (512, 512), (854, 480))

@@ -18,8 +18,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pipeline.audio import Speech, load_speech
-from pipeline.decode import FrameReader
 from pipeline.engines.viseme import tracked
 from pipeline.engines.viseme.expression import keep_width, slow
 from pipeline.engines.viseme.features import measure
@@ -27,10 +25,12 @@ from pipeline.engines.viseme.heads import Heads
 from pipeline.engines.viseme.points import PLACE
 from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, edit
 from pipeline.errors import NoAudio
-from pipeline.probe import probe_video
 from pipeline.quality.mouths import LIPS
 from pipeline.quality.sync import agreement
 from pipeline.quality.watch import LIMITS
+from pipeline.reading.audio import Speech, load_speech
+from pipeline.reading.decode import FrameReader
+from pipeline.reading.probe import probe_video
 from pipeline.speech.cues import CUES, DELAYS_S, cues, rows, scales
 from pipeline.speech.fit import fit_person, shares
 from pipeline.speech.grid import at_times, gaussian

@@ -24,7 +24,7 @@ from av.packet import Packet
 
 from pipeline import render as story
 from pipeline.batching.shared import Shared
-from pipeline.upright import Upright
+from pipeline.reading.upright import Upright
 
 _LIBRARIES: tuple[tuple[Any, str], ...] = (
     (av, "open"),

@@ -12,9 +12,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipeline.audio import SPEECH_RATE, load_speech
-from pipeline.probe import probe_video
 from pipeline.quality.watch import LIMITS
+from pipeline.reading.audio import SPEECH_RATE, load_speech
+from pipeline.reading.probe import probe_video
 from schemas.request import RenderOptions
 from tests.bench import clips
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 from pipeline import render as story
-from pipeline.decode import FrameReader
-from pipeline.output import open_output
-from pipeline.probe import probe_audio, probe_video
+from pipeline.reading.decode import FrameReader
+from pipeline.reading.probe import probe_audio, probe_video
 from pipeline.stream import Stopwatch
 from pipeline.timeline import Timeline
 from pipeline.types import Limits, RenderSpec, Tick
+from pipeline.writing.output import open_output
 from schemas.render import RenderReport
 from schemas.request import RenderOptions
 from tests.bench import clips

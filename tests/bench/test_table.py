@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.audio import load_speech
-from pipeline.probe import probe_video
 from pipeline.quality.watch import LIMITS
+from pipeline.reading.audio import load_speech
+from pipeline.reading.probe import probe_video
 from schemas.request import RenderOptions
 from tests.bench.pairs import joined, listed, sound
 from tests.bench.table import BEGIN, COLUMNS, END, compare, draw, put, read, verdict

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from consumer.console import exit_on_sigterm
+from consumer.local.console import exit_on_sigterm
 
 if __name__ == "__main__":
     exit_on_sigterm()
     from consumer import app
     from consumer.processing import open_processor
-    from consumer.settings_load import load
+    from consumer.settings.load import load
     from tests.support.null_render import RENDERER
 
     app.open_processor = partial(open_processor, renderer=RENDERER)  # type: ignore[attr-defined]

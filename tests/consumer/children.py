@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from consumer.devices import Device
 from consumer.faults import Fault
-from consumer.protocol import Render, RenderLimits, RunTick
-from consumer.worker import Worker
+from consumer.workers.devices import Device
+from consumer.workers.protocol import Render, RenderLimits, RunTick
+from consumer.workers.worker import Worker
 from schemas.render import RenderReport
 from schemas.request import RenderOptions
 from tests.support.null_render import RENDERER

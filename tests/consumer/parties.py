@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from consumer.held import Held
-from consumer.lease import Leases
-from consumer.storage import Storage
+from consumer.store.held import Held
+from consumer.store.lease import Leases
+from consumer.store.storage import Storage
 
 KEY = "attempts/job/render.json"
 TTL_S = 0.6

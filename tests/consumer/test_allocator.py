@@ -75,7 +75,7 @@ def test_the_first_large_record_of_a_process_finds_its_memory_ready() -> None:
 
 COLLECT = """
 import gc
-import consumer.handler, consumer.publisher
+import consumer.kafka.handler, consumer.kafka.publisher
 from consumer.allocator import keep_from_collector
 
 seen = []

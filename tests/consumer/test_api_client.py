@@ -12,7 +12,7 @@ import pytest
 
 from consumer.api_client import CallRefused, Face2Face, GatewayUnreachable, JobFailed
 from consumer.settings import Settings
-from consumer.settings_load import load
+from consumer.settings.load import load
 from schemas.codes import ErrorCode
 from schemas.events import Progress
 from tests.consumer.http.stand import Gateway, gateway, service

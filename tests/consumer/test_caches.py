@@ -14,7 +14,7 @@ from consumer.caches import package_index, weights_root
 NOBODY = """
 import os
 import consumer.commands.run
-import consumer.settings_load
+import consumer.settings.load
 from consumer import cli
 os.setuid(4_000_000)
 cli.main()

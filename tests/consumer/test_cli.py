@@ -16,7 +16,7 @@ import click
 import pytest
 
 from consumer import cli
-from consumer.console import CommandError, exit_code
+from consumer.local.console import CommandError, exit_code
 from schemas.codes import ErrorCode, Stage, facts
 from tests.support.processes import free_port
 
@@ -70,7 +70,9 @@ def test_every_command_can_be_called_and_takes_json(name: str) -> None:
         assert leaf.help, leaf.name
 
 
-@pytest.mark.parametrize("module", ["consumer.cli", "consumer.client", "consumer.topics_apply"])
+@pytest.mark.parametrize(
+    "module", ["consumer.cli", "consumer.kafka.client", "consumer.kafka.topics_apply"]
+)
 def test_a_light_module_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print(*sys.modules, sep=',')"
     done = subprocess.run(

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from consumer.logs import Redactor, _render
-from consumer.settings_load import load
+from consumer.settings.load import load
 
 ENV = {
     "S3_ACCESS_KEY": "who",
@@ -40,7 +40,7 @@ def test_signatures_of_urls_are_hidden_and_the_rest_stays() -> None:
 def test_lines_of_ours_and_of_libraries_are_json_on_stderr() -> None:
     code = (
         "import consumer.lean, logging, structlog\n"
-        "from consumer import logs; from consumer.settings_load import load\n"
+        "from consumer import logs; from consumer.settings.load import load\n"
         f"logs.configure(load({ENV!r}))\n"
         "structlog.get_logger('x').info('hello', secret='swordfish')\n"
         "logging.getLogger('library').error('bad %s', 'swordfish')\n"

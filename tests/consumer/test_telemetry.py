@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from consumer import delivery, telemetry
-from consumer.handler import _span
+from consumer import telemetry
 from consumer.jobs import Record
-from consumer.settings_load import load
+from consumer.kafka import delivery
+from consumer.kafka.handler import _span
+from consumer.settings.load import load
 from tests.support.otlp import Collector, collector
 
 TRACE, PARENT = "ab" * 16, "cd" * 8
@@ -95,7 +96,7 @@ def test_without_an_endpoint_nothing_is_imported_and_upstreams_header_stays() ->
     code = (
         "import sys, consumer.app\n"
         "from consumer import telemetry\n"
-        "from consumer.settings_load import load\n"
+        "from consumer.settings.load import load\n"
         "telemetry.start(load({}), 'x')\n"
         "with telemetry.span('a', parent='b') as span: assert span.traceparent is None\n"
         "telemetry.stop()\n"

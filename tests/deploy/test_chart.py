@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from consumer.settings import Settings
-from consumer.settings_load import load
+from consumer.settings.load import load
 from tests.deploy.chart import CHART, EVERYTHING, ROOT, helm, needs, objects_of, pods_of, render
 from tests.support import kube_schemas
 from tests.support.packages import HELM, KUBE_SCHEMAS, KUBECONFORM

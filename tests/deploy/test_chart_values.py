@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from consumer.settings_load import load
+from consumer.settings.load import load
 from schemas.engines import ENGINES
 from tests.deploy.chart import CHART, VALUES, objects_of, pods_of, render
 

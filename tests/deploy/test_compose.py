@@ -19,7 +19,7 @@ import yaml
 from consumer.cli import cli
 from consumer.http.gateway import check_settings
 from consumer.settings import Settings, SettingsError
-from consumer.settings_load import load
+from consumer.settings.load import load
 from tests.deploy.compose import COMPOSE, OURS, ROOT, SERVICES
 from tests.support.kube_schemas import COMPOSE_FILE
 from tests.support.packages import COMPOSE_SCHEMA

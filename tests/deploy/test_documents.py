@@ -10,9 +10,9 @@ import pytest
 from prometheus_client import Counter, Gauge, Histogram
 
 from consumer import cli, doc_tables, metrics
-from consumer.console import BAD_INPUT, FAILED, OK, STOPPED
 from consumer.http import gateway_metrics
-from pipeline.container import KINDS
+from consumer.local.console import BAD_INPUT, FAILED, OK, STOPPED
+from pipeline.reading.container import KINDS
 from schemas.export import CONTRACTS
 from schemas.http import HttpCode
 from schemas.request import RenderOptions, RenderRequest

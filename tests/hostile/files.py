@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.audio import load_speech
-from pipeline.decode import FrameReader
 from pipeline.errors import InputError
-from pipeline.probe import probe_audio, probe_video
+from pipeline.reading.audio import load_speech
+from pipeline.reading.decode import FrameReader
+from pipeline.reading.probe import probe_audio, probe_video
 from pipeline.types import Limits
 from schemas.request import RenderOptions
 from tests.support.media import Clip, Tone, write_clip, write_picture, write_sound

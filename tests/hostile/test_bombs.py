@@ -12,7 +12,7 @@ import av
 import pytest
 
 from pipeline.errors import InputUnreadable, MediaLimitExceeded
-from pipeline.probe import probe_audio, probe_video
+from pipeline.reading.probe import probe_audio, probe_video
 from pipeline.types import Limits
 from schemas.request import RenderOptions
 from tests.support.media import Clip, write_clip

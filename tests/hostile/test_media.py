@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError, InputUnreadable
-from pipeline.probe import probe_audio, probe_video
+from pipeline.reading.probe import probe_audio, probe_video
 from pipeline.types import Limits
 from schemas.request import RenderOptions
 from tests.hostile.files import GOOD, use

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumer import assignment, pump
+from consumer.kafka import assignment, pump
 from tests.integration.lab import Lab
 from tests.support.handles import KafkaHandle
 

@@ -17,15 +17,15 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from consumer.control import Cancellations, ControlReader
-from consumer.handler import Handler
 from consumer.jobs import Job, Record, Verdict
-from consumer.membership import read_commits
-from consumer.offset_runs import OffsetRuns, unpack
+from consumer.kafka.control import Cancellations, ControlReader
+from consumer.kafka.handler import Handler
+from consumer.kafka.membership import read_commits
+from consumer.kafka.offset_runs import OffsetRuns, unpack
+from consumer.kafka.subscriber import Intake
 from consumer.places import elsewhere
 from consumer.settings import Settings
-from consumer.settings_load import load
-from consumer.subscriber import Intake
+from consumer.settings.load import load
 from schemas.codes import ErrorCode
 from schemas.render import ErrorFacts
 from tests.support.handles import KafkaHandle

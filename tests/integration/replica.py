@@ -14,14 +14,14 @@ import signal
 import sys
 from typing import Any
 
-from consumer import assignment, pump
-from consumer.commits import Committer
-from consumer.control import Cancellations
-from consumer.handler import Handler
 from consumer.jobs import Job, Verdict
+from consumer.kafka import assignment, pump
+from consumer.kafka.commits import Committer
+from consumer.kafka.control import Cancellations
+from consumer.kafka.handler import Handler
+from consumer.kafka.subscriber import Intake
 from consumer.settings import Settings
-from consumer.settings_load import load
-from consumer.subscriber import Intake
+from consumer.settings.load import load
 from tests.integration.lab import Work
 
 

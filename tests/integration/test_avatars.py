@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from consumer.avatars import Avatars
 from consumer.faults import Fault
 from consumer.metrics import AVATAR_HITS, AVATAR_MISSES
 from consumer.processing import open_processor
-from consumer.storage import Storage
+from consumer.store.storage import Storage
+from consumer.work.avatars import Avatars
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Completed
 from tests.support.handles import S3Handle

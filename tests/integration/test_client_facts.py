@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from consumer.membership import member_id, read_commits
+from consumer.kafka.membership import member_id, read_commits
 from tests.integration.lab import Lab, job, until
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle

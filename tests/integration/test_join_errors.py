@@ -8,10 +8,10 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from structlog.testing import capture_logs
 
-from consumer.control import Cancellations
-from consumer.handler import Handler
+from consumer.kafka.control import Cancellations
+from consumer.kafka.handler import Handler
+from consumer.kafka.subscriber import Intake
 from consumer.settings import Settings
-from consumer.subscriber import Intake
 from tests.integration.lab import Lab, Work
 from tests.support.capabilities import Can
 from tests.support.work import until

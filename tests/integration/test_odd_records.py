@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.util import calc_crc32c
 
-from consumer.selection import Selection, records
+from consumer.kafka.selection import Selection, records
 from tests.integration.lab import MINIMAL, PATIENCE_S, Lab, Work, job
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle

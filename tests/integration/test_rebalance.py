@@ -47,7 +47,7 @@ async def _grown(work: Work, seen: int, done: Any, count: int) -> None:
 
 def _check_every_commit(monkeypatch: pytest.MonkeyPatch, works: list[Work]) -> None:
     """Fail a commit that passes a record which no replica has finished."""
-    from consumer.commits import Committer
+    from consumer.kafka.commits import Committer
 
     send = Committer._send
 

@@ -12,14 +12,14 @@ import pytest
 from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient
 
-from consumer.admission import admit
-from consumer.delivery import to_record
 from consumer.jobs import Job
-from consumer.publisher import Publisher
-from consumer.records import Keys
-from consumer.replay import ReplayError, Row, Selection, StoredOutcomes, replay
-from consumer.selection import records
-from consumer.storage import Storage
+from consumer.kafka.admission import admit
+from consumer.kafka.delivery import to_record
+from consumer.kafka.publisher import Publisher
+from consumer.kafka.replay import ReplayError, Row, Selection, StoredOutcomes, replay
+from consumer.kafka.selection import records
+from consumer.store.records import Keys
+from consumer.store.storage import Storage
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Failed
 from schemas.ids import event_id, record_job_id

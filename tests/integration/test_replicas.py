@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from consumer import producing
-from consumer.publisher import Publisher
-from consumer.settings_load import load
-from consumer.topics_apply import Change, admin, apply
+from consumer.kafka import producing
+from consumer.kafka.publisher import Publisher
+from consumer.kafka.topics_apply import Change, admin, apply
+from consumer.settings.load import load
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Failed
 from schemas.render import ErrorFacts

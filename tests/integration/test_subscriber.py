@@ -13,8 +13,8 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from faststream import BaseMiddleware
 from structlog.testing import capture_logs
 
-from consumer.membership import member_id
-from consumer.polling import Poller
+from consumer.kafka.membership import member_id
+from consumer.kafka.polling import Poller
 from consumer.state import State
 from tests.integration.lab import PATIENCE_S, Lab, Work, job, until
 from tests.support.capabilities import Can

@@ -18,16 +18,16 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from consumer.bulk import reaching
-from consumer.client import connection
-from consumer.control import Cancellations
-from consumer.handler import Handler
 from consumer.jobs import Record
-from consumer.publisher import Publisher
-from consumer.rights import needed
+from consumer.kafka.bulk import reaching
+from consumer.kafka.client import connection
+from consumer.kafka.control import Cancellations
+from consumer.kafka.handler import Handler
+from consumer.kafka.publisher import Publisher
+from consumer.kafka.rights import needed
+from consumer.kafka.subscriber import Intake
 from consumer.settings import Settings
-from consumer.settings_load import load
-from consumer.subscriber import Intake
+from consumer.settings.load import load
 from schemas.codes import ErrorCode, Stage
 from schemas.render import ErrorFacts
 from tests.integration.lab import Work, job

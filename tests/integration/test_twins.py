@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from consumer.membership import member_id
+from consumer.kafka.membership import member_id
+from consumer.kafka.subscriber import Intake
 from consumer.settings import Settings
-from consumer.subscriber import Intake
 from tests.integration.lab import PATIENCE_S, Lab, Work, job
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle

@@ -17,12 +17,12 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 import torch
-from pipeline.decode import FrameReader
-from pipeline.encode import Encoder
-from pipeline.probe import probe_audio, probe_video
+from pipeline.reading.decode import FrameReader
+from pipeline.writing.encode import Encoder
+from pipeline.reading.probe import probe_audio, probe_video
 from pipeline.timeline import Timeline
 from pipeline.types import Limits
-from pipeline.verify import verify
+from pipeline.writing.verify import verify
 from schemas.request import RenderOptions
 from tests.support.media import peak_mb
 torch.set_num_threads(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.audio import reading_s
+from pipeline.reading.audio import reading_s
 from pipeline.render import render
 from pipeline.timeline import Timeline, rate_warnings
 from pipeline.types import Limits, RenderSpec

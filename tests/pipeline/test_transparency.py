@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from av.video.stream import VideoStream
 
-from pipeline import nvdec
-from pipeline.decode import FrameReader
-from pipeline.probe import probe_video
+from pipeline.reading import nvdec
+from pipeline.reading.decode import FrameReader
+from pipeline.reading.probe import probe_video
 from pipeline.types import Limits
 from schemas.request import RenderOptions
 from tests.support.media import number_of, picture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consumer.embedded import EmbeddedKafka, EmbeddedS3
+from consumer.local.embedded import EmbeddedKafka, EmbeddedS3
 from tests.support.capabilities import Can
 
 

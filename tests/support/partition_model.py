@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from consumer.ledger import Ledger, Seen
-from consumer.offset_runs import MAX_METADATA_BYTES, OffsetRuns, unpack
+from consumer.kafka.ledger import Ledger, Seen
+from consumer.kafka.offset_runs import MAX_METADATA_BYTES, OffsetRuns, unpack
 
 OWNERS = ("a", "b")
 

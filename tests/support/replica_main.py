@@ -20,10 +20,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from consumer import storage
 from consumer.jobs import Job, Record
 from consumer.processing import open_processor
-from consumer.settings_load import load
+from consumer.settings.load import load
+from consumer.store import storage
 from schemas.events import Completed, Progress
 from schemas.request import RenderRequest
 from tests.support.null_render import RENDERER

@@ -16,7 +16,7 @@ from typing import Any
 from consumer.jobs import Job, Record
 from consumer.processing import Processing, open_processor
 from consumer.settings import Settings
-from consumer.settings_load import load
+from consumer.settings.load import load
 from schemas.events import Completed, Failed, Progress
 from schemas.render import ErrorFacts
 from schemas.request import RenderRequest

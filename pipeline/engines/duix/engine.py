@@ -10,16 +10,16 @@ import wave
 from fractions import Fraction
 from pathlib import Path
 
-from pipeline.audio import load_speech
-from pipeline.decode import FrameReader
-from pipeline.encode import Encoder
 from pipeline.engines.duix.client import DuixClient, Patience
 from pipeline.engines.duix.contract import TEMP
 from pipeline.engines.duix.place import Place, place
 from pipeline.engines.whole import WholeJob
 from pipeline.errors import EngineUnavailable
+from pipeline.reading.audio import load_speech
+from pipeline.reading.decode import FrameReader
 from pipeline.timeline import Timeline
 from pipeline.types import OnTick, Tick
+from pipeline.writing.encode import Encoder
 from schemas.codes import Stage
 from schemas.render import EngineFacts
 from schemas.request import Loop

@@ -21,7 +21,7 @@ from pipeline.types import OnTick
 from schemas.render import EngineFacts, WeightFacts
 
 if TYPE_CHECKING:
-    from pipeline.audio import Speech
+    from pipeline.reading.audio import Speech
 
 VERSION = "1.5"
 REVISION = "3"

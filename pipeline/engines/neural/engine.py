@@ -26,7 +26,7 @@ from pipeline.types import Frame, OnTick
 from schemas.render import EngineFacts
 
 if TYPE_CHECKING:
-    from pipeline.audio import Speech
+    from pipeline.reading.audio import Speech
     from pipeline.timeline import Timeline
 
 AHEAD = 2

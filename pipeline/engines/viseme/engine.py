@@ -21,7 +21,7 @@ from pipeline.weights import REVISION as FACES_REVISION
 from schemas.render import EngineFacts, WeightFacts
 
 if TYPE_CHECKING:
-    from pipeline.audio import Speech
+    from pipeline.reading.audio import Speech
     from pipeline.timeline import Timeline
 
 VERSION = "1"

@@ -19,7 +19,7 @@ from pipeline.speech.mouth import plan_mouth
 from pipeline.speech.range import MouthPath
 
 if TYPE_CHECKING:
-    from pipeline.audio import Speech
+    from pipeline.reading.audio import Speech
     from pipeline.timeline import Timeline
 
 FADE = (0.75, 0.25)

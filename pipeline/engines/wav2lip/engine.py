@@ -23,7 +23,7 @@ from schemas.codes import Stage
 from schemas.render import EngineFacts, WeightFacts
 
 if TYPE_CHECKING:
-    from pipeline.audio import Speech
+    from pipeline.reading.audio import Speech
 
 REVISION = "4"
 """Counts up whenever this code makes other pixels from the same weights."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from consumer.settings import Settings
-from consumer.settings_load import load
+from consumer.settings.load import load
 from tests.consumer.http.stand import Gateway, gateway, service
 from tests.support.handles import KafkaHandle, S3Handle
 

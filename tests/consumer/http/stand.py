@@ -18,12 +18,12 @@ import httpx2
 import uvicorn
 from aiokafka import AIOKafkaConsumer
 
-from consumer.admission import admit
-from consumer.client import connection, listen_from_now
 from consumer.http.gateway import make_app
 from consumer.jobs import Job, Record
+from consumer.kafka.admission import admit
+from consumer.kafka.client import connection, listen_from_now
+from consumer.kafka.publisher import Publisher
 from consumer.processing import open_processor
-from consumer.publisher import Publisher
 from consumer.settings import Settings
 from schemas.events import Control
 from tests.support.null_render import RENDERER

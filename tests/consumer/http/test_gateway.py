@@ -11,7 +11,7 @@ import pytest
 
 from consumer.http import gateway_book, gateway_intake
 from consumer.settings import Settings
-from consumer.settings_load import load
+from consumer.settings.load import load
 from tests.consumer.http.calls import locations, until_running
 from tests.consumer.http.stand import Gateway, gateway, service
 from tests.support.handles import KafkaHandle, S3Handle

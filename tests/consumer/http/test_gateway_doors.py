@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from consumer.settings import Settings
-from consumer.settings_load import load
+from consumer.settings.load import load
 from tests.consumer.http.calls import locations
 from tests.consumer.http.stand import Gateway, gateway
 from tests.support.handles import S3Handle

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from consumer.http import gateway_guard
 from consumer.http.gateway_guard import Guard
-from consumer.settings_load import load
+from consumer.settings.load import load
 
 
 async def reads(scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
-from consumer.client import connection
 from consumer.faults import Fault
+from consumer.kafka.client import connection
 from consumer.settings import Settings
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Failed

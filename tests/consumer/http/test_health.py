@@ -18,7 +18,7 @@ from consumer import metrics
 from consumer.http import protocol
 from consumer.http.health import serve
 from consumer.settings import SettingsError
-from consumer.settings_load import load
+from consumer.settings.load import load
 
 
 class Answers:

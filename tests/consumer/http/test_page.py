@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from consumer.settings import Settings
-from consumer.settings_load import load
+from consumer.settings.load import load
 from tests.consumer.http.echo_render import HOLD, RENDERER
 from tests.consumer.http.stand import Gateway, gateway, service
 from tests.support.chromium import PATH, Tab, chromium

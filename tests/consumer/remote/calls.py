@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from consumer.addresses import Address
 from consumer.faults import Fault
-from consumer.remote import fetch_remote
-from consumer.remote_body import RemotePolicy
+from consumer.remote.addresses import Address
+from consumer.remote.body import RemotePolicy
+from consumer.remote.fetch import fetch_remote
 from schemas.refs import RemoteRef
 from tests.consumer.web import MP4
 

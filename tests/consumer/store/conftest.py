@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.storage import Storage
+from consumer.store.storage import Storage
 from tests.support.handles import S3Handle
 from tests.support.work import settings_for
 

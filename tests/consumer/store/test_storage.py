@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from consumer.settings_load import load
-from consumer.storage import Storage, file_sha256
+from consumer.settings.load import load
+from consumer.store.storage import Storage, file_sha256
 from schemas.refs import ObjectRef
 from tests.consumer.store.calls import LIMIT
 from tests.support.handles import S3Handle

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from consumer.delivery import to_record
 from consumer.jobs import Record
+from consumer.kafka.delivery import to_record
 from schemas.codes import ErrorCode, Stage
 from schemas.render import ErrorFacts
 from tests.integration.lab import Lab

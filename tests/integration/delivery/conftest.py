@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from consumer.publisher import Publisher
+from consumer.kafka.publisher import Publisher
 from tests.integration.lab import Lab
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle

@@ -50,7 +50,7 @@ async def test_a_cancel_that_was_sent_before_the_start_is_known_at_the_first_adm
 async def test_without_a_control_topic_work_goes_on(
     kafka: KafkaHandle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from consumer import control
+    from consumer.kafka import control
 
     monkeypatch.setattr(control, "CATCH_UP_S", 1.0)
     topics = set(kafka.topics.all()) - {kafka.topics.control}

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from consumer.jobs import Record
-from consumer.publisher import Publisher
+from consumer.kafka.publisher import Publisher
 from tests.integration.delivery.calls import ERROR, headers_of
 from tests.integration.lab import Lab
 from tests.support.capabilities import Can

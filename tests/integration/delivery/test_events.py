@@ -7,10 +7,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from consumer import producing
 from consumer.jobs import Record
-from consumer.publisher import Publisher
-from consumer.topics_apply import Change, admin, apply
+from consumer.kafka import producing
+from consumer.kafka.publisher import Publisher
+from consumer.kafka.topics_apply import Change, admin, apply
 from schemas.events import Failed, Progress
 from tests.integration.delivery.calls import ERROR, headers_of
 from tests.integration.lab import Lab, until

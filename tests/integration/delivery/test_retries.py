@@ -7,8 +7,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from consumer.delivery import to_record
-from consumer.publisher import Publisher
+from consumer.kafka.delivery import to_record
+from consumer.kafka.publisher import Publisher
 from tests.integration.delivery.calls import ERROR, first_record, headers_of
 from tests.integration.lab import Lab, Work, job
 from tests.support.capabilities import Can

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from consumer import outcome
+from consumer.work import outcome
 from tests.integration.outcome.stored import LASTING, manifest_of, marker_of
 from tests.support import null_render_next
 from tests.support.handles import S3Handle

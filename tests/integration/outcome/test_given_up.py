@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from consumer import worker
+from consumer.workers import worker
 from schemas.codes import ErrorCode
 from tests.support.handles import S3Handle
 from tests.support.work import (

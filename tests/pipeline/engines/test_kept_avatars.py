@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.audio import Speech
 from pipeline.avatars.file import read_parts, write_parts
 from pipeline.avatars.parts import Parts, Unfit
 from pipeline.engines.base import Reference
 from pipeline.engines.viseme.engine import VisemeEngine
+from pipeline.reading.audio import Speech
 from pipeline.speech.fit import PersonFit
 from pipeline.speech.ridge import Ridge
 from pipeline.timeline import Timeline

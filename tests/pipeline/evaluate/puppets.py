@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pipeline.decode import FrameReader
 from pipeline.evaluate.evidence import Evidence, Sources
-from pipeline.probe import probe_video
 from pipeline.quality.asked import range_of
 from pipeline.quality.mouths import read_mouths
 from pipeline.quality.watch import LIMITS, Watched
+from pipeline.reading.decode import FrameReader
+from pipeline.reading.probe import probe_video
 from pipeline.timeline import Timeline
 from schemas.request import RenderOptions
 from tests.pipeline.quality.test_mouths import Puppet

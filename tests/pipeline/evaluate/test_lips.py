@@ -5,9 +5,9 @@ from fractions import Fraction
 import pytest
 import torch
 
-from pipeline.audio import Speech
 from pipeline.evaluate.lips import envelope, rest_limit, silences
 from pipeline.evaluate.own import find, followed
+from pipeline.reading.audio import Speech
 from pipeline.speech.range import MouthRange
 
 RATE = 16_000

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pipeline.audio import Speech
 from pipeline.errors import InputUnreadable
 from pipeline.evaluate.lse import SIDE, faces, load_network, score_of
+from pipeline.reading.audio import Speech
 from pipeline.syncnet.network import SyncNet
 from tests.parity.rule import weights_for
 from tests.pipeline.evaluate.puppets import watched

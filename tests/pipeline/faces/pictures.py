@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
-from pipeline.decode import FrameReader
-from pipeline.probe import probe_video
+from pipeline.reading.decode import FrameReader
+from pipeline.reading.probe import probe_video
 from pipeline.types import Color, Frame, Limits, VideoFacts
 from schemas.request import RenderOptions
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.decode import FrameReader
 from pipeline.faces.topology import STABLE
 from pipeline.faces.track import FaceTrack
-from pipeline.probe import probe_video
+from pipeline.reading.decode import FrameReader
+from pipeline.reading.probe import probe_video
 from pipeline.types import Limits
 from schemas.request import RenderOptions
 from tests.support.tracking import tracked

@@ -8,7 +8,7 @@ from pipeline.mark.applying import seal, words
 from pipeline.mark.certificate import development_identity
 from pipeline.types import Marks, RenderSpec
 from schemas.render import EngineFacts
-from tests.pipeline.writing import encode, speech
+from tests.pipeline.writing.calls import encode, speech
 
 ENGINE = EngineFacts(name="viseme", version="0.1.0", revision="r1")
 JOB = "order-4711"

@@ -17,12 +17,12 @@ from pipeline.mark.certificate import development_identity
 from pipeline.mark.credentials import ASSERTION
 from pipeline.mark.reading import read_labels
 from pipeline.mark.words import TRAINED
-from pipeline.probe import probe_audio
+from pipeline.reading.probe import probe_audio
 from pipeline.timeline import Timeline
 from pipeline.types import Limits
-from pipeline.verify import verify
+from pipeline.writing.verify import verify
 from tests.pipeline.mark.clips import ENGINE, JOB, made, sealed
-from tests.pipeline.writing import encode, speech
+from tests.pipeline.writing.calls import encode, speech
 from tests.support.media import Tone, write_sound
 
 

@@ -25,7 +25,7 @@ from pipeline.mark.words import container_metadata
 from pipeline.types import Frame, Marks, RenderSpec
 from tests.pipeline.mark.clips import ENGINE, JOB
 from tests.pipeline.mark.films import HEIGHT, WIDTH, chroma, film, marked, read, scene, write
-from tests.pipeline.writing import encode, speech
+from tests.pipeline.writing.calls import encode, speech
 
 FRAMES = 40
 DIGEST = job_digest(JOB)

@@ -9,7 +9,7 @@ import av
 import pytest
 
 from pipeline.mark.words import AIGC_FIELDS, SAMPLED, TRAINED, container_metadata, read_words
-from tests.pipeline.writing import encode, speech
+from tests.pipeline.writing.calls import encode, speech
 
 
 def test_aigc_text_has_the_seven_fields_of_the_standard_in_their_order() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pipeline.audio import Speech, load_speech
+from pipeline.reading.audio import Speech, load_speech
 from pipeline.types import Limits
 
 RATE = 16_000

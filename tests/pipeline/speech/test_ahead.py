@@ -10,7 +10,7 @@ import pocketsphinx
 import pytest
 import torch
 
-from pipeline.audio import Speech
+from pipeline.reading.audio import Speech
 from pipeline.speech import ahead, mouth, phones, sphinx
 from pipeline.speech.ahead import recognised_ahead
 from pipeline.speech.mouth import listen

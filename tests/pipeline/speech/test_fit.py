@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.audio import Speech
+from pipeline.reading.audio import Speech
 from pipeline.speech.activity import loudness
 from pipeline.speech.fit import fit_person
 from pipeline.speech.grid import at_times, gaussian

@@ -30,7 +30,7 @@ from fractions import Fraction
 from pathlib import Path
 import torch
 from pipeline.allocator import keep_freed_memory
-from pipeline.audio import load_speech
+from pipeline.reading.audio import load_speech
 from pipeline.speech.ahead import recognised_ahead
 from pipeline.speech.cues import cues
 from pipeline.speech.mouth import listen, plan_heard

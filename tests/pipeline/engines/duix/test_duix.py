@@ -135,7 +135,7 @@ def test_jobs_take_turns_at_one_container(spec: MakeSpec, tmp_path: Path) -> Non
 
         def one(name: str) -> None:
             from pipeline.engines.whole import WholeJob
-            from pipeline.probe import probe_audio, probe_video
+            from pipeline.reading.probe import probe_audio, probe_video
 
             job = spec()
             folder = tmp_path / name

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.audio import Speech
 from pipeline.engines.base import Finish, Reference
 from pipeline.engines.viseme.engine import VisemeEngine
 from pipeline.engines.viseme.score import Score, cast
 from pipeline.errors import NoFace
+from pipeline.reading.audio import Speech
 from pipeline.speech.range import MouthPath
 from pipeline.timeline import Timeline
 from pipeline.types import Frame, Tick

@@ -10,8 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.audio import load_speech
-from pipeline.decode import FrameReader
 from pipeline.engines.base import Reference
 from pipeline.engines.viseme.engine import VisemeEngine
 from pipeline.engines.viseme.points import GAPS
@@ -19,7 +17,9 @@ from pipeline.engines.viseme.score import cast
 from pipeline.errors import WeightsMissing
 from pipeline.faces.mesh import MeshNetwork
 from pipeline.faces.roi import region_of_points
-from pipeline.probe import probe_video
+from pipeline.reading.audio import load_speech
+from pipeline.reading.decode import FrameReader
+from pipeline.reading.probe import probe_video
 from pipeline.timeline import Timeline
 from pipeline.types import Frame, Limits
 from pipeline.weights import load_faces

@@ -1,0 +1,187 @@
+"""A small client of the service: sends one request and listens for what becomes of it.
+
+It is what any upstream could write: the topics are the interface, and nothing here knows more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from consumer.kafka.connecting import ClientFailed, reach
+from consumer.kafka.decompression import bound_batches
+from consumer.kafka.header_names import forgive_header_names
+from consumer.settings import Settings
+from schemas.envelope import Envelope, EventType, read_headers
+from schemas.request import RenderRequest
+
+LISTEN_TIMEOUT_S = 20.0
+MADE_S = 5.0
+"""After it is made, a topic is in every broker's metadata."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One message of the service about a job."""
+
+    topic: str
+    kind: str
+    """`progress`, `completed` or `failed`."""
+    headers: Mapping[str, str] = field(repr=False)
+    data: Mapping[str, Any] = field(repr=False)
+    """The value as it came: it may hold fields that this version does not know."""
+
+    @property
+    def job_id(self) -> str:
+        """The job that it speaks of."""
+        return str(self.data.get("job_id", ""))
+
+    @property
+    def final(self) -> bool:
+        """True when nothing more will be said about the job."""
+        return self.kind in ("completed", "failed")
+
+
+def connection(settings: Settings) -> dict[str, Any]:
+    """Connection arguments of aiokafka clients."""
+    bound_batches()  # of every consumer in this process
+    forgive_header_names()
+    options: dict[str, Any] = {
+        "bootstrap_servers": list(settings.kafka_servers),
+        "security_protocol": settings.kafka_security,
+    }
+    if settings.kafka_security.endswith("SSL"):
+        options["ssl_context"] = ssl.create_default_context(
+            cafile=str(settings.kafka_ca) if settings.kafka_ca else None
+        )
+    if settings.kafka_security.startswith("SASL"):
+        password = settings.kafka_password
+        options |= {
+            "sasl_mechanism": settings.kafka_mechanism,
+            "sasl_plain_username": settings.kafka_user,
+            "sasl_plain_password": password.get_secret_value() if password else None,
+        }
+    return options
+
+
+class Client:
+    """Sends requests and yields events; made by `connect`."""
+
+    def __init__(
+        self, settings: Settings, producer: AIOKafkaProducer, listener: AIOKafkaConsumer
+    ) -> None:
+        self._topics = settings.topics
+        self._producer = producer
+        self._listener = listener
+        self._kinds = {
+            self._topics.progress: "progress",
+            self._topics.completed: "completed",
+            self._topics.failed: "failed",
+        }
+
+    async def submit(self, request: RenderRequest) -> str:
+        """Send one request; returns its job id, drawn here when the request names none."""
+        job_id = request.job_id or str(uuid.uuid4())
+        envelope = Envelope(
+            id=job_id,
+            source="face2face/client",
+            type=EventType.REQUEST,
+            time=datetime.now(UTC),
+            subject=job_id,
+        )
+        value = request.model_dump(mode="json", exclude_defaults=True)
+        await self._producer.send_and_wait(
+            self._topics.requests,
+            json.dumps(value, ensure_ascii=False).encode(),
+            key=job_id.encode(),
+            headers=[(name, text.encode()) for name, text in envelope.headers().items()],
+        )
+        return job_id
+
+    async def events(self, job_id: str, timeout_s: float) -> AsyncIterator[Event]:
+        """What is said about a job, ending with its outcome.
+
+        Raises:
+            TimeoutError: no outcome came within `timeout_s` seconds.
+        """
+        end = time.monotonic() + timeout_s
+        while True:
+            left = end - time.monotonic()
+            record = await asyncio.wait_for(self._listener.getone(), max(0.0, left))
+            event = self._read(record)
+            if event is None or event.job_id != job_id:
+                continue
+            yield event
+            if event.final:
+                return
+
+    def _read(self, record: Any) -> Event | None:
+        try:
+            data = json.loads(record.value or b"null")
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(data, dict):
+            return None
+        kind = self._kinds[record.topic]
+        return Event(record.topic, kind, read_headers(record.headers), data)
+
+
+@asynccontextmanager
+async def connect(settings: Settings) -> AsyncIterator[Client]:
+    """A client that already listens, so that no event of a later request can be missed.
+
+    Raises:
+        ClientFailed: no broker answers, or a topic does not exist.
+    """
+    topics = settings.topics
+    names = (topics.progress, topics.completed, topics.failed)
+    options = connection(settings)
+    producer = AIOKafkaProducer(**options, enable_idempotence=True)
+    listener = AIOKafkaConsumer(
+        **options, group_id=None, auto_offset_reset="latest", enable_auto_commit=False
+    )
+    try:
+        await reach(settings, producer.start())
+        await reach(settings, listener.start())
+        await _find_topics(listener, {topics.requests, *names})
+        listener.subscribe(names)
+        try:
+            await asyncio.wait_for(listen_from_now(listener, names), LISTEN_TIMEOUT_S)
+        except TimeoutError as error:
+            raise ClientFailed(
+                f"topics {', '.join(names)} are not there; run `face2face topics apply`"
+            ) from error
+        yield Client(settings, producer, listener)
+    finally:
+        await listener.stop()
+        await producer.stop()
+
+
+async def _find_topics(listener: AIOKafkaConsumer, names: set[str]) -> None:
+    """Wait a moment for topics that were just made; to subscribe first would blame the brokers."""
+    end = time.monotonic() + MADE_S
+    while missing := names - await listener.topics():
+        if time.monotonic() > end:
+            text = ", ".join(sorted(missing))
+            raise ClientFailed(f"topics {text} are not there; run `face2face topics apply`")
+        await asyncio.sleep(0.1)
+
+
+async def listen_from_now(listener: AIOKafkaConsumer, names: tuple[str, ...]) -> None:
+    """Fix the end of every partition now: "latest" alone would be looked up at the first fetch."""
+    while {partition.topic for partition in listener.assignment()} != set(names):
+        await asyncio.sleep(0.05)
+    partitions = listener.assignment()
+    await listener.seek_to_end(*partitions)  # together: one by one takes half a second each
+    for partition in partitions:
+        await listener.position(partition)

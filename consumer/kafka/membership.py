@@ -1,0 +1,104 @@
+"""What aiokafka 0.14 knows about group membership and has no public name for. One place only.
+
+Held by the tests of tests/integration; `pyproject.toml` pins the minor version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.protocol.group import SyncGroupRequest
+
+from consumer.kafka.ledger import Commit
+
+_ANSWER_S = 3.0
+_NO_GENERATION = -1
+_FENCED_INSTANCE_ID = 82  # of the protocol's error codes; aiokafka has no class for it
+
+
+async def read_commits(
+    consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, Commit]:
+    """Committed offsets with their metadata (`committed()` leaves the metadata out).
+
+    Waits until the coordinator answers; partitions without a commit are left out.
+    """
+    found = await _coordinator(consumer).fetch_committed_offsets(list(partitions))
+    return {p: Commit(known.offset, known.metadata or "", 0) for p, known in found.items()}
+
+
+def member_id(consumer: AIOKafkaConsumer) -> str:
+    """The id that the group gave to this consumer; "" while it is no member."""
+    coordinator = _coordinator(consumer)
+    if coordinator is None or coordinator.generation <= 0:
+        return ""
+    return str(coordinator.member_id)
+
+
+def place(consumer: AIOKafkaConsumer) -> str:
+    """The member id with which this consumer would join; "" when it has none any more."""
+    coordinator = _coordinator(consumer)
+    return "" if coordinator is None else str(coordinator.member_id)
+
+
+async def is_fenced(consumer: AIOKafkaConsumer, instance: str, member: str) -> bool:
+    """Whether the place of a static member was given to another than the one of this id.
+
+    A sync of no generation changes nothing; the brokers compare who asks before anything else
+    (KIP-345). False also when the place is nobody's.
+
+    Raises:
+        KafkaError: the coordinator cannot be asked.
+        TimeoutError: it does not answer in 3 s.
+    """
+    coordinator = _coordinator(consumer)
+    asked = SyncGroupRequest(coordinator.group_id, _NO_GENERATION, member, instance, [])
+    async with asyncio.timeout(_ANSWER_S):
+        answer = await coordinator._send_req(asked)
+    return bool(answer.error_code == _FENCED_INSTANCE_ID)
+
+
+async def end_coordination(consumer: AIOKafkaConsumer) -> None:
+    """End the background task of the group: this consumer joins no more."""
+    task = _coordinator(consumer)._coordination_task
+    task.cancel()
+    await asyncio.wait((task,))
+
+
+def position(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    """The offset that is read next, without waiting; None while it is not known."""
+    subscription = consumer._subscription.subscription
+    assignment = subscription.assignment if subscription is not None else None
+    state = assignment.state_value(partition) if assignment is not None else None
+    return int(state.position) if state is not None and state.has_valid_position else None
+
+
+def coordination_ended(consumer: AIOKafkaConsumer) -> bool:
+    """True when a background task of the group has died: this consumer never rejoins.
+
+    Heartbeats, and the look at what is committed, end for good where the group or a topic was
+    forbidden for a moment; aiokafka tells of that at every poll, whatever is allowed meanwhile.
+    """
+    coordinator = _coordinator(consumer)
+    if coordinator is None:
+        return False
+    helpers = (coordinator._heartbeat_task, coordinator._commit_refresh_task)
+    return bool(coordinator._coordination_task.done() or any(map(_failed, helpers)))
+
+
+def _failed(task: asyncio.Task[None] | None) -> bool:
+    ended = task is not None and task.done() and not task.cancelled()
+    return task is not None and ended and task.exception() is not None
+
+
+async def know_topic(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
+    """Partitions of an existing topic that the consumer is not subscribed to."""
+    partitions: set[int] = await consumer._client._wait_on_metadata(topic)
+    return partitions
+
+
+def _coordinator(consumer: AIOKafkaConsumer) -> Any:
+    return consumer._coordinator

@@ -1,0 +1,1 @@
+"""What the commands share on one machine: terminal, files, and the embedded servers."""

@@ -1,0 +1,214 @@
+"""How every subcommand speaks: results and JSON on stdout, all else on stderr, typed exit codes.
+
+0    done
+1    failed; the same command may work later or elsewhere
+2    the input, an option or a setting can never work
+130  stopped by Ctrl-C, SIGTERM or the end of the terminal
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import click
+
+from schemas.codes import ErrorCode, Stage, facts
+from schemas.render import ErrorFacts
+
+OK, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 130
+
+_NEVER_WORKS = frozenset(
+    {
+        ErrorCode.INVALID_REQUEST,
+        ErrorCode.INPUT_NOT_FOUND,
+        ErrorCode.INPUT_FORBIDDEN,
+        ErrorCode.INPUT_TOO_LARGE,
+        ErrorCode.INPUT_UNREADABLE,
+        ErrorCode.MEDIA_LIMIT,
+        ErrorCode.NO_VIDEO,
+        ErrorCode.NO_AUDIO,
+        ErrorCode.NO_FACE,
+        ErrorCode.UNKNOWN_ENGINE,
+    }
+)
+
+
+class CommandError(Exception):
+    """A subcommand failed in a way that was foreseen; `main` prints it and ends the process."""
+
+    def __init__(self, error: ErrorFacts) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+    @classmethod
+    def of(cls, code: ErrorCode, stage: Stage, message: str, **detail: Any) -> CommandError:
+        """An error from its parts; the advice of the code is put behind the message."""
+        text = f"{message.rstrip('.')}. {facts(code).advice}"
+        return cls._make(code, stage, text, detail)
+
+    @classmethod
+    def usage(cls, message: str, **detail: Any) -> CommandError:
+        """An option or a setting that can never work; the message says what to do itself."""
+        return cls._make(ErrorCode.INVALID_REQUEST, Stage.ADMIT, message, detail)
+
+    @classmethod
+    def _make(
+        cls, code: ErrorCode, stage: Stage, text: str, detail: dict[str, Any]
+    ) -> CommandError:
+        retryable = facts(code).retryable
+        return cls(
+            ErrorFacts(
+                code=code, stage=stage, message=text[:4000], retryable=retryable, detail=detail
+            )
+        )
+
+
+def exit_on_sigterm() -> None:
+    """End with 0 when SIGTERM comes before a service listens for it: nothing was taken yet.
+
+    At once, and not by SystemExit: imports run callbacks whose exceptions Python drops, and one
+    start in thirty that was told to go within them went on for ever.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+
+
+@contextmanager
+def exiting_on_sigterm() -> Iterator[None]:
+    """The same, inside."""
+    before = signal.getsignal(signal.SIGTERM)
+    exit_on_sigterm()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Have SIGTERM end the command as Ctrl-C does: by KeyboardInterrupt, through every `finally`.
+
+    So does SIGHUP, of a terminal that is closed; where it is ignored, as by nohup, it stays so.
+    A shell that starts a command in the background has SIGINT ignored; here it counts again, as
+    all signals take one way, which is also asyncio's: it cancels the running task.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        signal.raise_signal(signal.SIGINT)
+
+    taken = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: stop}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        taken[signal.SIGHUP] = stop
+    before = {number: signal.signal(number, handler) for number, handler in taken.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def broker_errors() -> Iterator[None]:
+    """Turn what a Kafka client raises into an error for people and scripts."""
+    from aiokafka.errors import KafkaError
+
+    from consumer.kafka.connecting import ClientFailed
+
+    try:
+        yield
+    except (ClientFailed, KafkaError, TimeoutError) as error:
+        text = str(error) or type(error).__name__
+        raise CommandError.of(ErrorCode.BROKER_UNAVAILABLE, Stage.ANNOUNCE, text) from error
+
+
+@contextmanager
+def embedded_errors() -> Iterator[None]:
+    """Turn what the embedded servers and the service's start raise into an error to read."""
+    from consumer.local.embedded import EmbeddedFailed, ExtraMissing
+
+    try:
+        yield
+    except ExtraMissing as error:
+        raise CommandError.usage(str(error)) from error
+    except EmbeddedFailed as error:
+        raise CommandError.of(ErrorCode.INTERNAL, Stage.ADMIT, str(error)) from error
+
+
+def exit_code(code: ErrorCode) -> int:
+    """2 when the input can never work, else 1."""
+    return BAD_INPUT if code in _NEVER_WORKS else FAILED
+
+
+def program() -> str:
+    """This command as the reader's shell finds it."""
+    if shutil.which("face2face"):
+        return "face2face"
+    return str(Path(sys.executable).parent / "face2face")
+
+
+def emit(value: Any) -> None:
+    """Write one JSON object as one line to stdout, at once."""
+    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str))  # and flushes
+
+
+def say(text: str = "") -> None:
+    """Write a line for people to stderr."""
+    click.echo(text, err=True)
+
+
+def show_error(error: ErrorFacts, as_json: bool) -> int:
+    """Print an error on the stream where it belongs; return the exit code."""
+    if as_json:
+        keys = {"code", "stage", "message", "detail"}
+        emit({"error": error.model_dump(mode="json", include=keys)})
+    say(f"{error.code.value} ({error.stage.value}): {error.message}")
+    return exit_code(error.code)
+
+
+def allow_any_letter() -> None:
+    """Write letters that the terminal's encoding lacks as JSON does, `\\u2192`: no answer is lost.
+
+    Locales other than UTF-8 are rare and legal; an arrow must not end a command there.
+    """
+
+    def escape(error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+    codecs.register_error("face2face", escape)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="face2face")
+
+
+def give_up_stdout() -> None:
+    """Send to nowhere what is still kept for stdout: at its exit Python would try that again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, sys.stdout.fileno())
+    finally:
+        os.close(nowhere)
+
+
+def install_last_resort(as_json: bool) -> None:
+    """Have a defect, too, end as one JSON object: `sys.excepthook` runs for what nobody caught."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        traceback.print_exception(kind, error, trace)
+        if as_json:
+            text = f"{kind.__name__}: {error}"
+            show_error(CommandError.of(ErrorCode.INTERNAL, Stage.ADMIT, text).error, True)
+
+    sys.excepthook = hook

@@ -1,0 +1,74 @@
+"""Files that a command is given, or is to write: what is wrong with them, before any work."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from consumer.local.console import CommandError
+from schemas.codes import ErrorCode, Stage
+
+
+def why_unreadable(path: Path) -> str | None:
+    """Why a file cannot be read, to be put behind its name; None when it can."""
+    try:
+        if not path.is_file():
+            return "is not a file"
+        path.open("rb").close()
+    except OSError as error:  # no permission on the way, or a name that no file can have
+        return f"cannot be read: {error.strerror}"
+    return None
+
+
+def existing(path: Path, option: str) -> Path:
+    """A file that can be read.
+
+    Raises:
+        CommandError: INPUT_NOT_FOUND, with the option, the path and the reason.
+    """
+    why = why_unreadable(path)
+    if why is not None:
+        raise CommandError.of(
+            ErrorCode.INPUT_NOT_FOUND,
+            Stage.PROBE,
+            f"{option} {str(path)!r} {why}".strip(),
+            option=option,
+            path=str(path),
+        )
+    return path
+
+
+def check_output(output: Path, *inputs: Path | str) -> None:
+    """Refuse an output that cannot be written, or whose writing would destroy something.
+
+    Args:
+        output: a file; folders on its way may be missing.
+        inputs: files, or locations elsewhere.
+
+    Raises:
+        CommandError: named with its reason.
+    """
+    shown = f"--output {str(output)!r}"
+    try:
+        wrong = _why_unwritable(output, inputs)
+    except OSError as error:
+        wrong = f"cannot be written: {error.strerror}"
+    if wrong is not None:
+        raise CommandError.usage(f"{shown} {wrong}")
+
+
+def _why_unwritable(output: Path, inputs: tuple[Path | str, ...]) -> str | None:
+    if output.is_dir():
+        return "is a folder; name a file"
+    if output.exists():
+        if not output.is_file():
+            return "is no regular file and would be replaced; name another"
+        # os.path, since it calls names that no file can have absent: locations may be long
+        if any(os.path.exists(given) and output.samefile(given) for given in inputs):  # noqa: PTH110
+            return "is an input and would be lost; name another file"
+    folder = next(above for above in output.absolute().parents if above.exists())
+    if not folder.is_dir():
+        return f"lies in {str(folder)!r}, which is no folder; name another"
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        return f"lies in {str(folder)!r}, which you may not write into; name another"
+    return None

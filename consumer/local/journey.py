@@ -1,0 +1,108 @@
+"""A request's way from this machine's files and back: upload, submit, follow, fetch the MP4.
+
+It uses nothing but the two open interfaces, topics and bucket, as any upstream would.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from consumer.faults import Fault
+from consumer.kafka.client import Client, Event
+from consumer.local.files import why_unreadable
+from consumer.store.storage import Storage, file_sha256
+from schemas.codes import ErrorCode, Stage
+from schemas.events import Completed, Failed
+from schemas.refs import ObjectRef, RefError, name_suffix, parse_ref
+from schemas.request import RenderRequest
+
+INPUTS = "inputs/"
+"""Prefix of uploads; its objects live for a day."""
+
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """Where an input lies now."""
+
+    url: str
+    size: int | None
+    """Bytes sent from this machine; None for an input that was a location already."""
+
+
+async def provide(storage: Storage, bucket: str, given: str) -> Uploaded:
+    """The location of an input: as given when it is one, else that of its upload.
+
+    The key is the file's digest, so that the same file has the same location and a reference that
+    was prepared before is found again.
+
+    Raises:
+        Fault: INPUT_NOT_FOUND for no such file, INVALID_REQUEST for a wrong location, and what the
+            store raises.
+    """
+    if "://" in given:
+        try:
+            parse_ref(given)
+        except RefError as error:
+            raise Fault.of(ErrorCode.INVALID_REQUEST, Stage.ADMIT, str(error)) from error
+        return Uploaded(given, None)
+    path = Path(given)
+    why = why_unreadable(path)
+    if why is not None:
+        raise Fault.of(ErrorCode.INPUT_NOT_FOUND, Stage.ADMIT, f"{given!r} {why}", path=given)
+    digest = file_sha256(path)
+    ref = ObjectRef(bucket, f"{INPUTS}{digest}{name_suffix(path.name)}")
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    stored = await storage.put_file(ref.bucket, ref.key, path, kind, sha256=digest)
+    return Uploaded(ref.url, stored.size if stored else None)
+
+
+async def follow(client: Client, job_id: str, timeout_s: float, on_event: OnEvent) -> Completed:
+    """Hear all that is said about a job until its outcome.
+
+    Raises:
+        Fault: the job failed, with the error of its event.
+        TimeoutError: no outcome came in time.
+    """
+    async for event in client.events(job_id, timeout_s):
+        on_event(event)
+        if event.kind == "failed":
+            raise Fault(Failed.model_validate(event.data).error)
+        if event.kind == "completed":
+            return Completed.model_validate(event.data)
+    raise TimeoutError(f"no outcome of job {job_id!r}")
+
+
+async def send(
+    client: Client, request: RenderRequest, timeout_s: float, on_event: OnEvent
+) -> Completed:
+    """Send a request and follow it to its outcome; raises as `follow` does."""
+    job_id = await client.submit(request)
+    return await follow(client, job_id, timeout_s, on_event)
+
+
+async def bring(storage: Storage, completed: Completed, path: Path) -> Path:
+    """Fetch the MP4 and compare it with what the event says.
+
+    Raises:
+        Fault: what the store raises, or OUTPUT_INVALID when the digest differs.
+    """
+    output = completed.output
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.part")
+    try:
+        got = await storage.fetch(ObjectRef(output.bucket, output.key), half, output.size)
+        if got.sha256 != output.sha256:
+            raise Fault.of(
+                ErrorCode.OUTPUT_INVALID,
+                Stage.FETCH,
+                f"{output.url} has sha256 {got.sha256}, its event says {output.sha256}",
+            )
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,83 @@
+"""Why no render is started, or a running one is given up: cancelled, too late, tried too often."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from consumer.faults import Fault
+from consumer.store.held import Held, LeaseLost
+from consumer.work.attempt import Case
+from schemas.codes import ErrorCode, Stage
+
+T = TypeVar("T")
+
+
+def refuse(case: Case, held: Held, limit: int) -> None:
+    """Raise the Fault for which no render is to be started.
+
+    Args:
+        limit: attempts that a job gets.
+    """
+    job = case.job
+    if case.fault is not None:
+        raise case.fault
+    if job.cancelled.is_set():
+        raise Fault.of(ErrorCode.CANCELLED, Stage.ADMIT, "cancelled before it started")
+    if job.request.expired(datetime.now(UTC)):
+        raise _too_late(case)
+    if held.attempt >= limit:
+        raise _exhausted(held, limit)
+
+
+async def guard(case: Case, held: Held, work: Coroutine[object, object, T]) -> T:
+    """Do the work until it is done, or nobody wants it, or it is too late, or not ours.
+
+    Raises:
+        Fault: CANCELLED, DEADLINE_EXCEEDED, or what the work raises.
+        LeaseLost: another replica works on it.
+    """
+    deadline = case.job.request.deadline
+    left = None
+    if deadline is not None:
+        left = max(0.0, (deadline - datetime.now(UTC)).total_seconds())
+    task = asyncio.create_task(work)
+    unwanted = asyncio.create_task(case.job.cancelled.wait())
+    lost = asyncio.create_task(held.lost.wait())
+    tasks = (task, unwanted, lost)
+    try:
+        await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        if lost.done():
+            raise LeaseLost
+        if unwanted.done():
+            raise Fault.of(ErrorCode.CANCELLED, Stage.GENERATE, "cancelled while it ran")
+        raise _too_late(case)
+    finally:
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _too_late(case: Case) -> Fault:
+    return Fault.of(
+        ErrorCode.DEADLINE_EXCEEDED,
+        Stage.ADMIT,
+        f"the job's deadline {case.job.request.deadline} has passed",
+    )
+
+
+def _exhausted(held: Held, limit: int) -> Fault:
+    """Why a job gets no further attempt: what the marker says of the last one."""
+    last = held.before.last_error if held.before is not None else None
+    known = last is not None and last in ErrorCode.__members__
+    return Fault.of(
+        ErrorCode(last) if known and last is not None else ErrorCode.WORKER_CRASHED,
+        Stage.GENERATE,
+        f"all {limit} attempts ended without a result, the last one "
+        f"{'by ' + last if last else 'with the death of its replica'}",
+        attempts=held.attempt,
+    )

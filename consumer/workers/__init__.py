@@ -1,0 +1,1 @@
+"""The processes that render: the parent's side of them, and theirs."""

@@ -1,0 +1,255 @@
+"""One device's worker: what it is asked to render, and the children that do it, one after another.
+
+A render ends in exactly one of these ways: the child answers; the child ends (WORKER_CRASHED); it
+shows no life (WORKER_STALLED) or does not stop in time (DEADLINE_EXCEEDED, CANCELLED) and is
+killed (`consumer.workers.child`). The next child starts after a pause that grows while no render
+succeeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import signal
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import structlog
+
+from consumer.faults import Fault
+from consumer.metrics import WORKER_RESTARTS, WORKER_UP
+from consumer.workers.child import Child
+from consumer.workers.devices import Device
+from consumer.workers.orphans import Orphans
+from consumer.workers.protocol import (
+    PIPELINE,
+    Beat,
+    Broken,
+    Cancel,
+    Done,
+    Message,
+    Ready,
+    Render,
+    RunTick,
+    Unready,
+)
+from schemas.codes import ErrorCode, Stage
+from schemas.device import DeviceMemory
+from schemas.render import ErrorFacts, RenderReport
+
+CANCEL_GRACE_S = 1.2
+"""What a render has to stop by itself before its process is killed."""
+DEADLINE_GRACE_S = 4.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 30.0
+State = Literal["starting", "ready", "down"]
+OnProgress = Callable[[RunTick], None]
+log = structlog.get_logger(__name__)
+
+
+class _Run:
+    def __init__(self, order: Render, on_progress: OnProgress) -> None:
+        self.order = order
+        self.on_progress = on_progress
+        self.future: asyncio.Future[RenderReport] = asyncio.get_running_loop().create_future()
+        self.kill_at = time.monotonic() + order.budget_s + DEADLINE_GRACE_S
+        self.kill_code = ErrorCode.DEADLINE_EXCEEDED
+
+    def resolve(self, report: RenderReport) -> None:
+        if not self.future.done():
+            self.future.set_result(report)
+
+    def fail(self, error: ErrorFacts) -> None:
+        if not self.future.done():
+            self.future.set_exception(Fault(error))
+
+
+class Worker:
+    """One device's child process, started again whenever it ends."""
+
+    def __init__(
+        self,
+        device: Device,
+        *,
+        stall_timeout_s: float,
+        renderer: str = PIPELINE,
+        on_change: Callable[[], None] = lambda: None,
+        warm: str | None = None,
+        processors: int = 0,
+    ) -> None:
+        self.device = device
+        self.state: State = "starting"
+        self.facts: Ready | None = None
+        """What the child said when it became ready; kept while it is down."""
+        self.trouble: ErrorFacts | None = None
+        """Why it cannot become ready, as far as it could say so itself."""
+        self._unready = False
+        """The last child said so itself."""
+        self.memory: DeviceMemory | None = None
+        """Of its GPU, as the child measured it last; kept while it is down."""
+        self.restarts = 0
+        self._stall_timeout_s = stall_timeout_s
+        self._renderer = renderer
+        self._warm = warm
+        self._processors = processors
+        self._on_change = on_change
+        self._child: Child | None = None
+        self._orphans = Orphans()
+        self._runs: dict[str, _Run] = {}
+        self._numbers = itertools.count()
+        self._served = 0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child that runs now."""
+        return self._child.pid if self._child is not None else None
+
+    def start(self) -> None:
+        """Start the child in the background."""
+        self._task = asyncio.create_task(self._supervise(), name=f"worker-{self.device.label}")
+
+    async def stop(self) -> None:
+        """End the child and what it renders."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def next_run(self) -> str:
+        """An identity for the next render."""
+        return f"{self.device.label}-{next(self._numbers)}"
+
+    async def render(self, order: Render, on_progress: OnProgress) -> RenderReport:
+        """Render in the child; being cancelled stops it there, or kills it.
+
+        Raises:
+            Fault: what the child reports, or WORKER_CRASHED, WORKER_STALLED, DEADLINE_EXCEEDED.
+        """
+        run = _Run(order, on_progress)
+        if self.state != "ready":
+            raise self._ended("it was not ready", ErrorCode.WORKER_CRASHED)
+        self._runs[order.run] = run
+        try:
+            await self._tell(order)
+            return await asyncio.shield(run.future)
+        except asyncio.CancelledError:
+            await self._stop_run(run)
+            raise
+        finally:
+            self._runs.pop(order.run, None)
+            if run.future.done() and not run.future.cancelled():
+                run.future.exception()  # seen, even when nobody waits any more
+
+    async def _stop_run(self, run: _Run) -> None:
+        run.kill_code = ErrorCode.CANCELLED
+        run.kill_at = min(run.kill_at, time.monotonic() + CANCEL_GRACE_S)
+        await self._tell(Cancel(run=run.order.run))
+        await asyncio.wait([run.future], timeout=CANCEL_GRACE_S + 5.0)
+
+    async def _tell(self, message: Message) -> None:
+        if self._child is not None:
+            await self._child.tell(message)
+
+    # --- life of the children
+
+    async def _supervise(self) -> None:
+        failures = 0
+        try:
+            while True:
+                served = self._served
+                self.state = "starting"
+                try:
+                    await self._live()
+                except Exception as error:  # noqa: BLE001 - else nothing is rendered here ever again
+                    self._miss(error)
+                failures = 0 if self._served > served else failures + 1
+                pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures, 20))
+                if self._unready:
+                    pause = LONGEST_PAUSE_S  # it says itself that it cannot work here
+                self.restarts += 1
+                WORKER_RESTARTS.labels(self.device.label).inc()
+                await asyncio.sleep(pause)
+        finally:
+            self._down()
+
+    def _miss(self, error: Exception) -> None:
+        """There is no child, as none could be started, or the watch over it broke off."""
+        said = f"{type(error).__name__}: {error}"
+        text = f"worker {self.device.label} could not be started or watched: {said}"
+        self.trouble = Fault.of(ErrorCode.ENGINE_UNAVAILABLE, Stage.GENERATE, text[:1000]).error
+        log.error("no worker; tried again", device=self.device.label, exc_info=error)
+        self._on_change()
+
+    async def _live(self) -> None:
+        """One child, from its start to its end."""
+        self._unready = False
+        options = ["--device", self.device.torch_name, "--render", self._renderer]
+        if self._warm:
+            options += ["--warm", self._warm]
+        options += ["--processors", str(self._processors)]
+        child = self._child = Child(
+            self.device, options, self._stall_timeout_s, self._hear, self._overdue, self._orphans
+        )
+        try:
+            await child.live()
+        finally:
+            self._down()
+            if child.code is not None:
+                self._fail_runs(child, child.code)
+
+    def _overdue(self, now: float) -> bool:
+        return any(now > run.kill_at for run in self._runs.values())
+
+    def _hear(self, message: Message) -> None:
+        match message:
+            case Beat():
+                self._remember(message.memory)
+                for tick in message.runs:
+                    if tick.run in self._runs:
+                        self._runs[tick.run].on_progress(tick)
+            case Ready():
+                self.facts, self.trouble, self.state = message, None, "ready"
+                self._remember(message.memory)
+                WORKER_UP.labels(self.device.label).set(1)
+                log.info("worker ready", device=self.device.label, worker=message.pid)
+                self._on_change()
+            case Unready():
+                self.trouble, self._unready = message.error, True
+                log.error("worker cannot work", device=self.device.label, error=str(message.error))
+            case Done():
+                self._served += 1
+                if message.run in self._runs:
+                    self._runs[message.run].resolve(message.report)
+            case Broken():
+                self._served += 1
+                if message.run in self._runs:
+                    self._runs[message.run].fail(message.error)
+
+    def _remember(self, memory: DeviceMemory | None) -> None:
+        if memory is not None and memory != self.memory:
+            self.memory = memory
+            self._on_change()
+
+    def _down(self) -> None:
+        self.state = "down"
+        self._child = None
+        WORKER_UP.labels(self.device.label).set(0)
+        self._on_change()
+
+    def _fail_runs(self, child: Child, code: int) -> None:
+        end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        now = time.monotonic()
+        if self._runs or code not in (0, -signal.SIGKILL):
+            said = list(child.said)[-5:]
+            log.warning("worker ended", device=self.device.label, end=end, said=said)
+        for run in self._runs.values():
+            late = now > run.kill_at
+            kind = run.kill_code if late else (child.kill_code or ErrorCode.WORKER_CRASHED)
+            run.fail(self._ended(end, kind).error)
+
+    def _ended(self, end: str, code: ErrorCode) -> Fault:
+        text = f"worker {self.device.label} ended during the render: {end}"
+        return Fault.of(code, Stage.GENERATE, text, end=end, device=self.device.label)

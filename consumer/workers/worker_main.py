@@ -1,0 +1,257 @@
+"""The worker child: takes renders as JSON lines on stdin, answers on what was its stdout.
+
+The only process of the service that imports the pipeline, and with it torch. It gets files and a
+scratch folder, no credentials, and it dies with its parent: by the kernel (PDEATHSIG) and by the
+end of its stdin. Each render runs in a thread of its own; a heartbeat thread shows that the process
+lives. A CUDA error ends the process at once, because the context cannot be used any more; so does a
+GPU that does not answer any more.
+
+    python -m consumer.workers.worker_main --device cpu [--warm ENGINE] [--render MODULE:FUNCTION] …
+
+FUNCTION has the signature of `pipeline.render.render`; MODULE also has `engines()`, and may have
+`avatar_folders(device)`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import faulthandler
+import importlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, BinaryIO
+
+from consumer.allocator import keep_from_collector
+from consumer.workers.protocol import (
+    PIPELINE,
+    Beat,
+    Broken,
+    Cancel,
+    Done,
+    Message,
+    Ready,
+    Render,
+    RunTick,
+    Unready,
+    encode,
+    read_parent,
+)
+from consumer.workers.rendering import (
+    describe,
+    get_ready,
+    hangs,
+    is_sticky,
+    missing,
+    spec_of,
+    use_settings,
+    use_weights_root,
+    watched,
+)
+from schemas.codes import ErrorCode, Stage
+from schemas.device import DeviceMemory
+from schemas.render import RenderReport
+
+if TYPE_CHECKING:
+    from pipeline.device_memory import MemoryWatch
+    from pipeline.types import RenderSpec, Tick
+
+BEAT_S = 1.0
+MAX_FILE_BYTES = 64 * 1024**3
+"""No file of a job comes near it; a writer gone wild meets it before the disk is full."""
+HUNG_BEATS = 3
+EXIT_STICKY, EXIT_UNREADY, EXIT_FRESH = 71, 72, 73
+_PR_SET_PDEATHSIG = 1
+
+Renderer = Callable[["RenderSpec", Callable[["Tick"], None]], RenderReport]
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--warm", default=None, metavar="ENGINE")
+    parser.add_argument("--processors", type=int, default=0, help="for all its jobs; 0: all")
+    parser.add_argument("--max-file-bytes", type=int, default=MAX_FILE_BYTES)
+    parser.add_argument("--render", default=PIPELINE, metavar="MODULE:FUNCTION")
+    options = parser.parse_args()
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it drains first
+    faulthandler.enable()
+    _limit(options.max_file_bytes)
+    use_weights_root()
+    use_settings(options.processors)
+    server = Server(_take_stdout(), options.device, options.warm)
+    server.serve(options.render)
+
+
+def _limit(max_file_bytes: int) -> None:
+    from pipeline.sandbox import limit_process
+
+    limit_process(max_file_bytes)
+
+
+def _die_with_parent() -> None:
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def _take_stdout() -> BinaryIO:
+    """Keep the pipe to the parent for messages alone: what libraries print goes to stderr."""
+    pipe = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return pipe
+
+
+class _Run:
+    """One render, as its thread and the heartbeat see it."""
+
+    def __init__(self, order: Render) -> None:
+        self.order = order
+        self.cancelled = threading.Event()
+        self.end = time.monotonic() + order.budget_s
+        self.tick = RunTick(run=order.run, stage="probe", done=0, total=0)
+
+    def on_tick(self, tick: Tick) -> None:
+        """Note the progress; stop the render when nobody wants it or its time is over."""
+        from pipeline.errors import Cancelled, DeadlineExceeded
+
+        run = self.order.run
+        self.tick = RunTick(run=run, stage=tick.stage, done=tick.done, total=tick.total)
+        if self.cancelled.is_set():
+            raise Cancelled("stopped on request", stage=_stage(tick.stage))
+        if time.monotonic() > self.end:
+            limit = self.order.budget_s
+            raise DeadlineExceeded(
+                f"the render took longer than its {limit:.0f} s",
+                stage=_stage(tick.stage),
+                budget_s=limit,
+            )
+
+
+class Server:
+    """The process's only object: threads, the pipe, the running renders."""
+
+    def __init__(self, pipe: BinaryIO, device: str, warm: str | None = None) -> None:
+        self._pipe = pipe
+        self._device = device
+        self._warm = warm
+        self._write = threading.Lock()
+        self._runs: dict[str, _Run] = {}
+        self._render: Renderer | None = None
+        self._memory: MemoryWatch | None = None
+
+    def serve(self, renderer: str) -> None:
+        """Beat, import, say ready, then take orders until the parent is gone."""
+        threading.Thread(target=self._beat, name="beat", daemon=True).start()
+        ready = self._load(renderer)
+        self._send(ready)
+        for line in sys.stdin.buffer:
+            order = read_parent(line)
+            if isinstance(order, Cancel):
+                self._cancel(order.run)
+            else:
+                self._start(order)
+        os._exit(0)  # running renders are nobody's any more
+
+    def _load(self, renderer: str) -> Ready:
+        module_name, _, function = renderer.partition(":")
+        try:
+            module = importlib.import_module(module_name)
+            self._render = getattr(module, function)
+            engines = list(module.engines())
+            lacking = missing(self._device) if renderer == PIPELINE else {}
+            if renderer == PIPELINE:
+                able = any(engine.name == self._warm for engine in engines)
+                get_ready(self._device, self._warm if able else None)
+            folders = getattr(module, "avatar_folders", None)
+            avatars = folders(self._device) if folders else {}
+            self._memory = watched(self._device)
+            keep_from_collector()
+        except Exception as error:  # noqa: BLE001 - told to the parent, whatever it is
+            traceback.print_exc()
+            self._send(Unready(error=describe(error, ErrorCode.ENGINE_UNAVAILABLE)))
+            os._exit(EXIT_UNREADY)
+        return Ready(
+            pid=os.getpid(),
+            device=self._device,
+            engines=engines,
+            missing=lacking,
+            avatars=avatars,
+            memory=self._held(),
+        )
+
+    def _start(self, order: Render) -> None:
+        run = self._runs[order.run] = _Run(order)
+        thread = threading.Thread(target=self._work, args=(run,), name=order.run, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # by a limit of processes: the other renders go on
+            del self._runs[order.run]
+            self._send(Broken(run=order.run, error=describe(error, ErrorCode.INTERNAL)))
+
+    def _cancel(self, run: str) -> None:
+        if run in self._runs:
+            self._runs[run].cancelled.set()
+
+    def _work(self, run: _Run) -> None:
+        answer: Message
+        sticky = fresh = False
+        try:
+            assert self._render is not None
+            with self._memory.job() if self._memory else nullcontext():
+                report = self._render(spec_of(run.order, self._device, run.end), run.on_tick)
+            answer = Done(run=run.order.run, report=report)
+        except Exception as error:  # noqa: BLE001 - one render must not end the others
+            error_facts = describe(error, ErrorCode.INTERNAL)
+            if error_facts.code in (ErrorCode.INTERNAL, ErrorCode.ENGINE_FAILED):
+                traceback.print_exc()
+            sticky = is_sticky(error)
+            fresh = error_facts.code is ErrorCode.OUT_OF_MEMORY and self._device != "cpu"
+            answer = Broken(run=run.order.run, error=error_facts)
+        del self._runs[run.order.run]
+        self._send(answer)
+        if sticky:
+            os._exit(EXIT_STICKY)
+        if fresh and not self._runs:
+            os._exit(EXIT_FRESH)  # a new process has all of the device's memory, unfragmented
+
+    def _beat(self) -> None:
+        hung = 0
+        while True:
+            runs = [run.tick for run in list(self._runs.values())]
+            self._send(Beat(runs=runs, memory=self._held()))
+            hung = hung + 1 if hangs(self._device) else 0
+            if hung > HUNG_BEATS:  # fewer may be those of a process that stood still itself
+                faulthandler.dump_traceback()
+                os._exit(EXIT_STICKY)
+            time.sleep(BEAT_S)
+
+    def _held(self) -> DeviceMemory | None:
+        return self._memory.held() if self._memory else None
+
+    def _send(self, message: Message) -> None:
+        line = memoryview(encode(message))
+        with self._write:
+            try:
+                while line:
+                    line = line[self._pipe.write(line) :]
+            except OSError:
+                os._exit(0)  # the parent is gone
+
+
+def _stage(name: str) -> Stage:
+    return Stage(name) if name in Stage.__members__.values() else Stage.GENERATE
+
+
+if __name__ == "__main__":
+    main()

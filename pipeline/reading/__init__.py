@@ -1,0 +1,1 @@
+"""What comes in: probed by limits, opened on trial, decoded to upright pictures and exact sound."""

@@ -1,0 +1,112 @@
+"""Reading a photograph, in the process of `pipeline.reading.trial`: as 8-bit RGB, upright, in sRGB.
+
+libheif (`pi-heif`) reads HEIC, and Pillow the rest. What they are given may make them take
+gigabytes, stand still or end the process, which is why it is this one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import suppress
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pi_heif import open_heif
+from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps
+from PIL.Image import DecompressionBombError
+
+from pipeline.reading.profile import is_foreign
+
+_DAMAGED = (
+    *(OSError, EOFError, ValueError, LookupError, RuntimeError, SyntaxError, TypeError),
+    DecompressionBombError,
+)
+"""What the libraries raise over bytes that they do not like."""
+_LIES = 5
+"""Orientation of EXIF from which on width and height change places."""
+
+Pixels = NDArray[np.uint8]
+Answer = tuple[dict[str, Any], Pixels | None]
+
+
+def read(path: str, kind: str, most: int) -> Answer:
+    """A photograph.
+
+    Args:
+        path: of the file.
+        kind: Pillow's name of it; HEIF is libheif's.
+        most: pixels that are decoded; of a larger one only the size is told.
+
+    Returns:
+        `size`, width and height as it is shown, or `damaged`, why it cannot be read; and the
+        picture, (H, W, 3) or, with transparency, (H, W, 4).
+    """
+    Image.MAX_IMAGE_PIXELS = None  # `most` is checked instead
+    ImageFile.LOAD_TRUNCATED_IMAGES = True  # as libavcodec shows what is there
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return _heic(path, most) if kind == "HEIF" else _by_pillow(path, kind, most)
+    except _DAMAGED as error:
+        return {"damaged": str(error) or type(error).__name__}, None
+
+
+def _heic(path: str, most: int) -> Answer:
+    heif = open_heif(path)
+    told: dict[str, Any] = {"size": [int(side) for side in heif.size]}
+    if heif.size[0] * heif.size[1] > most:
+        return told, None
+    pixels = _in_colour(np.array(heif))  # a copy: what libheif has goes with it
+    profile = heif.info.get("icc_profile")
+    if profile and is_foreign(profile):
+        return told, np.asarray(_in_srgb(Image.fromarray(pixels), profile))
+    return told, pixels
+
+
+def _by_pillow(path: str, kind: str, most: int) -> Answer:
+    with Image.open(path, formats=(kind,)) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= _LIES
+        width, height = image.size[::-1] if turned else image.size
+        told = {"size": [int(width), int(height)]}
+        if width * height > most:
+            return told, None
+        profile = image.info.get("icc_profile")
+        ImageOps.exif_transpose(image, in_place=True)
+        if profile and is_foreign(profile):
+            return told, np.asarray(_in_srgb(image, profile))
+        return told, np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+
+
+def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """The picture in sRGB; as it is where its profile is damaged, or is not one of its kind."""
+    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    inks = image if image.mode == "CMYK" else image.convert("RGB")
+    made = inks.convert("RGB")
+    with suppress(ImageCms.PyCMSError, OSError, ValueError):
+        known = ImageCms.ImageCmsProfile(BytesIO(profile))
+        changed = ImageCms.profileToProfile(
+            inks,
+            known,
+            ImageCms.createProfile("sRGB"),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+        )
+        made = changed or made
+    if alpha is not None:
+        made.putalpha(alpha)
+    return made
+
+
+def _in_colour(pixels: NDArray[Any]) -> Pixels:
+    """(H, W, 3) or, with transparency, (H, W, 4) of 8 bits.
+
+    Args:
+        pixels: as libheif gives them; (H, W) or (H, W, 2) of 8 or 16 bits where it is grey.
+    """
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    whole = pixels[..., None] if pixels.ndim == 2 else pixels
+    if whole.shape[2] > 2:
+        return whole
+    return np.concatenate([whole[..., :1].repeat(3, 2), whole[..., 1:]], 2)

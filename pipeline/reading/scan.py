@@ -1,0 +1,162 @@
+"""Reading a video stream's packets without decoding them: what is really there, and when."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from pathlib import Path
+
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from pipeline.errors import MediaLimitExceeded
+from pipeline.reading.container import CUT, SPLICE_S, SPLICED, Clock, only, packets
+from pipeline.reading.grid import PictureTable, make_table
+from pipeline.types import Limits
+from schemas.codes import Stage
+
+_BACK_S = 1
+"""Seconds by which decoding times may go back in one recording, whatever wrote it."""
+_NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails
+
+
+def video_stream(container: InputContainer) -> VideoStream | None:
+    """The stream that is watched: the default one, then the largest; never cover art.
+
+    Of two as large one that moves: a film in AVIF has its title picture before it.
+    """
+    moving = [s for s in container.streams.video if not s.disposition & _NOT_MOVING]
+    if not moving:
+        return None
+    return max(
+        moving,
+        key=lambda s: (
+            bool(s.disposition & Disposition.default),
+            (s.codec_context.width * s.codec_context.height) if s.codec_context else 0,
+            s.frames != 1,
+            -s.index,
+        ),
+    )
+
+
+def scan_pictures(
+    container: InputContainer, stream: VideoStream, limits: Limits, clock: Clock | None
+) -> PictureTable | None:
+    """List the pictures of a stream by its packets; None when there is not one.
+
+    Raises:
+        MediaLimitExceeded: they last longer than `max_video_s`, or scanning takes too long.
+    """
+    base, path = stream.time_base, Path(container.name)
+    # In the stream's ticks, as making a fraction of each packet takes longer than reading it.
+    most = math.inf
+    if base is not None and math.isfinite(limits.max_video_s):
+        most = math.floor(Fraction(limits.max_video_s) / base)
+    splices = _Splices(container.format.name, base)
+    spent = 0  # by recordings before the one that is read
+    shown: list[int | None] = []
+    keys: list[tuple[int | None, int | None]] = []
+    first: int | None = None
+    end: int | None = None
+    lead = 0  # packets before the first keyframe
+    for packet in packets(container, stream, clock):
+        if packet.size == 0:
+            continue
+        pts = packet.pts
+        if splices.before(packet.dts) and first is not None and end is not None:
+            spent += end - first
+            first = end = None
+        if packet.is_keyframe:
+            keys.append((pts, packet.dts))
+        lead += not keys
+        if packet.is_discard:
+            continue
+        shown.append(pts)
+        if pts is None:
+            continue
+        first = pts if first is None else min(first, pts)
+        end = max(pts + (packet.duration or 0), end if end is not None else pts)
+        if base is not None and spent + end - first > most:
+            check_seconds(path, (spent + end - first) * base, limits)
+    if not shown:
+        return None
+    if container.format.name in CUT:
+        shown = shown[lead:] if splices.found and keys else _decodable(shown, keys, lead)
+    # AVI counts packets: with pictures out of order its time stamps are guesses.
+    reliable = container.format.name != "avi" or stream.codec_context.reorder_depth == 0
+    reliable = reliable and not splices.found  # else pictures of two recordings lie at one time
+    return make_table(shown, end, keys, base, stream.average_rate, reliable)
+
+
+def first_shown(container: InputContainer) -> Fraction | None:
+    """When the first picture begins that `scan_pictures` lists; None where it is not known.
+
+    Args:
+        container: just opened, and for nothing else where it may be cut anywhere.
+    """
+    stream = video_stream(container)
+    if stream is None or stream.start_time is None or stream.time_base is None:
+        return None
+    if container.format.name in CUT:
+        only(container, stream)
+        lead = False
+        for packet in packets(container, stream, None):
+            if packet.is_keyframe and packet.pts is not None:
+                return (packet.pts if lead else stream.start_time) * stream.time_base
+            lead = lead or packet.size > 0
+    return stream.start_time * stream.time_base
+
+
+def _decodable(
+    shown: list[int | None], keys: list[tuple[int | None, int | None]], lead: int
+) -> list[int | None]:
+    """Pictures without those that lie before the first keyframe of a film that was cut there: one
+    picture would stand still for them."""
+    begin = keys[0][0] if lead and keys else None
+    if begin is None:
+        return shown
+    return [pts for pts in shown[lead:] if pts is None or pts >= begin]
+
+
+class _Splices:
+    """Finds where a container's time stamps begin anew.
+
+    Args:
+        kind: of the container, by libavformat's name.
+        base: seconds of a tick.
+    """
+
+    def __init__(self, kind: str, base: Fraction | None) -> None:
+        self.found = False
+        self._last: int | None = None
+        self._most = self._least = math.inf
+        if kind in SPLICED and base is not None:
+            self._most, self._least = float(SPLICE_S / base), float(_BACK_S / base)
+
+    def before(self, stamp: int | None) -> bool:
+        """Whether the packet with this decoding time is of another recording than the last one."""
+        if stamp is None:
+            return False
+        step = 0 if self._last is None else stamp - self._last
+        self._last = stamp
+        anew = step > self._most or -step > self._least
+        self.found = self.found or anew
+        return anew
+
+
+def declared_rates(stream: VideoStream) -> list[Fraction | None]:
+    """What the container says about the rate."""
+    return [stream.average_rate, stream.guessed_rate, stream.base_rate]
+
+
+def check_seconds(path: Path, seconds: Fraction, limits: Limits) -> None:
+    """Refuse a video that lasts too long."""
+    if seconds > limits.max_video_s:
+        raise MediaLimitExceeded(
+            f"{path.name} lasts {float(seconds):.1f} s, longer than {limits.max_video_s:g} s",
+            stage=Stage.PROBE,
+            limit="max_video_s",
+            value=float(seconds),
+            max=limits.max_video_s,
+        )

@@ -1,0 +1,1 @@
+"""What goes out: encoded within a bound of fidelity, sealed into an MP4, and read back."""

@@ -1,0 +1,115 @@
+"""The GPU's own video encoder, where it is allowed and really encodes.
+
+Off by default: what it makes differs from x264 and between GPUs, so that a job that is repeated on
+another machine would not give the same bytes. Leases and adoption still see to one outcome. Data
+centre GPUs such as A100, H100 and H200 have none.
+
+Whether there is one is tried once per process and device, by encoding some pictures and decoding
+them again: they must come back, all of them, and look as they did.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from functools import cache
+from typing import cast
+
+import av
+import torch
+from av import FFmpegError, VideoFrame
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from pipeline import hardware
+from pipeline.batching.cuda import is_cuda
+from pipeline.errors import EngineUnavailable
+from pipeline.reading.upright import samples
+from schemas.codes import Stage
+
+CODEC = "h264_nvenc"
+_SIDE, _FRAMES = 256, 6
+_APART = 3.0
+"""Mean levels by which what comes back may differ."""
+
+_log = logging.getLogger(__name__)
+
+
+def options(crf: int) -> dict[str, str]:
+    """Constant quality on the scale of x264's rate factor."""
+    return {"preset": "p4", "tune": "hq", "rc": "vbr", "cq": str(crf), "b": "0", "bf": "2"}
+
+
+def chosen(device: str) -> bool:
+    """Whether a job on a device is to be encoded by its video unit, `F2F_ENCODER`.
+
+    Raises:
+        EngineUnavailable: it is demanded, and the device has none that encodes.
+    """
+    wanted = hardware.encoder()
+    if wanted == "x264" or (wanted == "auto" and not is_cuda(device)):
+        return False
+    trouble = _trouble(device)
+    if trouble is None:
+        return True
+    if wanted == "auto":
+        return False
+    raise EngineUnavailable(
+        f"F2F_ENCODER=nvenc, but {device} does not encode ({trouble}): set x264 or auto",
+        stage=Stage.ENCODE,
+        device=device,
+    )
+
+
+@cache
+def _trouble(device: str) -> str | None:
+    """Why the device does not encode; None where it does. Said in the log, once."""
+    trouble = _tried(CODEC, options(18)) if is_cuda(device) else "it is no GPU"
+    if trouble is None:
+        _log.info("videos are encoded on %s", device)
+    else:
+        _log.info("videos are encoded on the processors: %s does not (%s)", device, trouble)
+    return trouble
+
+
+def _tried(codec: str, settings: dict[str, str]) -> str | None:
+    """What is wrong with an encoder; None when its pictures come back as they were."""
+    want = [_luma(n) for n in range(_FRAMES)]
+    try:
+        found = _decoded(_encoded(codec, settings, want))
+    except (FFmpegError, OSError, ValueError) as error:
+        return str(error) or type(error).__name__
+    if len(found) != len(want):
+        return f"{len(found)} of {len(want)} pictures came back"
+    apart = max(
+        float((a.float() - b.float()).abs().mean()) for a, b in zip(found, want, strict=True)
+    )
+    return None if apart <= _APART else f"its pictures are {apart:.1f} levels apart"
+
+
+def _luma(number: int) -> Tensor:
+    row = torch.arange(_SIDE)
+    return (40 + (row.unsqueeze(1) // 2 + row + 4 * number) % 160).to(torch.uint8)
+
+
+def _encoded(codec: str, settings: dict[str, str], pictures: list[Tensor]) -> bytes:
+    made = io.BytesIO()
+    with av.open(made, "w", format="matroska") as container:
+        stream = cast(VideoStream, container.add_stream(codec, rate=25, options=settings))
+        stream.width, stream.height, stream.pix_fmt = _SIDE, _SIDE, "yuv420p"
+        for picture in pictures:
+            frame = VideoFrame(_SIDE, _SIDE, "yuv420p")
+            luma, *chroma = frame.planes
+            samples(luma, _SIDE, _SIDE).copy_(picture)
+            for plane in chroma:
+                samples(plane, _SIDE // 2, _SIDE // 2).fill_(128)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return made.getvalue()
+
+
+def _decoded(film: bytes) -> list[Tensor]:
+    with av.open(io.BytesIO(film), "r", format="matroska") as container:
+        return [
+            samples(frame.planes[0], _SIDE, _SIDE).clone() for frame in container.decode(video=0)
+        ]

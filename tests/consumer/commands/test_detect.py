@@ -1,0 +1,104 @@
+"""`face2face detect` and the settings of labels, as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from consumer.caches import signing_root
+from consumer.settings import SettingsError
+from consumer.settings.load import load
+from consumer.work.marks import render_marks
+from pipeline.mark.choosing import choose_marks
+from tests.consumer.test_cli import face2face, only_object
+from tests.pipeline.mark.clips import JOB, made, sealed
+
+
+def test_detect_prints_one_object_that_names_the_job(tmp_path: Path) -> None:
+    path = sealed(tmp_path)
+    done = face2face("detect", "--json", str(path))
+    assert done.returncode == 0, done.stderr
+    told = only_object(done.stdout)
+    assert (told["found"], told["job_id"]) == (True, JOB)
+    assert isinstance(told["layers"], dict)
+    assert {name: layer["status"] for name, layer in told["layers"].items()} == {
+        "container": "verified",
+        "c2pa": "verified",
+        "watermark": "absent",
+    }
+
+
+def test_detect_says_in_words_what_it_found(tmp_path: Path) -> None:
+    done = face2face("detect", str(sealed(tmp_path)))
+    assert f"made by Face2Face, job {JOB}" in done.stdout
+    assert "development, not trusted" in done.stdout
+
+
+def test_detect_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
+    done = face2face("detect", "--json", str(tmp_path / "none.mp4"))
+    assert done.returncode == 2
+    assert only_object(done.stdout)["error"]["code"] == "INPUT_NOT_FOUND"  # type: ignore[index]
+
+
+def test_a_name_of_any_bytes_is_refused_and_read_as_every_other(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"no\xff.mp4")
+    path.write_text("no media")
+    done = face2face("detect", "--json", str(path))
+    assert done.returncode == 2, done.stderr
+    assert only_object(done.stdout)["error"]["code"] == "INPUT_UNREADABLE"  # type: ignore[index]
+
+
+def test_all_layers_are_on_unless_a_setting_says_otherwise(tmp_path: Path) -> None:
+    marks = render_marks(load({}), {"by": "them"})
+    assert (marks.container, marks.credentials, marks.watermark) == (True, True, True)
+    assert marks.consent == {"by": "them"}
+    names = ("F2F_LABEL_C2PA", "F2F_LABEL_CONTAINER", "F2F_LABEL_WATERMARK")
+    off = render_marks(load(dict.fromkeys(names, "0")), None)
+    assert (off.container, off.credentials, off.watermark) == (False, False, False)
+    assert choose_marks(**off.model_dump()).identity is None
+
+
+def test_the_registered_operator_is_named_as_the_producer() -> None:
+    code = "001191110108MA01XXXXXX"
+    marks = render_marks(load({"F2F_LABEL_PRODUCER": code, "F2F_LABEL_C2PA": "0"}), None)
+    assert choose_marks(**marks.model_dump()).producer == code
+    with pytest.raises(SettingsError, match="F2F_LABEL_PRODUCER"):
+        load({"F2F_LABEL_PRODUCER": "a\nb"})
+
+
+def test_given_certificate_signs_instead_of_the_development_one(tmp_path: Path) -> None:
+    identity = made(tmp_path).marks.identity
+    assert identity is not None
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    chain.write_bytes(identity.chain)
+    key.write_bytes(identity.key)
+    settings = load({"F2F_C2PA_CERTIFICATE_PATH": str(chain), "F2F_C2PA_KEY_PATH": str(key)})
+    chosen = choose_marks(**render_marks(settings, None).model_dump()).identity
+    assert chosen is not None
+    assert chosen.chain == identity.chain
+
+
+@pytest.mark.parametrize("name", ["F2F_C2PA_CERTIFICATE_PATH", "F2F_C2PA_KEY_PATH"])
+def test_half_an_identity_is_refused_at_start(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "some.pem"
+    file.write_text("")
+    with pytest.raises(SettingsError, match="belong together"):
+        load({name: str(file)})
+    with pytest.raises(SettingsError, match=f"{name} = .*not a file"):
+        load({name: str(tmp_path / "none.pem")})
+
+
+def test_folder_of_the_development_certificate_can_be_chosen(tmp_path: Path) -> None:
+    assert signing_root({"F2F_SIGNING_DIR": str(tmp_path)}) == tmp_path
+    assert signing_root({"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "face2face" / "signing"
+
+
+def test_job_id_that_no_job_may_have_is_refused() -> None:
+    done = face2face(
+        "render", "--json", "--audio", "a", "--video", "v", "-o", "o", "--job-id", "a b"
+    )
+    assert done.returncode == 2
+    assert "a b" in json.dumps(only_object(done.stdout))

@@ -1,0 +1,84 @@
+"""What the commands do at signals."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+TERM_IN_A_CALLBACK = """
+import os, signal, sys
+from consumer.local.console import exit_on_sigterm, exiting_on_sigterm
+
+class Dropped:
+    def __del__(self):  # Python drops what is raised here, as in the callbacks of imports
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000):
+            pass
+
+{how}
+sys.exit("went on")
+"""
+WAYS = {
+    "from here on": "exit_on_sigterm(); Dropped()",
+    "inside": """
+with exiting_on_sigterm():
+    Dropped()
+""",
+}
+
+
+def _run(code: str) -> subprocess.CompletedProcess[str]:
+    """What a Python of its own makes of some code."""
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.mark.parametrize("how", WAYS.values(), ids=WAYS)
+def test_sigterm_before_a_service_listens_is_heard_wherever_it_strikes(how: str) -> None:
+    ended = _run(TERM_IN_A_CALLBACK.format(how=how))
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_sigterm_after_the_start_goes_where_it_went_before() -> None:
+    code = """
+import signal
+from consumer.local.console import exiting_on_sigterm
+before = signal.getsignal(signal.SIGTERM)
+with exiting_on_sigterm():
+    assert signal.getsignal(signal.SIGTERM) is not before
+assert signal.getsignal(signal.SIGTERM) is before
+"""
+    ended = _run(code)
+    assert ended.returncode == 0, ended.stderr
+
+
+STRUCK = """
+import os, signal, sys
+from consumer.local.console import stoppable
+
+signal.signal(signal.SIGHUP, signal.{before})
+try:
+    with stoppable():
+        os.kill(os.getpid(), signal.{name})
+        sys.exit("went on")
+except KeyboardInterrupt:
+    sys.exit("stopped")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "ends"),
+    [
+        ("SIGINT", "SIG_DFL", "stopped"),
+        ("SIGTERM", "SIG_DFL", "stopped"),
+        ("SIGHUP", "SIG_DFL", "stopped"),
+        ("SIGHUP", "SIG_IGN", "went on"),
+    ],
+)
+def test_a_command_cleans_up_when_its_terminal_is_closed_unless_nohup_holds_it(
+    name: str, before: str, ends: str
+) -> None:
+    assert _run(STRUCK.format(name=name, before=before)).stderr.strip() == ends

@@ -1,0 +1,153 @@
+"""The way of local files through the open interfaces: locations, outcomes, checked downloads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from consumer.faults import Fault
+from consumer.kafka.client import Event, connect
+from consumer.local.journey import bring, follow, provide, send
+from consumer.settings import Settings
+from consumer.settings.load import load
+from consumer.store.storage import Storage
+from schemas.codes import ErrorCode
+from schemas.events import Completed
+from schemas.request import RenderRequest
+from tests.support.handles import KafkaHandle, S3Handle
+
+GOLDEN = Path(__file__).parents[2] / "contract" / "golden" / "v1"
+CONTENT = b"an MP4 of some bytes"
+
+
+@pytest.fixture
+async def storage(s3: S3Handle) -> AsyncIterator[Storage]:
+    store = Storage(load(s3.env))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    path = tmp_path / "my speech.WAV"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def _completed(bucket: str, **output: Any) -> Completed:
+    value = json.loads((GOLDEN / "completed.full.json").read_text(encoding="utf-8"))
+    value["output"] |= {
+        "bucket": bucket,
+        "key": "results/j/r.mp4",
+        "size": len(CONTENT),
+        "sha256": hashlib.sha256(CONTENT).hexdigest(),
+        **output,
+    }
+    return Completed.model_validate(value)
+
+
+async def test_a_file_gets_the_location_of_its_digest_and_keeps_its_suffix(
+    storage: Storage, s3: S3Handle, speech: Path
+) -> None:
+    first = await provide(storage, s3.bucket, str(speech))
+    again = await provide(storage, s3.bucket, str(speech))
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    assert first == again
+    assert first.url == f"s3://{s3.bucket}/inputs/{digest}.wav"
+    assert first.size == len(CONTENT)
+    assert s3.keys() == [f"inputs/{digest}.wav"]
+
+
+async def test_a_location_stays_as_it_is(storage: Storage, s3: S3Handle) -> None:
+    provided = await provide(storage, s3.bucket, "s3://other/a.wav")
+    assert (provided.url, provided.size) == ("s3://other/a.wav", None)
+    assert s3.keys() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        ("/nowhere/a.wav", ErrorCode.INPUT_NOT_FOUND, "'/nowhere/a.wav' is not a file"),
+        ("s3://Wrong_Bucket/a.wav", ErrorCode.INVALID_REQUEST, "bucket 'Wrong_Bucket'"),
+        ("ftp://host/a.wav", ErrorCode.INVALID_REQUEST, "must start with s3://"),
+    ],
+)
+async def test_what_can_never_work_is_said_before_anything_is_sent(
+    storage: Storage, s3: S3Handle, given: str, code: ErrorCode, said: str
+) -> None:
+    with pytest.raises(Fault) as refused:
+        await provide(storage, s3.bucket, given)
+    assert refused.value.code is code
+    assert said in refused.value.error.message
+
+
+async def test_the_result_comes_whole_into_a_new_folder(
+    storage: Storage, s3: S3Handle, tmp_path: Path
+) -> None:
+    await storage.put(s3.bucket, "results/j/r.mp4", CONTENT)
+    path = await bring(storage, _completed(s3.bucket), tmp_path / "new" / "out.mp4")
+    assert path.read_bytes() == CONTENT
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("output", "code"),
+    [
+        ({"sha256": "0" * 64}, ErrorCode.OUTPUT_INVALID),
+        ({"size": 3}, ErrorCode.INPUT_TOO_LARGE),
+        ({"key": "results/j/none.mp4"}, ErrorCode.INPUT_NOT_FOUND),
+    ],
+)
+async def test_a_result_that_is_not_the_announced_one_leaves_no_file(
+    storage: Storage, s3: S3Handle, tmp_path: Path, output: dict[str, Any], code: ErrorCode
+) -> None:
+    await storage.put(s3.bucket, "results/j/r.mp4", CONTENT)
+    with pytest.raises(Fault) as refused:
+        await bring(storage, _completed(s3.bucket, **output), tmp_path / "out" / "out.mp4")
+    assert refused.value.code is code
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.fixture
+def settings(kafka: KafkaHandle) -> Settings:
+    kafka.create_topics()
+    return load(kafka.env)
+
+
+async def _say(settings: Settings, topic: str, name: str) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=list(settings.kafka_servers))
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, (GOLDEN / name).read_bytes())
+    finally:
+        await producer.stop()
+
+
+async def test_a_job_is_followed_to_its_completed_event(settings: Settings) -> None:
+    seen: list[Event] = []
+    async with connect(settings) as client:
+        await _say(settings, settings.topics.progress, "progress.json")
+        await _say(settings, settings.topics.completed, "completed.full.json")
+        completed = await follow(client, "order-4711", 120, seen.append)
+    assert completed.output.size == 1048576
+    assert [event.kind for event in seen][-1] == "completed"
+
+
+async def test_a_failed_job_is_a_fault_with_the_event_s_own_error(settings: Settings) -> None:
+    request = RenderRequest(
+        audio_url="s3://bucket/a.wav", video_url="s3://bucket/v.mp4", job_id="order-4711"
+    )
+    seen: list[Event] = []
+    async with connect(settings) as client:
+        await _say(settings, settings.topics.failed, "failed.full.json")
+        with pytest.raises(Fault) as failed:
+            await send(client, request, 120, seen.append)
+    assert failed.value.code is ErrorCode.NO_FACE
+    assert failed.value.error.detail == {"frames": 250}
+    assert [event.kind for event in seen] == ["failed"]

@@ -1,0 +1,51 @@
+"""A store that asks for patience is asked again, and no job fails of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from consumer.faults import Fault
+from consumer.store.storage import Storage
+from schemas.codes import ErrorCode
+from tests.consumer.store.calls import put_object
+from tests.support.handles import S3Handle
+from tests.support.toxic import toxic
+from tests.support.work import settings_for
+
+
+def _error(status: str, code: str) -> str:
+    return f"{status}\n<?xml version='1.0'?><Error><Code>{code}</Code></Error>"
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        _error("409 Conflict", "ConditionalRequestConflict"),
+        _error("409 Conflict", "OperationAborted"),
+        _error("429 Too Many Requests", "TooManyRequests"),
+        _error("429 Too Many Requests", "AnotherWordForIt"),
+        _error("400 Bad Request", "ThrottlingException"),
+        "429 Too Many Requests",
+    ],
+)
+async def test_a_store_that_asks_for_patience_is_asked_again_and_fails_no_job(
+    refusal: str, s3: S3Handle, tmp_path: Path
+) -> None:
+    """A race for a key on AWS, or throttling, was taken for a refusal or a missing input."""
+    ref = put_object(s3, "k", b"1")
+    async with toxic(s3.endpoint) as proxy:
+        storage = Storage(settings_for(s3, tmp_path, S3_ENDPOINT=proxy.endpoint))
+        proxy.refusal, proxy.refuse = refusal, 2
+        assert await storage.put(s3.bucket, "once", b"2", if_absent=True) is not None
+        storage._sdk.http.clear()
+        proxy.refuse = 2
+        fetched = await storage.fetch(ref, tmp_path / "got", 10)
+        assert (fetched.size, proxy.refuse) == (1, 0)
+        storage._sdk.file_http.clear()
+        proxy.refuse = 100
+        with pytest.raises(Fault) as caught:
+            await storage.fetch(ref, tmp_path / "got", 10)
+        assert caught.value.code is ErrorCode.STORE_UNAVAILABLE
+        storage.close()

@@ -1,0 +1,54 @@
+"""How the tests of encoding write an MP4 of numbered pictures."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import torch
+
+from pipeline.mark.words import container_metadata
+from pipeline.reading.probe import probe_audio
+from pipeline.types import AudioFacts, Color, Frame, Limits
+from pipeline.writing.encode import Encoder
+from tests.support.media import Tone, picture, write_sound
+
+NTSC = Fraction(30_000, 1001)
+BT709 = Color(1, False, 1, 1)
+
+
+def frame_of(number: int, width: int = 192, height: int = 128) -> Frame:
+    """The numbered test picture as planes."""
+    drawn = av.VideoFrame.from_ndarray(picture(number, width, height), "rgb24")
+    values = torch.from_numpy(drawn.reformat(format="yuv420p").to_ndarray())
+    rows = height // 4
+    u, v = values[height : height + rows], values[height + rows :]
+    half = (height // 2, width // 2)
+    return Frame(values[:height].clone(), u.reshape(half).clone(), v.reshape(half).clone(), number)
+
+
+def speech(folder: Path, seconds: float, rate: int = 16_000, **more: object) -> AudioFacts:
+    tone = Tone(seconds, codec="pcm_s16le", rate=rate, layout="mono", **more)  # type: ignore[arg-type]
+    return probe_audio(write_sound(folder / f"speech-{rate}.wav", tone), Limits())
+
+
+def encoder(path: Path, audio: AudioFacts, frames: int, **changes: object) -> Encoder:
+    settings: dict[str, object] = {
+        "width": 192,
+        "height": 128,
+        "fps": Fraction(25),
+        "color": BT709,
+        "crf": 18,
+        "metadata": container_metadata("job-1", "viseme", "r1"),
+    }
+    settings.update(changes)
+    return Encoder(path, audio=audio, frames=frames, **settings)  # type: ignore[arg-type]
+
+
+def encode(path: Path, audio: AudioFacts, frames: int, **changes: object) -> Path:
+    with encoder(path, audio, frames, **changes) as out:
+        for number in range(frames):
+            out.write(frame_of(number))
+        out.close()
+    return path

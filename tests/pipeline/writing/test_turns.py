@@ -1,0 +1,134 @@
+"""Promise: encoders write one stream in turn, where grain asks for it, and nobody else pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from av.video.codeccontext import VideoCodecContext
+
+from pipeline.evaluate.pixels import psnr
+from pipeline.hardware import allow
+from pipeline.types import AudioFacts, Color, Frame
+from pipeline.writing import fidelity
+from pipeline.writing.encode import Encoder
+from pipeline.writing.permits import encoding
+from pipeline.writing.turns import Turns
+from tests.pipeline.writing.calls import frame_of, speech
+
+WIDTH, HEIGHT, FRAMES = 640, 360, 45
+LATER = 25
+"""Frames from which on the first look has had its effect."""
+GRAIN = 2.8
+"""Standard deviation, levels: enough to fall below 45 dB at the default rate factor."""
+
+
+@cache
+def grainy(number: int) -> Frame:
+    """An even light under grain that is new in every frame."""
+    random = np.random.default_rng(number)
+    light = np.linspace(90, 150, WIDTH)[None]
+    luma = (light + random.normal(0, GRAIN, (HEIGHT, WIDTH))).round()
+    grey = torch.full((HEIGHT // 2, WIDTH // 2), 128, dtype=torch.uint8)
+    return Frame(torch.from_numpy(luma.astype(np.uint8)), grey, grey, number)
+
+
+@cache
+def calm(number: int) -> Frame:
+    return frame_of(number, WIDTH, HEIGHT)
+
+
+def written(path: Path, audio: AudioFacts, make: Callable[[int], Frame]) -> Path:
+    with Encoder(
+        path,
+        width=WIDTH,
+        height=HEIGHT,
+        fps=Fraction(25),
+        color=Color(1, False, 1, 1),
+        crf=18,
+        audio=audio,
+        frames=FRAMES,
+        metadata={},
+    ) as out:
+        for number in range(FRAMES):
+            out.write(make(number))
+    return path
+
+
+def test_an_encoder_that_fails_gives_its_permits_back() -> None:
+    with av.open(BytesIO(), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25)
+        turns = Turns(stream, _configure, 18, WIDTH, HEIGHT)
+        turns.encode(None)
+        with pytest.raises(av.FFmpegError):
+            turns.encode(av.VideoFrame(WIDTH, HEIGHT, "yuv420p"))  # behind the end
+    assert encoding._taken == 0
+
+
+def _configure(codec: VideoCodecContext) -> None:
+    codec.width, codec.height, codec.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+    codec.time_base, codec.framerate = Fraction(1, 25), Fraction(25)
+
+
+def luma_db(path: Path, make: Callable[[int], Frame]) -> float:
+    """Of the later frames."""
+    lost = []
+    with av.open(str(path)) as file:
+        for number, frame in enumerate(file.decode(video=0)):
+            assert frame.pts is not None
+            assert frame.time_base is not None
+            assert frame.pts * frame.time_base == Fraction(number, 25)
+            back = frame.to_ndarray(format="yuv420p")[:HEIGHT]
+            lost.append(float(np.square(make(number).y.numpy() / 1.0 - back).mean()))
+    assert len(lost) == FRAMES
+    return psnr(float(np.mean(lost[LATER:])))
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory: pytest.TempPathFactory) -> AudioFacts:
+    return speech(tmp_path_factory.mktemp("speech"), 1.8)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, audio: AudioFacts) -> Path:
+    """The grainy pictures, encoded."""
+    return written(tmp_path_factory.mktemp("turns") / "made.mp4", audio, grainy)
+
+
+def test_grain_that_changes_from_frame_to_frame_keeps_45_db(made: Path) -> None:
+    assert luma_db(made, grainy) >= 45
+    with av.open(str(made)) as file:
+        packets = [p for p in file.demux(video=0) if p.size]
+    assert [p.dts for p in packets] == sorted({p.dts for p in packets if p.dts is not None})
+    assert sum(p.is_keyframe for p in packets) == 2, "a turn begins with a key picture"
+
+
+def test_the_same_grain_is_lost_where_the_bound_does_not_follow(
+    tmp_path: Path, audio: AudioFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fidelity, "TARGET_DB", 0.0)
+    assert luma_db(written(tmp_path / "held.mp4", audio, grainy), grainy) < 45
+
+
+def test_pictures_without_grain_make_the_file_that_they_made_without_a_look(
+    tmp_path: Path, audio: AudioFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = written(tmp_path / "looked.mp4", audio, calm).read_bytes()
+    monkeypatch.setattr(fidelity, "TARGET_DB", 0.0)
+    assert looked == written(tmp_path / "held.mp4", audio, calm).read_bytes()
+
+
+def test_turns_fall_at_the_same_pictures_whatever_the_processors(
+    made: Path, tmp_path: Path, audio: AudioFacts
+) -> None:
+    allow(processors=5)
+    again = written(tmp_path / "again.mp4", audio, grainy)
+    allow(processors=0)
+    assert again.read_bytes() == made.read_bytes()
