@@ -24,7 +24,7 @@ _KEEP = frozenset(
 )
 _KEEP_PREFIXES = (
     *("CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_", "TORCH", "PYTORCH_", "TRITON_"),
-    *("F2F_WEIGHTS", "F2F_NVDEC", "F2F_ENCODER", "F2F_GPU_BATCH", "DUIX_"),
+    *("F2F_WEIGHTS", "F2F_NVDEC", "F2F_ENCODER", "F2F_GPU_", "DUIX_"),
 )
 
 

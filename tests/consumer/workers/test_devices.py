@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from consumer.settings import Settings
+from consumer.settings.load import load
 from consumer.workers.devices import Device, child_environ, find_devices, visible_gpus
+from consumer.workers.rendering import use_settings
 from tests.consumer.children import CPU, SECRETS
 
 
@@ -65,3 +69,20 @@ def test_a_child_sees_its_own_device_alone() -> None:
     assert asked["CUDA_DEVICE_ORDER"] == "FASTEST_FIRST"
     assert child_environ(CPU, environ)["CUDA_VISIBLE_DEVICES"] == ""
     assert not set(SECRETS) & set(child_environ(CPU, environ))
+
+
+def test_every_setting_that_a_child_heeds_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How networks run on a GPU was set for the replica, and no worker heard of it."""
+    heeded: set[str] = set()
+
+    class Read:
+        def __getattr__(self, name: str) -> Any:
+            heeded.add(str(Settings.model_fields[name].validation_alias))
+            return getattr(load({}), name)
+
+    monkeypatch.setattr("consumer.settings.load.load", Read)
+    monkeypatch.setattr("pipeline.hardware.allow", lambda **_: None)
+    monkeypatch.setattr("pipeline.engines.duix.place.configure", lambda *_: None)
+    use_settings(1)
+    assert "F2F_GPU_NETWORKS" in heeded
+    assert heeded - set(child_environ(CPU, dict.fromkeys(heeded, "1"))) == set()
