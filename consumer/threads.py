@@ -27,7 +27,9 @@ class DaemonPool:
         self._name = name
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._threads = 0
-        self._idle = threading.Semaphore(0)
+        self._calls = 0
+        """That wait or are made now."""
+        self._counting = threading.Lock()
         self._closed = False
 
     def submit(self, call: Callable[[], T]) -> asyncio.Future[T]:
@@ -40,8 +42,9 @@ class DaemonPool:
         if self._closed:
             raise RuntimeError(f"pool {self._name} is closed")
         loop = asyncio.get_running_loop()
-        if not self._idle.acquire(blocking=False) and self._threads < self._size:
+        if self._calls >= self._threads and self._threads < self._size:
             self._start()
+        self._count(1)
         future: asyncio.Future[T] = loop.create_future()
         self._queue.put((call, loop, future))
         return future
@@ -73,7 +76,11 @@ class DaemonPool:
                 with _Handover(loop, future) as handover:
                     handover.result = call()
             del item, call, future  # or the last result would be kept until the next call
-            self._idle.release()
+            self._count(-1)
+
+    def _count(self, calls: int) -> None:
+        with self._counting:
+            self._calls += calls
 
 
 class _Handover:

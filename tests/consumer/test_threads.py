@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from functools import partial
 from typing import Any
@@ -49,6 +50,20 @@ async def test_a_pool_that_cannot_grow_makes_do_with_what_it_has(
         waiting.append(pool.submit(lambda: "second"))
     gate.set()
     assert (first, await held, await waiting[0]) == ("first", True, "second")
+    pool.close()
+
+
+async def test_a_pool_that_could_not_grow_grows_when_there_are_threads_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It stayed as narrow as it had been, and one call that hung held up all others."""
+    pool = DaemonPool(SIZE, "few")
+    await pool.submit(lambda: "one thread")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _refuse)
+        await asyncio.gather(*(pool.submit(lambda: "in turn") for _ in range(5)))
+    side_by_side = threading.Barrier(SIZE)
+    await asyncio.gather(*(pool.submit(partial(side_by_side.wait, 120)) for _ in range(SIZE)))
     pool.close()
 
 
