@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import uvicorn
@@ -37,7 +39,7 @@ class Address:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it serves."""
+    """Tells when it serves, and ends by returning."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -48,9 +50,25 @@ class _Server(uvicorn.Server):
         if self.started:
             self._on_ready()
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals once: uvicorn raises them again at its end.
+
+        SIGTERM would end the process there, before its last log lines and traces are sent. SIGHUP
+        stays ignored where it is, as by nohup.
+        """
+        deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        heard = (signal.SIGTERM, signal.SIGINT, *(() if deaf else (signal.SIGHUP,)))
+        before = {number: signal.signal(number, self.handle_exit) for number in heard}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
 
 def serve(settings: Settings, on_ready: Callable[[Address], None]) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM, SIGINT or SIGHUP.
 
     Raises:
         SettingsError: the settings would serve beyond this machine without a key.
