@@ -6,7 +6,9 @@ gigabytes, stand still or end the process, which is why it is this one.
 
 from __future__ import annotations
 
+import struct
 import warnings
+import zlib
 from contextlib import suppress
 from io import BytesIO
 from typing import Any
@@ -14,18 +16,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pi_heif import open_heif
-from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageFile
 from PIL.Image import DecompressionBombError
 
 from pipeline.reading.profile import is_foreign
 
 _DAMAGED = (
     *(OSError, EOFError, ValueError, LookupError, RuntimeError, SyntaxError, TypeError),
-    DecompressionBombError,
+    *(ArithmeticError, AttributeError, struct.error, zlib.error, DecompressionBombError),
 )
 """What the libraries raise over bytes that they do not like."""
 _LIES = 5
 """Orientation of EXIF from which on width and height change places."""
+_TURN = Image.Transpose
+_UPRIGHT = {
+    2: _TURN.FLIP_LEFT_RIGHT,
+    3: _TURN.ROTATE_180,
+    4: _TURN.FLIP_TOP_BOTTOM,
+    5: _TURN.TRANSPOSE,
+    6: _TURN.ROTATE_270,
+    7: _TURN.TRANSVERSE,
+    8: _TURN.ROTATE_90,
+}
+"""What undoes each orientation of EXIF (CIPA DC-008, tag 0x0112)."""
 
 Pixels = NDArray[np.uint8]
 Answer = tuple[dict[str, Any], Pixels | None]
@@ -66,16 +79,26 @@ def _heic(path: str, most: int) -> Answer:
 
 def _by_pillow(path: str, kind: str, most: int) -> Answer:
     with Image.open(path, formats=(kind,)) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= _LIES
-        width, height = image.size[::-1] if turned else image.size
+        way = _orientation(image)
+        width, height = image.size[::-1] if way >= _LIES else image.size
         told = {"size": [int(width), int(height)]}
         if width * height > most:
             return told, None
         profile = image.info.get("icc_profile")
-        ImageOps.exif_transpose(image, in_place=True)
         if profile and is_foreign(profile):
-            return told, np.asarray(_in_srgb(image, profile))
-        return told, np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+            shown = _in_srgb(image, profile)
+        else:
+            shown = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        return told, np.asarray(shown.transpose(_UPRIGHT[way]) if way in _UPRIGHT else shown)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Of EXIF, 1 to 8; 1, which is upright, where that is damaged."""
+    with suppress(*_DAMAGED):
+        way = image.getexif().get(ExifTags.Base.Orientation, 1)
+        if way in _UPRIGHT:
+            return int(way)
+    return 1
 
 
 def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:

@@ -75,11 +75,11 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
     """
     clock = Clock(path, limits.probe_timeout_s)
     check_file(path, limits, Stage.PROBE)
-    most, scaled = limits.max_pixels, is_still(path) or codec_of(path) is not None
+    photograph = codec_of(path)
+    most, scaled = limits.max_pixels, photograph is not None or is_still(path)
     if scaled:
         limits = _for_stills(limits)
     _check_claims(path, limits)
-    photograph = codec_of(path)
     if photograph is not None:
         return _probe_photograph(path, photograph, most, limits, options)
     open_on_trial(path, limits, Stage.PROBE)

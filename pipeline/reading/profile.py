@@ -72,6 +72,8 @@ def _in_jpeg(file: BinaryIO) -> bytes:
         if len(head) < 4 or head[0] != 0xFF or head[1] == 0xDA:
             break
         length = int.from_bytes(head[2:], "big") - 2
+        if length < 0:  # a length counts its own two bytes; -1 would read the whole file
+            break
         if head[1] != 0xE2:
             file.seek(length, 1)
             continue

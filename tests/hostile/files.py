@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PIL import ExifTags, Image
+
 from pipeline.errors import InputError
 from pipeline.reading.audio import load_speech
 from pipeline.reading.decode import FrameReader
@@ -11,6 +13,7 @@ from pipeline.reading.probe import probe_audio, probe_video
 from pipeline.types import Limits
 from schemas.request import RenderOptions
 from tests.support.media import Clip, Tone, write_clip, write_picture, write_sound
+from tests.support.profiles import DISPLAY_P3, make_profile
 
 GOOD = [
     "a.mp4",
@@ -26,7 +29,11 @@ GOOD = [
     "p.jpg",
     "p.png",
     "p.webp",
+    "own.jpg",
+    "own.png",
+    "own.avif",
 ]
+"""Of pictures, `own` have colours of their own and are read in another process."""
 
 
 def make(path: Path) -> Path:
@@ -37,6 +44,10 @@ def make(path: Path) -> Path:
         return write_picture(path, 160, 120, codec="mjpeg", pix_fmt="yuvj420p")
     if path.name == "p.webp":
         return write_picture(path, 160, 120, codec="libwebp", pix_fmt="yuv420p")
+    if path.stem == "own":
+        picture = Image.effect_noise((160, 120), 40).convert("RGB")
+        picture.save(path, icc_profile=make_profile(DISPLAY_P3), exif=_turned())
+        return path
     coders = {".mp3": "libmp3lame", ".flac": "flac", ".wav": "pcm_s16le", ".m4a": "aac"}
     if path.suffix in coders:
         return write_sound(path, Tone(1.2, codec=coders[path.suffix]))
@@ -47,6 +58,13 @@ def make(path: Path) -> Path:
     if path.suffix == ".avi":
         sound = Tone(1.2, codec="libmp3lame")
     return write_clip(path, Clip(frames=30, gop=10, codec=codec, sound=sound, muxer=fast))
+
+
+def _turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.Software] = "a camera's own program"
+    return exif
 
 
 def use(path: Path) -> set[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from pipeline.reading.decode import FrameReader
 from pipeline.reading.probe import probe_video
@@ -97,6 +97,49 @@ def test_a_damaged_profile_is_no_reason_to_refuse_a_picture(
     path = tmp_path / name
     _face().save(path, icc_profile=make_profile(ADOBE_RGB)[:length])
     assert probe_video(path, Limits(), RenderOptions()).width == 128
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_segment_that_claims_to_be_shorter_than_its_length_is_not_read(
+    length: int, tmp_path: Path
+) -> None:
+    """A length of 1 made the whole file a profile, and one of 0 was a defect."""
+    path = tmp_path / "a.jpg"
+    _face().save(path, quality=98)
+    whole = path.read_bytes()
+    profile = b"ICC_PROFILE\0\1\1" + make_profile(DISPLAY_P3)
+    path.write_bytes(whole[:2] + b"\xff\xe2" + length.to_bytes(2, "big") + profile + whole[2:])
+    assert not has_foreign_profile(path)
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [b"MM\0*", b"MM\0*\0\0\0\x08\0", b"no TIFF at all", bytes(64)],
+    ids=["four bytes", "cut", "words", "zeros"],
+)
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+def test_damaged_words_of_a_camera_are_no_reason_to_refuse_a_picture(
+    name: str, exif: bytes, tmp_path: Path
+) -> None:
+    path = _saved(tmp_path / name, make_profile(DISPLAY_P3), exif=b"Exif\0\0" + exif)
+    skin, _ = _shown(path)
+    assert np.abs(np.subtract(skin, SKIN)).max() < 4
+
+
+@pytest.mark.parametrize("way", range(10))
+def test_a_photograph_stands_upright_whichever_way_the_camera_was_held(
+    way: int, tmp_path: Path
+) -> None:
+    """0 and 9 are no ways."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = way
+    path = _saved(tmp_path / "a.jpg", make_profile(DISPLAY_P3), exif=exif)
+    facts = probe_video(path, Limits(), RenderOptions())
+    (frame,) = FrameReader(facts, 1).read([0])
+    with Image.open(path) as picture:
+        want = np.asarray(ImageOps.exif_transpose(picture).convert("L"), float)
+    assert frame.y.shape == want.shape
+    assert float(np.abs(frame.y.numpy() - (16 + want * 219 / 255)).mean()) < 4
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png"])
