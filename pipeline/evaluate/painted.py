@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
@@ -22,6 +23,9 @@ _SPREAD = 9
 """Pixels of these over which differences are averaged: a mouth, not a sample of noise."""
 _CLEAR = 2.0
 """Grey levels of mean difference below which nothing was painted; an encoder leaves one or less."""
+_EDGE, _EDGE_PX = 0.08, 32
+"""Share of the height, and pixels at least, at its upper and lower end that are not looked at: a
+visible label lies there (`pipeline.mark.visible`), and differs more than a mouth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Place:
 
 
 def painted(output: Watched, reference: Watched, line: Timeline) -> Place | None:
-    """The middle of what differs most, None where nothing does.
+    """The middle of what differs most, labels aside; None where nothing does.
 
     Args:
         output: of the same size as the reference.
@@ -61,7 +65,10 @@ def painted(output: Watched, reference: Watched, line: Timeline) -> Place | None
         (thumbnail(frame, _WIDE) - theirs[source]).abs()
         for frame, source in zip(ours, under, strict=True)
     ]
-    return _middle(torch.stack(apart).mean(0))
+    differing = torch.stack(apart).mean(0)
+    edge = ceil(max(_EDGE, _EDGE_PX / output.video.height) * len(differing))
+    differing[:edge] = differing[-edge:] = 0
+    return _middle(differing)
 
 
 def _middle(apart: Tensor) -> Place | None:

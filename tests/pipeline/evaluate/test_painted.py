@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from pipeline.evaluate.evidence import Sources, gather
+from pipeline.mark.visible import VisibleLabel
 from pipeline.types import Frame
+from schemas.request import LabelOptions
 from tests.pipeline.faces.pictures import blank, demo_frames, mirrored, paste, resized
 from tests.pipeline.mark.films import write
 
@@ -35,14 +37,22 @@ def _darker(frames: list[Frame], box: Box) -> list[Frame]:
     return made
 
 
+def _labelled(frames: list[Frame], corner: str) -> list[Frame]:
+    options = LabelOptions.model_validate({"position": corner})
+    label = VisibleLabel.draw(options, frames[0].width, frames[0].height)
+    return [label.apply(frame) for frame in frames]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("box", "right"), [(LARGE, False), (SMALL, True)])
-def test_of_two_faces_the_one_that_differs_from_the_reference_is_measured(
-    box: Box, right: bool, tmp_path: Path
+@pytest.mark.parametrize(
+    ("box", "corner", "right"), [(LARGE, "bottom-right", False), (SMALL, "top-left", True)]
+)
+def test_of_two_faces_the_one_that_differs_is_measured_and_not_the_one_beside_the_label(
+    box: Box, corner: str, right: bool, tmp_path: Path
 ) -> None:
     frames = _two()
     reference = write(tmp_path / "reference.mp4", frames, 18)
-    output = write(tmp_path / "output.mp4", _darker(frames, box), 18)
+    output = write(tmp_path / "output.mp4", _labelled(_darker(frames, box), corner), 18)
     evidence = gather(Sources(output, reference), "cpu", 1)
     assert evidence.reference is not None
     for watched in (evidence.output, evidence.reference):
