@@ -12,8 +12,8 @@ from math import floor
 
 from schemas.request import Loop
 
-_SLOW_FPS = 15
-"""Below it closures of p, b and m fall between frames, and lips jump."""
+SLOW_FPS = Fraction(15_000, 1001)
+"""15 as television counts: below it closures of p, b and m fall between frames, and lips jump."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Timeline:
 
 def rate_warnings(timeline: Timeline) -> list[str]:
     """What a report says of an output that is too slow for lips, as its reference is."""
-    if timeline.fps >= _SLOW_FPS:
+    if timeline.fps >= SLOW_FPS:
         return []
     return [
         f"the output has {float(timeline.fps):.3g} frames a second, too few for lips to follow "

@@ -15,6 +15,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.timeline import SLOW_FPS
+
 STILL_FPS = Fraction(25)
 """Rate of the grid of a picture, and of what is slower than one frame a second."""
 MAX_FPS = 120
@@ -23,8 +25,6 @@ _SLACK = 0.45
 """Frames by which a time stamp may miss its place and the rate still counts as constant."""
 _FEW_HOLES = 0.9
 """Share of pictures that are there from which on a rate counts as constant, with some dropped."""
-_SLOW_FPS = 15
-"""An average below this is too slow for lips; then any regular rate below it is taken."""
 
 Ticks = NDArray[np.int64]
 
@@ -94,7 +94,8 @@ def fit_grid(table: PictureTable, declared: Iterable[Fraction | None]) -> Grid:
 
 def _with_holes(table: PictureTable, average: Fraction) -> Grid | None:
     """The rate at which pictures would come had none been dropped, as cameras drop some, and
-    recorders of screens all that show nothing new; None where they come at no such rate."""
+    recorders of screens all that show nothing new; None where they come at no such rate, or where
+    most were dropped and the average is not too slow for lips."""
     steps = np.diff(table.pts)
     usual = float(np.median(steps))
     counts = np.ones_like(steps)
@@ -104,7 +105,7 @@ def _with_holes(table: PictureTable, average: Fraction) -> Grid | None:
     rate = Fraction(int(counts.sum())) / (int(steps.sum()) * table.time_base)
     rate = next(iter(_common_rates(rate)), rate.limit_denominator(_MAX_DENOMINATOR))
     frames = max(1, round(table.duration * rate))
-    if len(table.pts) < _FEW_HOLES * frames and average >= _SLOW_FPS:
+    if len(table.pts) < _FEW_HOLES * frames and average >= SLOW_FPS:
         return None
     places = np.concatenate([[0], np.cumsum(counts)])
     if not 1 <= rate <= MAX_FPS or _miss(table, rate, places) > _SLACK:

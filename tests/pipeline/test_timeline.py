@@ -17,8 +17,11 @@ from tests.support.media import Tone, write_sound
 VIDEO = Path(__file__).parents[2] / "consumer" / "demo_assets" / "reference.mp4"
 
 
-@pytest.mark.parametrize(("fps", "warned"), [(5, True), (14, True), (15, False), (25, False)])
-def test_a_rate_that_is_too_slow_for_lips_is_said(fps: int, warned: bool) -> None:
+@pytest.mark.parametrize(
+    ("fps", "warned"),
+    [(5, True), (14, True), (Fraction(15_000, 1001), False), (15, False), (25, False)],
+)
+def test_a_rate_that_is_too_slow_for_lips_is_said(fps: Fraction, warned: bool) -> None:
     warnings = rate_warnings(Timeline.fit(Fraction(4), Fraction(fps), 20))
     assert [f"has {fps} frames a second" in text for text in warnings] == [True] * warned
 
