@@ -98,8 +98,8 @@ class FaceTrack:
             return []
         box = ", ".join(f"{place:.0f}" for place in rival["box"])
         return [
-            f"another face is {rival['share']:.0%} as large as the painted one, the largest;"
-            f' `options.face` chooses it: {{"box": [{box}]}}'
+            f"another face is {rival['share']:.0%} as large as the painted one where both are"
+            f' seen; `options.face` chooses it: {{"box": [{box}]}}'
         ]
 
     def parts(self) -> Parts:
