@@ -35,22 +35,13 @@ EYE_LEFT = EYE_LEFT_UPPER + EYE_LEFT_LOWER[-2:0:-1]
 EYE_RIGHT = EYE_RIGHT_UPPER + EYE_RIGHT_LOWER[-2:0:-1]
 EYE_CORNERS_OUTER = (33, 263)
 """Their distance is `io`, the unit of length of a face."""
-BROW_LEFT = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
-BROW_RIGHT = (336, 296, 334, 293, 300, 276, 283, 282, 295, 285)
 IRIS_LEFT = (468, 469, 470, 471, 472)
 """Centre first, then the rim."""
 IRIS_RIGHT = (473, 474, 475, 476, 477)
 
-FACE_OVAL = (
-    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
-    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
-)
-"""Closed, clockwise on screen from the top of the forehead."""
 JAW = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361)
-"""The lower part of the oval, ear to ear."""
+"""The lower part of the face's outline, ear to ear."""
 CHIN = (152, 148, 176, 377, 400, 175, 199, 200, 18)
-NOSE_BRIDGE = (168, 6, 197, 195, 5)
-NOSE_TIP = 4
 
 STABLE = (
     *(6, 168, 197, 195, 5, 8, 9, 122, 351, 193, 417, 245, 465, 188, 412, 174, 399, 196, 419),
