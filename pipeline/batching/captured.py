@@ -148,7 +148,8 @@ class Captured:
         if graph.graph is not None and graph.out is not None:
             graph.graph.replay()
             return graph.out
-        with self._convolving(by_trial=False), self._halving(graph.size):
+        # cuDNN's flags are the process's: beside another network they would be that one's.
+        with capturing, self._convolving(by_trial=False), self._halving(graph.size):
             return graph.network(*graph.inputs)
 
     @contextmanager

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pipeline.batching import batcher, captured
 from pipeline.batching.captured import Captured, can_compile
-from pipeline.batching.cuda import REACH_FIRST, urgent_priority
+from pipeline.batching.cuda import REACH_FIRST, capturing, urgent_priority
 from pipeline.batching.row import gather
 from pipeline.batching.runner import Column
 from pipeline.batching.shared import Shared
@@ -54,6 +54,19 @@ def test_convolutions_are_chosen_by_trial_first_and_captured_in_the_same_precisi
     assert _runs(Captured(network, COLUMNS, (4,), "cpu", compiled=False, exact=exact))
     assert seen == [(True, not exact), (False, not exact)]
     assert (torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32) == before
+
+
+@pytest.mark.parametrize("as_graphs", [True, False])
+def test_flags_of_the_whole_process_are_set_for_one_network_at_a_time(as_graphs: bool) -> None:
+    alone: list[bool] = []
+
+    def network(x: Tensor) -> Tensor:
+        alone.append(capturing.locked())
+        return _double(x)
+
+    assert _runs(Captured(network, COLUMNS, (4,), "cpu", compiled=False, captured=as_graphs))
+    assert len(alone) == 2
+    assert all(alone)
 
 
 def test_an_urgent_network_goes_before_others_and_shares_no_kind_of_stream_with_jobs() -> None:
