@@ -10,24 +10,34 @@ from pipeline.once import Once
 LIMIT_S = 120.0
 
 
-def test_jobs_that_ask_together_get_one_and_the_same() -> None:
-    asked = threading.Barrier(4)
-    calls: list[int] = []
+class _Key:
+    """What is asked for; it says when so many threads have looked for it."""
 
-    def make(number: int) -> object:
-        calls.append(number)
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._by: set[int] = set()
+        self.asked = threading.Event()
+
+    def __hash__(self) -> int:
+        self._by.add(threading.get_ident())
+        if len(self._by) == self._threads:
+            self.asked.set()
+        return 1
+
+
+def test_jobs_that_ask_before_the_first_has_it_get_one_and_the_same() -> None:
+    calls: list[_Key] = []
+
+    def make(key: _Key) -> object:
+        calls.append(key)
+        assert key.asked.wait(LIMIT_S)
         return object()
 
-    made = Once(make)
-
-    def ask() -> object:
-        asked.wait(LIMIT_S)
-        return made(7)
-
+    made, key = Once(make), _Key(4)
     with ThreadPoolExecutor(4) as pool:
-        found = {id(each) for each in pool.map(lambda _: ask(), range(4))}
+        found = {id(each) for each in pool.map(lambda _: made(key), range(4))}
     assert len(found) == 1
-    assert calls == [7]
+    assert calls == [key]
 
 
 def test_who_asks_for_something_else_does_not_wait() -> None:
@@ -46,26 +56,6 @@ def test_who_asks_for_something_else_does_not_wait() -> None:
         assert made("quick") == "quick"
         go.set()
         assert slow.result(LIMIT_S) == "slow"
-
-
-def test_who_asks_while_it_is_made_waits_for_that_one() -> None:
-    begun, go = threading.Event(), threading.Event()
-    calls: list[int] = []
-
-    def make() -> object:
-        calls.append(1)
-        begun.set()
-        assert go.wait(LIMIT_S)
-        return object()
-
-    made = Once(make)
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(made)
-        assert begun.wait(LIMIT_S)
-        second = pool.submit(made)
-        go.set()
-        assert first.result(LIMIT_S) is second.result(LIMIT_S)
-    assert len(calls) == 1
 
 
 def test_what_fails_is_tried_again() -> None:
