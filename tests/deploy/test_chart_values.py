@@ -86,6 +86,13 @@ def test_the_cluster_may_choose_who_the_pods_run_as() -> None:
         assert pod["securityContext"]["runAsUser"] == 10001, name
 
 
+def test_a_group_of_number_0_is_one_as_any_other() -> None:
+    values = {f"podSecurity.{name}": "0" for name in ("runAsGroup", "fsGroup")}
+    for name, pod in pods_of(objects_of(render(values))):
+        ids = {key: pod["securityContext"].get(key) for key in ("runAsGroup", "fsGroup")}
+        assert ids == {"runAsGroup": 0, "fsGroup": 0}, name
+
+
 def test_pods_of_a_cluster_without_ipv4_listen_where_they_are_asked() -> None:
     values = {"listenAddress": "::", "kafka.bootstrapServers[0]": "[fd00::7]:9092"}
     for kind in ("StatefulSet", "Deployment"):

@@ -21,14 +21,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "face2face.podSecurity" -}}
 runAsNonRoot: true
-{{- with .Values.podSecurity.runAsUser }}
-runAsUser: {{ . | int64 }}
+{{- range $name := list "runAsUser" "runAsGroup" "fsGroup" }}
+{{- $number := index $.Values.podSecurity $name }}
+{{- if not (kindIs "invalid" $number) }}
+{{ $name }}: {{ $number | int64 }}
 {{- end }}
-{{- with .Values.podSecurity.runAsGroup }}
-runAsGroup: {{ . | int64 }}
 {{- end }}
-{{- with .Values.podSecurity.fsGroup }}
-fsGroup: {{ . | int64 }}
+{{- if not (kindIs "invalid" .Values.podSecurity.fsGroup) }}
 fsGroupChangePolicy: OnRootMismatch
 {{- end }}
 seccompProfile: {type: RuntimeDefault}
