@@ -32,9 +32,11 @@ class HttpSettings(Group):
         "F2F_API_KEY", None, "key that gateway clients must send; required beyond loopback"
     )
     log_level: Literal["debug", "info", "warning", "error"] = env(
-        "F2F_LOG_LEVEL", "info", "least level that is logged"
+        "F2F_LOG_LEVEL", "info", "least level that is logged: debug, info, warning or error"
     )
-    log_format: Literal["json", "console"] = env("F2F_LOG_FORMAT", "json", "shape of log lines")
+    log_format: Literal["json", "console"] = env(
+        "F2F_LOG_FORMAT", "json", "shape of log lines: json, or console for people"
+    )
     otlp_endpoint: str | None = env(
         "OTEL_EXPORTER_OTLP_ENDPOINT", None, "traces are sent here when set"
     )

@@ -34,22 +34,34 @@ class KafkaSettings(Group):
         "F2F_TOPIC_PREFIX", "face2face", "prefix of all topics", pattern=r"^[A-Za-z0-9._-]{1,150}$"
     )
     session_timeout_s: float = env(
-        "KAFKA_SESSION_TIMEOUT_S", 45.0, "group session", gt=0, le=_MOST_KAFKA_S
+        "KAFKA_SESSION_TIMEOUT_S",
+        45.0,
+        "silence after which the brokers give a replica's partitions to others",
+        gt=0,
+        le=_MOST_KAFKA_S,
     )
     heartbeat_s: float = env(
-        "KAFKA_HEARTBEAT_S", 3.0, "group heartbeat interval", ge=0.1, le=_MOST_KAFKA_S
+        "KAFKA_HEARTBEAT_S", 3.0, "pause between two signs of life", ge=0.1, le=_MOST_KAFKA_S
     )
     rebalance_timeout_s: float = env(
-        "KAFKA_REBALANCE_TIMEOUT_S", 60.0, "group rebalance", ge=1, le=_MOST_KAFKA_S
+        "KAFKA_REBALANCE_TIMEOUT_S",
+        60.0,
+        "how long the group waits for its members to join again",
+        ge=1,
+        le=_MOST_KAFKA_S,
     )
     max_poll_interval_s: float = env(
-        "KAFKA_MAX_POLL_INTERVAL_S", 3600.0, "longest time without a poll", ge=1, le=_MOST_KAFKA_S
+        "KAFKA_MAX_POLL_INTERVAL_S",
+        3600.0,
+        "longest time without a poll, after which a replica leaves its group",
+        ge=1,
+        le=_MOST_KAFKA_S,
     )
     kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = env(
-        "KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", "transport of the brokers"
+        "KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
     )
     kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = env(
-        "KAFKA_SASL_MECHANISM", "SCRAM-SHA-512", "SASL mechanism"
+        "KAFKA_SASL_MECHANISM", "SCRAM-SHA-512", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
     )
     kafka_user: str | None = env("KAFKA_SASL_USERNAME", None, "SASL user")
     kafka_password: SecretStr | None = env("KAFKA_SASL_PASSWORD", None, "SASL password")

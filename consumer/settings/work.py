@@ -39,7 +39,8 @@ class WorkSettings(Group):
     encoder: Literal["auto", "x264", "nvenc"] = env(
         "F2F_ENCODER",
         "x264",
-        "who encodes; auto: the GPU where it really can, which makes other bytes on every machine",
+        "who encodes; auto: the GPU where it really can, which makes other bytes on every machine; "
+        "nvenc: the GPU, else no worker starts",
     )
     gpu_batch: int = env(
         "F2F_GPU_BATCH", 64, "frames of the largest batch of a neural engine on a GPU", ge=8, le=256
