@@ -28,6 +28,22 @@ async def test_work_that_breaks_off_begins_again_until_it_has_nothing_to_do() ->
     assert begun == 4
 
 
+async def test_what_ends_at_once_begins_ever_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lasting, "FIRST_PAUSE_S", 1.0)
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async def work() -> None:
+        if len(pauses) < 8:
+            raise KeyError("a defect")
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    await last("janitor", work)
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+
+
 async def test_a_cancellation_ends_it() -> None:
     begun = asyncio.Event()
 
