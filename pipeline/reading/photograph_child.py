@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pi_heif import open_heif
-from PIL import ExifTags, Image, ImageCms, ImageFile
+from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
 from PIL.Image import DecompressionBombError
 
 from pipeline.reading.profile import is_foreign
@@ -61,6 +61,8 @@ def read(path: str, kind: str, most: int) -> Answer:
     try:
         with warnings.catch_warnings(action="ignore"):
             return _heic(path, most) if kind == "HEIF" else _by_pillow(path, kind, most)
+    except UnidentifiedImageError:  # its words name the folder, which is nobody's business
+        return {"damaged": f"it is no {kind}, or its header is damaged"}, None
     except _DAMAGED as error:
         return {"damaged": str(error) or type(error).__name__}, None
 

@@ -96,6 +96,19 @@ def test_a_photograph_whose_pictures_are_all_damaged_is_said(tmp_path: Path) -> 
         probe_video(path, Limits(), RenderOptions())
 
 
+def test_a_photograph_whose_header_is_damaged_is_said_without_naming_a_folder(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "IMG_4.avif"
+    Image.fromarray(_picture()).save(path)
+    whole = bytearray(path.read_bytes())
+    whole[40:200] = bytes(160)
+    path.write_bytes(whole)
+    with pytest.raises(InputUnreadable, match="header is damaged") as caught:
+        probe_video(path, Limits(), RenderOptions())
+    assert str(tmp_path) not in caught.value.message
+
+
 @pytest.mark.parametrize(("orientation", "turned"), [(1, 0), (6, 3), (8, 1), (5, 4)])
 def test_an_avif_of_a_phone_stands_upright(orientation: int, turned: int, tmp_path: Path) -> None:
     picture = _picture()
