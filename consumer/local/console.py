@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import logging
 import os
 import shutil
 import signal
@@ -168,12 +169,19 @@ def say(text: str = "") -> None:
 
 
 def show_error(error: ErrorFacts, as_json: bool) -> int:
-    """Print an error on the stream where it belongs; return the exit code."""
+    """Print an error on the stream where it belongs, behind the log; return the exit code."""
+    _end_log()
     if as_json:
         keys = {"code", "stage", "message", "detail"}
         emit({"error": error.model_dump(mode="json", include=keys)})
     say(f"{error.code.value} ({error.stage.value}): {error.message}")
     return exit_code(error.code)
+
+
+def _end_log() -> None:
+    """Let lines of the log that another thread still writes come first: why it ended is last."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def allow_any_letter() -> None:
@@ -206,6 +214,7 @@ def install_last_resort(as_json: bool) -> None:
     """Have a defect, too, end as one JSON object: `sys.excepthook` runs for what nobody caught."""
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        _end_log()
         traceback.print_exception(kind, error, trace)
         if as_json:
             text = f"{kind.__name__}: {error}"

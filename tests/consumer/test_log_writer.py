@@ -58,6 +58,30 @@ def test_the_last_lines_of_a_process_are_written() -> None:
     assert done.stderr.split() == [str(number) for number in range(1000)]
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        "show_error(CommandError.usage('why').error, False)",
+        "install_last_resort(False); raise RuntimeError('why')",
+    ],
+)
+def test_why_a_process_ended_is_said_behind_its_log(end: str) -> None:
+    code = (
+        "import logging, sys\n"
+        "from consumer.local.console import CommandError, install_last_resort, show_error\n"
+        "from consumer.log_writer import handler\n"
+        "logging.getLogger().handlers[:] = [handler(sys.stderr)]\n"
+        "[logging.error('%d', n) for n in range(3000)]\n"
+        f"{end}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    lines = done.stderr.splitlines()
+    assert lines[:3000] == [str(number) for number in range(3000)]
+    assert lines[-1].endswith(": why")
+
+
 def test_a_process_whose_lines_nobody_reads_ends_all_the_same() -> None:
     code = (
         "import logging, sys\n"
