@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.reading.audio import reading_s
 from pipeline.render import render
 from pipeline.timeline import Timeline, rate_warnings
-from pipeline.types import Limits, RenderSpec
+from pipeline.types import RenderSpec
 from schemas.request import RenderOptions
 from tests.support.media import Tone, write_sound
 
@@ -36,9 +35,3 @@ def test_a_slow_output_says_so_in_its_report(tmp_path: Path) -> None:
         options=RenderOptions(fps=10),
     )
     assert any("options.fps" in text for text in render(spec, lambda _: None).warnings)
-
-
-def test_longer_speech_than_usual_may_be_read_for_longer() -> None:
-    assert reading_s(Limits()) == Limits().probe_timeout_s
-    assert reading_s(Limits(max_audio_s=60)) == Limits().probe_timeout_s
-    assert reading_s(Limits(max_audio_s=7200)) == 4 * Limits().probe_timeout_s

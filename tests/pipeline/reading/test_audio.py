@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from pipeline.reading.audio import SPEECH_RATE, load_speech
+from pipeline.reading.audio import SPEECH_RATE, load_speech, reading_s
 from pipeline.speech.activity import activity
 from pipeline.speech.mel import hear_level
 from pipeline.types import Limits
@@ -73,3 +73,9 @@ def _mono(path: Path, values: NDArray[np.float64]) -> Path:
         file.setframerate(SPEECH_RATE)
         file.writeframes(np.rint(values * 32767).astype("<i2").tobytes())
     return path
+
+
+def test_longer_speech_than_usual_may_be_read_for_longer() -> None:
+    assert reading_s(Limits()) == Limits().probe_timeout_s
+    assert reading_s(Limits(max_audio_s=60)) == Limits().probe_timeout_s
+    assert reading_s(Limits(max_audio_s=7200)) == 4 * Limits().probe_timeout_s
