@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from consumer.metrics import STORE_ERRORS
+from consumer.metrics import LOG_LINES_DROPPED, STORE_ERRORS
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 REGISTRY.register(STORE_ERRORS)
+REGISTRY.register(LOG_LINES_DROPPED)
 
 REQUESTS = Counter(
     "face2face_gateway_requests", "Calls", ["route", "method", "status"], registry=REGISTRY

@@ -136,6 +136,7 @@ async def test_metrics_count_calls_by_route_and_never_by_path(alone: Gateway) ->
     assert 'route="/v1/jobs/{job_id}",status="404"' in text.replace('method="GET",', "")
     assert "some-job" not in text
     assert "face2face_group_member" not in text
+    assert "face2face_log_lines_dropped_total" in text, "its log may hang, too"
 
 
 async def test_the_document_names_every_route(alone: Gateway) -> None:
