@@ -138,7 +138,7 @@ def inside_of(
     source_line: LipLine,
     base: Base,
     parts: tuple[Parting, Parting],
-    dull: bool,
+    even: int | None,
 ) -> Patch:
     """The inside of a source's mouth behind the wanted lips; planes of the lip box.
 
@@ -148,21 +148,27 @@ def inside_of(
         source_line: the source's, in its piece.
         base: from the region to the piece, as skulls move: teeth hang on it.
         parts: the lip box parted, for luma and for chroma.
-        dull: in less light teeth are even, and darker still. Lent mouths shook more by it.
+        even: pixels to each side over which teeth are made even in less light, and darker still
+            (`evening`); None leaves them as they are: lent mouths shook more by it.
     """
     places, light = _behind(line, source_line, base, parts[0])
     luma = read(source.luma, source.luma_places(places), smooth=True)
     light = light.unsqueeze(1)
-    if dull:
-        luma, light = _even(luma, light, float(line.half.mean())), light * (1 - DULL + DULL * light)
+    if even is not None:
+        luma, light = _even(luma, light, even), light * (1 - DULL + DULL * light)
     luma = BLACK + (luma - BLACK) * light
     places, _ = _behind(line, source_line, base, parts[1])
     return Patch(luma, read(source.chroma, source.chroma_places(places)))
 
 
-def _even(luma: Tensor, light: Tensor, half: float) -> Tensor:
+def evening(lines: LipLine) -> int:
+    """Pixels to each side over which a reference's teeth are made even, by its mouths (C): the same
+    in all of its frames, whichever are painted together."""
+    return round(EVEN * float(lines.half.mean()))
+
+
+def _even(luma: Tensor, light: Tensor, reach: int) -> Tensor:
     """Teeth whose gaps, dark as they are already, go under where there is less light on them."""
-    reach = round(EVEN * half)
     even = F.avg_pool2d(luma, (1, 2 * reach + 1), 1, (0, reach), count_include_pad=False)
     return torch.lerp(even, luma, light)
 

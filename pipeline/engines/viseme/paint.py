@@ -158,7 +158,7 @@ def _opened(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
     foreign = _foreign(scene.own_aperture, scene.aperture, SLIT_OWN)
     inner = _inside(score, scene, own, LipLine.of(scene.own), base, foreign, own, at)
     made = closing.maximum(foreign)
-    lit = closing * _is_smile(score)
+    lit = closing * (score.even is not None)
     inner = layer.behind_lips(canvas.whole, laid, inner, scene.line, scene.parts, made, lit)
     layer.put_inside(canvas.whole, laid, inner, scene.parts)
     return laid
@@ -247,12 +247,11 @@ def _inside(
 ) -> Patch:
     """The inside of the mouths: the lender's own, an open frame's, or painted."""
     need = torch.nonzero(foreign > 0).flatten()
-    dull = _is_smile(score)
     score.tally.inner_own += len(at) - len(need)
     if not len(need):
-        return layer.inside_of(source, scene.line, source_line, base, scene.parts, dull)
+        return layer.inside_of(source, scene.line, source_line, base, scene.parts, score.even)
     given = torch.nonzero(foreign < 1).flatten()
-    inner = _own_inside(scene, source, source_line, base, given, dull)
+    inner = _own_inside(scene, source, source_line, base, given, score.even)
     part = _part_of(scene, need)
     other = _other_inside(score, part, own[need], at[need.cpu()])
     weight = foreign[need][:, None, None, None]
@@ -262,7 +261,7 @@ def _inside(
 
 
 def _own_inside(
-    scene: Scene, source: Patch, source_line: LipLine, base: Base, rows: Tensor, dull: bool
+    scene: Scene, source: Patch, source_line: LipLine, base: Base, rows: Tensor, even: int | None
 ) -> Patch:
     """The inside of some mouths as their lenders have it; nothing where others give it whole."""
     luma, chroma = (torch.zeros_like(part.inside).unsqueeze(1) for part in scene.parts)
@@ -270,15 +269,9 @@ def _own_inside(
     if len(rows):
         part = _part_of(scene, rows)
         lines, bases = source_line.rows(rows), base.rows(rows)
-        own = layer.inside_of(source[rows], part.line, lines, bases, part.parts, dull)
+        own = layer.inside_of(source[rows], part.line, lines, bases, part.parts, even)
         inner.luma[rows], inner.chroma[rows] = own.luma, own.chroma
     return inner
-
-
-def _is_smile(score: Score) -> bool:
-    """Whether the reference rests with its teeth bare and never speaks: then speech half shuts them
-    away. Of others, what is shut is seldom seen, and small faces were read less surely by it."""
-    return score.avatar.mode == "warp+bank"
 
 
 def _foreign(opened: Tensor, wanted: Tensor, slit: float) -> Tensor:
@@ -298,7 +291,7 @@ def _other_inside(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
         base = warp.carried(scene.wanted, bank.points[rows].to(scene.wanted.device))
         line = bank.lines.rows(rows)
         pieces = bank.pieces[rows].float()
-        return layer.inside_of(pieces, scene.line, line, base, scene.parts, dull=True)
+        return layer.inside_of(pieces, scene.line, line, base, scene.parts, score.even)
     score.tally.inner_painted += len(at)
     skin = _skin(avatar.canvas, scene, own)
     return cavity.paint(scene.line, LipLine.of(scene.own), scene.scale, skin, scene.parts)

@@ -13,6 +13,7 @@ from pipeline.engines.fade import SpanLog
 from pipeline.engines.viseme.avatar import Avatar
 from pipeline.engines.viseme.drawn import drawn
 from pipeline.engines.viseme.expression import keep_width
+from pipeline.engines.viseme.layer import evening
 from pipeline.engines.viseme.presence import strength
 from pipeline.engines.viseme.select import Wanted, select
 from pipeline.speech.mouth import plan_mouth
@@ -59,6 +60,10 @@ class Score:
     """int64 row that is mixed into the skin around a jump."""
     share: Tensor | None = None
     """0 … 0.5 share of `second`."""
+    even: int | None = None
+    """Of `layer.inside_of`: where the reference rests with its teeth bare and never speaks. Then
+    speech half shuts them away; of others, what is shut is seldom seen, and small faces were read
+    less surely by it."""
     log: SpanLog = field(default_factory=SpanLog)
     tally: Tally = field(default_factory=Tally)
 
@@ -92,6 +97,8 @@ def cast(score: Score) -> None:
     score.second, score.share = crossfades(score.first, units.frame, units.run)
     if avatar.mode == "unit":
         score.drawn = drawn(wanted.aperture, units.aperture[score.first])
+    if avatar.mode == "warp+bank":
+        score.even = evening(avatar.bank.lines)
 
 
 def crossfades(first: Tensor, frame: Tensor, run: Tensor) -> tuple[Tensor, Tensor]:

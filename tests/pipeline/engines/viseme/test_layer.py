@@ -32,7 +32,7 @@ def inside(
     wanted: LipLine,
     source: LipLine,
     base: warp.Base | None = None,
-    dull: bool = False,
+    even: int | None = None,
 ) -> Tensor:
     """(72, 104) luma of the lip box."""
     parts = (
@@ -41,7 +41,7 @@ def inside(
     )
     piece = Patch(luma[None, None], torch.full((1, 2, 64, 80), 128.0))
     still = base or warp.at_rest(torch.zeros(1, 1, 2))
-    return layer.inside_of(piece, wanted, source, still, parts, dull).luma[0, 0]
+    return layer.inside_of(piece, wanted, source, still, parts, even).luma[0, 0]
 
 
 def ramp() -> Tensor:
@@ -87,11 +87,35 @@ def test_teeth_in_a_slit_are_in_the_shadow_of_the_lips() -> None:
 def test_gaps_between_teeth_go_under_in_a_slit_that_is_darker_than_its_light_alone() -> None:
     gaps = torch.where(torch.arange(160) % 9 < 2, 60.0, TEETH).expand(128, 160).contiguous()
     near = slice(44, 60)  # the middle of the mouth
-    bright, dull = (inside(gaps, lips(2), lips(12), dull=dull)[29, near] for dull in (False, True))
+    even = layer.evening(lips(12))
+    bright, dull = (inside(gaps, lips(2), lips(12), even=to)[29, near] for to in (None, even))
     assert float(dull.max() - dull.min()) < 0.5 * float(bright.max() - bright.min())
     assert float(dull.mean()) < 0.8 * float(bright.mean())
-    open_ = inside(gaps, lips(11), lips(12), dull=True)[30, near]
+    open_ = inside(gaps, lips(11), lips(12), even=even)[30, near]
     assert float(open_.max()) - float(open_.min()) > 100
+
+
+def test_teeth_are_made_even_alike_whoever_is_painted_beside_them() -> None:
+    wide, small = lips(2), lips(2)
+    small.half.fill_(10.0)
+    both = LipLine(
+        *(
+            torch.cat([getattr(line, name) for line in (wide, small)])
+            for name in ("middle", "axis", "half", "upper", "lower")
+        )
+    )
+    parts = tuple(
+        layer.part(both, lattice, scale)
+        for lattice, scale in ((CANVAS.whole.lips_luma, 1.0), (CANVAS.whole.lips_chroma, 2.0))
+    )
+    gaps = torch.where(torch.arange(160) % 9 < 2, 60.0, TEETH).expand(128, 160).contiguous()
+    piece = Patch(gaps.expand(2, 1, -1, -1), torch.full((2, 2, 64, 80), 128.0))
+    still = warp.at_rest(torch.zeros(2, 1, 2))
+    even = layer.evening(wide)
+    source = LipLine(both.middle, both.axis, both.half, 6 * both.upper, 6 * both.lower)
+    made = layer.inside_of(piece, both, source, still, (parts[0], parts[1]), even).luma[0, 0]
+    alone = inside(gaps, wide, lips(12), even=even)
+    assert torch.allclose(made, alone, atol=1e-3)
 
 
 def test_a_slit_of_the_source_keeps_its_own_light() -> None:
