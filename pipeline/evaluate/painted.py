@@ -25,7 +25,7 @@ _CLEAR = 2.0
 """Grey levels of mean difference below which nothing was painted; an encoder leaves one or less."""
 _EDGE, _EDGE_PX = 0.08, 32
 """Share of the height, and pixels at least, at its upper and lower end that are not looked at: a
-visible label lies there (`pipeline.mark.visible`), and differs more than a mouth."""
+visible label lies there (`pipeline.mark.visible`), and may differ more than a mouth."""
 
 
 @dataclass(frozen=True, slots=True)
