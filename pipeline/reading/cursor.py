@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from pipeline.errors import InputUnreadable
 from pipeline.reading.container import CUT, packets
 from pipeline.reading.grid import PictureTable
-from pipeline.transparency import decoded, decoder_of
+from pipeline.reading.transparency import decoded, decoder_of
 from schemas.codes import Stage
 
 _SKIP_MARGIN = 8

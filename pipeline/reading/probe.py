@@ -34,9 +34,9 @@ from pipeline.reading.picture_size import claimed_size, is_animated_png, is_anim
 from pipeline.reading.picture_work import check_work
 from pipeline.reading.png_words import MOST_WORDS, words_too_large
 from pipeline.reading.scan import check_seconds, declared_rates, scan_pictures, video_stream
+from pipeline.reading.transparency import decoded, decoder_of
 from pipeline.reading.trial import open_on_trial
 from pipeline.reading.upright import Orientation, is_rgb, orientation_of
-from pipeline.transparency import decoded, decoder_of
 from pipeline.types import AudioFacts, Color, Limits, VideoFacts
 from schemas.codes import Stage
 from schemas.request import RenderOptions
