@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from consumer.faults import Fault
 from schemas.codes import ErrorCode, Stage
@@ -20,6 +23,31 @@ def free_files(folder: Path) -> int | None:
     except OSError:
         return None
     return found.f_favail if found.f_files else None
+
+
+@contextmanager
+def written(path: Path, what: str) -> Iterator[BinaryIO]:
+    """A new file for what is fetched; gone again, whatever ends the writing of it.
+
+    Args:
+        path: of the file; its folder exists.
+        what: what is written, in messages.
+
+    Raises:
+        Fault: SCRATCH_FULL, by the disk; every other error as it came.
+    """
+    try:
+        with path.open("wb") as out:
+            yield out
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        full = scratch_fault(error, what)
+        if full is None:
+            raise
+        raise full from error
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def scratch_fault(error: OSError, what: str) -> Fault | None:

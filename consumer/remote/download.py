@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from consumer.disk import scratch_fault
+from consumer.disk import written
 from consumer.faults import Fault
 from schemas.codes import ErrorCode, Stage
 
@@ -86,18 +86,8 @@ def download(open_at: OpenAt, path: Path, limit: int, what: str, stop: threading
         Fault: INPUT_TOO_LARGE, STORE_UNAVAILABLE, SCRATCH_FULL, or what `open_at` raises.
         Stopped: `stop` was set.
     """
-    try:
-        with path.open("wb") as out:
-            return _Transfer(open_at, out, limit, what, stop).run()
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        full = scratch_fault(error, what)
-        if full is None:
-            raise
-        raise full from error
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    with written(path, what) as out:
+        return _Transfer(open_at, out, limit, what, stop).run()
 
 
 class _Transfer:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote, urljoin, urlsplit
 
-from consumer.disk import scratch_fault
+from consumer.disk import written
 from consumer.remote.body import Body, RemotePolicy, check_size, fault, unreachable
 from consumer.remote.download import Fetched
 from consumer.remote.hop import Hop, HopCheck, Resolve, system_resolve
@@ -66,23 +66,13 @@ async def fetch_remote(
     """
     fetch = _Fetch(policy, resolve, dial, tls or ssl.create_default_context())
     try:
-        async with asyncio.timeout(policy.total_s):
-            with path.open("wb") as out:
+        with written(path, repr(ref)) as out:
+            async with asyncio.timeout(policy.total_s):
                 return await fetch.run(ref.url, out)
     except TimeoutError as error:
-        path.unlink(missing_ok=True)
         raise unreachable(
             f"{ref!r} was not complete after {policy.total_s:g} s (F2F_REMOTE_TIMEOUT_S)"
         ) from error
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        full = scratch_fault(error, repr(ref))
-        if full is None:
-            raise
-        raise full from error
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
 
 
 class _Fetch:
