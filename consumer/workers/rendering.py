@@ -27,7 +27,6 @@ _STICKY = (
     *("CUDA error", "cuDNN error", "CUBLAS_STATUS", "device-side assert", "AcceleratorError"),
     "captures_underway",  # torch's allocator after a capture that could not be ended
 )
-_NO_MEMORY = ("out of memory", "STATUS_ALLOC_FAILED")
 
 
 def use_weights_root() -> None:
@@ -165,10 +164,12 @@ def _is_exhausted(error: Exception) -> bool:
 
 def is_sticky(error: BaseException) -> bool:
     """True for errors after which a CUDA context stays broken. Out of memory is none of them."""
+    from pipeline.batching import no_memory
+
     link: BaseException | None = error
     while link is not None:
         text = f"{type(link).__name__}: {link}"
-        memory = any(sign in text for sign in _NO_MEMORY)
+        memory = any(sign in text for sign in no_memory.SIGNS)
         if not memory and any(sign in text for sign in _STICKY):
             return True
         link = link.__cause__ or link.__context__

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pipeline.batching import no_memory
 from pipeline.waits import wait_for
 
 REACH_FIRST = -1
@@ -18,8 +19,6 @@ REACH_BEFORE = -2
 """Of captured networks of many short steps: each would wait for a longer one's blocks of work."""
 capturing = threading.Lock()
 """Two captures at once, or one beside a device-wide synchronisation, would spoil each other."""
-_NO_MEMORY = ("out of memory", "STATUS_ALLOC_FAILED", "NVML_SUCCESS ==")
-"""What CUDA, cuBLAS and cuDNN say; the last is torch's, which asks the driver why and cannot."""
 
 
 def new_stream(device: str, priority: int = 0) -> torch.cuda.Stream:
@@ -42,7 +41,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     beside that, such as a graph that is made ready or a library's handle, says it in words."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY)
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in no_memory.SIGNS)
 
 
 def new_event() -> torch.cuda.Event:
