@@ -40,10 +40,8 @@ def _sweep(folder: Path, max_age_s: float) -> None:
     """Remove another replica's folder when nobody holds its lock any more."""
     try:
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:  # just being made, or half removed
-        with contextlib.suppress(FileNotFoundError):
-            if folder.stat().st_mtime < time.time() - max_age_s:
-                remove(folder)
+    except FileNotFoundError:  # its process died before it locked it, or somebody took the lock
+        _sweep_unlocked(folder, max_age_s)
         return
     except OSError:
         return  # a link or another user's: not ours
@@ -53,9 +51,31 @@ def _sweep(folder: Path, max_age_s: float) -> None:
         return
     else:
         log.info("scratch of a dead replica removed", folder=folder.name)
-        remove(folder)
+        remove_replica(folder)
     finally:
         os.close(lock)
+
+
+def _sweep_unlocked(folder: Path, max_age_s: float) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()  # empty: whoever is about to lock it makes another
+        return
+    with contextlib.suppress(FileNotFoundError):
+        if folder.stat().st_mtime < time.time() - max_age_s:
+            remove(folder)
+
+
+def remove_replica(folder: Path) -> None:
+    """Remove a replica's folder, its lock last: what is cut short here is done by the next sweep.
+
+    The same holds for what a worker that outlives its parent for a moment still writes.
+    """
+    with contextlib.suppress(OSError):
+        for path in [path for path in folder.iterdir() if path.name != LOCK]:
+            remove(path)
+    with contextlib.suppress(OSError):
+        if [path.name for path in folder.iterdir()] == [LOCK]:
+            remove(folder)
 
 
 def remove(path: Path) -> None:

@@ -26,7 +26,7 @@ import structlog
 from consumer.avatar_disk import trim
 from consumer.disk import FULL, free_files
 from consumer.faults import Fault
-from consumer.left_over import LOCK, bytes_under, remove, sweep_others
+from consumer.left_over import LOCK, bytes_under, remove, remove_replica, sweep_others
 from consumer.metrics import FREE_BYTES, SCRATCH_BYTES
 from consumer.settings import Settings
 from schemas.codes import ErrorCode, Stage
@@ -74,11 +74,15 @@ class Scratch:
     def _claim(self) -> int | None:
         folder = self._root / f"replica-{uuid.uuid4().hex[:16]}"
         folder.mkdir(mode=0o700)
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        try:  # between mkdir and flock another replica's janitor may have been here
-            same = os.fstat(lock).st_ino == (folder / LOCK).stat().st_ino
+        # until it is locked another replica's janitor may take it for a dead one's
+        try:
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            same = os.fstat(lock).st_ino == (folder / LOCK).stat().st_ino
+        except (BlockingIOError, FileNotFoundError):
             same = False
         if not same:
             os.close(lock)
@@ -116,7 +120,7 @@ class Scratch:
         """Remove everything of this replica."""
         self._opened = False
         if self._lock is not None:
-            remove(self.folder)
+            remove_replica(self.folder)
             os.close(self._lock)
             self._lock = None
         self._due.clear()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from consumer.faults import Fault
+from consumer.left_over import remove
 from consumer.scratch import Scratch
 from schemas.codes import ErrorCode
 from tests.support.handles import S3Handle
@@ -148,13 +151,90 @@ def test_nothing_that_is_not_ours_is_touched_and_links_are_not_followed(tmp_path
 def test_a_folder_without_a_lock_is_swept_only_when_old(tmp_path: Path) -> None:
     scratch = _scratch(tmp_path, MAX_FILE_AGE=100)
     young, old = (tmp_path / "jobs" / f"replica-{c * 16}" for c in "cd")
-    young.mkdir()
-    old.mkdir()
+    for folder in (young, old):
+        (folder / "0-job").mkdir(parents=True)
     _age(old)
     scratch.sweep()
     assert young.exists()
     assert not old.exists()
     scratch.close()
+
+
+def test_what_a_replica_leaves_that_dies_before_its_lock_goes_at_once(tmp_path: Path) -> None:
+    scratch = _scratch(tmp_path)
+    (tmp_path / "jobs" / "replica-0123456789abcdef").mkdir()
+    scratch.sweep()
+    assert list((tmp_path / "jobs").iterdir()) == [scratch.folder]
+    scratch.close()
+
+
+def test_a_removal_that_is_cut_short_is_ended_by_the_next_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = _scratch(tmp_path)
+    dead = tmp_path / "jobs" / "replica-0123456789abcdef"
+    for number in range(3):
+        (dead / f"{number}-job").mkdir(parents=True)
+    (dead / ".lock").touch()
+    removals: list[Path] = []
+
+    def cut_short(path: Path) -> None:
+        if removals:
+            raise KeyboardInterrupt
+        removals.append(path)
+        remove(path)
+
+    monkeypatch.setattr("consumer.left_over.remove", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        scratch.sweep()
+    monkeypatch.undo()
+    assert len(list(dead.glob("*-job"))) == 2
+    scratch.sweep()
+    assert not dead.exists()
+    scratch.close()
+
+
+@pytest.mark.parametrize("meanwhile", ["swept it", "looks at it"])
+def test_a_replica_begins_though_a_janitor_takes_its_new_folder_for_a_dead_ones(
+    meanwhile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The instant between the making of a folder and its lock ended the replica at its start."""
+    lock_file, looks = fcntl.flock, ExitStack()
+
+    def janitor_first(lock: int, how: int) -> None:
+        monkeypatch.undo()
+        path = Path(f"/proc/self/fd/{lock}").readlink()
+        if meanwhile == "swept it":
+            shutil.rmtree(path.parent)
+        else:
+            lock_file(looks.enter_context(path.open("rb")), fcntl.LOCK_EX)
+        lock_file(lock, how)
+
+    monkeypatch.setattr("consumer.scratch.fcntl.flock", janitor_first)
+    with looks:
+        scratch = _scratch(tmp_path)
+    scratch.sweep()
+    assert list((tmp_path / "jobs").iterdir()) == [scratch.folder]
+    scratch.close()
+
+
+def test_a_replica_begins_though_its_folder_is_swept_before_the_lock_lies_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    janitor = _scratch(tmp_path)
+    make = Path.mkdir
+
+    def make_and_sweep(path: Path, mode: int = 0o777, **more: bool) -> None:
+        make(path, mode, **more)
+        if path.parent.name == "jobs":
+            monkeypatch.undo()
+            janitor.sweep()
+
+    monkeypatch.setattr(Path, "mkdir", make_and_sweep)
+    scratch = _scratch(tmp_path)
+    assert (scratch.folder / ".lock").exists()
+    scratch.close()
+    janitor.close()
 
 
 async def test_a_disk_nearly_full_pauses_intake_after_finished_files_were_given_up(
