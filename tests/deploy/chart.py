@@ -51,9 +51,10 @@ def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def render(values: dict[str, str]) -> str:
+def render(values: dict[str, str], *files: Path) -> str:
     needs(HELM)
     chosen = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
+    chosen += [word for file in files for word in ("--values", str(file))]
     done = helm("template", "f2f", str(CHART), "--kube-version", "1.31.0", *chosen)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -62,6 +63,13 @@ def render(values: dict[str, str]) -> str:
 def objects_of(text: str) -> Objects:
     found = [made for made in yaml.safe_load_all(text) if made]
     return {(made["kind"], made["metadata"]["name"]): made for made in found}
+
+
+def env_of(text: str, kind: str) -> dict[str, Any]:
+    """Settings of the one container of the one object of a kind."""
+    (made,) = (m for (k, _), m in objects_of(text).items() if k == kind)
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    return {entry["name"]: entry.get("value") for entry in container["env"]}
 
 
 def pods_of(objects: Objects) -> list[tuple[str, dict[str, Any]]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
 from consumer.settings.load import load
 from schemas.engines import ENGINES
-from tests.deploy.chart import CHART, VALUES, objects_of, pods_of, render
+from tests.deploy.chart import CHART, VALUES, env_of, objects_of, pods_of, render
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,46 @@ def test_with_a_role_the_pods_may_ask_who_gives_out_its_keys() -> None:
             assert "169.254.170.23/32" in open_to, name
 
 
+@pytest.mark.parametrize(
+    ("values", "port"),
+    [
+        ({"kafka.bootstrapServers[0]": "kafka:19092"}, 19092),
+        ({"kafka.bootstrapServers[0]": "[fd00::7]:19092"}, 19092),
+        ({"s3.endpoint": "http://minio:9001"}, 9001),
+        ({"s3.endpoint": "http://minio"}, 80),
+        ({"otlpEndpoint": "http://otel:4000/"}, 4000),
+    ],
+)
+def test_no_policy_keeps_pods_from_what_their_settings_name(
+    values: dict[str, str], port: int
+) -> None:
+    for (kind, name), made in objects_of(render(values)).items():
+        if kind == "NetworkPolicy":
+            allowed = [each for rule in made["spec"]["egress"] for each in rule["ports"]]
+            assert {"port": port, "protocol": "TCP"} in allowed, name
+            assert {"port": 443, "protocol": "TCP"} in allowed, name
+            assert len(allowed) == len({tuple(each.items()) for each in allowed}), name
+
+
+def test_hosts_that_inputs_may_come_from_are_those_of_every_pod() -> None:
+    """A location in /v1/jobs or on the topic is fetched by the replica and not by the gateway."""
+    text = render({"gateway.allowedHosts[0]": "cdn.example"})
+    for kind in ("StatefulSet", "Deployment"):
+        assert env_of(text, kind)["F2F_ALLOWED_HOSTS"] == "cdn.example", kind
+
+
+def test_a_large_number_of_a_file_of_values_is_still_that_number(tmp_path: Path) -> None:
+    many = {"F2F_MAX_INPUT_BYTES": 4 * 2**30, "F2F_LEASE_S": 20.5, "F2F_NVDEC": False}
+    file = tmp_path / "values.yaml"
+    env = {"consumer": {"extraEnv": many}, "gateway": {"extraEnv": many}}
+    file.write_text(yaml.safe_dump(env), encoding="utf-8")
+    text = render({}, file)
+    for kind in ("StatefulSet", "Deployment"):
+        found = env_of(text, kind)
+        assert found["F2F_MAX_INPUT_BYTES"] == "4294967296", kind
+        assert load({name: found[name] for name in many}).lease_s == 20.5, kind
+
+
 def test_the_cluster_may_choose_who_the_pods_run_as() -> None:
     """OpenShift refuses any number but those of the namespace."""
     values = {f"podSecurity.{name}": "null" for name in ("runAsUser", "runAsGroup", "fsGroup")}
@@ -95,10 +137,9 @@ def test_a_group_of_number_0_is_one_as_any_other() -> None:
 
 def test_pods_of_a_cluster_without_ipv4_listen_where_they_are_asked() -> None:
     values = {"listenAddress": "::", "kafka.bootstrapServers[0]": "[fd00::7]:9092"}
+    text = render(values)
     for kind in ("StatefulSet", "Deployment"):
-        (made,) = (m for (k, _), m in objects_of(render(values)).items() if k == kind)
-        (container,) = made["spec"]["template"]["spec"]["containers"]
-        env = {entry["name"]: entry.get("value") for entry in container["env"]}
+        env = env_of(text, kind)
         assert env.get("F2F_HTTP_HOST", env.get("F2F_GATEWAY_HOST")) == "::"
         assert load({"KAFKA_BOOTSTRAP_SERVERS": str(env["KAFKA_BOOTSTRAP_SERVERS"])})
 

@@ -19,6 +19,16 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
+{{/* A value as a setting has it: Helm writes a large whole number of a file as 4.29e+09. */}}
+{{- define "face2face.text" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ . }}{{ end -}}
+{{- end -}}
+
+{{/* The port of a broker's address or a URL; nothing of an empty one. */}}
+{{- define "face2face.port" -}}
+{{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" (trimSuffix "/" .)) | default (ternary "443" (ternary "80" "" (hasPrefix "http:" .)) (hasPrefix "https:" .)) -}}
+{{- end -}}
+
 {{- define "face2face.podSecurity" -}}
 runAsNonRoot: true
 {{- range $name := list "runAsUser" "runAsGroup" "fsGroup" }}
