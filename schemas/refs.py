@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field
 
 _BUCKET = re.compile(r"^(?!xn--)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
 _IPV4 = re.compile(r"^\d{1,3}(\.\d{1,3}){3}$")
+_USER = re.compile(r"(?<=://)[^/]*@")
 MAX_KEY_BYTES = 1024
 MAX_URL_CHARS = 4096
 
@@ -56,8 +57,13 @@ class RemoteRef:
 Ref = ObjectRef | RemoteRef
 
 
+def without_secrets(text: str) -> str:
+    """A location to be shown: its user and password, and its query, may let others in."""
+    return _USER.sub("***@", text).split("?", 1)[0]
+
+
 def _shorten(value: str) -> str:
-    text = value.split("?", 1)[0]
+    text = without_secrets(value)
     return repr(text if len(text) <= 120 else text[:117] + "...")
 
 
@@ -113,7 +119,8 @@ def _parse_remote(url: str) -> RemoteRef:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise RefError(f"location {_shorten(url)} is not a valid URL: {error}") from error
+        text = f"location {_shorten(url)} is not a valid URL: its host or its port is none"
+        raise RefError(text) from error
     if not parts.hostname or "%" in parts.netloc:
         raise RefError(f"location {_shorten(url)} names no valid host")
     if parts.username is not None or parts.password is not None:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from consumer.faults import Fault
 from schemas.codes import ErrorCode, Stage
+from schemas.refs import without_secrets
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
@@ -141,11 +142,11 @@ def _check_scalar(value: Any) -> None:
 
 
 def show(value: Any) -> str:
-    """A value for people: short, one line, and without the query of a URL, which may be signed."""
+    """A value for people: short, one line, and of a URL nothing that may let others in."""
     if isinstance(value, str):
         value = value[: 4 * MAX_SHOWN]
         if "://" in value:
-            value = value.split("?", 1)[0]
+            value = without_secrets(value)
         shown = ascii(value)
     elif isinstance(value, dict | list):
         shown = f"{type(value).__name__} of {len(value)}"
