@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 
 from schemas.topics import Topics
+from tests.support.capabilities import unavailable
 from tests.support.handles import KafkaHandle
 from tests.support.kafka import ApacheKafka
 from tests.support.packages import KAFKA
@@ -27,6 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
 CONTRACT = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GO_CLIENT = Path(__file__).parent / "go_client"
 MP4 = b"an MP4"
 TOPICS = Topics()
 
@@ -124,6 +127,67 @@ def test_the_program_in_java_fetches_the_mp4_of_its_own_job(broker: str, tmp_pat
 def test_the_program_in_java_says_why_a_job_failed(broker: str, tmp_path: Path) -> None:
     with _service(broker, tmp_path):
         done = _java(broker, tmp_path, "s3://face2face/nope.mp4")
+    assert done.returncode == 1, done.stderr
+    assert "NO_FACE" in done.stderr
+
+
+def _built(folder: Path) -> Path:
+    """The program in Go, built with the client that `go_client/go.sum` pins."""
+    if shutil.which("go") is None:
+        unavailable("the program in Go needs Go ≥ 1.24 on the PATH")
+    for name in ("go.mod", "go.sum"):
+        shutil.copy(GO_CLIENT / name, folder / name)
+    # its module cache is the machine's own, and its first download the one thing that may fail
+    fetched = _go("mod", "download", folder=folder)
+    if fetched.returncode != 0:
+        unavailable(f"kafka-go cannot be fetched: {fetched.stderr.strip()[-500:]}")
+    (folder / "main.go").write_text(_block(CONTRACT, "go"), encoding="utf-8")
+    made = _go("build", "-mod=readonly", "-o", "client", ".", folder=folder)
+    assert made.returncode == 0, made.stderr
+    return folder / "client"
+
+
+def _go(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["go", *arguments],
+        cwd=folder,
+        env=os.environ | {"GOFLAGS": "-buildvcs=false", "GOWORK": "off"},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
+def _run_go(program: Path, broker: str, video: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(program), "s3://face2face/inputs/speech.wav", video, "order-1"],
+        cwd=program.parent,
+        env=os.environ | {"KAFKA_BOOTSTRAP_SERVERS": broker},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
+def test_the_program_in_go_fetches_the_mp4_of_its_own_job(broker: str, tmp_path: Path) -> None:
+    program = _built(tmp_path)
+    with _service(broker, tmp_path) as heard:
+        done = _run_go(program, broker, "s3://face2face/inputs/face.mp4")
+    assert done.returncode == 0, done.stderr
+    assert heard == {
+        "job_id": "order-1",
+        "audio_url": "s3://face2face/inputs/speech.wav",
+        "video_url": "s3://face2face/inputs/face.mp4",
+    }
+    assert (tmp_path / "out.mp4").read_bytes() == MP4
+
+
+def test_the_program_in_go_says_why_a_job_failed(broker: str, tmp_path: Path) -> None:
+    program = _built(tmp_path)
+    with _service(broker, tmp_path):
+        done = _run_go(program, broker, "s3://face2face/nope.mp4")
     assert done.returncode == 1, done.stderr
     assert "NO_FACE" in done.stderr
 
