@@ -83,39 +83,33 @@ _FACTS: dict[ErrorCode, CodeFacts] = {
     ErrorCode.INPUT_UNREADABLE: CodeFacts(
         False, "Check that the file plays; convert it to MP4/H.264 or WAV and upload it again."
     ),
-    ErrorCode.INPUT_UNREACHABLE: CodeFacts(
-        True, "Check that the host of the input answers; the job is retried."
-    ),
+    ErrorCode.INPUT_UNREACHABLE: CodeFacts(True, "Check that the host of the input answers."),
     ErrorCode.MEDIA_LIMIT: CodeFacts(False, "Shorten or scale down the media to the named limit."),
-    ErrorCode.NO_VIDEO: CodeFacts(False, "Send a reference that has a video or picture stream."),
-    ErrorCode.NO_AUDIO: CodeFacts(False, "Send a speech file that has an audio stream."),
+    ErrorCode.NO_VIDEO: CodeFacts(
+        False, "Send a reference that has a video or picture stream; the two files may be mixed up."
+    ),
+    ErrorCode.NO_AUDIO: CodeFacts(
+        False, "Send a speech file that has an audio stream; the two files may be mixed up."
+    ),
     ErrorCode.NO_FACE: CodeFacts(
         False, "Send a reference that shows a face of at least 48 pixels, not in profile."
     ),
     ErrorCode.UNKNOWN_ENGINE: CodeFacts(
         False, "Name one of the engines that `face2face engines` lists."
     ),
-    ErrorCode.ENGINE_UNAVAILABLE: CodeFacts(
-        True, "Check the engine with `face2face doctor`; the job is retried."
-    ),
+    ErrorCode.ENGINE_UNAVAILABLE: CodeFacts(True, "Check the engine with `face2face doctor`."),
     ErrorCode.WEIGHTS_MISSING: CodeFacts(
         True,
         "Put what is named on every worker; `face2face engines` says what each engine lacks and how"
         " it gets it.",
     ),
-    ErrorCode.ENGINE_FAILED: CodeFacts(
-        True, "Look at the worker's log for this job; the job is retried."
-    ),
+    ErrorCode.ENGINE_FAILED: CodeFacts(True, "Look at the worker's log for this job."),
     ErrorCode.OUTPUT_INVALID: CodeFacts(
         True, "Report the job with its log: the result did not pass verification."
     ),
-    ErrorCode.OUT_OF_MEMORY: CodeFacts(
-        True, "Lower the slots per GPU or the input's size; the job is retried."
-    ),
-    ErrorCode.SCRATCH_FULL: CodeFacts(
-        True, "Free or enlarge the scratch disk; the job is retried."
-    ),
-    ErrorCode.STORE_UNAVAILABLE: CodeFacts(True, "Check the object store; the job is retried."),
+    ErrorCode.OUT_OF_MEMORY: CodeFacts(True, "Lower the slots per GPU or the input's size."),
+    ErrorCode.SCRATCH_FULL: CodeFacts(True, "Free or enlarge the scratch disk."),
+    ErrorCode.STORE_UNAVAILABLE: CodeFacts(True, "Check the object store."),
     ErrorCode.STORE_DENIED: CodeFacts(
         False, "Give the service's credentials access to the named bucket."
     ),
@@ -125,18 +119,18 @@ _FACTS: dict[ErrorCode, CodeFacts] = {
         " that the topics are made.",
     ),
     ErrorCode.WORKER_CRASHED: CodeFacts(
-        True, "Look at the worker's log: its process ended during this job; the job is retried."
+        True, "Look at the worker's log: its process ended during this job."
     ),
     ErrorCode.WORKER_STALLED: CodeFacts(
         True,
-        "Look at the worker's log: it sent no sign of life and was killed; the job is retried.",
+        "Look at the worker's log: it sent no sign of life and was killed.",
     ),
     ErrorCode.DEADLINE_EXCEEDED: CodeFacts(
         False, "Give the job a later deadline, or shorten the audio."
     ),
     ErrorCode.CANCELLED: CodeFacts(False, "Nothing: the job was cancelled on request."),
     ErrorCode.INTERNAL: CodeFacts(
-        True, "Report the job with its log: this is a defect of Face2Face; the job is retried."
+        True, "Report the job with its log: this is a defect of Face2Face."
     ),
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from consumer.local.console import broker_errors, embedded_errors, emit, program, say, stoppable
+from consumer.local.files import check_output
 from consumer.local.options import JSON_FLAG
 from consumer.local.playground import Playground
 from schemas.request import RenderRequest
@@ -37,6 +38,7 @@ def demo(output: Path, as_json: bool) -> None:
     is there. Everything but the MP4 is gone afterwards. With --json: one object per event, and a
     last one {"demo": "ok", "mp4": PATH, "job_id": ID}.
     """
+    check_output(output, AUDIO, VIDEO)
     with (
         stoppable(),
         broker_errors(),

@@ -10,7 +10,9 @@ from consumer.local.options import JSON_FLAG
 
 @click.command()
 @click.option("--host", default=None, help="address [F2F_GATEWAY_HOST]")
-@click.option("--port", type=click.IntRange(0, 65535), default=None, help="[F2F_GATEWAY_PORT]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=None, help="0 picks one [F2F_GATEWAY_PORT]"
+)
 @JSON_FLAG
 def gateway(host: str | None, port: int | None, as_json: bool) -> None:
     """Serve the HTTP bridge: POST /api/generate_video, /v1/jobs, a page at / and /docs.

@@ -31,7 +31,10 @@ def progress() -> Iterator[OnTick]:
         TimeElapsedColumn(),
     )
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
 
         def on_tick(tick: Tick) -> None:
             if tick.stage not in tasks:

@@ -30,7 +30,11 @@ from schemas.request import RenderRequest
     help="where to put the MP4; implies --wait",
 )
 @click.option(
-    "--timeout", type=Seconds(), default=1800.0, show_default=True, help="seconds, at least 1"
+    "--timeout",
+    type=Seconds(),
+    default=1800.0,
+    show_default=True,
+    help="seconds to wait for the outcome, at least 1",
 )
 @JSON_FLAG
 def submit(audio: str, video: str, as_json: bool, **given: Any) -> None:
@@ -69,12 +73,14 @@ async def _submit(
     as_json: bool,
 ) -> None:
     from consumer.kafka.client import connect
-    from consumer.local.journey import bring, follow, provide
+    from consumer.local.journey import bring, check, follow, provide
     from consumer.local.narrator import Narrator
     from consumer.local.opened import opened
     from consumer.settings.load import load
 
     settings = load()
+    for name in given:
+        check(name)
     narrator = Narrator(as_json)
     with opened(settings) as storage:
         urls = [(await provide(storage, settings.s3_bucket, name)).url for name in given]

@@ -28,6 +28,7 @@ from consumer.settings import Settings
 from consumer.store.storage import Storage
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Completed, Failed
+from schemas.http import HttpCode
 from schemas.refs import ObjectRef
 from schemas.request import RenderRequest
 
@@ -136,7 +137,16 @@ class OldApi:
         said = await self._wait(request, job_id, wanted)
         if isinstance(said, Failed):
             return _failure(said.error.message, said.error.code, job_id)
-        return await self._video(said, job_id)
+        try:
+            return await self._video(said, job_id)
+        except Fault as fault:
+            if fault.code is not ErrorCode.INPUT_NOT_FOUND:
+                raise
+            text = (
+                f"{said.output.url} is no longer in the store; results are kept for some days. "
+                "Send the request again with another job_id."
+            )
+            return _failure(text, HttpCode.NO_RESULT, job_id)
 
     async def _wait(
         self, request: Request, job_id: str, wanted: RenderRequest
@@ -215,7 +225,7 @@ async def _wanted(request: Request) -> RenderRequest:
         raise Refused.of(ErrorCode.INVALID_REQUEST, text) from refused
 
 
-def _failure(text: str, code: ErrorCode, job_id: str | None) -> Response:
+def _failure(text: str, code: ErrorCode | HttpCode, job_id: str | None) -> Response:
     headers = {CODE_HEADER: code.value, "Cache-Control": "no-store"}
     if job_id is not None:
         headers[JOB_HEADER] = job_id

@@ -57,21 +57,20 @@ class CommandError(Exception):
     def of(cls, code: ErrorCode, stage: Stage, message: str, **detail: Any) -> CommandError:
         """An error from its parts; the advice of the code is put behind the message."""
         text = f"{message.rstrip('.')}. {facts(code).advice}"
-        return cls._make(code, stage, text, detail)
+        return cls.plain(code, stage, text, **detail)
 
     @classmethod
     def usage(cls, message: str, **detail: Any) -> CommandError:
         """An option or a setting that can never work; the message says what to do itself."""
-        return cls._make(ErrorCode.INVALID_REQUEST, Stage.ADMIT, message, detail)
+        return cls.plain(ErrorCode.INVALID_REQUEST, Stage.ADMIT, message, **detail)
 
     @classmethod
-    def _make(
-        cls, code: ErrorCode, stage: Stage, text: str, detail: dict[str, Any]
-    ) -> CommandError:
+    def plain(cls, code: ErrorCode, stage: Stage, message: str, **detail: Any) -> CommandError:
+        """An error whose message says itself what to do, as the code's advice is about jobs."""
         retryable = facts(code).retryable
         return cls(
             ErrorFacts(
-                code=code, stage=stage, message=text[:4000], retryable=retryable, detail=detail
+                code=code, stage=stage, message=message[:4000], retryable=retryable, detail=detail
             )
         )
 

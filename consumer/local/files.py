@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from consumer.local.console import CommandError
 from schemas.codes import ErrorCode, Stage
 
+_LOCATION = re.compile(r"(s3|https?):/")
+"""So begins one, as `Path` has it: of two slashes it keeps one."""
+
 
 def why_unreadable(path: Path) -> str | None:
     """Why a file cannot be read, to be put behind its name; None when it can."""
     try:
+        if path.is_dir():
+            return "is a folder"
+        if not path.exists():
+            return "does not exist"
         if not path.is_file():
-            return "is not a file"
+            return "is no regular file"
         path.open("rb").close()
     except OSError as error:  # no permission on the way, or a name that no file can have
         return f"cannot be read: {error.strerror}"
@@ -27,6 +35,8 @@ def existing(path: Path, option: str) -> Path:
         CommandError: INPUT_NOT_FOUND, with the option, the path and the reason.
     """
     why = why_unreadable(path)
+    if why is not None and _LOCATION.match(str(path)):
+        why = "is a location, and this command takes files of this machine alone"
     if why is not None:
         raise CommandError.of(
             ErrorCode.INPUT_NOT_FOUND,

@@ -5,13 +5,16 @@ It uses nothing but the two open interfaces, topics and bucket, as any upstream 
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from consumer.faults import Fault
 from consumer.kafka.client import Client, Event
+from consumer.local.console import CommandError, say
 from consumer.local.files import why_unreadable
 from consumer.store.storage import Storage, file_sha256
 from schemas.codes import ErrorCode, Stage
@@ -21,6 +24,8 @@ from schemas.request import RenderRequest
 
 INPUTS = "inputs/"
 """Prefix of uploads; its objects live for a day."""
+QUIET_S = 15.0
+"""Silence after a request from which on somebody who looks on is told what it may mean."""
 
 OnEvent = Callable[[Event], None]
 
@@ -34,6 +39,23 @@ class Uploaded:
     """Bytes sent from this machine; None for an input that was a location already."""
 
 
+def check(given: str) -> None:
+    """Refuse an input that can never be provided, before anything is done about the other one.
+
+    Raises:
+        Fault: INPUT_NOT_FOUND for no such file, INVALID_REQUEST for a wrong location.
+    """
+    if "://" in given:
+        try:
+            parse_ref(given)
+        except RefError as error:
+            raise Fault.of(ErrorCode.INVALID_REQUEST, Stage.ADMIT, str(error)) from error
+        return
+    why = why_unreadable(Path(given))
+    if why is not None:
+        raise Fault.of(ErrorCode.INPUT_NOT_FOUND, Stage.ADMIT, f"{given!r} {why}", path=given)
+
+
 async def provide(storage: Storage, bucket: str, given: str) -> Uploaded:
     """The location of an input: as given when it is one, else that of its upload.
 
@@ -41,19 +63,12 @@ async def provide(storage: Storage, bucket: str, given: str) -> Uploaded:
     was prepared before is found again.
 
     Raises:
-        Fault: INPUT_NOT_FOUND for no such file, INVALID_REQUEST for a wrong location, and what the
-            store raises.
+        Fault: what `check` and the store raise.
     """
+    check(given)
     if "://" in given:
-        try:
-            parse_ref(given)
-        except RefError as error:
-            raise Fault.of(ErrorCode.INVALID_REQUEST, Stage.ADMIT, str(error)) from error
         return Uploaded(given, None)
     path = Path(given)
-    why = why_unreadable(path)
-    if why is not None:
-        raise Fault.of(ErrorCode.INPUT_NOT_FOUND, Stage.ADMIT, f"{given!r} {why}", path=given)
     digest = file_sha256(path)
     ref = ObjectRef(bucket, f"{INPUTS}{digest}{name_suffix(path.name)}")
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
@@ -66,15 +81,41 @@ async def follow(client: Client, job_id: str, timeout_s: float, on_event: OnEven
 
     Raises:
         Fault: the job failed, with the error of its event.
-        TimeoutError: no outcome came in time.
+        CommandError: no outcome came in time.
     """
-    async for event in client.events(job_id, timeout_s):
-        on_event(event)
-        if event.kind == "failed":
-            raise Fault(Failed.model_validate(event.data).error)
-        if event.kind == "completed":
-            return Completed.model_validate(event.data)
-    raise TimeoutError(f"no outcome of job {job_id!r}")
+    try:
+        with _quiet(job_id) as heard:
+            async for event in client.events(job_id, timeout_s):
+                heard()
+                on_event(event)
+                if event.kind == "failed":
+                    raise Fault(Failed.model_validate(event.data).error)
+                if event.kind == "completed":
+                    return Completed.model_validate(event.data)
+    except TimeoutError:
+        pass
+    raise CommandError.plain(
+        ErrorCode.DEADLINE_EXCEEDED,
+        Stage.ANNOUNCE,
+        f"no outcome of job {job_id!r} within {timeout_s:g} s. It was not cancelled: the same "
+        f"command with --job-id {job_id} and a longer --timeout waits on, and nothing is rendered "
+        "twice. `face2face doctor` and /readyz of the service say whether anybody works.",
+        job_id=job_id,
+    )
+
+
+@contextmanager
+def _quiet(job_id: str) -> Iterator[Callable[[], None]]:
+    """Say what it may mean where nothing is heard for a while; yields what is to be called then."""
+    text = (
+        f"nothing is heard of job {job_id} yet: it waits its turn, or no service runs on these "
+        "brokers (`face2face run`)"
+    )
+    timer = asyncio.get_running_loop().call_later(QUIET_S, say, text)
+    try:
+        yield timer.cancel
+    finally:
+        timer.cancel()
 
 
 async def send(

@@ -131,6 +131,30 @@ def test_a_missing_file_can_never_work_and_says_which(tmp_path: Path) -> None:
     assert missing in done.stderr
 
 
+def test_a_demo_whose_mp4_could_not_be_kept_is_not_begun(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_bytes(b"")
+    done = face2face("demo", "-o", str(taken / "demo.mp4"))
+    assert done.returncode == 2
+    assert "which is no folder" in done.stderr
+    assert "starting" not in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["--audio", "--video"])
+def test_a_missing_file_is_said_before_the_other_one_is_sent(tmp_path: Path, missing: str) -> None:
+    present = tmp_path / "there.wav"
+    present.write_bytes(b"speech")
+    given = {"--audio": str(present), "--video": str(present), missing: str(tmp_path / "none.mp4")}
+    options = [word for pair in given.items() for word in pair]
+    nowhere = {
+        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
+        "S3_ENDPOINT": f"http://127.0.0.1:{free_port()}",
+    }
+    done = face2face("submit", *options, "--json", env=nowhere)
+    assert done.returncode == 2, done.stderr
+    assert "none.mp4" in str(only_object(done.stdout)["error"])
+
+
 def test_a_setting_that_cannot_work_is_named_and_its_secret_is_not_shown() -> None:
     env = {"F2F_SLOTS": "many", "S3_BUCKET": "NO", "S3_SECRET_KEY": "hunter2"}
     done = face2face("topics", "apply", "--json", env=env)

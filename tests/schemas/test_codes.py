@@ -46,6 +46,10 @@ def test_every_code_has_one_sentence_to_act_on() -> None:
         assert 20 < len(advice) < 160, code
 
 
+def test_no_advice_promises_another_try_as_it_stands_in_the_last_event_too() -> None:
+    assert [code for code in ErrorCode if "retr" in facts(code).advice] == []
+
+
 def test_codes_and_stages_are_equal_to_their_text() -> None:
     assert all(code.value == code.name for code in ErrorCode)
     assert all(stage.value == stage.name.lower() for stage in Stage)

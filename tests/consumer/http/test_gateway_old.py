@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import io
 from typing import Any
 
 import pytest
@@ -108,6 +109,30 @@ async def test_a_job_that_takes_too_long_ends_with_an_answer(
         answer = await made.http.post("/api/generate_video", json=body)
     assert answer.json()["success"] is False
     assert answer.headers["x-face2face-code"] == "DEADLINE_EXCEEDED"
+
+
+async def test_a_job_whose_mp4_is_gone_is_told_that_it_is(bridge: Gateway, s3: S3Handle) -> None:
+    body = locations(s3) | {"job_id": "old-1"}
+    assert (await bridge.http.post("/api/generate_video", json=body)).json()["success"]
+    (mp4,) = (key for key in s3.keys("results/old-1/") if key.endswith(".mp4"))
+    s3.client().remove_object(s3.bucket, mp4)
+    answer = await bridge.http.post("/api/generate_video", json=body)
+    assert (answer.status_code, answer.json()["success"]) == (200, False)
+    assert mp4 in answer.json()["error"]
+    assert "another job_id" in answer.json()["error"]
+    assert answer.headers["x-face2face-code"] == "NO_RESULT"
+
+
+async def test_a_changed_mp4_is_a_trouble_of_the_store_and_not_of_the_call(
+    bridge: Gateway, s3: S3Handle
+) -> None:
+    body = locations(s3) | {"job_id": "old-1"}
+    first = (await bridge.http.post("/api/generate_video", json=body)).json()
+    (mp4,) = (key for key in s3.keys("results/old-1/") if key.endswith(".mp4"))
+    s3.client().put_object(s3.bucket, mp4, io.BytesIO(bytes(first["size"])), first["size"])
+    answer = await bridge.http.post("/api/generate_video", json=body)
+    assert (answer.status_code, answer.json()["success"]) == (500, False)
+    assert answer.headers["x-face2face-code"] == "OUTPUT_INVALID"
 
 
 async def test_files_sent_to_the_old_path_are_bounded_as_json_is(alone: Gateway) -> None:

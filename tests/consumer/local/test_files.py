@@ -49,6 +49,21 @@ def closed(tmp_path: Path) -> Iterator[Path]:
     folder.chmod(0o700)
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [(".", "is a folder"), ("none.wav", "does not exist"), ("pipe", "is no regular file")],
+)
+def test_why_a_path_is_no_file_is_said(tmp_path: Path, name: str, why: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert why_unreadable(tmp_path / name) == why
+
+
+@pytest.mark.parametrize("location", ["s3://bucket/a.wav", "https://host/a.wav"])
+def test_a_location_in_the_place_of_a_file_is_called_one(location: str) -> None:
+    with pytest.raises(CommandError, match="is a location, and this command takes files"):
+        existing(Path(location), "--audio")
+
+
 @pytest.mark.parametrize("name", [LONG, "missing.wav", "."])
 def test_a_path_that_is_no_file_is_said_with_its_option(tmp_path: Path, name: str) -> None:
     with pytest.raises(CommandError, match="--audio") as refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -13,6 +14,8 @@ from aiokafka import AIOKafkaProducer
 
 from consumer.faults import Fault
 from consumer.kafka.client import Event, connect
+from consumer.local import journey
+from consumer.local.console import CommandError, exit_code
 from consumer.local.journey import bring, follow, provide, send
 from consumer.settings import Settings
 from consumer.settings.load import load
@@ -73,7 +76,7 @@ async def test_a_location_stays_as_it_is(storage: Storage, s3: S3Handle) -> None
 @pytest.mark.parametrize(
     ("given", "code", "said"),
     [
-        ("/nowhere/a.wav", ErrorCode.INPUT_NOT_FOUND, "'/nowhere/a.wav' is not a file"),
+        ("/nowhere/a.wav", ErrorCode.INPUT_NOT_FOUND, "'/nowhere/a.wav' does not exist"),
         ("s3://Wrong_Bucket/a.wav", ErrorCode.INVALID_REQUEST, "bucket 'Wrong_Bucket'"),
         ("ftp://host/a.wav", ErrorCode.INVALID_REQUEST, "must start with s3://"),
     ],
@@ -151,3 +154,30 @@ async def test_a_failed_job_is_a_fault_with_the_event_s_own_error(settings: Sett
     assert failed.value.code is ErrorCode.NO_FACE
     assert failed.value.error.detail == {"frames": 250}
     assert [event.kind for event in seen] == ["failed"]
+
+
+async def test_who_waits_in_vain_is_told_what_that_may_mean_and_how_to_wait_on(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(journey, "QUIET_S", 0.0)
+    async with connect(settings) as client:
+        with pytest.raises(CommandError) as late:
+            await follow(client, "order-4711", 0.5, lambda _: None)
+    assert "nothing is heard of job order-4711 yet" in capsys.readouterr().err
+    error = late.value.error
+    assert error.code is ErrorCode.DEADLINE_EXCEEDED
+    assert exit_code(error.code) == 1
+    assert "within 0.5 s" in error.message
+    assert "--job-id order-4711 and a longer --timeout" in error.message
+
+
+async def test_a_job_of_which_something_was_heard_is_not_called_silent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(journey, "QUIET_S", 0.0)
+    later = asyncio.Event()
+    with journey._quiet("order-4711") as heard:
+        heard()
+        asyncio.get_running_loop().call_later(0.0, later.set)  # fires after the other one would
+        await later.wait()
+    assert capsys.readouterr().err == ""
