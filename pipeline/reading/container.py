@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 
 from pipeline.errors import InputUnreadable, MediaLimitExceeded
+from pipeline.reading.wav_size import says_too_little
 from pipeline.types import Limits
 from schemas.codes import Stage
 
@@ -174,13 +175,12 @@ def open_media(
     """
     check_file(path, limits, stage)
     clock = Clock(path, limits.probe_timeout_s)
+    kind, options = known_kind(path), open_options(limits)
+    if kind == "wav" and says_too_little(path):
+        options["container_options"]["ignore_length"] = "1"
     try:
         container = av.open(
-            f"file:{path.absolute()}",
-            mode="r",
-            format=known_kind(path),
-            hwaccel=accel,
-            **open_options(limits),
+            f"file:{path.absolute()}", mode="r", format=kind, hwaccel=accel, **options
         )
     except av.ExitError as error:
         raise clock.over() from error
@@ -247,9 +247,10 @@ def only(container: InputContainer, stream: Stream) -> None:
 
 
 def packets(
-    container: InputContainer, stream: Stream, clock: Clock | None
+    container: InputContainer, stream: Stream, clock: Clock | None, others: Sequence[Stream] = ()
 ) -> Iterator[Packet[Any]]:
-    """Packets of one stream in file order, then the empty one that flushes the decoder.
+    """Packets of a stream, and of others, in file order, then the empty one that flushes the
+    decoder.
 
     A damaged stretch is stepped over; what cannot be stepped over is the end of the file.
 
@@ -259,7 +260,7 @@ def packets(
     failures = 0
     while True:
         try:
-            for packet in container.demux(stream):
+            for packet in container.demux(stream, *others):
                 failures = 0
                 if clock is not None:
                     clock.check()

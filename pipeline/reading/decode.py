@@ -19,8 +19,10 @@ from av.codec.hwaccel import HWAccel
 
 from pipeline.errors import InputUnreadable, NoVideo
 from pipeline.reading.blocks import Blocks
+from pipeline.reading.combing import is_combed
 from pipeline.reading.container import only, open_media
 from pipeline.reading.cursor import Cursor
+from pipeline.reading.fields import Fields
 from pipeline.reading.grid import Grid, PictureTable
 from pipeline.reading.kept import KeptPictures
 from pipeline.reading.nvdec import accelerator
@@ -80,6 +82,7 @@ class FrameReader:
         self._threads = max(1, threads)
         self._lock = threading.Lock()
         self._table: PictureTable | None = None
+        self._combed: bool | None = None
 
     def read(self, indices: Iterable[int]) -> Iterator[Frame]:
         """Decode grid frames in the order asked for, repeats included.
@@ -150,7 +153,14 @@ class FrameReader:
             largest = max(4 * whole, Limits().max_pixels, codec.width * codec.height)
             threads = self._threads if accel is None else 1
             cursor = Cursor(container, stream, table, threads, largest, strict=accel is not None)
-            yield _Source(video, table, cursor, blocks, self._kept)
+            fields = Fields(cursor, len(table.pts), lambda: self._combs(table), threads)
+            yield _Source(video, table, fields, blocks, self._kept)
+
+    def _combs(self, table: PictureTable) -> bool:
+        with self._lock:
+            if self._combed is None:
+                self._combed = is_combed(self._video.path, table, _TRUSTED)
+            return self._combed
 
     def _scanned(self) -> PictureTable:
         with self._lock:
@@ -177,7 +187,7 @@ class _Source:
         self,
         video: VideoFacts,
         table: PictureTable,
-        cursor: Cursor | Photograph,
+        cursor: Fields | Photograph,
         blocks: Blocks,
         kept: KeptPictures | None,
     ) -> None:

@@ -11,13 +11,12 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from pipeline.errors import MediaLimitExceeded
-from pipeline.reading.container import CUT, SPLICE_S, SPLICED, Clock, only, packets
+from pipeline.reading.container import CUT, Clock, only, packets
 from pipeline.reading.grid import PictureTable, make_table
+from pipeline.reading.splices import Splices
 from pipeline.types import Limits
 from schemas.codes import Stage
 
-_BACK_S = 1
-"""Seconds by which decoding times may go back in one recording, whatever wrote it."""
 _NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -53,7 +52,7 @@ def scan_pictures(
     most = math.inf
     if base is not None and math.isfinite(limits.max_video_s):
         most = math.floor(Fraction(limits.max_video_s) / base)
-    splices = _Splices(container.format.name, base)
+    splices = Splices(container, stream, limits, clock)
     spent = 0  # by recordings before the one that is read
     shown: list[int | None] = []
     keys: list[tuple[int | None, int | None]] = []
@@ -117,32 +116,6 @@ def _decodable(
     if begin is None:
         return shown
     return [pts for pts in shown[lead:] if pts is None or pts >= begin]
-
-
-class _Splices:
-    """Finds where a container's time stamps begin anew.
-
-    Args:
-        kind: of the container, by libavformat's name.
-        base: seconds of a tick.
-    """
-
-    def __init__(self, kind: str, base: Fraction | None) -> None:
-        self.found = False
-        self._last: int | None = None
-        self._most = self._least = math.inf
-        if kind in SPLICED and base is not None:
-            self._most, self._least = float(SPLICE_S / base), float(_BACK_S / base)
-
-    def before(self, stamp: int | None) -> bool:
-        """Whether the packet with this decoding time is of another recording than the last one."""
-        if stamp is None:
-            return False
-        step = 0 if self._last is None else stamp - self._last
-        self._last = stamp
-        anew = step > self._most or -step > self._least
-        self.found = self.found or anew
-        return anew
 
 
 def declared_rates(stream: VideoStream) -> list[Fraction | None]:

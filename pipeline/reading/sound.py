@@ -33,6 +33,7 @@ from pipeline.reading.container import (
 from pipeline.reading.resampling import in_one_plane
 from pipeline.reading.scan import first_shown
 from pipeline.reading.sound_frames import Ruler, Shape, make_finite
+from pipeline.reading.splices import Holes
 from pipeline.types import Limits
 from schemas.codes import Stage
 
@@ -61,8 +62,7 @@ def open_sound(path: Path, limits: Limits, clock: Clock | None = None) -> Iterat
             raise NoAudio(f"{path.name} has no sound track", stage=Stage.PROBE)
         check_decoder(path, stream, Stage.PROBE)
         check_shape(path, stream.codec_context.sample_rate, stream.codec_context.channels)
-        if container.format.name in STATES_SECONDS and stream.duration and stream.time_base:
-            _check_seconds(path, stream.duration * stream.time_base, limits)
+        _check_seconds(path, _stated_seconds(path, container, stream), limits)
         yield Sound(path, container, stream, limits, clock)
 
 
@@ -78,6 +78,18 @@ def check_shape(path: Path, rate: int, channels: int) -> None:
                 stage=Stage.PROBE,
                 **{name: value, "min": least, "max": most},
             )
+
+
+def _stated_seconds(path: Path, container: InputContainer, stream: AudioStream) -> Fraction:
+    """By the header; of WAV no more than its bytes have room for, as what is made in a pipe says
+    the largest number that there is."""
+    if container.format.name not in STATES_SECONDS or not stream.duration or not stream.time_base:
+        return Fraction(0)
+    seconds = stream.duration * stream.time_base
+    rate = stream.codec_context.bit_rate
+    if container.format.name == "wav" and rate:
+        seconds = min(seconds, Fraction(8 * path.stat().st_size, rate))
+    return seconds
 
 
 def _check_seconds(path: Path, seconds: Fraction, limits: Limits) -> None:
@@ -153,7 +165,8 @@ class Sound:
                 if start is None:
                     start = _zero(_time(frame), origin)
                 if ruler is None and frame.time_base is not None:
-                    ruler = Ruler(frame.time_base, shape.rate, start, self._splice)
+                    holes = Holes(self._container, self._stream, self._limits, self._clock)
+                    ruler = Ruler(frame.time_base, shape.rate, start, self._splice, holes.lead_to)
                 stamp = frame.pts
                 hole = 0
                 if ruler is not None and stamp is not None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -29,11 +30,21 @@ class Ruler:
         base: seconds of one tick of the stamps.
         rate: samples per second.
         start: seconds at which the track begins.
-        splice: samples from which on a jump is no hole: another recording begins there.
+        splice: samples from which on another recording may begin at a jump.
+        is_hole: whether one that leads so far forward to a time (s) is a hole all the same.
     """
 
-    def __init__(self, base: Fraction, rate: int, start: Fraction, splice: float) -> None:
+    def __init__(
+        self,
+        base: Fraction,
+        rate: int,
+        start: Fraction,
+        splice: float,
+        is_hole: Callable[[Fraction], bool],
+    ) -> None:
         self._splice = splice
+        self._is_hole = is_hole
+        self._base = base
         self._tick = base.numerator * start.denominator * rate
         self._start = start.numerator * base.denominator * rate
         self._sample = base.denominator * start.denominator
@@ -41,7 +52,7 @@ class Ruler:
     def hole(self, stamp: int, done: int) -> int:
         """Samples that are missing between those that came and the ones of a stamp."""
         missing = self._samples(stamp) - done
-        if abs(missing) <= self._splice:
+        if abs(missing) <= self._splice or (missing > 0 and self._is_hole(stamp * self._base)):
             return missing
         self._start = stamp * self._tick - done * self._sample
         return 0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.reading.audio import Speech
 
 VERSION = "1.5"
-REVISION = "3"
+REVISION = "4"
 """Counts up whenever this code makes other pixels from the same weights."""
 
 

@@ -1,0 +1,148 @@
+"""Interlaced film: pictures that weave two moments together, made to show one of them each.
+
+A camcorder's or a broadcaster's picture holds the lines of two fields, taken half a picture apart:
+whatever moves, as lips do, has a comb at its edges. bwdif (libavfilter) keeps the lines of the
+first field and makes the others from those around them in space and time; what stands still keeps
+all of its lines. Rate and time stamps stay those of the pictures.
+
+Each picture depends on its two neighbours alone, so that it is the same in whatever order they are
+asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from av import FFmpegError, VideoFrame
+from av.filter import Graph
+
+from pipeline.errors import InputUnreadable
+from pipeline.reading.cursor import Cursor
+from schemas.codes import Stage
+
+_SMALLEST = 4
+"""Rows and columns that the filter needs."""
+_BWDIF = "mode=send_frame:parity=auto:deint=all"
+"""One picture for each, by its own word for which field came first. Which ones it is for is
+decided here: left to it, what follows a picture that it leaves alone would depend on the order."""
+
+
+class Fields:
+    """Stands where a `pipeline.reading.cursor.Cursor` would, and makes interlaced pictures whole;
+    all others pass as they are.
+
+    Args:
+        cursor: over the pictures.
+        count: of all pictures.
+        combed: whether pictures that are called interlaced really are; asked at the first such one.
+        threads: for the filter.
+    """
+
+    def __init__(
+        self, cursor: Cursor, count: int, combed: Callable[[], bool], threads: int
+    ) -> None:
+        self._cursor = cursor
+        self._count = count
+        self._combed = combed
+        self._threads = threads
+        self._position = -1
+        self._shown: VideoFrame | None = None
+        self._near: dict[int, VideoFrame | None] = {}
+        """Decoded pictures around the last one, by number."""
+        self._filter: _Filter | None = None
+        self._due = -1
+        """Number of the picture that comes out of the filter next."""
+
+    @property
+    def position(self) -> int:
+        """Number of the picture that was asked for last; -1 before the first."""
+        return self._position
+
+    def key_before(self, number: int) -> int:
+        """Number of the picture from which decoding to `number` has to start."""
+        return self._cursor.key_before(number)
+
+    def go(self, number: int) -> VideoFrame | None:
+        """The picture of a number, found as by `Cursor.go`, of one moment.
+
+        Raises:
+            InputUnreadable: the filter does not take it.
+        """
+        if number != self._position:
+            self._shown = self._found(number)
+            self._position = number
+        return self._shown
+
+    def _found(self, number: int) -> VideoFrame | None:
+        if self._filter is not None and number != self._due:
+            self._decoded(max(0, number - 1))  # first: a cursor goes back at some cost
+        frame = self._decoded(number)
+        if frame is None or not frame.interlaced_frame:
+            return frame
+        if min(frame.width, frame.height) < _SMALLEST or not self._combed():
+            return frame
+        try:
+            return self._whole(number, frame)
+        except (FFmpegError, OSError, ValueError) as error:
+            raise InputUnreadable(
+                f"picture {number} is interlaced and cannot be made whole: {error}",
+                stage=Stage.DECODE,
+            ) from error
+
+    def _whole(self, number: int, frame: VideoFrame) -> VideoFrame:
+        running = self._filter
+        if running is None or self._due != number or not running.takes(frame):
+            running = self._filter = _Filter(frame, self._threads)
+            if number > 0:
+                running.put(self._beside(number - 1, frame))
+            running.put(frame)
+        made = running.put(self._beside(number + 1, frame))
+        self._due = number + 1
+        if made is None:
+            raise ValueError("the filter gave nothing")
+        return made
+
+    def _beside(self, number: int, frame: VideoFrame) -> VideoFrame:
+        """A neighbour; the picture itself at the ends, and where its neighbour is of another
+        shape."""
+        near = self._decoded(number) if number < self._count else None
+        return frame if near is None or _shape(near) != _shape(frame) else near
+
+    def _decoded(self, number: int) -> VideoFrame | None:
+        if number not in self._near:
+            self._near[number] = self._cursor.go(number)
+            self._near = {n: f for n, f in self._near.items() if abs(n - number) <= 2}
+        return self._near[number]
+
+
+class _Filter:
+    """A run of pictures of one shape through bwdif, which is one picture late."""
+
+    def __init__(self, first: VideoFrame, threads: int) -> None:
+        self._shape = _shape(first)
+        self._graph = Graph()
+        self._graph.threads = threads
+        source = self._graph.add_buffer(
+            width=first.width,
+            height=first.height,
+            format=first.format,
+            time_base=first.time_base,
+        )
+        bwdif = self._graph.add("bwdif", _BWDIF)
+        self._graph.link_nodes(source, bwdif, self._graph.add("buffersink")).configure()
+
+    def takes(self, frame: VideoFrame) -> bool:
+        """Whether a picture is of the run's shape."""
+        return _shape(frame) == self._shape
+
+    def put(self, frame: VideoFrame) -> VideoFrame | None:
+        """The picture before this one, made whole; None for the first."""
+        self._graph.vpush(frame)
+        try:
+            return self._graph.vpull()
+        except BlockingIOError:
+            return None
+
+
+def _shape(frame: VideoFrame) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.format.name

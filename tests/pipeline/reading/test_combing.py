@@ -1,0 +1,56 @@
+"""Whether interlaced film is what it says is seen by what moves, as little as that may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.reading.combing import is_combed
+from pipeline.reading.decode import _TRUSTED, _scan
+from tests.pipeline.reading.calls import facts
+from tests.support import interlaced
+from tests.support.interlaced import Woven, write_woven
+
+SIDE = 256
+
+
+def _talking(film: Woven, frame: int, moment: int) -> NDArray[np.uint8]:
+    """A still room with its noise, in which a mouth of one percent of the picture moves."""
+    noise = np.random.default_rng(moment)
+    y, x = np.mgrid[0:SIDE, 0:SIDE]
+    room = 110 + 50 * np.sin(x / 7) * np.sin(y / 5) + noise.normal(0, 2, (SIDE, SIDE))
+    mouth = 6 + 5 * np.sin(moment * 0.7)
+    inside = ((x - 128) / 22) ** 2 + ((y - 170) / mouth) ** 2 < 1
+    room[inside] = 30
+    del film, frame
+    return np.repeat(room.clip(0, 255).astype(np.uint8)[..., None], 3, 2)
+
+
+def _combed(path: Path) -> bool:
+    return is_combed(path, _scan(facts(path)), _TRUSTED)
+
+
+@pytest.mark.parametrize("crf", ["18", "30"])
+@pytest.mark.parametrize("first", ["tff", "bff"])
+@pytest.mark.parametrize("moved", [True, False], ids=["interlaced", "progressive"])
+def test_a_mouth_that_moves_tells_film_of_two_moments_from_film_of_one(
+    tmp_path: Path, moved: bool, first: str, crf: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interlaced, "scene", _talking)
+    film = Woven(30, SIDE, SIDE, first=first, moved=moved, options={"crf": crf})
+    assert _combed(write_woven(tmp_path / "film.mp4", film)) is moved
+
+
+def test_film_in_which_nothing_moves_is_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interlaced, "scene", lambda film, *_: _talking(film, 0, 3))
+    film = Woven(20, SIDE, SIDE, moved=False)
+    assert _combed(write_woven(tmp_path / "still.mp4", film))
+
+
+def test_a_film_of_two_pictures_is_believed(tmp_path: Path) -> None:
+    assert _combed(write_woven(tmp_path / "short.mp4", Woven(2)))

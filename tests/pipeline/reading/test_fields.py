@@ -1,0 +1,162 @@
+"""Interlaced film shows one moment in each picture; progressive film is not touched."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from pipeline.reading import blocks, decode, fields
+from pipeline.reading.decode import FrameReader
+from pipeline.types import Frame
+from tests.pipeline.reading.calls import NTSC, facts, numbers, read
+from tests.support.interlaced import Woven, planes, woven, write_woven
+
+FILMS = {
+    "upper-first.mp4": Woven(),
+    "lower-first.mp4": Woven(first="bff"),
+    "b-frames.mp4": Woven(options={"crf": "8", "x264-params": "bframes=3:b-adapt=0"}),
+    "upper-first.ts": Woven(codec="mpeg2video", options={"b": "9M", "bf": "2"}, fps=NTSC),
+    "lower-first.mpg": Woven(codec="mpeg2video", options={"b": "9M"}, first="bff"),
+    "deep.mov": Woven(codec="prores_ks", options={}, pix_fmt="yuv422p10le"),
+    "deep.mp4": Woven(pix_fmt="yuv420p10le"),
+}
+DV = {
+    "pal.avi": Woven(10, 720, 576, first="bff", codec="dvvideo", options={}),
+    "ntsc.mov": Woven(10, 720, 480, NTSC, "bff", "dvvideo", {}, "yuv411p"),
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("films")
+    for name, film in (FILMS | DV).items():
+        write_woven(folder / name, film)
+    return folder
+
+
+def _lower_half(luma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Where the bar moves."""
+    return luma[len(luma) // 2 :]
+
+
+def _shown(frame: Frame) -> NDArray[np.float32]:
+    return _lower_half(frame.y.numpy().astype(np.float32))
+
+
+def _moment(film: Woven, frame: int, moment: int) -> NDArray[np.float32]:
+    luma = planes(film, frame, moment)[0]
+    deep = luma.shape[1] != film.width
+    return _lower_half((luma.view("<u2") / 4 if deep else luma).astype(np.float32))
+
+
+def _comb(rows: NDArray[np.float32]) -> float:
+    """How far each line lies from those above and below it; a vertical edge has none."""
+    return float(np.abs(rows[:-2] + rows[2:] - 2 * rows[1:-1]).mean())
+
+
+@pytest.mark.parametrize("name", list(FILMS))
+def test_each_picture_shows_the_moment_of_its_first_field(made: Path, name: str) -> None:
+    film = FILMS[name]
+    frames = read(made / name)
+    assert numbers(frames) == list(range(film.frames))
+    for n, frame in enumerate(frames[1:-1], 1):
+        first, second = (np.abs(_shown(frame) - _moment(film, n, 2 * n + k)).mean() for k in (0, 1))
+        assert first < 0.8
+        assert second > 3 * first
+        assert _comb(_shown(frame)) < 1.5
+
+
+@pytest.mark.parametrize("name", list(DV))
+def test_camcorders_film_has_no_comb(
+    made: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = read(made / name)
+    assert numbers(shown) == list(range(DV[name].frames))
+    monkeypatch.setattr(decode, "is_combed", lambda *_: False)
+    for new, old in zip(shown[1:-1], read(made / name)[1:-1], strict=True):
+        assert _comb(_shown(new)) < 0.2 * _comb(_shown(old))
+
+
+def test_rate_and_length_stay_those_of_the_pictures(made: Path) -> None:
+    video = facts(made / "upper-first.ts")
+    assert (video.fps, video.frames, video.variable_rate) == (NTSC, 30, False)
+
+
+@pytest.mark.parametrize("name", ["b-frames.mp4", "lower-first.mpg"])
+def test_a_picture_is_the_same_in_whatever_order_it_is_asked_for(
+    made: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "FILE_BYTES", 7 * 192 * 128 * 3 // 2)
+    video = facts(made / name)
+    once = list(FrameReader(video, 1).read(range(30)))
+    jumps = random.Random(7).choices(range(30), k=20)
+    for order in (list(range(29, -1, -1)), jumps, [11, 12, 12, 14, 13, 0, 29]):
+        for frame in FrameReader(video, 3, tmp_path).read(order):
+            want = once[frame.index]
+            assert torch.equal(frame.y, want.y)
+            assert torch.equal(frame.u, want.u)
+            assert torch.equal(frame.v, want.v)
+
+
+def test_progressive_film_in_an_interlaced_stream_keeps_every_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_woven(tmp_path / "psf.mp4", Woven(moved=False))
+    shown = read(path)
+    monkeypatch.setattr(decode, "is_combed", lambda *_: False)
+    for new, old in zip(shown, read(path), strict=True):
+        assert torch.equal(new.y, old.y)
+        assert torch.equal(new.u, old.u)
+
+
+def test_film_that_calls_itself_progressive_is_not_even_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_woven(tmp_path / "progressive.mp4", Woven(first="prog"))
+    monkeypatch.setattr(decode, "is_combed", None)  # whoever looks fails
+    assert numbers(read(path)) == list(range(30))
+
+
+def test_what_stands_still_keeps_all_of_its_lines(made: Path) -> None:
+    film = FILMS["upper-first.mp4"]
+    for n, frame in enumerate(read(made / "upper-first.mp4")[1:-1], 1):
+        still = slice(0, film.height // 2 - 4)
+        want = planes(film, n, 2 * n)[0][still].astype(int)
+        number = planes(film, n - 1, 2 * n)[0][still].astype(int)
+        same = want[:8] == number[:8]  # the number itself changes
+        error = np.abs(frame.y.numpy()[still].astype(int) - want)
+        assert error[8:].mean() < 0.5
+        assert error[:8][same].mean() < 2
+
+
+def test_a_new_size_in_the_middle_of_interlaced_film_is_read(tmp_path: Path) -> None:
+    films = (Woven(), Woven(30, 384, 256))
+    parts = [write_woven(tmp_path / f"{n}.ts", film) for n, film in enumerate(films)]
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    shown = read(path)
+    assert numbers(shown) == [*range(30), *range(30)]
+    assert all(frame.y.shape == (128, 192) for frame in shown)
+    assert [frame.index for frame in read(path, range(59, -1, -1))] == list(range(59, -1, -1))
+
+
+def test_a_devices_own_layout_is_made_whole_too() -> None:
+    """A GPU's decoder leaves both chroma planes in one."""
+    film = Woven()
+    made = {}
+    for layout in ("yuv420p", "nv12"):
+        run: fields._Filter | None = None
+        for n in range(3):
+            frame = woven(film, n).reformat(format=layout)
+            frame.time_base = Fraction(1, 25)
+            run = run or fields._Filter(frame, 1)
+            shown = run.put(frame)
+        assert shown is not None
+        made[layout] = shown.reformat(format="yuv420p").to_ndarray()
+    assert np.array_equal(made["yuv420p"], made["nv12"])
