@@ -67,7 +67,7 @@ HTTP_ADVICE: dict[HttpCode, str] = {
     HttpCode.METHOD_NOT_ALLOWED: "See /docs for what the gateway offers.",
     HttpCode.JOB_NOT_FOUND: "Check the job id; jobs are remembered for as long as their objects.",
     HttpCode.JOB_CONFLICT: "Use a job id of its own for each request.",
-    HttpCode.NO_RESULT: "Wait for the job's `completed` event; GET the job to see its state.",
+    HttpCode.NO_RESULT: "Only a completed job has one; GET the job to see its state.",
     HttpCode.BODY_TOO_LARGE: "Send media as multipart upload, or by location.",
     HttpCode.BODY_TOO_SLOW: "Send all that Content-Length announces, at once; then try again.",
     HttpCode.BUSY: "Call again in a while; more replicas of the gateway take more calls.",

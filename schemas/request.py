@@ -20,6 +20,9 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
 
@@ -69,6 +72,19 @@ class FaceBox(Contract):
     """Choose the face nearest to a box, in pixels of the upright reference: x0, y0, x1, y1."""
 
     box: tuple[Finite, Finite, Finite, Finite] = Field(examples=[[100, 80, 300, 320]])
+
+
+def _one_of_both(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """Say once what a face may be, and not what is wrong with it as this and as that."""
+    try:
+        return read(value)
+    except ValidationError:
+        raise ValueError(
+            'must be "largest", or {"box": [x0, y0, x1, y1]} in pixels of the upright reference'
+        ) from None
+
+
+Face = Annotated[Literal["largest"] | FaceBox, WrapValidator(_one_of_both)]
 
 
 class LabelOptions(Asked):
@@ -124,7 +140,7 @@ class RenderOptions(Asked):
     """How to render. Every field has a default; what is not named keeps the source's own value."""
 
     loop: Loop = Loop.PINGPONG
-    face: Literal["largest"] | FaceBox = "largest"
+    face: Face = "largest"
     fps: FpsStr | None = None
     crf: int = Field(18, ge=0, le=40, description="x264 constant rate factor, lower is better")
     max_height: int | None = Field(

@@ -62,10 +62,15 @@ def detect(
 def _anchors(path: Path | None) -> str | None:
     if path is None:
         return None
+    from cryptography.x509 import load_pem_x509_certificates
+
     try:
-        return path.read_text(encoding="ascii")
-    except (OSError, UnicodeError) as error:
+        text = path.read_text(encoding="ascii")
+        # asked of here: a signature is called broken where what it may lead to is no certificate
+        load_pem_x509_certificates(text.encode())
+    except (OSError, ValueError) as error:
         raise CommandError.usage(f"--trust {str(path)!r} cannot be read as PEM: {error}") from error
+    return text
 
 
 def _sentence(labels: dict[str, Any]) -> str:

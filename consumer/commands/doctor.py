@@ -15,12 +15,15 @@ from consumer.doctor import examine
 from consumer.doctor.findings import Finding, State
 from consumer.local.console import FAILED, emit
 from consumer.local.options import JSON_FLAG
+from consumer.settings import Settings
 from consumer.settings.load import load
 from consumer.settings.names import unknown_names
 from consumer.workers.processors import available
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, see consumer.commands.local
 
+DUIX_S = 5.0
+"""Longest wait for the container of the engine duix."""
 _MARKS: dict[State, str] = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}
 
 
@@ -36,6 +39,7 @@ def doctor(as_json: bool) -> int:
         *_machine(),
         *_names(),
         *_weights(settings.engine),
+        _duix(settings),
         *asyncio.run(examine(settings)),
     ]
     healthy = all(finding.state != "bad" for finding in findings)
@@ -101,3 +105,20 @@ def _weights(wanted: str) -> list[Finding]:
             Finding("engines", "bad", text, f"Do so, or set F2F_ENGINE to one that can: {names}."),
         ]
     return [faces, Finding("engines", "ok", names)]
+
+
+def _duix(settings: Settings) -> Finding:
+    """The container of one engine: few have it, and it is missed where jobs go there unasked."""
+    from pipeline.engines.duix.client import DuixClient, Patience
+    from pipeline.errors import PipelineError
+
+    client = DuixClient(settings.duix_url, settings.data_dir, Patience(call=DUIX_S))
+    try:
+        client.check()
+    except PipelineError as error:
+        if settings.engine != "duix":
+            text = f"nothing answers at {settings.duix_url}; the engine duix alone would need it"
+            return Finding("duix", "ok", text)
+        advice = "Start the container, or correct DUIX_INTERNAL_URL."
+        return Finding("duix", "bad", error.message, advice)
+    return Finding("duix", "ok", f"its container answers at {settings.duix_url}")

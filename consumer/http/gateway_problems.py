@@ -55,11 +55,11 @@ class Refused(Exception):
 
     @classmethod
     def by(cls, error: ErrorFacts | Fault) -> Refused:
-        """A refusal from what a part of the service says; its message holds the advice already."""
+        """A refusal from what a part of the service says; its message may hold the advice."""
         found = error.error if isinstance(error, Fault) else error
-        return cls(
-            _problem(found.code.value, found.message, facts(found.code).advice, found.detail)
-        )
+        advice = facts(found.code).advice
+        detail = found.message.removesuffix(advice).rstrip()
+        return cls(_problem(found.code.value, detail, advice, found.detail))
 
 
 def _problem(code: str, detail: str, advice: str, extra: dict[str, Any]) -> Problem:
@@ -82,7 +82,8 @@ def answer(problem: Problem, path: str) -> Response:
     if problem.code == HttpCode.BUSY:  # the place of this connection is somebody else's
         headers |= {"Retry-After": "5", "Connection": "close"}
     if path.startswith(OLD_PREFIX):
-        return JSONResponse(old_failure(problem.detail), problem.status, headers)
+        text = f"{problem.detail.rstrip('.')}. {problem.advice}"  # one text is all it has
+        return JSONResponse(old_failure(text), problem.status, headers)
     text = json.dumps(problem.model_dump(mode="json"), ensure_ascii=False)
     return Response(text, problem.status, headers, media_type="application/problem+json")
 

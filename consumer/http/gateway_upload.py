@@ -40,6 +40,8 @@ class Received:
 
     path: Path
     suffix: str
+    named: bool = True
+    """Whether the part named a file; without `@`, curl sends the path itself as a text."""
     size: int = 0
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
     head: bytearray = field(default_factory=bytearray)
@@ -160,7 +162,7 @@ class _Taker:
         given = options.get(b"filename", b"").decode("utf-8", "replace")
         found = _SUFFIX.search(given)
         path = self._folder / f"upload-{name}"
-        self._file = Received(path, found[0].lower() if found else "")
+        self._file = Received(path, found[0].lower() if found else "", b"filename" in options)
         self._upload.files[name] = self._file
         self._out = path.open("wb")
 
@@ -205,6 +207,9 @@ class _Taker:
             if file is None:
                 raise _invalid(f"file {name!r} is missing from the upload")
             if media_kind(bytes(file.head)) is None:
+                if not file.named:
+                    text = f"part {name!r} is a text and no file; with curl: -F {name}=@FILE"
+                    raise _invalid(text)
                 kind = looks_like_text(bytes(file.head)) or "no audio, video or picture file"
                 raise Fault.of(
                     ErrorCode.INPUT_UNREADABLE,

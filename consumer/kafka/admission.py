@@ -18,6 +18,7 @@ from consumer.jobs import Job, Record
 from consumer.kafka import delivery
 from consumer.kafka.decompression import MOST_BYTES
 from consumer.kafka.untrusted_json import MAX_SHOWN, Refused, parse, show
+from consumer.wording import reason
 from schemas.codes import ErrorCode, Stage
 from schemas.ids import choose_job_id, record_job_id
 from schemas.render import ErrorFacts
@@ -98,7 +99,7 @@ def _validate(data: dict[str, Any]) -> RenderRequest:
     try:
         return RenderRequest.model_validate(data)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
+        found = error.errors(include_url=False)
         lines = [_explain(line) for line in found[:MAX_SHOWN_ERRORS]]
         more = f" (and {len(found) - len(lines)} more)" if len(found) > len(lines) else ""
         raise Refused(
@@ -110,7 +111,6 @@ def _validate(data: dict[str, Any]) -> RenderRequest:
 
 def _explain(line: Any) -> str:
     field = ".".join(str(part) for part in line["loc"])[:MAX_SHOWN] or "request"
-    said = str(line["msg"]).removeprefix("Value error, ")
     if line["type"] == "missing":
         return f"field {field!r} is missing"
-    return f"field {field!r} = {show(line['input'])}: {said}"
+    return f"field {field!r} = {show(line['input'])}: {reason(line)}"

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from consumer.wording import reasons
 from schemas.topics import Topics
 
 _HERE = Path(__file__).parent
@@ -57,7 +58,9 @@ def read(path: Path) -> WantedTopics:
         wanted = WantedTopics.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise TopicsFileError(f"{path}: {error.strerror}") from error
-    except (yaml.YAMLError, ValidationError) as error:
+    except ValidationError as error:
+        raise TopicsFileError(f"{path}: {reasons(error)}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise TopicsFileError(f"{path}: {error}") from error
     missing = set(Topics("").all()) - {f".{name}" for name in wanted.topics}
     if missing:

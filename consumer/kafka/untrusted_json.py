@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Any, NoReturn
 
 from consumer.faults import Fault
+from consumer.wording import kind_of
 from schemas.codes import ErrorCode, Stage
 from schemas.refs import without_secrets
 
@@ -53,7 +54,7 @@ def parse(value: bytes | None) -> dict[str, Any]:
         Refused: there is none, or it breaks a rule.
     """
     if not value:
-        raise Refused("the record has no value; it must be a JSON object with the request")
+        raise Refused("there is no value; it must be a JSON object with the request")
     if len(value) > MAX_BYTES:
         raise Refused(
             f"the value has {len(value)} bytes; at most {MAX_BYTES} are read",
@@ -71,7 +72,7 @@ def parse(value: bytes | None) -> dict[str, Any]:
         ) from None
     data = _loads(text)
     if not isinstance(data, dict):
-        raise Refused(f"the value is a JSON {type(data).__name__}; it must be an object")
+        raise Refused(f"the value is a JSON {kind_of(data)}; it must be an object")
     _walk(data)
     return data
 
@@ -88,17 +89,17 @@ def _loads(text: str) -> Any:
             f"the value is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
             position=error.pos,
         ) from None
-    except ValueError as error:  # Python's own bound on the digits of an integer
-        raise Refused(f"the value holds a number that is not usable: {error}") from None
+    except ValueError:  # Python's own bound on the digits of an integer
+        text = f"a number has too many digits; at most {MAX_INTEGER_BITS} bits are read"
+        raise Refused(text, limit=MAX_INTEGER_BITS) from None
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         twice, times = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise Refused(
-            f"field {show(twice)} is given {times} times; give it once", field=show(twice)
-        )
+        shown = show(twice)
+        raise Refused(f"field {shown} is given {times} times; give it once", field=shown[1:-1])
     return found
 
 
@@ -149,7 +150,9 @@ def show(value: Any) -> str:
             value = without_secrets(value)
         shown = ascii(value)
     elif isinstance(value, dict | list):
-        shown = f"{type(value).__name__} of {len(value)}"
+        shown = f"{kind_of(value)} of {len(value)}"
+    elif value is None or isinstance(value, bool):
+        shown = json.dumps(value)
     else:
         shown = repr(value)
     return shown if len(shown) <= MAX_SHOWN else shown[: MAX_SHOWN - 3] + "..."

@@ -10,6 +10,7 @@ import click
 from pydantic import ValidationError
 
 from consumer.local.console import CommandError
+from consumer.wording import reason
 from schemas.request import Loop, RenderOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -89,8 +90,7 @@ def build_options(given: dict[str, Any]) -> RenderOptions:
 def explain(error: ValidationError) -> str:
     """All findings of a validation in one line each: option, value, reason."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in line['loc'])} = {_shown(line['input'])}: "
-        f"{str(line['msg']).removeprefix('Value error, ')}"
+        f"{'.'.join(str(part) for part in line['loc'])} = {_shown(line['input'])}: {reason(line)}"
         for line in error.errors(include_url=False)
     )
 

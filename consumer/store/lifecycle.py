@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from consumer.store.facts import Expiry, NoLifecycle
 from consumer.store.storage import Storage
+from consumer.wording import reasons
 from schemas.refs import check_key
 
 OLD_VERSIONS_DAYS = 1
@@ -133,7 +134,9 @@ def read(path: Path) -> list[Expiry]:
         rules = _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).rules
     except OSError as error:
         raise LifecycleFileError(f"{path}: {error.strerror}") from error
-    except (yaml.YAMLError, ValidationError) as error:
+    except ValidationError as error:
+        raise LifecycleFileError(f"{path}: {reasons(error)}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise LifecycleFileError(f"{path}: {error}") from error
     prefixes = [rule.prefix for rule in rules]
     twice = sorted({prefix for prefix in prefixes if prefixes.count(prefix) > 1})

@@ -61,7 +61,7 @@ class Case:
         """Record the failure in the service's bucket, because the request's own cannot be used."""
         if self.keys.bucket == bucket:
             return
-        output = f"output bucket {self.keys.bucket!r} cannot be used: {fault.error.message}"
+        output = f"output bucket {self.keys.bucket!r} cannot be used: {fault.what}"
         self.fault = Fault.of(ErrorCode.STORE_DENIED, Stage.STORE, output)
         self.keys = Keys(
             bucket, self.keys.mp4, self.keys.manifest, self.keys.marker, self.keys.draft

@@ -94,6 +94,7 @@ async def test_what_the_gateway_refuses_is_an_error_with_its_problem(bridge: Gat
         with pytest.raises(CallRefused) as caught:
             await f2f.submit("s3://bucket/a", "s3://bucket/v", options={"crf": 99})
         assert "crf" in caught.value.problem.detail
+        assert str(caught.value).count(caught.value.problem.advice) == 1
         with pytest.raises(CallRefused) as caught:
             await f2f.generate("s3://bucket/a", "s3://bucket/v", job_id="no such id")
         assert caught.value.problem.code == "INVALID_REQUEST"

@@ -125,6 +125,17 @@ class DuixClient:
 
     # --- query
 
+    def check(self) -> None:
+        """Ask for a task that nobody has; changes nothing.
+
+        Raises:
+            EngineUnavailable: no service answers there as this one would.
+        """
+        try:
+            self._query("none")
+        except (OSError, http.client.HTTPException, Unintelligible) as error:
+            raise self._unavailable(error) from error
+
     def _follow(self, code: str, still_s: float, on_tick: OnTick) -> Path:
         silence, gone = _Clock(self._patience.silent), _Clock(self._patience.gone)
         still = _Clock(still_s)

@@ -37,6 +37,18 @@ def test_detect_says_in_words_what_it_found(tmp_path: Path) -> None:
     assert "development, not trusted" in done.stdout
 
 
+@pytest.mark.parametrize("content", ["", "no certificate"])
+def test_roots_that_are_none_are_refused_and_no_file_is_called_changed_for_them(
+    tmp_path: Path, content: str
+) -> None:
+    roots = tmp_path / "roots.pem"
+    roots.write_text(content, encoding="ascii")
+    done = face2face("detect", str(sealed(tmp_path)), "--trust", str(roots))
+    assert done.returncode == 2
+    assert f"--trust '{roots}' cannot be read as PEM" in done.stderr
+    assert "broken" not in done.stdout
+
+
 def test_detect_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
     done = face2face("detect", "--json", str(tmp_path / "none.mp4"))
     assert done.returncode == 2

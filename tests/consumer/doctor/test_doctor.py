@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from consumer.commands import doctor as doctor_command
 from consumer.doctor import brokers as doctor_brokers
 from consumer.doctor import examine
 from consumer.doctor.findings import Finding
@@ -20,6 +21,7 @@ from consumer.kafka.topics_file import default_path, read
 from consumer.settings.load import load
 from consumer.store import lifecycle
 from consumer.store.storage import Storage
+from tests.pipeline.engines.duix.standin import container
 from tests.support.accounts import without
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle, S3Handle
@@ -200,6 +202,23 @@ async def test_a_disk_that_is_too_small_is_said(
     found = _by_check(await examine(load(env | change)))
     assert found["disk"].state == state
     assert found["disk"].advice
+
+
+@pytest.mark.parametrize(("engine", "state"), [("duix", "bad"), ("viseme", "ok")])
+def test_a_container_that_does_not_answer_is_bad_where_jobs_go_there_unasked(
+    engine: str, state: str
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    found = doctor_command._duix(load({"F2F_ENGINE": engine, "DUIX_INTERNAL_URL": url}))
+    assert (found.check, found.state) == ("duix", state)
+    assert url in found.text
+    assert ("DUIX_INTERNAL_URL" in found.advice) == (state == "bad")
+
+
+def test_a_container_that_answers_is_said(tmp_path: Path) -> None:
+    with container(tmp_path) as duix:
+        found = doctor_command._duix(load({"F2F_ENGINE": "duix", "DUIX_INTERNAL_URL": duix.url}))
+    assert (found.state, found.text) == ("ok", f"its container answers at {duix.url}")
 
 
 @pytest.mark.slow

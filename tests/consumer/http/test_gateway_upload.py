@@ -80,6 +80,13 @@ async def test_an_upload_that_cannot_work_leaves_nothing(
     assert scratch_is_empty(settings)
 
 
+async def test_a_path_in_the_place_of_a_file_is_told_how_curl_sends_files(alone: Gateway) -> None:
+    files = {"audio": (None, b"speech.wav"), "video": (None, b"face.mp4")}
+    answer = await alone.http.post("/v1/jobs", files=files)
+    assert answer.status_code == 422
+    assert "-F audio=@FILE" in answer.json()["detail"]
+
+
 async def test_a_broken_or_truncated_upload_is_refused(alone: Gateway, settings: Settings) -> None:
     kind = {"content-type": "multipart/form-data; boundary=b"}
     part = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n' + WAV

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import sys
 import time
@@ -78,8 +79,8 @@ HOSTILE = {
     "escaped NUL": (_with(metadata={"a": "b\0c"}), "NUL"),
     "half a surrogate": (_with(consent={"a": "\ud800"}), "surrogate"),
     "half a surrogate as a name": (_with(consent={"\udfff": 1}), "surrogate"),
-    "a list": (b"[1, 2]", "list"),
-    "null": (b"null", "NoneType"),
+    "a list": (b"[1, 2]", "a JSON array"),
+    "null": (b"null", "a JSON null"),
     "wrong schema": (b'{"audio_url": "s3://bucket/a"}', "'video_url' is missing"),
     "wrong type": (_with(options=7), "options"),
     "wrong value": (_with(options={"crf": 99}), "'options.crf' = 99"),
@@ -101,12 +102,15 @@ HOSTILE = {
         "'k' is given",
     ),
     "many duplicates": (b"{" + b",".join([b'"a":1'] * 19_000) + b"}", "19000 times"),
-    "huge integer": (_with()[:-1] + b', "x": ' + b"9" * 900_000 + b"}", "number"),
+    "huge integer": (
+        _with()[:-1] + b', "x": ' + b"9" * 900_000 + b"}",
+        "too many digits; at most 256 bits",
+    ),
     "large integer": (_with()[:-1] + b', "x": ' + b"9" * 4_000 + b"}", "bits"),
     "infinite number": (_with()[:-1] + b', "options": {"crf": 1e999}}', "too large"),
     "NaN": (_with()[:-1] + b', "options": {"crf": NaN}}', "NaN"),
     "many values": (b"[" + b"1," * 500_000 + b"1]", "commas"),
-    "many objects": (b"[" + b"{}," * 19_000 + b"{}]", "list"),
+    "many objects": (b"[" + b"{}," * 19_000 + b"{}]", "array"),
     "too many objects": (b"[" + b"{}," * 300_000 + b"{}]", "commas"),
 }
 
@@ -150,6 +154,40 @@ def test_a_refused_record_keeps_the_id_that_it_named() -> None:
     assert _rejection(make_record(b'{"job_id": "not ok!"}')).job_id == record_job_id(
         "face2face.requests", 2, 41
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"audio_url": 5}, "field 'audio_url' = 5: must be text"),
+        ({"audio_url": True}, "field 'audio_url' = true: must be text"),
+        ({"metadata": {"a": None}}, "field 'metadata.a' = null: must be text"),
+        ({"metadata": ["a"]}, "field 'metadata' = array of 1: must be an object"),
+        ({"metadata": {str(n): "" for n in range(65)}}, "= object of 65: must have at most 64 ent"),
+        ({"output": "s3://b/p"}, "field 'output' = 's3://b/p': must be an object"),
+        ({"output": {"prefix": "p" * 513}}, "must have at most 512 characters"),
+        ({"options": {"crf": "good"}}, "field 'options.crf' = 'good': must be a whole number"),
+        ({"options": {"crf": 18.5}}, "field 'options.crf' = 18.5: must be a whole number"),
+        ({"options": {"enhance": "very"}}, "must be true or false"),
+        ({"options": {"face": "left"}}, "field 'options.face' = 'left': must be \"largest\", or {"),
+        ({"options": {"face": {"box": [1, 2, 3]}}}, "field 'options.face' = object of 1: must be"),
+        ({"deadline": "2026-12-01T10:00:00"}, "must be a time with an offset (RFC 3339)"),
+        ({"deadline": "tomorrow"}, "must be a time with an offset (RFC 3339)"),
+    ],
+)
+def test_a_wrong_value_is_told_in_the_words_of_json(fields: dict[str, object], said: str) -> None:
+    """Who reads it may write in any language, and knows no class of ours."""
+    found = _rejection(make_record(_with(**fields)))
+    assert said in found.error.message
+    path = found.error.detail["field"]
+    assert found.error.message.startswith(f"field {path!r} = ")
+    for part in path.split("."):
+        assert re.fullmatch(r"[a-z_0-9]+", part), "a path of the request alone"
+
+
+def test_a_field_that_is_given_twice_is_named_in_the_details_as_every_other_is() -> None:
+    value, _ = HOSTILE["duplicate field"]
+    assert _rejection(make_record(value)).error.detail["field"] == "audio_url"
 
 
 def test_a_generation_that_is_no_number_is_refused_by_name() -> None:

@@ -154,6 +154,12 @@ async def test_no_broker_is_said_with_its_address() -> None:
         ("topics: {requests: {partitions: 1, replicas: 2}}", "replicas"),
         ("topics: {requests: {partitions: 1}}", "completed, control, failed"),
         ("topics: [", "expected the node content"),
+        ("a text", "the whole must be an object"),
+        (
+            "topics: {requests: {partitions: 1, config: [a]}}",
+            "config must be an object",
+        ),
+        ("topics: {requests: {}}", "topics.requests.partitions is missing"),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_name_and_reason(
@@ -164,6 +170,14 @@ def test_a_wrong_file_is_refused_with_its_name_and_reason(
     with pytest.raises(TopicsFileError, match=said) as refused:
         read(path)
     assert str(path) in str(refused.value)
+    assert "pydantic" not in str(refused.value)
+
+
+def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "topics.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(TopicsFileError, match="can't decode"):
+        read(path)
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:

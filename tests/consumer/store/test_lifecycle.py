@@ -107,6 +107,7 @@ async def test_what_is_overdue_is_found_by_age_and_prefix(
         ("rules: [{prefix: a/, days: 0}]", "days"),
         ("rules: [{prefix: a/, days: 1}, {prefix: a/, days: 2}]", "named twice: a/"),
         ("rules: [", "expected"),
+        ("a text", "the whole must be an object"),
     ],
 )
 def test_a_file_that_cannot_work_is_refused_by_name(tmp_path: Path, text: str, reason: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from consumer.faults import Fault
 from consumer.kafka.replay import StoredOutcomes
-from schemas.codes import ErrorCode, Stage
+from schemas.codes import ErrorCode, Stage, facts
 from tests.support.handles import S3Handle
 from tests.support.work import (
     make_job,
@@ -27,6 +27,7 @@ async def test_an_output_bucket_that_does_not_exist_fails_the_job_and_is_found_a
         assert (first.code, first.reused) == (ErrorCode.STORE_DENIED, False)
         assert (second.code, second.reused) == (ErrorCode.STORE_DENIED, True)
         assert len(set(one.memory.event_ids)) == 1
+        assert str(one.memory.told[0]).count(facts(ErrorCode.STORE_DENIED).advice) == 1
 
 
 async def test_a_prefix_that_the_store_takes_for_no_name_fails_its_job_and_holds_up_nobody(
