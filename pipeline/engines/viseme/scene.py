@@ -1,0 +1,128 @@
+"""The geometry of a batch, settled before anything is painted.
+
+That is the frames' own faces, the shapes that are wanted of them, and the line between the lips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.engines.viseme import expression, layer, tracked
+from pipeline.engines.viseme.features import LEFT, RIGHT, measure
+from pipeline.engines.viseme.heads import Heads, fit_heads
+from pipeline.engines.viseme.layer import Parting
+from pipeline.engines.viseme.lipline import LipLine
+from pipeline.engines.viseme.score import Score
+from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, below_nose, edit
+from pipeline.engines.viseme.steady import turned
+from pipeline.speech.range import JAW_PER_APERTURE
+from pipeline.types import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The geometry of a batch, in the region's pixels."""
+
+    own: Tensor
+    """(B, K, 2) the frame's own points."""
+    wanted: Tensor
+    """(B, K, 2)."""
+    skin: Tensor
+    """(B, K, 2) where the frame's own skin is to go."""
+    line: LipLine
+    """Of the wanted shape."""
+    parts: tuple[Parting, Parting]
+    """The lip box parted by that line, for luma and for chroma."""
+    aperture: Tensor
+    """(B,) of the wanted shape, io."""
+    own_aperture: Tensor
+    """(B,) of the frame, io."""
+    corner: Tensor
+    """(B, 2) int64 of the region in the picture."""
+    scale: Tensor
+    """(B,) pixels per io."""
+
+    def rows(self, rows: Tensor) -> Scene:
+        """Some of the mouths."""
+        luma, chroma = self.parts
+        return Scene(
+            self.own[rows],
+            self.wanted[rows],
+            self.skin[rows],
+            self.line.rows(rows),
+            (luma.rows(rows), chroma.rows(rows)),
+            self.aperture[rows],
+            self.own_aperture[rows],
+            self.corner[rows.cpu()],
+            self.scale[rows],
+        )
+
+
+def settle(score: Score, frames: Sequence[Frame], at: Tensor) -> Scene:
+    """The scene of output frames.
+
+    Args:
+        score: the job.
+        frames: (B) the reference's frames under them.
+        at: (B,) int64 output frames.
+
+    Returns:
+        On the canvas's device, but for the corners, which stay on the host.
+    """
+    avatar, device = score.avatar, score.avatar.canvas.device
+    points = tracked.points_of(avatar.reference.track, [frame.index for frame in frames])
+    heads = fit_heads(points, avatar.skull)
+    seen = heads.project(heads.shape)
+    shape = _wanted_shape(score, heads, at)
+    placed = near = heads
+    if avatar.mode == "unit":
+        grid = [frame.index for frame in frames]
+        slip = avatar.slip[grid]
+        placed = turned(heads, avatar.turn[grid], slip, avatar.skull)
+        near = turned(heads, heads.rotation, slip, avatar.skull)
+    strength = score.strength[at][:, None, None]
+    wanted = torch.lerp(seen, placed.project(shape), strength)
+    skin = torch.lerp(seen, near.project(shape), strength * below_nose(heads.shape))
+    corner = avatar.canvas.origin((seen[:, LEFT] + seen[:, RIGHT]) / 2)
+    own, wanted, skin = ((each - corner[:, None]).to(device) for each in (seen, wanted, skin))
+    line = LipLine.of(wanted)
+    parts = (
+        layer.part(line, avatar.canvas.whole.lips_luma, 1.0),
+        layer.part(line, avatar.canvas.whole.lips_chroma, 2.0),
+    )
+    measured = measure(torch.lerp(heads.shape, shape, strength))
+    return Scene(
+        own,
+        wanted,
+        skin,
+        line,
+        parts,
+        measured.aperture.to(device),
+        measure(heads.shape).aperture.to(device),
+        corner,
+        heads.scale.to(device),
+    )
+
+
+def _wanted_shape(score: Score, heads: Heads, at: Tensor) -> Tensor:
+    """(B, K, 3): the frame's own shape with the planned aperture and width, or its slow part alone,
+    with the fast part of the lender's."""
+    avatar = score.avatar
+    bank, first, shape = avatar.bank, score.first, heads.shape
+    if avatar.expression is not None and bank is not None and first is not None:
+        own = avatar.expression[score.source[at]].to(shape.dtype)
+        shape = own + expression.lent(bank.levelled, first, at, score.fps)
+    now = measure(shape)
+    planned = score.path.aperture if score.drawn is None else score.drawn
+    aperture = planned[at].float()
+    width = score.path.width[at].float()
+    if avatar.mode == "unit":
+        drop = CHIN_PER_APERTURE * (aperture - now.aperture)
+    else:
+        sunk = score.path.jaw[at].float() * (CHIN_PER_APERTURE / JAW_PER_APERTURE)
+        drop = avatar.rest_jaw + sunk - now.jaw
+    return edit(shape, aperture, width, drop)
