@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.faces.crop import cut_out
 from pipeline.faces.graph import Model
 from pipeline.faces.halves import halves_on
 from pipeline.faces.rectangles import OVERLAP, Rect, is_one, longer, middle, overlap, rect
-from pipeline.faces.roi import cut_out
 from pipeline.faces.shared import network_on
 from pipeline.types import Color, Frame
 

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from pipeline.faces.appearance import sample
+from pipeline.faces.crop import cut_out
 from pipeline.faces.graph import Model
 from pipeline.faces.halves import halves_on
-from pipeline.faces.roi import cut_out, to_frame
+from pipeline.faces.roi import to_frame
 from pipeline.faces.shared import network_on
 from pipeline.types import Color, Frame
 
