@@ -87,6 +87,20 @@ class Follower:
         row = self.rows[index * COLUMNS : (index + 1) * COLUMNS]
         return rect(row[1:]) if row and row[0] else None
 
+    def seen(self, frames: int) -> Tensor:
+        """(frames, COLUMNS) `rows` of a clip's first frames."""
+        rows = torch.zeros(frames, COLUMNS)
+        known = torch.tensor(self.rows).view(-1, COLUMNS)[:frames]
+        rows[: len(known)] = known
+        return rows
+
+    def colors_seen(self, frames: int) -> Tensor:
+        """(frames, ROW, 3) uint8 `colors` of a clip's first frames; it was seen in none after."""
+        rows = torch.zeros(frames, ROW, 3, dtype=torch.uint8)
+        known = torch.frombuffer(self.colors, dtype=torch.uint8).view(-1, ROW, 3)
+        rows[: len(known)] = known
+        return rows
+
     def start(self, region: Tensor) -> None:
         """Be at (4,) `region` from the next frame followed on."""
         self._region, self._recent, self.active = region.numpy(), [], True
