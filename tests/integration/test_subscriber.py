@@ -170,14 +170,28 @@ async def test_a_middleware_that_fails_loses_no_job(lab: Lab) -> None:
 
 
 async def test_intake_pauses_for_a_reason_and_goes_on_after_it(lab: Lab) -> None:
-    reason: list[str | None] = ["the disk is nearly full"]
-    work = Work()
+    reason: str | None = "the disk is nearly full"
+    turns, work = 0, Work()
+
+    def blocked() -> str | None:
+        nonlocal turns
+        turns += 1
+        return reason
+
+    async def joined() -> bool:
+        return intake.pump.member
+
+    async def polled() -> bool:
+        return turns >= before + 3
+
     await lab.send([{"value": job()}])
-    async with lab.intake(work, blocked=lambda: reason[0]) as intake:
-        await asyncio.sleep(1.2)
+    async with lab.intake(work, blocked=blocked) as intake:
+        await until(joined)
+        before = turns
+        await until(polled)
         assert work.started == []
-        assert intake.pump.facts()["intake"] == "the disk is nearly full"
-        reason[0] = None
+        assert intake.pump.facts()["intake"] == reason
+        reason = None
         await lab.until_committed(1)
 
 

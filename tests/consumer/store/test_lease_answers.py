@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,17 +70,40 @@ def faulty(s3: S3Handle, tmp_path: Path) -> Iterator[Faulty]:
     opened.close()
 
 
-async def test_an_outage_of_the_store_makes_no_lease_stale(s3: S3Handle, faulty: Faulty) -> None:
+class Clock:
+    """A monotonic clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    moved = Clock()
+    for module in (lease, held_lease):
+        monkeypatch.setattr(module, "time", moved)
+    return moved
+
+
+async def test_an_outage_of_the_store_makes_no_lease_stale(
+    s3: S3Handle, faulty: Faulty, clock: Clock
+) -> None:
     assert await Party(faulty, s3.bucket, "a").claim() is not None
     watcher = Party(faulty, s3.bucket, "b")
     assert await watcher.claim() is None
     faulty.away = True
     with pytest.raises(Fault):
         await watcher.claim()
-    await asyncio.sleep(1.5 * TTL_S)  # in which nobody could have renewed it
+    clock.now_s += 1.5 * TTL_S  # in which nobody could have renewed it
     faulty.away = False
     assert await watcher.claim() is None
-    await watcher.wait()  # now somebody could, and nobody does
+    for _ in range(3):  # now somebody could, and nobody does
+        clock.now_s += TTL_S / 3
+        held = await watcher.claim()
+    assert held is not None
 
 
 @pytest.mark.parametrize("taken_over", [False, True])
@@ -110,25 +132,22 @@ class Sleepy(Storage):
     By its clock, which goes on at no other time.
     """
 
-    now_s = still_s = 0.0
+    clock: Clock
+    still_s = 0.0
     writes = 0
-
-    def monotonic(self) -> float:
-        return self.now_s
 
     async def put(self, bucket: str, key: str, data: bytes, **more: Any) -> str | None:
         answer = await super().put(bucket, key, data, **more)
         self.writes += 1
-        self.now_s += self.still_s
+        self.clock.now_s += self.still_s
         return answer
 
 
 async def test_a_lease_is_as_old_as_its_writing_not_as_the_reading_of_the_answer(
-    s3: S3Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: S3Handle, tmp_path: Path, clock: Clock
 ) -> None:
     storage = Sleepy(settings_for(s3, tmp_path))
-    for module in (lease, held_lease):
-        monkeypatch.setattr(module, "time", storage)
+    storage.clock = clock
     party = Party(storage, s3.bucket, "a")
     party.conditions = True
     storage.still_s = 0.6 * TTL_S

@@ -7,9 +7,11 @@ import errno
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from consumer.workers import worker as worker_module
 from consumer.workers.protocol import RunTick
 from schemas.codes import ErrorCode
 from tests.consumer.children import fault_of, render, running_worker, until_ready
@@ -91,15 +93,24 @@ async def test_a_cuda_error_ends_the_child_after_it_was_reported(tmp_path: Path)
 
 
 async def test_a_child_that_cannot_import_its_renderer_says_why_and_does_not_crash_in_a_loop(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(
+        worker_module, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": pause})
+    )
     async with running_worker(renderer="tests.support.no_such_module:render") as worker:
         await until(lambda: worker.trouble is not None)
         assert worker.trouble is not None
         assert "no_such_module" in worker.trouble.message
-        await until(lambda: worker.state == "down")
-        await asyncio.sleep(1.0)
-        assert worker.restarts == 1, "the next try waits"
+        await until(lambda: bool(pauses))
+        assert worker.state == "down"
+        assert pauses == [worker_module.LONGEST_PAUSE_S], "the next try waits"
 
 
 async def test_a_machine_without_memory_for_a_process_is_no_defect(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from consumer.jobs import Record
 from consumer.kafka import producing
 from consumer.kafka.publisher import Publisher
@@ -102,7 +104,10 @@ async def test_progress_is_thinned_and_never_waits(lab: Lab, publisher: Publishe
     assert sorted(mine) == [0, *range(5, 101, 5)]
 
 
-async def test_an_announcement_waits_out_a_broker_that_is_away(own_kafka: Any) -> None:
+async def test_an_announcement_waits_out_a_broker_that_is_away(
+    own_kafka: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producing, "OVERDUE_S", 0.5)
     kafka = KafkaHandle.fresh(own_kafka)
     kafka.create_topics()
     lab = Lab(kafka)
@@ -110,6 +115,10 @@ async def test_an_announcement_waits_out_a_broker_that_is_away(own_kafka: Any) -
     await publisher.start()
     event = Failed(job_id="j", error=ERROR, attempt=1, max_attempts=3, failed_at=datetime.now(UTC))
     large = Record(lab.topics.requests, 0, 5, None, b"[" + b"1.5, " * 500_000, (), 0)
+
+    async def said() -> bool:
+        return publisher.trouble is not None
+
     try:
         await publisher.failed(event, "before", None)
         own_kafka.kill()
@@ -118,7 +127,7 @@ async def test_an_announcement_waits_out_a_broker_that_is_away(own_kafka: Any) -
             asyncio.create_task(publisher.failed(event, "during", None)),
             asyncio.create_task(publisher.dead_letter(large, "j", ERROR, 1)),
         ]
-        await asyncio.sleep(2.0)
+        await until(said)
         assert not any(task.done() for task in waiting)
         own_kafka.start()
         await asyncio.wait_for(asyncio.gather(*waiting), 120)
