@@ -12,20 +12,23 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
-OUTER_LIPS = (
-    *(61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 146, 91, 181, 84, 17, 314, 405, 321, 375),
+from pipeline.faces.topology import (
+    LIPS_OUTER_LOWER,
+    LIPS_OUTER_UPPER,
+    LIPS_SECOND_LOWER,
+    LIPS_SECOND_UPPER,
 )
-MIDDLE_LIPS = (
-    *(76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306, 77, 90, 180, 85, 16, 315, 404, 320, 307),
-)
+
+OUTER_LIPS = (*LIPS_OUTER_UPPER, *LIPS_OUTER_LOWER[1:-1])
+SECOND_LIPS = (*LIPS_SECOND_UPPER, *LIPS_SECOND_LOWER[1:-1])
 AROUND = (
     *(164, 167, 393, 165, 391, 186, 410, 92, 322, 57, 287, 212, 432, 43, 273, 106, 335),
     *(18, 200, 199, 83, 313, 201, 421, 204, 424, 202, 422, 214, 434, 210, 430, 208, 428),
     *(150, 149, 176, 148, 152, 377, 400, 378, 379),
 )
 """Skin between the nose, the cheeks and the edge of the chin."""
-PLACES = (*OUTER_LIPS, *MIDDLE_LIPS, *AROUND)
-LIPS = len(OUTER_LIPS) + len(MIDDLE_LIPS)
+PLACES = (*OUTER_LIPS, *SECOND_LIPS, *AROUND)
+LIPS = len(OUTER_LIPS) + len(SECOND_LIPS)
 """So many of `PLACES`, the first ones, are lips."""
 UPPER = (
     *(10, 109, 338, 67, 297, 151, 108, 337, 9, 8, 168, 6, 197, 195, 122, 351, 196, 419, 188, 412),

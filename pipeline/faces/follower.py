@@ -23,8 +23,9 @@ from pipeline.faces.appearance import ROW
 from pipeline.faces.mesh import Meshes
 from pipeline.faces.motion import Window
 from pipeline.faces.rectangles import Rect, rect
-from pipeline.faces.roi import EYES, bounds, region_of_bounds
+from pipeline.faces.roi import bounds, region_of_bounds
 from pipeline.faces.store import PointStore
+from pipeline.faces.topology import EYE_CORNERS_OUTER, LIP_CORNERS
 from pipeline.types import Frame
 
 Look = Callable[[Sequence[Frame], Tensor], Meshes]
@@ -44,7 +45,7 @@ RESTLESS = 8
 COLUMNS = 5
 LOOKS = 3
 """Times that a frame is looked at."""
-_LANDMARKS = [*EYES, 61, 291, 2, 152]
+_LANDMARKS = [*EYE_CORNERS_OUTER, *LIP_CORNERS, 2, 152]
 """Eyes, corners of the mouth, below the nose, chin."""
 Rows = NDArray[np.float32]
 

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.faces.topology import EYE_CORNERS_OUTER
+
 ENLARGE = 1.5
 """A region's side over the longer side of the box that it is made for."""
-EYES = (33, 263)
-"""Outer corners, which show how a face leans."""
 
 
 def region_of_points(points: Tensor) -> Tensor:
@@ -35,7 +35,8 @@ def region_of_bounds(
     points: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """(N, 4) regions of points whose bounds are known."""
-    across = points[:, EYES[1], :2] - points[:, EYES[0], :2]
+    left, right = EYE_CORNERS_OUTER
+    across = points[:, right, :2] - points[:, left, :2]
     # torch's, as numpy's arc tangents differ in their last bit between processors.
     angle = torch.atan2(*torch.from_numpy(across.T.copy()).flip(0)).numpy()
     size = (high - low).max(1) * np.float32(ENLARGE)

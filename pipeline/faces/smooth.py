@@ -11,12 +11,7 @@ from torch import Tensor
 
 from pipeline.faces import pose
 from pipeline.faces.store import PointStore
-from pipeline.faces.topology import (
-    EYE_CORNERS_OUTER,
-    LIPS_INNER_LOWER,
-    LIPS_INNER_UPPER,
-    STABLE,
-)
+from pipeline.faces.topology import EYE_CORNERS_OUTER, LIP_GAPS, STABLE
 from pipeline.rows import RowFile
 
 SIGMA = 0.8
@@ -30,7 +25,6 @@ SIZE_JUMP = 0.06
 """Relative change of a face's size that no head makes in a frame."""
 PLACE_JUMP = 1.2
 """Face sizes (about half the distance of the eye corners) that no head moves in a frame."""
-MIDDLE_GAPS = (LIPS_INNER_UPPER[3:-3], LIPS_INNER_LOWER[3:-3])
 _CHUNK = 256
 
 
@@ -130,7 +124,7 @@ def _measured(points: Tensor) -> Tensor:
     flat = points[..., :2]
     left, right = EYE_CORNERS_OUTER
     io = (flat[:, right] - flat[:, left]).norm(dim=1)
-    upper, lower = (flat[:, list(ring)] for ring in MIDDLE_GAPS)
+    upper, lower = (flat[:, list(ring)] for ring in zip(*LIP_GAPS, strict=True))
     opening = (lower - upper).norm(dim=2).mean(1) / io.clamp(min=1)
     box = (*flat.amin(1).unbind(1), *flat.amax(1).unbind(1))
     mouth = ((upper + lower) / 2).mean(1).unbind(1)

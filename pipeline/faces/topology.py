@@ -10,38 +10,21 @@ LIPS_OUTER_UPPER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
 LIPS_OUTER_LOWER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 LIPS_INNER_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 LIPS_INNER_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
-LIPS_OUTER = LIPS_OUTER_UPPER + LIPS_OUTER_LOWER[-2:0:-1]
-"""Closed, clockwise on screen from the left corner."""
-LIPS_INNER = LIPS_INNER_UPPER + LIPS_INNER_LOWER[-2:0:-1]
 # Two more rings lie between the outer and the inner one, with the same numbering.
 LIPS_SECOND_UPPER = (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306)
 LIPS_SECOND_LOWER = (76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306)
 LIPS_THIRD_UPPER = (62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292)
 LIPS_THIRD_LOWER = (62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292)
-LIPS = tuple(
-    sorted(
-        {
-            *(LIPS_OUTER_UPPER + LIPS_OUTER_LOWER + LIPS_INNER_UPPER + LIPS_INNER_LOWER),
-            *(LIPS_SECOND_UPPER + LIPS_SECOND_LOWER + LIPS_THIRD_UPPER + LIPS_THIRD_LOWER),
-        }
-    )
-)
+LIP_GAPS = tuple(zip(LIPS_INNER_UPPER[3:-3], LIPS_INNER_LOWER[3:-3], strict=True))
+"""The five middle pairs of the inner ring, upper and lower: their mean distance is the aperture."""
+LIP_CORNERS = (LIPS_OUTER_UPPER[0], LIPS_OUTER_UPPER[-1])
 
 EYE_LEFT_UPPER = (33, 246, 161, 160, 159, 158, 157, 173, 133)
 EYE_LEFT_LOWER = (33, 7, 163, 144, 145, 153, 154, 155, 133)
 EYE_RIGHT_UPPER = (362, 398, 384, 385, 386, 387, 388, 466, 263)
 EYE_RIGHT_LOWER = (362, 382, 381, 380, 374, 373, 390, 249, 263)
-EYE_LEFT = EYE_LEFT_UPPER + EYE_LEFT_LOWER[-2:0:-1]
-EYE_RIGHT = EYE_RIGHT_UPPER + EYE_RIGHT_LOWER[-2:0:-1]
 EYE_CORNERS_OUTER = (33, 263)
 """Their distance is `io`, the unit of length of a face."""
-IRIS_LEFT = (468, 469, 470, 471, 472)
-"""Centre first, then the rim."""
-IRIS_RIGHT = (473, 474, 475, 476, 477)
-
-JAW = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361)
-"""The lower part of the face's outline, ear to ear."""
-CHIN = (152, 148, 176, 377, 400, 175, 199, 200, 18)
 
 STABLE = (
     *(6, 168, 197, 195, 5, 8, 9, 122, 351, 193, 417, 245, 465, 188, 412, 174, 399, 196, 419),

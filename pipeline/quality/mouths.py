@@ -8,10 +8,16 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-GAPS = ((81, 178), (82, 87), (13, 14), (312, 317), (311, 402))
-"""Pairs of inner-lip points, upper and lower, whose mean distance is the aperture."""
-CORNERS = (61, 291)
-EYES = (33, 263)
+from pipeline.faces.topology import (
+    EYE_CORNERS_OUTER,
+    LIP_CORNERS,
+    LIP_GAPS,
+    LIPS_INNER_LOWER,
+    LIPS_INNER_UPPER,
+    LIPS_OUTER_LOWER,
+    LIPS_OUTER_UPPER,
+)
+
 CHIN, NOSE = 152, 2
 CHIN_AROUND = (152, 148, 377, 176, 400, 175, 199, 200)
 """The chin and the skin on it."""
@@ -20,8 +26,8 @@ LOWER_FACE = (
 )
 """What bounds the part of a face that speech moves: base of the nose, jaw, corners of the mouth."""
 LIPS = (
-    *(61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 146, 91, 181, 84, 17, 314, 405, 321, 375),
-    *(78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324),
+    *(*LIPS_OUTER_UPPER, *LIPS_OUTER_LOWER[1:-1]),
+    *(*LIPS_INNER_UPPER, *LIPS_INNER_LOWER[1:-1]),
 )
 """Outer and inner contour."""
 STABLE = (
@@ -118,13 +124,13 @@ def read_mouths(track: Track, template: Tensor | None = None) -> Mouths:
 
 def _chunk(points: Tensor, usable: Tensor, template: Tensor | None) -> tuple[Tensor, ...]:
     count = len(points)
-    across = points[:, EYES[1]] - points[:, EYES[0]]
+    across = points[:, EYE_CORNERS_OUTER[1]] - points[:, EYE_CORNERS_OUTER[0]]
     io = across.norm(dim=1)
     size = io.clamp(min=1e-3)
     down = torch.stack([-across[:, 1], across[:, 0]], 1) / size[:, None]
-    upper, lower = ([pair[side] for pair in GAPS] for side in (0, 1))
+    upper, lower = ([pair[side] for pair in LIP_GAPS] for side in (0, 1))
     gap = ((points[:, lower] - points[:, upper]) * down[:, None]).sum(-1).clamp(min=0)
-    width = (points[:, CORNERS[1]] - points[:, CORNERS[0]]).norm(dim=1)
+    width = (points[:, LIP_CORNERS[1]] - points[:, LIP_CORNERS[0]]).norm(dim=1)
     chin = ((points[:, CHIN] - points[:, NOSE]) * down).sum(1)
     missing = torch.full((count,), float("nan"))
     lips = points[:, LIPS]
@@ -150,7 +156,7 @@ def _chunk(points: Tensor, usable: Tensor, template: Tensor | None) -> tuple[Ten
 def _template(points: Tensor) -> Tensor:
     """The skull points of the first usable frame in io, complex (20,)."""
     first = torch.view_as_complex(points[0].contiguous())
-    size = (first[EYES[1]] - first[EYES[0]]).abs()
+    size = (first[EYE_CORNERS_OUTER[1]] - first[EYE_CORNERS_OUTER[0]]).abs()
     skull = first[list(STABLE)] / size
     return skull - skull.mean()
 

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from pipeline.evaluate.evidence import Sources
 from pipeline.evaluate.suite import evaluate
-from pipeline.faces.topology import EYE_LEFT, EYE_RIGHT, LIPS_INNER, LIPS_OUTER
+from pipeline.faces import topology
 from pipeline.render import render
 from pipeline.types import RenderSpec
 from tests.pipeline.faces.pictures import DARK, DEMO, PALE, demo_facts, demo_frames
@@ -41,6 +41,17 @@ FIGURES = {
 _NEARLY_LOSSLESS = {"crf": "8", "preset": "veryfast"}
 
 
+def _closed(upper: tuple[int, ...], lower: tuple[int, ...]) -> list[int]:
+    """Two lines from corner to corner as one outline, clockwise on screen."""
+    return [*upper, *reversed(lower[1:-1])]
+
+
+LIPS_OUTER = _closed(topology.LIPS_OUTER_UPPER, topology.LIPS_OUTER_LOWER)
+LIPS_INNER = _closed(topology.LIPS_INNER_UPPER, topology.LIPS_INNER_LOWER)
+EYE_LEFT = _closed(topology.EYE_LEFT_UPPER, topology.EYE_LEFT_LOWER)
+EYE_RIGHT = _closed(topology.EYE_RIGHT_UPPER, topology.EYE_RIGHT_LOWER)
+
+
 def _toned(power: float, bright: float, tint: float) -> Recolour:
     def recolour(picture: Image.Image, points: Points) -> Image.Image:
         luma, *chroma = (
@@ -56,8 +67,8 @@ def _toned(power: float, bright: float, tint: float) -> Recolour:
 def _lipstick(picture: Image.Image, points: Points) -> Image.Image:
     mask = Image.new("L", picture.size)
     pen = ImageDraw.Draw(mask)
-    pen.polygon([tuple(p) for p in points[list(LIPS_OUTER)]], fill=150)
-    pen.polygon([tuple(p) for p in points[list(LIPS_INNER)]], fill=0)
+    pen.polygon([tuple(p) for p in points[LIPS_OUTER]], fill=150)
+    pen.polygon([tuple(p) for p in points[LIPS_INNER]], fill=0)
     paint = Image.new("RGB", picture.size, (150, 10, 35))
     return Image.composite(paint, picture, mask.filter(ImageFilter.GaussianBlur(1)))
 
@@ -66,7 +77,7 @@ def _glasses(picture: Image.Image, points: Points) -> Image.Image:
     out = picture.copy()
     pen = ImageDraw.Draw(out)
     io = float(np.linalg.norm(points[33] - points[263]))
-    middles = [points[list(ring)].mean(0) for ring in (EYE_LEFT, EYE_RIGHT)]
+    middles = [points[ring].mean(0) for ring in (EYE_LEFT, EYE_RIGHT)]
     line = max(2, round(0.035 * io))
     for x, y in middles:
         wide, high = 0.29 * io, 0.24 * io
@@ -142,7 +153,7 @@ def _rendered(folder: Path, video: Path) -> dict[str, float]:
 
 
 def _mouths(video: Path, output: Path, points: Points) -> list[Image.Image]:
-    x, y = points[list(LIPS_OUTER)].mean(0)
+    x, y = points[LIPS_OUTER].mean(0)
     half = 0.62 * float(np.linalg.norm(points[33] - points[263]))
     box = (round(x - half), round(y - half), round(x + half), round(y + half))
     with av.open(str(output)) as file:

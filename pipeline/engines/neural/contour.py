@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pipeline.faces.topology import LIPS_OUTER_LOWER, LIPS_OUTER_UPPER
+
 # Outlines in order around the region; points of MediaPipe's face mesh.
 # fmt: off
 FACE = (
@@ -20,11 +22,8 @@ NOSE_OUTLINE = (
     168, 417, 465, 412, 399, 437, 355, 429, 279, 358, 327, 326,
     2, 97, 98, 129, 49, 209, 126, 217, 174, 188, 245, 193,
 )
-LIPS = (
-    61, 146, 91, 181, 84, 17, 314, 405, 321, 375,
-    291, 409, 270, 269, 267, 0, 37, 39, 40, 185,
-)
 # fmt: on
+LIPS = (*LIPS_OUTER_LOWER[:-1], *reversed(LIPS_OUTER_UPPER[1:]))
 
 
 def polygon(points: Tensor, height: int, width: int) -> Tensor:

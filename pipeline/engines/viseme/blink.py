@@ -17,6 +17,12 @@ from pipeline.engines.viseme.canvas import NODES, Area, Box
 from pipeline.engines.viseme.layer import part
 from pipeline.engines.viseme.lipline import LipLine, curve
 from pipeline.engines.viseme.patch import cut, paste, read
+from pipeline.faces.topology import (
+    EYE_LEFT_LOWER,
+    EYE_LEFT_UPPER,
+    EYE_RIGHT_LOWER,
+    EYE_RIGHT_UPPER,
+)
 from pipeline.types import Frame
 
 FIRST_S, EVERY_S, SPREAD_S = 1.6, 3.6, 1.3
@@ -31,14 +37,14 @@ REACH_X, REACH_UP, REACH_DOWN = 0.75, 1.2, 0.7
 
 EYES = (
     (
-        (33, 246, 161, 160, 159, 158, 157, 173, 133),
-        (33, 7, 163, 144, 145, 153, 154, 155, 133),
+        EYE_LEFT_UPPER,
+        EYE_LEFT_LOWER,
         (247, 30, 29, 27, 28, 56, 190),
         (46, 53, 52, 65, 55, 110, 24, 23, 22, 26),
     ),
     (
-        (362, 398, 384, 385, 386, 387, 388, 466, 263),
-        (362, 382, 381, 380, 374, 373, 390, 249, 263),
+        EYE_RIGHT_UPPER,
+        EYE_RIGHT_LOWER,
         (414, 286, 258, 257, 259, 260, 467),
         (285, 295, 282, 283, 276, 256, 252, 253, 254, 339),
     ),

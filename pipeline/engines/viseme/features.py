@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.engines.viseme.points import CHIN, GAPS, PLACE
+from pipeline.engines.viseme.points import CHIN, PLACE
+from pipeline.faces.topology import LIP_GAPS
 
-_UPPER = [PLACE[a] for a, _ in GAPS]
-_LOWER = [PLACE[b] for _, b in GAPS]
+_UPPER = [PLACE[a] for a, _ in LIP_GAPS]
+_LOWER = [PLACE[b] for _, b in LIP_GAPS]
 LEFT, RIGHT = PLACE[61], PLACE[291]
 
 

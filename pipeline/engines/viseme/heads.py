@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.engines.viseme.points import EYES, FACE, NOSE_BASE, STABLE, places
+from pipeline.engines.viseme.points import FACE, NOSE_BASE, STABLE, places
+from pipeline.faces.topology import EYE_CORNERS_OUTER
 
 ROUNDS = 3
 """Passes of fitting all frames to the mean and taking the mean again."""
@@ -123,7 +124,7 @@ def mean_skull(points: Tensor) -> Skull:
         moved = (stable @ rotation.transpose(1, 2)) * scale[:, None, None] + shift[:, None]
         mean = moved.mean(0)
     scale, rotation, shift = similarity(stable, mean.expand_as(stable))
-    eyes = _moved(points[:, list(EYES)].double(), scale, rotation, shift).mean(0)
+    eyes = _moved(points[:, list(EYE_CORNERS_OUTER)].double(), scale, rotation, shift).mean(0)
     nose = _moved(points[:, list(NOSE_BASE)].double(), scale, rotation, shift).mean((0, 1))
     upright = _upright(eyes)
     io = (eyes[1] - eyes[0]).norm()

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from pipeline.engines.viseme.features import LEFT, RIGHT
-from pipeline.engines.viseme.points import INNER_LOWER, INNER_UPPER, PLACE
+from pipeline.engines.viseme.points import PLACE
+from pipeline.faces.topology import LIPS_INNER_LOWER, LIPS_INNER_UPPER
 
 STEPS = 64
-_UP = [LEFT, *(PLACE[p] for p in INNER_UPPER), RIGHT]
-_LOW = [LEFT, *(PLACE[p] for p in INNER_LOWER), RIGHT]
+_UP = [LEFT, *(PLACE[p] for p in LIPS_INNER_UPPER), RIGHT]
+_LOW = [LEFT, *(PLACE[p] for p in LIPS_INNER_LOWER), RIGHT]
 _FINE = 8
 
 

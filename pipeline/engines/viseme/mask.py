@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from pipeline.engines.viseme.canvas import Area, Canvas
-from pipeline.engines.viseme.points import OUTER_LOWER, OUTER_UPPER, OUTLINE, PLACE
+from pipeline.engines.viseme.points import OUTLINE, PLACE
+from pipeline.faces.topology import LIPS_OUTER_LOWER, LIPS_OUTER_UPPER
 
 SHRINK = 0.93
 FEATHER = 0.07
@@ -14,7 +15,7 @@ FEATHER = 0.07
 LIP_MARGIN = 0.03
 """Around the lips, io: what the colour match leaves out."""
 _OUTLINE = [PLACE[point] for point in OUTLINE]
-_LIPS = [PLACE[point] for point in (*OUTER_UPPER, *reversed(OUTER_LOWER[1:-1]))]
+_LIPS = [PLACE[point] for point in (*LIPS_OUTER_UPPER, *reversed(LIPS_OUTER_LOWER[1:-1]))]
 
 
 def lower_face(canvas: Canvas, area: Area, points: Tensor) -> Tensor:

@@ -1,10 +1,23 @@
-"""Which points of the 478-point face mesh the engine reads, and their places in its short list.
+"""Which points of the face mesh the engine reads, and their places in its short list.
 
-Numbers are those of MediaPipe's canonical face model (`canonical_face_model_uv_visualization.png`).
-Contours run from the picture's left to its right; the subject's right corner of the mouth is 61.
+Lips and eyes are those of `pipeline.faces.topology`. The other numbers, too, are MediaPipe's
+canonical face model's (`canonical_face_model_uv_visualization.png`); lines run from the picture's
+left to its right.
 """
 
 from __future__ import annotations
+
+from pipeline.faces.topology import (
+    EYE_CORNERS_OUTER,
+    LIPS_INNER_LOWER,
+    LIPS_INNER_UPPER,
+    LIPS_OUTER_LOWER,
+    LIPS_OUTER_UPPER,
+    LIPS_SECOND_LOWER,
+    LIPS_SECOND_UPPER,
+    LIPS_THIRD_LOWER,
+    LIPS_THIRD_UPPER,
+)
 
 STABLE = (
     *(10, 109, 338, 67, 297, 103, 332, 151, 108, 337, 9, 8, 168, 6, 197, 195),
@@ -14,20 +27,9 @@ STABLE = (
 )
 """Skull points that speech leaves in place: forehead, nose bridge, eye corners, temples."""
 
-OUTER_UPPER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
-OUTER_LOWER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
-MIDDLE_UPPER = (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306)
-MIDDLE_LOWER = (76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306)
-NEXT_UPPER = (62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292)
-NEXT_LOWER = (62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292)
-INNER_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
-INNER_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
-UPPER_RINGS = (OUTER_UPPER, MIDDLE_UPPER, NEXT_UPPER, INNER_UPPER)
-LOWER_RINGS = (OUTER_LOWER, MIDDLE_LOWER, NEXT_LOWER, INNER_LOWER)
-GAPS = ((81, 178), (82, 87), (13, 14), (312, 317), (311, 402))
-"""Pairs of inner-lip points whose mean distance is the aperture."""
+UPPER_RINGS = (LIPS_OUTER_UPPER, LIPS_SECOND_UPPER, LIPS_THIRD_UPPER, LIPS_INNER_UPPER)
+LOWER_RINGS = (LIPS_OUTER_LOWER, LIPS_SECOND_LOWER, LIPS_THIRD_LOWER, LIPS_INNER_LOWER)
 
-EYES = (33, 263)
 NOSE_BASE = (2, 97, 326, 98, 327)
 """Below the nose; moves with the skull, not with the lips."""
 PHILTRUM = (164, 167, 393, 165, 391)
@@ -49,7 +51,7 @@ def _unique(*groups: tuple[int, ...]) -> tuple[int, ...]:
 
 
 LIPS = _unique(*UPPER_RINGS, *LOWER_RINGS)
-FACE = _unique(LIPS, NOSE_BASE, PHILTRUM, CHEEKS, BESIDE, BELOW, JAW, EYES)
+FACE = _unique(LIPS, NOSE_BASE, PHILTRUM, CHEEKS, BESIDE, BELOW, JAW, EYE_CORNERS_OUTER)
 """Points whose shape the engine edits: the short list."""
 PLACE = {point: place for place, point in enumerate(FACE)}
 """From a mesh number to its place in `FACE`."""

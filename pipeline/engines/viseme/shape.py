@@ -23,12 +23,12 @@ from pipeline.engines.viseme.points import (
     LIPS,
     LOWER_RINGS,
     NOSE_BASE,
-    OUTER_LOWER,
     PHILTRUM,
     PLACE,
     UPPER_RINGS,
     places,
 )
+from pipeline.faces.topology import LIPS_OUTER_LOWER
 
 CORNER = 0.29
 """How far the corners sink per unit of aperture."""
@@ -140,7 +140,7 @@ def _skin_follows(move: Tensor, shape: Tensor, across: Tensor, more: Tensor, dro
     y, x = shape[:, _SKIN, 1], across[:, _SKIN]
     corner = (shape[:, LEFT, 1:2] + shape[:, RIGHT, 1:2]) / 2
     chin = shape[:, PLACE[CHIN], 1:2]
-    lip = shape[:, _columns(OUTER_LOWER)[5], 1:2]
+    lip = shape[:, _columns(LIPS_OUTER_LOWER)[5], 1:2]
     inside = x.square().clamp(max=1)
     beside = (2 - x.abs()).clamp(0, 1)
     lip_share = torch.lerp(torch.full_like(x, LOWER_OUTER[-1]), torch.full_like(x, CORNER), inside)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pipeline.engines.viseme.canvas import NODES, Area, Box
 from pipeline.engines.viseme.patch import Patch, crispen, cut, paste, read
+from pipeline.faces.topology import EYE_CORNERS_OUTER
 from pipeline.types import Frame
 
 REACH_X, REACH_Y = 0.024, 0.016
@@ -30,7 +31,6 @@ START_S = 1.0
 """Seconds in which it begins."""
 OVAL = (10, 297, 284, 389, 454, 361, 397, 379, 400, 152, 176, 150, 172, 132, 234, 162, 54, 67)
 """Every other point of the outline of the face."""
-EYES = (33, 263)
 SOFTENED = 1.3
 """Of `patch.DROOP`, for reading half-way between samples along one axis."""
 
@@ -59,7 +59,8 @@ def sway(frame: Frame, points: Tensor, moved: tuple[float, float], device: str) 
         device: where to work.
     """
     flat = points[:, :2].float()
-    span = flat[EYES[1]] - flat[EYES[0]]
+    left, right = EYE_CORNERS_OUTER
+    span = flat[right] - flat[left]
     step = torch.tensor(moved) * span.norm()
     if float(step.abs().max()) < 0.05:
         return frame

@@ -19,20 +19,22 @@ from pipeline.engines.viseme.points import (
     BELOW,
     BESIDE,
     CHEEKS,
-    EYES,
-    INNER_LOWER,
-    INNER_UPPER,
     JAW,
     LOWER_RINGS,
-    MIDDLE_LOWER,
-    MIDDLE_UPPER,
-    NEXT_LOWER,
-    NEXT_UPPER,
     NOSE_BASE,
     PHILTRUM,
     PLACE,
     UPPER_RINGS,
     places,
+)
+from pipeline.faces.topology import (
+    EYE_CORNERS_OUTER,
+    LIPS_INNER_LOWER,
+    LIPS_INNER_UPPER,
+    LIPS_SECOND_LOWER,
+    LIPS_SECOND_UPPER,
+    LIPS_THIRD_LOWER,
+    LIPS_THIRD_UPPER,
 )
 
 BORDER = 5
@@ -49,10 +51,10 @@ _UPPER = places(*UPPER_RINGS, NOSE_BASE, PHILTRUM, CHEEKS, BESIDE)
 _LOWER = places(*LOWER_RINGS, BELOW, BESIDE, CHEEKS, JAW)
 _SKIN = places(NOSE_BASE, CHEEKS, BESIDE, BELOW, JAW)
 _RIGID = places(NOSE_BASE, CHEEKS)
-_IN_UP, _IN_LOW = [PLACE[p] for p in INNER_UPPER], [PLACE[p] for p in INNER_LOWER]
-_MID_UP, _MID_LOW = [PLACE[p] for p in MIDDLE_UPPER], [PLACE[p] for p in MIDDLE_LOWER]
-_EYE_LEFT, _EYE_RIGHT = (PLACE[p] for p in EYES)
-_NEXT_UP, _NEXT_LOW = [PLACE[p] for p in NEXT_UPPER], [PLACE[p] for p in NEXT_LOWER]
+_IN_UP, _IN_LOW = [PLACE[p] for p in LIPS_INNER_UPPER], [PLACE[p] for p in LIPS_INNER_LOWER]
+_MID_UP, _MID_LOW = [PLACE[p] for p in LIPS_SECOND_UPPER], [PLACE[p] for p in LIPS_SECOND_LOWER]
+_EYE_LEFT, _EYE_RIGHT = (PLACE[p] for p in EYE_CORNERS_OUTER)
+_NEXT_UP, _NEXT_LOW = [PLACE[p] for p in LIPS_THIRD_UPPER], [PLACE[p] for p in LIPS_THIRD_LOWER]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pipeline.faces.roi import region_of_points
 from pipeline.types import Frame
 from tests.pipeline.faces.pictures import blank, demo_facts, mirrored, paste, resized
 
+LEFT_PUPIL, RIGHT_PUPIL = 468, 473
 REGION = torch.tensor([[255.0, 163.0, 221.0, 0.0]])
 PARTNERS = ((33, 263), (133, 362), (61, 291), (78, 308), (234, 454), (105, 334), (129, 358))
 
@@ -47,13 +48,13 @@ def test_features_lie_in_order(mesh: MeshNetwork, portrait: Frame) -> None:
         assert bool((points[list(ring), 0].diff() > 0).all()), ring
     upper, lower = points[0, 1], points[17, 1]
     assert points[4, 1] < upper < points[13, 1] <= points[14, 1] < lower < points[152, 1]
-    for iris, eye in (
-        (topology.IRIS_LEFT, topology.EYE_LEFT),
-        (topology.IRIS_RIGHT, topology.EYE_RIGHT),
+    for pupil, upper_lid, lower_lid in (
+        (LEFT_PUPIL, topology.EYE_LEFT_UPPER, topology.EYE_LEFT_LOWER),
+        (RIGHT_PUPIL, topology.EYE_RIGHT_UPPER, topology.EYE_RIGHT_LOWER),
     ):
-        rim = points[list(eye), :2]
-        assert bool((points[iris[0], :2] > rim.amin(0)).all())
-        assert bool((points[iris[0], :2] < rim.amax(0)).all())
+        rim = points[list(upper_lid + lower_lid), :2]
+        assert bool((points[pupil, :2] > rim.amin(0)).all())
+        assert bool((points[pupil, :2] < rim.amax(0)).all())
 
 
 def test_points_move_and_scale_with_the_picture(mesh: MeshNetwork, portrait: Frame) -> None:

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipeline.engines.viseme.points import LIPS
 from pipeline.errors import Cancelled, NoFace
 from pipeline.faces.detector import Detections, Detector
 from pipeline.faces.mesh import Meshes, MeshNetwork
 from pipeline.faces.store import PointStore
-from pipeline.faces.topology import LIPS
 from pipeline.faces.track import BATCH, FaceTrack
 from pipeline.faces.tracker import Tracker
 from pipeline.types import Color, Frame, Limits, OnTick, Tick

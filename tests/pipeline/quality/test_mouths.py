@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from pipeline.quality.mouths import CORNERS, EYES, GAPS, STABLE, acceleration, read_mouths
+from pipeline.faces.topology import EYE_CORNERS_OUTER, LIP_CORNERS, LIP_GAPS
+from pipeline.quality.mouths import STABLE, acceleration, read_mouths
 
 
 class Puppet:
@@ -16,15 +17,18 @@ class Puppet:
         generator = torch.Generator().manual_seed(0)
         face = 40 * torch.rand(478, 2, generator=generator)
         points = face.repeat(count, 1, 1)
-        points[:, EYES[0]], points[:, EYES[1]] = (
+        points[:, EYE_CORNERS_OUTER[0]], points[:, EYE_CORNERS_OUTER[1]] = (
             torch.tensor([0.0, 0.0]),
             torch.tensor([100.0, 0.0]),
         )
-        for upper, lower in GAPS:
+        for upper, lower in LIP_GAPS:
             points[:, upper] = torch.tensor([50.0, 80.0])
             points[:, lower, 0], points[:, lower, 1] = 50.0, 80 + 100 * gaps
-        points[:, CORNERS[0], 0], points[:, CORNERS[1], 0] = 50 - 50 * widths, 50 + 50 * widths
-        points[:, CORNERS, 1] = 80.0
+        points[:, LIP_CORNERS[0], 0], points[:, LIP_CORNERS[1], 0] = (
+            50 - 50 * widths,
+            50 + 50 * widths,
+        )
+        points[:, LIP_CORNERS, 1] = 80.0
         cos, sin = math.cos(turn), math.sin(turn)
         self._points = size * points @ torch.tensor([[cos, sin], [-sin, cos]]) + 200
         self.usable = torch.ones(count, dtype=torch.bool)

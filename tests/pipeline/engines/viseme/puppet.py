@@ -19,6 +19,7 @@ from torch import Tensor
 from pipeline.engines.base import Reference
 from pipeline.engines.viseme import points as mesh
 from pipeline.engines.viseme.blink import EYES
+from pipeline.faces import topology
 from pipeline.types import Color, Frame, VideoFacts
 
 COLOR = Color(matrix=1, full_range=False, primaries=1, transfer=1)
@@ -112,8 +113,12 @@ def draw(pose: Pose, index: int, height: int, width: int) -> Frame:
         _fill(planes, oval, SKIN)
         for upper, lower, _, _ in EYES:
             _fill(planes, _between(points, upper, lower, xs, ys), EYE)
-        inner = _between(points, mesh.INNER_UPPER, mesh.INNER_LOWER, xs, ys)
-        _fill(planes, _between(points, mesh.OUTER_UPPER, mesh.OUTER_LOWER, xs, ys), LIP)
+        inner = _between(points, topology.LIPS_INNER_UPPER, topology.LIPS_INNER_LOWER, xs, ys)
+        _fill(
+            planes,
+            _between(points, topology.LIPS_OUTER_UPPER, topology.LIPS_OUTER_LOWER, xs, ys),
+            LIP,
+        )
         _fill(planes, inner, CAVITY)
         _fill(planes, inner & (ys < pose.y + (_MOUTH_Y + 0.02) * IO), TEETH)
     luma = (planes[0] + grain).round().clamp(0, 255).to(torch.uint8)

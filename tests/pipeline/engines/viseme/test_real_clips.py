@@ -12,11 +12,11 @@ from torch import Tensor
 
 from pipeline.engines.base import Reference
 from pipeline.engines.viseme.engine import VisemeEngine
-from pipeline.engines.viseme.points import GAPS
 from pipeline.engines.viseme.score import cast
 from pipeline.errors import WeightsMissing
 from pipeline.faces.mesh import MeshNetwork
 from pipeline.faces.roi import region_of_points
+from pipeline.faces.topology import LIP_GAPS
 from pipeline.reading.audio import load_speech
 from pipeline.reading.decode import FrameReader
 from pipeline.reading.probe import probe_video
@@ -56,7 +56,7 @@ def _apertures(frames: list[Frame], points: Tensor, reference: Reference) -> Ten
         found.append(network(frames[part], regions, reference.video.color).points)
     mesh = torch.cat(found)
     io = (mesh[:, 33, :2] - mesh[:, 263, :2]).norm(dim=1)
-    gaps = [(mesh[:, a, :2] - mesh[:, b, :2]).norm(dim=1) for a, b in GAPS]
+    gaps = [(mesh[:, a, :2] - mesh[:, b, :2]).norm(dim=1) for a, b in LIP_GAPS]
     apertures: Tensor = torch.stack(gaps).mean(0) / io
     return apertures
 
