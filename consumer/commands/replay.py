@@ -14,8 +14,9 @@ import click
 from consumer import logs
 from consumer.kafka.connecting import reach
 from consumer.kafka.publisher import Publisher
-from consumer.kafka.replay import ReplayError, Row, Selection, StoredOutcomes
+from consumer.kafka.replay import Row, StoredOutcomes
 from consumer.kafka.replay import replay as replay_records
+from consumer.kafka.selection import ReplayError, Selection
 from consumer.kafka.topics_apply import admin
 from consumer.local.console import CommandError, broker_errors, emit, say, stoppable
 from consumer.local.opened import opened

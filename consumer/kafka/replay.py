@@ -25,7 +25,7 @@ from consumer.jobs import Job, Record
 from consumer.kafka import delivery
 from consumer.kafka.admission import Rejection, admit
 from consumer.kafka.publisher import Publisher
-from consumer.kafka.selection import ReplayError, Selection, records
+from consumer.kafka.selection import Selection, records
 from consumer.settings import Settings
 from consumer.store.records import Keys
 from consumer.store.storage import Storage
@@ -39,8 +39,6 @@ SOURCE = "face2face/replay"
 WINDOW = 16
 """Records whose outcomes are looked up at a time."""
 LINK = delivery.REPLAY_TRACE
-
-__all__ = ["ReplayError", "Row", "Selection", "StoredOutcomes", "replay"]
 
 Action = Literal["announce", "render", "render again", "skip"]
 Outcome = Literal["completed", "failed", "none", "unknown"]

@@ -20,7 +20,6 @@ from consumer.store.storage import Storage, file_sha256
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Completed, Failed
 from schemas.refs import ObjectRef, RefError, name_suffix, parse_ref
-from schemas.request import RenderRequest
 
 INPUTS = "inputs/"
 """Prefix of uploads; its objects live for a day."""
@@ -116,14 +115,6 @@ def _quiet(job_id: str) -> Iterator[Callable[[], None]]:
         yield timer.cancel
     finally:
         timer.cancel()
-
-
-async def send(
-    client: Client, request: RenderRequest, timeout_s: float, on_event: OnEvent
-) -> Completed:
-    """Send a request and follow it to its outcome; raises as `follow` does."""
-    job_id = await client.submit(request)
-    return await follow(client, job_id, timeout_s, on_event)
 
 
 async def bring(storage: Storage, completed: Completed, path: Path) -> Path:

@@ -2,14 +2,13 @@
 
 Servers drop fields of lifecycle rules silently, so that `apply` reads back what it set. Rules of
 others in the same bucket stay. A server without lifecycle rules is an answer (`supported` is
-false) and no error: then `overdue` finds what a sweep would have to remove.
+false) and no error: there the sweeper removes what is overdue (`consumer.store.sweeping`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -193,19 +192,6 @@ def _unsupported(bucket: str, wanted: list[Expiry], keeps: bool) -> Report:
 def _shortest_first(rules: Sequence[Expiry]) -> list[Expiry]:
     """Of several rules on one prefix the server obeys the shortest."""
     return sorted(rules, key=lambda rule: rule.days)
-
-
-async def overdue(
-    storage: Storage, bucket: str, wanted: list[Expiry], now: datetime | None = None
-) -> list[str]:
-    """Keys that are older than their prefix allows: what a server with rules would remove."""
-    now = now or datetime.now(UTC)
-    return [
-        key
-        for rule in wanted
-        for key, stat in await storage.list_objects(bucket, rule.prefix)
-        if stat.modified is not None and now - stat.modified > timedelta(days=rule.days)
-    ]
 
 
 def _state(rule: Expiry, found: int | None) -> RuleState:

@@ -16,7 +16,7 @@ from consumer.faults import Fault
 from consumer.kafka.client import Event, connect
 from consumer.local import journey
 from consumer.local.console import CommandError, exit_code
-from consumer.local.journey import bring, follow, provide, send
+from consumer.local.journey import bring, follow, provide
 from consumer.settings import Settings
 from consumer.settings.load import load
 from consumer.store.storage import Storage
@@ -150,7 +150,7 @@ async def test_a_failed_job_is_a_fault_with_the_event_s_own_error(settings: Sett
     async with connect(settings) as client:
         await _say(settings, settings.topics.failed, "failed.full.json")
         with pytest.raises(Fault) as failed:
-            await send(client, request, 120, seen.append)
+            await follow(client, await client.submit(request), 120, seen.append)
     assert failed.value.code is ErrorCode.NO_FACE
     assert failed.value.error.detail == {"frames": 250}
     assert [event.kind for event in seen] == ["failed"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,7 +15,6 @@ from consumer.store.lifecycle import (
     apply,
     check,
     default_path,
-    overdue,
     read,
 )
 from consumer.store.storage import Storage
@@ -87,16 +85,6 @@ async def test_a_server_without_rules_is_an_answer(second_s3: S3Handle, tmp_path
             assert "no lifecycle rules" in report.warnings[0]
     finally:
         opened.close()
-
-
-async def test_what_is_overdue_is_found_by_age_and_prefix(
-    every_s3: S3Handle, storage: Storage
-) -> None:
-    for key in ("inputs/a", "results/b", "elsewhere/c"):
-        await storage.put(every_s3.bucket, key, b"x")
-    in_two_days = datetime.now(UTC) + timedelta(days=2)
-    assert await overdue(storage, every_s3.bucket, WANTED) == []
-    assert await overdue(storage, every_s3.bucket, WANTED, in_two_days) == ["inputs/a"]
 
 
 @pytest.mark.parametrize(
