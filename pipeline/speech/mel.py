@@ -17,10 +17,9 @@ from pipeline.speech.grid import HOP, RATE, steps
 
 BANDS = 40
 LOWEST_HZ, HIGHEST_HZ = 60.0, 7600.0
-QUIETEST_DB = -100.0
-"""Loudness of digital silence."""
 _WINDOW, _FFT = 400, 512
 _FLOOR = 1e-10
+"""Power of digital silence: -100 dB."""
 _BLOCK = 3000
 """Steps that are transformed together: 30 s, about 15 MB."""
 

@@ -85,8 +85,6 @@ TABLE: dict[str, tuple[Viseme, ...]] = {
     "SPN": (Viseme(0.52, 0.00, 0.45),),
     "SIL": (Viseme(0.05, 0.00, 0.05),),
 }
-PHONES = tuple(sorted(TABLE))
-"""All names, for one-hot features."""
 VOWELS = frozenset(
     {"AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"}
 )

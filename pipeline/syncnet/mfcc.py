@@ -17,8 +17,6 @@ import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
 RATE = 16_000
-COLUMN_RATE = 100
-"""Columns per second."""
 COEFFICIENTS = 13
 _FRAME, _HOP, _FFT, _BANDS, _LIFTER = 400, 160, 512, 26, 22
 _EPS = float(np.finfo(np.float64).eps)

@@ -39,7 +39,7 @@ from pipeline.speech.phones import SILENCE, PhoneSpan, labels, recognise
 from pipeline.speech.range import MouthPath, MouthRange
 from pipeline.speech.ridge import choose, correlation, solve
 from pipeline.speech.targets import LEAD
-from pipeline.speech.visemes import PHONES
+from pipeline.speech.visemes import TABLE
 from schemas.request import RenderOptions
 from tests.bench import clips
 from tests.support import tracking
@@ -149,8 +149,9 @@ def _talk(path: Path) -> Talk | None:
 
 def _one_hot(spans: list[PhoneSpan], total: int) -> Tensor:
     index = torch.from_numpy(labels(spans, total))
-    rows_ = torch.tensor([PHONES.index(span.name) for span in spans])[index]
-    return torch.nn.functional.one_hot(rows_, len(PHONES)).T.float()
+    names = sorted(TABLE)
+    rows_ = torch.tensor([names.index(span.name) for span in spans])[index]
+    return torch.nn.functional.one_hot(rows_, len(names)).T.float()
 
 
 def _halves(talk: Talk) -> Iterator[tuple[Tensor, Tensor, str]]:

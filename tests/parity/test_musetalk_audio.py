@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipeline.engines.musetalk.hearing import RATE, SpeechTokens, encoder_states, log_mel
 from pipeline.engines.musetalk.networks import build_whisper, load_into
-from pipeline.engines.musetalk.windows import STEP_RATE, window_steps, with_positions
+from pipeline.engines.musetalk.windows import STEP_RATE, positional_table, window_steps
 from tests.parity.compare import Array, close, equal, within
 from tests.parity.conftest import Npz, fps_of, need
 from tests.parity.rule import dim, weights_for
@@ -90,7 +90,7 @@ def test_tokens_match_in_order(vectors: dict[str, Array], encoder: Any) -> None:
             picked = got[torch.from_numpy(vectors[f"{prefix}_frames"])]
             close(f"musetalk {prefix}_full", picked, vectors[f"{prefix}_full"], 1e-5)
             if f"{prefix}_full_pe" in vectors:
-                table = with_positions(picked)
+                table = picked + positional_table()
                 close(f"musetalk {prefix}_full_pe", table, vectors[f"{prefix}_full_pe"], 1e-5)
         found += 1
     assert found

@@ -10,24 +10,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.engines.musetalk.blend import paste
-from pipeline.engines.musetalk.boxes import EXTRA_MARGIN, face_box, landmark_rule
-from pipeline.engines.musetalk.picture import SIDE, crop, normalised
+from pipeline.engines.musetalk.boxes import EXTRA_MARGIN, landmark_boxes
+from pipeline.engines.musetalk.picture import SIDE, normalised
 from pipeline.engines.neural.boxes import Box, blend_square
 from pipeline.engines.neural.mask import (
-    Mode,
-    blend_mask,
     blur_width,
     cheek_columns,
     cheek_kernel,
     cone_kernel,
-    region_mask,
 )
 from pipeline.engines.resize import opencv_linear
 from pipeline.timeline import Timeline
 from schemas.request import Loop
 from tests.parity.compare import Array, close, equal
 from tests.parity.conftest import Npz
+from tests.pipeline.engines.single import Mode, blend_mask, crop, face_box, paste, region_mask
 
 pytestmark = pytest.mark.parity
 
@@ -49,9 +46,13 @@ def _listed(box: Box) -> list[int]:
     return [box.x0, box.y0, box.x1, box.y1]
 
 
+def _rule(landmarks: Array, shift: int = 0) -> Box:
+    return landmark_boxes(torch.from_numpy(landmarks).unsqueeze(0), shift)[0]
+
+
 def test_landmark_rule_gives_the_originals_box(vectors: dict[str, Array]) -> None:
     for n, want in enumerate(vectors["box"]):
-        rule = landmark_rule(torch.from_numpy(vectors["lm68"][n]), int(vectors["bbox_shift"][n]))
+        rule = _rule(vectors["lm68"][n], int(vectors["bbox_shift"][n]))
         detected = vectors["detector_box"][n]
         if (detected < 0).all():  # the original's mark of a frame without a face
             expected = [0, 0, 0, 0]
@@ -70,7 +71,7 @@ def test_job_box_is_the_rule_inside_the_picture_and_never_another_framing(
 ) -> None:
     for n, points in enumerate(vectors["lm68"]):
         height, width = (int(value) for value in vectors["frame_hw"][n])
-        rule = landmark_rule(torch.from_numpy(points))
+        rule = _rule(points)
         got = face_box(torch.from_numpy(points), height, width)
         if rule.width <= 0 or rule.height <= 0:
             assert got is None

@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipeline.engines.resize import opencv_linear
 from pipeline.engines.wav2lip.boxes import smoothed
 from pipeline.engines.wav2lip.mel import WINDOW, mel_spectrogram, window_starts
 from pipeline.engines.wav2lip.network import VARIANTS, Wav2Lip
-from pipeline.engines.wav2lip.picture import fitted, network_input
+from pipeline.engines.wav2lip.picture import network_input, to_bytes
 from tests.parity.compare import Array, close, equal, thinned, within
 from tests.parity.conftest import Npz, fps_of, need
 from tests.parity.rule import weights_for
@@ -118,7 +119,7 @@ def test_network_matches_tap_by_tap(npz: Npz, salt: str) -> None:
     close("wav2lip out - out_mel_swapped", (out - swapped)[..., ::2, ::2], moved, 1e-3)
 
     want = vectors["paste_u8"]
-    pasted = fitted(out[0], *want.shape[:2]).permute(1, 2, 0)
+    pasted = opencv_linear(to_bytes(out[0]), *want.shape[:2]).permute(1, 2, 0)
     equal("wav2lip paste_u8", pasted, want, apart=1, share=1e-3)
 
 

@@ -28,18 +28,14 @@ MESH_TO_68 = (
 # fmt: on
 
 
-def landmark_rule(points: Tensor, shift: int = 0) -> Box:
-    """The box of 68 landmarks before any clamping to the right, the left or the bottom.
+def landmark_boxes(points: Tensor, shift: int = 0) -> list[Box]:
+    """The boxes of 68 landmarks before any clamping to the right, the left or the bottom.
 
     Args:
-        points: (68, 2) landmarks, (x, y) in pixels; fractions are cut off as in the original.
+        points: (N, 68, 2) landmarks of N frames, (x, y) in pixels; fractions are cut off as in the
+            original.
         shift: rows by which the vertical centre moves down (version 1's `bbox_shift`).
     """
-    return landmark_rules(points.unsqueeze(0), shift)[0]
-
-
-def landmark_rules(points: Tensor, shift: int = 0) -> list[Box]:
-    """`landmark_rule` of many frames: (N, 68, 2) landmarks."""
     whole = points.to(torch.int32)
     low, high = whole.amin(1).tolist(), whole.amax(1).tolist()
     centres = (whole[:, 29, 1] + shift).tolist()
@@ -49,26 +45,21 @@ def landmark_rules(points: Tensor, shift: int = 0) -> list[Box]:
     ]
 
 
-def face_box(points: Tensor, height: int, width: int) -> Box | None:
-    """The box that a job uses for one frame: the rule, the margin below, inside the picture.
+def face_boxes(points: Tensor, height: int, width: int) -> list[Box | None]:
+    """The boxes that a job uses: the rule, the margin below, inside the picture.
 
     The original leaves x unclamped (and stretches what it cut), and falls back to a detector's
     box, another framing, for single frames; neither is done here.
 
     Args:
-        points: (68, 2) landmarks in pixels.
+        points: (N, 68, 2) landmarks of N frames, pixels.
         height: rows of the picture.
         width: columns of the picture.
 
     Returns:
-        None when too little of the face lies inside the picture.
+        For each frame; None where too little of the face lies inside the picture.
     """
-    return face_boxes(points.unsqueeze(0), height, width)[0]
-
-
-def face_boxes(points: Tensor, height: int, width: int) -> list[Box | None]:
-    """`face_box` of many frames: (N, 68, 2) landmarks in pixels."""
-    return [_inside(box, height, width) for box in landmark_rules(points)]
+    return [_inside(box, height, width) for box in landmark_boxes(points)]
 
 
 def _inside(box: Box, height: int, width: int) -> Box | None:

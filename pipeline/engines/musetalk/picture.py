@@ -7,27 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pipeline.engines.neural.boxes import Box
-from pipeline.engines.resize import opencv_lanczos4
-
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, AutoencoderTiny
 
 SIDE = 256
 """Side of the picture that the networks see, px."""
-
-
-def crop(frame: Tensor, box: Box) -> Tensor:
-    """The face box as the network's picture.
-
-    Args:
-        frame: (3, H, W) uint8.
-        box: inside the frame.
-
-    Returns:
-        (3, 256, 256) uint8.
-    """
-    return opencv_lanczos4(frame[:, box.y0 : box.y1, box.x0 : box.x1], SIDE, SIDE)
 
 
 def normalised(pictures: Tensor) -> tuple[Tensor, Tensor]:

@@ -61,11 +61,6 @@ def tokens(states: Tensor, index: Tensor) -> Tensor:
     return taken.flatten(1, 2)
 
 
-def with_positions(tokens: Tensor) -> Tensor:
-    """The tokens as the UNet takes them, (F, T, W): the positional table is added."""
-    return tokens + positional_table(*tokens.shape[1:]).to(tokens.device, tokens.dtype)
-
-
 @lru_cache
 def positional_table(length: int = TOKENS, width: int = WIDTH) -> Tensor:
     """(length, width) float32 sines and cosines, interleaved; added to the tokens.

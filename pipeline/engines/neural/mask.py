@@ -1,9 +1,9 @@
-"""Where the painted mouth may show: from a face's regions to a soft mask.
+"""Where the painted mouth may show: the steps of the rule that `masks` follows for a batch.
 
 The original parses the face into 19 classes with BiSeNet on a 512 px picture of the blending
-square; here the same classes come from the mesh (`contour.py`), and the same rule turns them into
-a mask: the skin grown downwards over the chin, thinned beside it, joined with mouth and lips, cut
-to the box and to the lower half of the square, and blurred.
+square; here the same regions come from the mesh (`contour`), and the same rule turns them into a
+soft mask: the skin grown downwards over the chin, thinned beside it, joined with mouth and lips,
+cut to the box and to the lower half of the square, and blurred.
 """
 
 from __future__ import annotations
@@ -11,69 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
-from pipeline.engines.neural.boxes import Box, blend_square
-from pipeline.engines.resize import pillow_bicubic
 from pipeline.engines.windows import brought
 
 SIDE = 512
 """Side of the class map, px."""
-SKIN, NOSE, MOUTH, UPPER_LIP, LOWER_LIP, NECK = 1, 10, 11, 12, 13, 14
-"""Classes of CelebAMask-HQ that the rule names."""
 CHEEK_WIDTH = 90
 """Columns on each side of the middle in which the grown skin is not thinned."""
 UPPER_BOUNDARY = 0.5
 """Rows of the square above this share stay as they are."""
 BLUR = 0.05
 """Width of the blur over the width of the square."""
-
-Mode = Literal["jaw", "neck", "raw"]
-
-
-def region_mask(classes: Tensor, mode: Mode = "jaw") -> Tensor:
-    """The hard mask of a class map.
-
-    Args:
-        classes: (512, 512) uint8 class indices.
-        mode: `jaw` is version 1.5's, `raw` version 1's.
-
-    Returns:
-        (512, 512) uint8, 0 or 255.
-    """
-    if mode == "jaw":
-        skin = grown_skin(classes == SKIN) & (classes != NOSE)
-        chosen = skin | _isin(classes, (MOUTH, UPPER_LIP, LOWER_LIP))
-    elif mode == "neck":
-        chosen = _isin(classes, (SKIN, MOUTH, UPPER_LIP, LOWER_LIP, NECK))
-    else:
-        chosen = _isin(classes, (SKIN, MOUTH, UPPER_LIP, LOWER_LIP))
-    return chosen.to(torch.uint8) * 255
-
-
-def blend_mask(region: Tensor, box: Box) -> tuple[Tensor, Tensor]:
-    """The soft mask of one frame in the coordinates of its blending square.
-
-    Args:
-        region: (512, 512) uint8 hard mask of the square.
-        box: the face box in the frame.
-
-    Returns:
-        (S, S) uint8 soft mask and the same before its blur; S is the square's side.
-    """
-    square = blend_square(box)
-    side = square.height
-    whole = pillow_bicubic(region, side, side)
-    hard = torch.zeros_like(whole)
-    top = max(int(side * UPPER_BOUNDARY), box.y0 - square.y0)
-    rows, columns = slice(top, box.y1 - square.y0), slice(box.x0 - square.x0, box.x1 - square.x0)
-    hard[rows, columns] = whole[rows, columns]
-    return gaussian_blur(hard, blur_width(side)), hard
 
 
 def blur_width(side: int) -> int:
@@ -102,10 +55,6 @@ def gaussian_blur(mask: Tensor, taps: int) -> Tensor:
             total.add_(x.narrow(axis, place, size), alpha=weight)
         x = total
     return ((x + 32768.0) / 65536.0).floor().to(torch.uint8).view(mask.shape)
-
-
-def _isin(classes: Tensor, chosen: tuple[int, ...]) -> Tensor:
-    return torch.isin(classes, torch.tensor(chosen, dtype=classes.dtype, device=classes.device))
 
 
 def grown_skin(skin: Tensor) -> Tensor:

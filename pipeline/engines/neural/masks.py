@@ -1,9 +1,9 @@
 """The soft masks of many faces at once, at one small size.
 
-The same rule as `mask.blend_mask` of each face's own mesh, but drawn in coordinates of its blending
-square, so that faces of all sizes share every step: a hundred steps for a batch instead of for each
-face. A mask is blurred over a twentieth of the square, so 128 samples across the box hold it; what
-`compose` stretches to the box differs from the rule by less than one sees.
+The rule of `mask` on each face's own mesh, but drawn in coordinates of its blending square, so that
+faces of all sizes share every step: a hundred steps for a batch instead of for each face. A mask is
+blurred over a twentieth of the square, so 128 samples across the box hold it; what `compose`
+stretches to the box differs from the rule by less than one sees.
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.engines.resize import opencv_linear
-
 
 def network_input(faces: Tensor) -> Tensor:
     """The picture input: the face with a black lower half, then the face.
@@ -25,17 +23,3 @@ def network_input(faces: Tensor) -> Tensor:
 def to_bytes(painted: Tensor) -> Tensor:
     """The network's output as 8-bit pictures, cut off and not rounded, as the original does it."""
     return (painted.to(torch.float32) * 255.0).to(torch.uint8)
-
-
-def fitted(painted: Tensor, height: int, width: int) -> Tensor:
-    """The network's output in the size of its box.
-
-    Args:
-        painted: (3, S, S) 0 to 1.
-        height: rows of the box.
-        width: columns of the box.
-
-    Returns:
-        (3, height, width) uint8.
-    """
-    return opencv_linear(to_bytes(painted), height, width)

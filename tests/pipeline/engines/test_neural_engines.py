@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.engines.musetalk.boxes import face_box, points_68
+from pipeline.engines.musetalk.boxes import points_68
 from pipeline.engines.musetalk.engine import MuseTalkEngine
-from pipeline.engines.musetalk.picture import crop
 from pipeline.engines.neural import avatar
 from pipeline.engines.neural.boxes import Box
 from pipeline.engines.planes import Window, read_rgb
@@ -29,7 +28,7 @@ from pipeline.types import Frame, Tick
 from tests.parity.rule import weights_for
 from tests.pipeline.engines import synthetic
 from tests.pipeline.engines.musetalk.tiny import tiny_networks
-from tests.pipeline.engines.single import soft_mask, write_rgb
+from tests.pipeline.engines.single import crop, face_box, soft_mask, write_rgb
 
 Make = Callable[[], Any]
 

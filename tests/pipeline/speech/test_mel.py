@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from pipeline.speech.mel import BANDS, QUIETEST_DB, filters, hear
+from pipeline.speech.mel import BANDS, filters, hear
 from tests.pipeline.speech.sounds import noise, silence, tone
 
 
@@ -33,7 +33,7 @@ def test_a_tone_lights_the_band_around_it_and_its_level_is_right() -> None:
 def test_silence_and_broken_samples_are_finite() -> None:
     mel, level = hear(silence(0.5))
     assert torch.isfinite(mel).all()
-    assert float(level.max()) == QUIETEST_DB
+    assert float(level.max()) == -100
     broken = torch.tensor([float("nan"), float("inf"), -float("inf")]).repeat(2000)
     mel, level = hear(broken)
     assert torch.isfinite(mel).all()

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from pipeline.engines.musetalk.boxes import (
     EXTRA_MARGIN,
     MESH_TO_68,
-    face_box,
-    landmark_rule,
+    landmark_boxes,
     points_68,
 )
 from pipeline.engines.neural.boxes import MIN_SIDE, Box, blend_square
+from tests.pipeline.engines.single import face_box
 
 
 def _face(x0: float, nose: float, x1: float, chin: float) -> torch.Tensor:
@@ -23,8 +23,9 @@ def _face(x0: float, nose: float, x1: float, chin: float) -> torch.Tensor:
 
 
 def test_box_reaches_as_far_above_the_nose_bridge_as_the_chin_below() -> None:
-    assert landmark_rule(_face(100.9, 200.0, 180.2, 260.7)) == Box(100, 140, 180, 260)
-    assert landmark_rule(_face(100.0, 200.0, 180.0, 260.0), shift=9) == Box(100, 158, 180, 260)
+    faces = torch.stack([_face(100.9, 200.0, 180.2, 260.7), _face(100.0, 200.0, 180.0, 260.0)])
+    assert landmark_boxes(faces) == [Box(100, 140, 180, 260)] * 2
+    assert landmark_boxes(faces, shift=9) == [Box(100, 158, 180, 260)] * 2
 
 
 def test_box_stays_inside_the_picture_instead_of_being_stretched() -> None:

@@ -4,16 +4,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.engines.musetalk.blend import paste
 from pipeline.engines.neural.boxes import Box, blend_square
-from pipeline.engines.neural.mask import (
+from pipeline.engines.neural.mask import SIDE, grown_skin
+from tests.pipeline.engines.single import (
     NECK,
     NOSE,
-    SIDE,
     SKIN,
     UPPER_LIP,
     blend_mask,
-    grown_skin,
+    paste,
     region_mask,
 )
 
