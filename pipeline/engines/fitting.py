@@ -1,4 +1,4 @@
-"""`resize.opencv_linear` of many pictures at once, each by its own taps, with the same bytes."""
+"""OpenCV's linear resizing of many pictures at once, each by its own taps, to the byte."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pipeline.engines.resize import linear_taps
+from pipeline.engines.taps import linear_taps
 from pipeline.engines.windows import staging
 
 

@@ -19,11 +19,11 @@ from pipeline.engines.neural.mask import (
     cheek_kernel,
     cone_kernel,
 )
-from pipeline.engines.resize import opencv_linear
 from pipeline.timeline import Timeline
 from schemas.request import Loop
 from tests.parity.compare import Array, close, equal
 from tests.parity.conftest import Npz
+from tests.pipeline.engines.resized import opencv_linear
 from tests.pipeline.engines.single import Mode, blend_mask, crop, face_box, paste, region_mask
 
 pytestmark = pytest.mark.parity

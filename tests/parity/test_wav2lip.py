@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.engines.resize import opencv_linear
 from pipeline.engines.wav2lip.boxes import smoothed
 from pipeline.engines.wav2lip.mel import WINDOW, mel_spectrogram, window_starts
 from pipeline.engines.wav2lip.network import VARIANTS, Wav2Lip
@@ -19,6 +18,7 @@ from pipeline.engines.wav2lip.picture import network_input, to_bytes
 from tests.parity.compare import Array, close, equal, thinned, within
 from tests.parity.conftest import Npz, fps_of, need
 from tests.parity.rule import weights_for
+from tests.pipeline.engines.resized import opencv_linear
 
 pytestmark = pytest.mark.parity
 

@@ -1,7 +1,7 @@
 """The faces of many frames as the network's pictures, in a few steps on the device.
 
-What `planes.read_rgb` and `picture.crop` say for one frame, for many at once: only the windows
-around the faces travel, as 8-bit samples, filled up to the largest of them.
+The samples are those of `planes.read_rgb` and OpenCV's Lanczos of each frame alone; only the
+windows around the faces travel, as 8-bit samples, filled up to the largest of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pipeline.engines.musetalk.picture import SIDE
 from pipeline.engines.neural.boxes import Box
 from pipeline.engines.neural.reading import stacked, windows_rgb
 from pipeline.engines.planes import Window
-from pipeline.engines.resize import lanczos4_taps
+from pipeline.engines.taps import lanczos4_taps
 from pipeline.engines.windows import windows_around
 from pipeline.types import Color, Frame
 

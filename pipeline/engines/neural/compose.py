@@ -1,9 +1,9 @@
 """Painted faces back into their frames, a whole batch in a few steps on the device.
 
-What `resize.opencv_linear` and `planes.mix` say for one frame, for many at once and with the same
-bytes: boxes differ in size by some pixels, so that each frame has its own taps, over a window
-of one size for the batch. Only that window of the planes travels to the device and back, as 8-bit
-samples, and the taps of all frames as one tensor.
+Linear resizing as OpenCV does it, then `planes.mix`, with the bytes that one frame alone has: boxes
+differ in size by some pixels, so that each frame has its own taps, over a window of one size for
+the batch. Only that window of the planes travels to the device and back, as 8-bit samples, and the
+taps of all frames as one tensor.
 """
 
 from __future__ import annotations

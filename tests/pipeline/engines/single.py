@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
+from PIL import Image
 from torch import Tensor
 
 from pipeline.engines.musetalk.boxes import face_boxes
@@ -24,8 +26,8 @@ from pipeline.engines.neural.mask import (
     grown_skin,
 )
 from pipeline.engines.planes import Window, mix, planes_of
-from pipeline.engines.resize import opencv_lanczos4, pillow_bicubic
 from pipeline.types import Color, Frame
+from tests.pipeline.engines.resized import opencv_lanczos4
 
 SKIN, NOSE, MOUTH, UPPER_LIP, LOWER_LIP, NECK = 1, 10, 11, 12, 13, 14
 """Classes of CelebAMask-HQ that the rule of the mask names."""
@@ -107,7 +109,7 @@ def blend_mask(region: Tensor, box: Box) -> tuple[Tensor, Tensor]:
     """
     square = blend_square(box)
     side = square.height
-    whole = pillow_bicubic(region, side, side)
+    whole = torch.from_numpy(np.array(Image.fromarray(region.numpy()).resize((side, side))))
     hard = torch.zeros_like(whole)
     top = max(int(side * UPPER_BOUNDARY), box.y0 - square.y0)
     rows, columns = slice(top, box.y1 - square.y0), slice(box.x0 - square.x0, box.x1 - square.x0)

@@ -19,7 +19,6 @@ from pipeline.engines.musetalk.engine import MuseTalkEngine
 from pipeline.engines.neural import avatar
 from pipeline.engines.neural.boxes import Box
 from pipeline.engines.planes import Window, read_rgb
-from pipeline.engines.resize import opencv_linear
 from pipeline.engines.wav2lip.engine import LICENCE, Wav2LipEngine, load_engine, load_network
 from pipeline.engines.wav2lip.network import VARIANTS, Wav2Lip
 from pipeline.errors import NoFace, WeightsMissing
@@ -28,6 +27,7 @@ from pipeline.types import Frame, Tick
 from tests.parity.rule import weights_for
 from tests.pipeline.engines import synthetic
 from tests.pipeline.engines.musetalk.tiny import tiny_networks
+from tests.pipeline.engines.resized import opencv_linear
 from tests.pipeline.engines.single import crop, face_box, soft_mask, write_rgb
 
 Make = Callable[[], Any]

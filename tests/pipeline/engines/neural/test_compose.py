@@ -5,9 +5,9 @@ import torch
 
 from pipeline.engines.neural.compose import Placed, compose
 from pipeline.engines.planes import Window
-from pipeline.engines.resize import opencv_linear
 from pipeline.types import Color, Frame
 from tests.pipeline.engines import synthetic
+from tests.pipeline.engines.resized import opencv_linear
 from tests.pipeline.engines.single import write_rgb
 
 WINDOWS = [

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.engines.neural.boxes import Box, blend_square
-from pipeline.engines.neural.mask import SIDE, grown_skin
+from pipeline.engines.neural.mask import SIDE, gaussian_blur, grown_skin
+from tests.pipeline.engines.resized import digest, formula
 from tests.pipeline.engines.single import (
     NECK,
     NOSE,
@@ -15,6 +17,18 @@ from tests.pipeline.engines.single import (
     paste,
     region_mask,
 )
+
+# CRC-32 of what cv2.GaussianBlur(mask, (k, k), 0) of OpenCV 5.0.0 gives.
+BLURS = [
+    (1, 0x6819D05A),
+    (3, 0xA81A5DBB),
+    (5, 0x482B72B5),
+    (7, 0x71A46E85),
+    (9, 0x1CBE94C0),
+    (13, 0xA9BF13FD),
+    (33, 0xEC7D2ADB),
+    (67, 0x361BEC3A),
+]
 
 
 def _classes() -> torch.Tensor:
@@ -81,3 +95,9 @@ def test_upper_half_of_the_square_stays_as_it_is() -> None:
     _, hard = blend_mask(torch.full((SIDE, SIDE), 255, dtype=torch.uint8), box)
     assert not hard[: hard.shape[0] // 2].any()
     assert hard[hard.shape[0] // 2 :].any()
+
+
+@pytest.mark.parametrize(("taps", "crc"), BLURS)
+def test_opencv_blur_is_met_to_the_byte(taps: int, crc: int) -> None:
+    mask = (formula(90, 80)[0] > 128).to(torch.uint8) * 255
+    assert digest(gaussian_blur(mask, taps)) == crc

@@ -8,9 +8,9 @@ from pipeline.engines.musetalk.crops import crop_faces
 from pipeline.engines.neural.boxes import Box
 from pipeline.engines.neural.masks import MASK, soft_masks
 from pipeline.engines.planes import Window, read_rgb
-from pipeline.engines.resize import opencv_linear
 from pipeline.types import Color
 from tests.pipeline.engines import synthetic
+from tests.pipeline.engines.resized import opencv_linear
 from tests.pipeline.engines.single import crop, face_box, soft_mask
 
 FACES = [(150, 115, 62), (161, 120, 80), (90, 100, 41), (200, 90, 55)]
