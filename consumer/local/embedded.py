@@ -22,8 +22,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from importlib.util import find_spec
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from consumer.local.startable import Startable
 
 ACCESS_KEY = "face2face"
 SECRET_KEY = "face2face-dev"
@@ -38,7 +39,7 @@ class ExtraMissing(EmbeddedFailed):
     """What the embedded store is made of is not installed."""
 
 
-class EmbeddedKafka:
+class EmbeddedKafka(Startable):
     """A Kafka broker in this process, on a free loopback port, gone with the object."""
 
     def __init__(self) -> None:
@@ -89,20 +90,8 @@ class EmbeddedKafka:
         """Close the broker and every connection to it."""
         self._handle = None
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-
-class EmbeddedS3:
+class EmbeddedS3(Startable):
     """An S3 server in a child process on a free loopback port, with one bucket made."""
 
     access_key = ACCESS_KEY
@@ -178,15 +167,3 @@ class EmbeddedS3:
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from consumer.local.startable import Startable
 from consumer.settings.load import load
 
 
-class OtherKafka:
+class OtherKafka(Startable):
     """Brokers at an address; topics are made there, and nothing is ever stopped or removed.
 
     Args:

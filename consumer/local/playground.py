@@ -26,11 +26,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from consumer.local.embedded import EmbeddedFailed, EmbeddedKafka, EmbeddedS3
 from consumer.local.other_kafka import OtherKafka
+from consumer.local.startable import Startable
 from consumer.settings import Settings
 from consumer.settings.load import load
 from schemas.topics import Topics
@@ -49,7 +48,7 @@ _OWN = frozenset(
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-class Playground:
+class Playground(Startable):
     """Broker, store and service, started in this order and stopped in the other.
 
     Args:
@@ -205,18 +204,6 @@ class Playground:
         except OSError:
             return "(no log)"
         return "\n".join(text.splitlines()[-lines:])
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
 
 def free_port(wanted: int = 0) -> int:
