@@ -80,7 +80,7 @@ def _one_of_both(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
         return read(value)
     except ValidationError:
         raise ValueError(
-            'must be "largest", or {"box": [x0, y0, x1, y1]} in pixels of the upright reference'
+            'must be "largest", or {"box": [x0, y0, x1, y1]} of finite numbers, in pixels'
         ) from None
 
 
