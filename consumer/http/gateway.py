@@ -1,7 +1,7 @@
 """The HTTP bridge as an app: stateless, any number of replicas, nothing kept but what is in flight.
 
-call ─ guard ─ intake ─┬─ note and inputs → store
-                       └─ request → topic ─> service ─> events ─ hub ─ book ─> answer
+call ─ guard ─┬─ inputs and note → store
+              └─ request → topic ─> service ─> events ─ hub ─ book ─> answer
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from consumer.http.gateway_book import Book
 from consumer.http.gateway_guard import Guard
 from consumer.http.gateway_health import Health
 from consumer.http.gateway_hub import Hub
-from consumer.http.gateway_intake import Intake
+from consumer.http.gateway_inputs import Inputs
 from consumer.http.gateway_jobs import Jobs
 from consumer.http.gateway_old import OldApi
 from consumer.http.gateway_page import routes
 from consumer.http.gateway_problems import Refused, answer
+from consumer.http.gateway_requests import Requests
 from consumer.lasting import lasting
 from consumer.remote.addresses import HostRefused, check_host, is_loopback_host
 from consumer.scratch import Scratch
@@ -70,7 +71,8 @@ def make_app(settings: Settings) -> FastAPI:
     """
     check_settings(settings)
     storage, hub, scratch = Storage(settings), Hub(settings), Scratch(settings)
-    intake = Intake(settings, storage, scratch, hub)
+    inputs = Inputs(settings, storage, scratch)
+    requests = Requests(settings, storage, hub)
     book = Book(settings, storage, hub)
 
     @contextlib.asynccontextmanager
@@ -86,7 +88,7 @@ def make_app(settings: Settings) -> FastAPI:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await intake.close()
+            await requests.close()
             storage.close()
             scratch.close()
 
@@ -100,8 +102,11 @@ def make_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # its absolute URL would take a key from https:// to http://
         separate_input_output_schemas=False,
     )
-    app.include_router(Jobs(settings, intake, book, scratch).router())
-    app.include_router(OldApi(settings, intake, book, storage, scratch).router())
+    old = OldApi(
+        settings, inputs=inputs, requests=requests, book=book, storage=storage, scratch=scratch
+    )
+    app.include_router(Jobs(settings, inputs, requests, book, scratch).router())
+    app.include_router(old.router())
     app.include_router(Health(settings, storage, scratch, hub).router())
     app.router.routes.extend(routes())
     _add_errors(app)

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from consumer.faults import Fault
 from consumer.http.gateway_hub import Heard, Hub, Said
-from consumer.http.gateway_intake import note_key
 from consumer.http.gateway_metrics import WATCHED
+from consumer.http.gateway_requests import note_key
 from consumer.settings import Settings
 from consumer.store.records import folder_of
 from consumer.store.storage import Storage

@@ -13,8 +13,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response, Stream
 
 from consumer.faults import Fault
 from consumer.http.gateway_book import Book
-from consumer.http.gateway_intake import Intake
+from consumer.http.gateway_inputs import Inputs
 from consumer.http.gateway_problems import Refused
+from consumer.http.gateway_requests import Requests
 from consumer.http.gateway_upload import receive
 from consumer.jobs import Record
 from consumer.kafka.admission import Rejection, admit
@@ -97,9 +98,12 @@ def traceparent(request: Request) -> str | None:
 class Jobs:
     """The handlers and what they need."""
 
-    def __init__(self, settings: Settings, intake: Intake, book: Book, scratch: Scratch) -> None:
+    def __init__(
+        self, settings: Settings, inputs: Inputs, requests: Requests, book: Book, scratch: Scratch
+    ) -> None:
         self._settings = settings
-        self._intake = intake
+        self._inputs = inputs
+        self._requests = requests
         self._book = book
         self._scratch = scratch
 
@@ -148,12 +152,12 @@ class Jobs:
             wanted = await self._take_upload(request)
         else:
             wanted = parse(await request.body())
-        job_id = await self._intake.submit(wanted, traceparent(request))
+        job_id = await self._requests.submit(wanted, traceparent(request))
         view = JobView(job_id=job_id, state=JobState.QUEUED, links=job_links(job_id))
         return _json(view, HTTPStatus.ACCEPTED, {"Location": view.links.job})
 
     async def _take_upload(self, request: Request) -> RenderRequest:
-        self._intake.check_room()
+        self._inputs.check_room()
         async with self._scratch.job("gateway") as folder:
             upload = await receive(request, folder, self._settings.max_input_bytes)
             text = bytes(upload.texts.get("request", b""))
@@ -161,7 +165,7 @@ class Jobs:
             parse(text, audio_url=PLACEHOLDER, video_url=PLACEHOLDER)
             urls = {}
             for name, file in upload.files.items():
-                urls[f"{name}_url"] = await self._intake.store(file.path, file.sha256, file.suffix)
+                urls[f"{name}_url"] = await self._inputs.store(file.path, file.sha256, file.suffix)
                 file.path.unlink(missing_ok=True)
         return parse(text, **urls)
 
@@ -201,7 +205,7 @@ class Jobs:
         """Send the wish to every replica; the outcome will be `failed` with CANCELLED."""
         view = await self._find(job_id)
         if not view.state.final:
-            await self._intake.cancel(job_id)
+            await self._requests.cancel(job_id)
         return _json(view, HTTPStatus.ACCEPTED)
 
     async def result(self, job_id: JobIdPath) -> Response:

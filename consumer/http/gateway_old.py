@@ -20,9 +20,10 @@ from starlette.types import Receive, Scope, Send
 
 from consumer.faults import Fault
 from consumer.http.gateway_book import Book
-from consumer.http.gateway_intake import Intake
+from consumer.http.gateway_inputs import Inputs
 from consumer.http.gateway_jobs import parse, traceparent
 from consumer.http.gateway_problems import CODE_HEADER, Refused, old_failure
+from consumer.http.gateway_requests import Requests
 from consumer.scratch import Scratch
 from consumer.settings import Settings
 from consumer.store.storage import Storage
@@ -97,13 +98,16 @@ class OldApi:
     def __init__(
         self,
         settings: Settings,
-        intake: Intake,
+        *,
+        inputs: Inputs,
+        requests: Requests,
         book: Book,
         storage: Storage,
         scratch: Scratch,
     ) -> None:
         self._timeout_s = settings.gateway_timeout_s
-        self._intake = intake
+        self._inputs = inputs
+        self._requests = requests
         self._book = book
         self._storage = storage
         self._scratch = scratch
@@ -128,12 +132,12 @@ class OldApi:
         if wanted.deadline is None or wanted.deadline > end:
             wanted = wanted.model_copy(update={"deadline": end})
         try:
-            wanted = await self._intake.localise(wanted)
+            wanted = await self._inputs.localise(wanted)
         except Fault as fault:
             if fault.code not in _JOB_FAULTS:
                 raise
             return _failure(fault.error.message, fault.code, None)
-        job_id = await self._intake.submit(wanted, traceparent(request))
+        job_id = await self._requests.submit(wanted, traceparent(request))
         said = await self._wait(request, job_id, wanted)
         if isinstance(said, Failed):
             return _failure(said.error.message, said.error.code, job_id)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from consumer.http import gateway_book, gateway_intake
+from consumer.http import gateway_book, gateway_requests
 from consumer.settings import Settings
 from consumer.settings.load import load
 from tests.consumer.http.calls import locations, until_running
@@ -111,7 +111,7 @@ async def test_while_the_brokers_are_gone_it_says_so_and_afterwards_nothing_is_l
                 await asyncio.sleep(0.05)
         await until_running(made, "through-an-outage")
         own_kafka.kill()
-        monkeypatch.setattr(gateway_intake, "SEND_S", 2.0)
+        monkeypatch.setattr(gateway_requests, "SEND_S", 2.0)
         refused = await made.http.post("/v1/jobs", json={**locations(s3), "job_id": "in-between"})
         assert (refused.status_code, refused.json()["code"]) == (503, "BROKER_UNAVAILABLE")
         assert refused.json()["extra"] == {"job_id": "in-between"}
@@ -120,7 +120,7 @@ async def test_while_the_brokers_are_gone_it_says_so_and_afterwards_nothing_is_l
         gate.touch()
         answer = await waiting
         assert answer.json()["success"] is True
-        monkeypatch.setattr(gateway_intake, "SEND_S", 60.0)
+        monkeypatch.setattr(gateway_requests, "SEND_S", 60.0)
         own_kafka.start()
         async with asyncio.timeout(120):
             while (await made.http.get("/readyz")).status_code != 200:

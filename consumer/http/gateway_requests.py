@@ -1,4 +1,4 @@
-"""Takes requests in: brings files into the bucket, notes the request, sends it to the topic.
+"""Sends requests on their way: notes each in the bucket, then produces its record.
 
 Order matters: the note is written before the record is produced, so that every replica can answer
 for a job from the moment it may exist. A repeat with the same job id and request is sent again;
@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import mimetypes
 import uuid
 from datetime import UTC, datetime
-from pathlib import Path
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -21,25 +19,20 @@ from aiokafka.errors import KafkaError
 from pydantic import BaseModel, ValidationError
 
 from consumer import telemetry
-from consumer.faults import Fault
 from consumer.http.gateway_hub import Hub
-from consumer.http.gateway_metrics import FETCHED, SUBMITTED
+from consumer.http.gateway_inputs import FOLDER
+from consumer.http.gateway_metrics import SUBMITTED
 from consumer.http.gateway_problems import Refused
 from consumer.kafka.client import connection
-from consumer.remote.body import RemotePolicy
-from consumer.remote.fetch import fetch_remote
-from consumer.scratch import Scratch
 from consumer.settings import Settings
 from consumer.store.storage import Storage
-from schemas.codes import ErrorCode, Stage
+from schemas.codes import ErrorCode
 from schemas.envelope import Envelope, EventType
 from schemas.events import Control
 from schemas.http import AcceptedRecord, HttpCode
-from schemas.refs import ObjectRef, RemoteRef, file_suffix, parse_ref
 from schemas.request import RenderRequest
 
-INPUTS = "inputs/"
-NOTES = f"{INPUTS}jobs/"
+NOTES = f"{FOLDER}jobs/"
 CONNECT_S = 10.0
 SEND_S = 30.0
 SOURCE = "face2face/gateway"
@@ -51,15 +44,13 @@ def note_key(job_id: str) -> str:
     return f"{NOTES}{job_id}.json"
 
 
-class Intake:
-    """The way from a call to the topic."""
+class Requests:
+    """The way from a call to the topics."""
 
-    def __init__(self, settings: Settings, storage: Storage, scratch: Scratch, hub: Hub) -> None:
+    def __init__(self, settings: Settings, storage: Storage, hub: Hub) -> None:
         self._settings = settings
         self._storage = storage
-        self._scratch = scratch
         self._hub = hub
-        self._policy = RemotePolicy.of(settings)
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
 
@@ -68,51 +59,6 @@ class Intake:
         if self._producer is not None:
             await self._producer.stop()
             self._producer = None
-
-    # --- files
-
-    def check_room(self) -> None:
-        """Refuse uploads and fetches while the scratch disk is nearly full."""
-        reason = self._scratch.nearly_full()
-        if reason is not None:
-            raise Fault.of(ErrorCode.SCRATCH_FULL, Stage.FETCH, reason)
-
-    async def store(self, path: Path, sha256: str, suffix: str) -> str:
-        """Put a file under its digest; its location."""
-        ref = ObjectRef(self._settings.s3_bucket, f"{INPUTS}{sha256}{suffix}")
-        kind = mimetypes.guess_type(f"x{suffix}")[0] or "application/octet-stream"
-        await self._storage.put_file(ref.bucket, ref.key, path, kind, sha256=sha256)
-        return ref.url
-
-    async def localise(self, request: RenderRequest) -> RenderRequest:
-        """The request with remote inputs fetched into the bucket.
-
-        Raises:
-            Fault: what `consumer.remote.fetch` and the store raise.
-        """
-        names = ("audio_url", "video_url")
-        if not any(isinstance(parse_ref(getattr(request, name)), RemoteRef) for name in names):
-            return request
-        self.check_room()
-        async with self._scratch.job("gateway") as folder:
-            urls = [
-                await self._bring(getattr(request, name), folder / f"input-{n}")
-                for n, name in enumerate(names)
-            ]
-        return request.model_copy(update=dict(zip(names, urls, strict=True)))
-
-    async def _bring(self, url: str, path: Path) -> str:
-        ref = parse_ref(url)
-        if not isinstance(ref, RemoteRef):
-            return url
-        fetched = await fetch_remote(ref, path, self._policy)
-        FETCHED.inc(fetched.size)
-        try:
-            return await self.store(path, fetched.sha256, file_suffix(ref))
-        finally:
-            path.unlink(missing_ok=True)
-
-    # --- requests
 
     async def submit(self, request: RenderRequest, traceparent: str | None) -> str:
         """Note and send a request; its job id.

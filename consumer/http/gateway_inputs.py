@@ -1,0 +1,78 @@
+"""Brings the files of a request into the bucket, under their digests."""
+
+from __future__ import annotations
+
+import mimetypes
+from pathlib import Path
+
+from consumer.faults import Fault
+from consumer.http.gateway_metrics import FETCHED
+from consumer.remote.body import RemotePolicy
+from consumer.remote.fetch import fetch_remote
+from consumer.scratch import Scratch
+from consumer.settings import Settings
+from consumer.store.storage import Storage
+from schemas.codes import ErrorCode, Stage
+from schemas.refs import ObjectRef, RemoteRef, file_suffix, parse_ref
+from schemas.request import RenderRequest
+
+FOLDER = "inputs/"
+
+
+class Inputs:
+    """Files that were uploaded or lie in the web, on their way into the bucket."""
+
+    def __init__(self, settings: Settings, storage: Storage, scratch: Scratch) -> None:
+        self._bucket = settings.s3_bucket
+        self._storage = storage
+        self._scratch = scratch
+        self._policy = RemotePolicy.of(settings)
+
+    def check_room(self) -> None:
+        """Refuse uploads and fetches while the scratch disk is nearly full.
+
+        Raises:
+            Fault: SCRATCH_FULL.
+        """
+        reason = self._scratch.nearly_full()
+        if reason is not None:
+            raise Fault.of(ErrorCode.SCRATCH_FULL, Stage.FETCH, reason)
+
+    async def store(self, path: Path, sha256: str, suffix: str) -> str:
+        """Put a file under its digest; its location.
+
+        Raises:
+            Fault: what the store raises.
+        """
+        ref = ObjectRef(self._bucket, f"{FOLDER}{sha256}{suffix}")
+        kind = mimetypes.guess_type(f"x{suffix}")[0] or "application/octet-stream"
+        await self._storage.put_file(ref.bucket, ref.key, path, kind, sha256=sha256)
+        return ref.url
+
+    async def localise(self, request: RenderRequest) -> RenderRequest:
+        """The request with remote inputs fetched into the bucket.
+
+        Raises:
+            Fault: what `consumer.remote.fetch` and the store raise.
+        """
+        names = ("audio_url", "video_url")
+        if not any(isinstance(parse_ref(getattr(request, name)), RemoteRef) for name in names):
+            return request
+        self.check_room()
+        async with self._scratch.job("gateway") as folder:
+            urls = [
+                await self._bring(getattr(request, name), folder / f"input-{n}")
+                for n, name in enumerate(names)
+            ]
+        return request.model_copy(update=dict(zip(names, urls, strict=True)))
+
+    async def _bring(self, url: str, path: Path) -> str:
+        ref = parse_ref(url)
+        if not isinstance(ref, RemoteRef):
+            return url
+        fetched = await fetch_remote(ref, path, self._policy)
+        FETCHED.inc(fetched.size)
+        try:
+            return await self.store(path, fetched.sha256, file_suffix(ref))
+        finally:
+            path.unlink(missing_ok=True)
