@@ -47,7 +47,7 @@ def detect(
     existing(file, "FILE")
     anchors = _anchors(trust)
     known = [*jobs, *jobs_of_store(bucket, prefix), *remembered()]
-    with typed_errors():
+    with typed_errors("pipeline.mark.reading"):
         from pipeline.mark.reading import read_labels
 
         labels = read_labels(file, anchors, known)

@@ -13,7 +13,7 @@ from consumer.local.options import JSON_FLAG
 @JSON_FLAG
 def engines(as_json: bool) -> None:
     """List the engines that can run on this machine, and what the others lack."""
-    with typed_errors():
+    with typed_errors("pipeline.engines.registry"):
         from pipeline.engines import registry
 
         use_settings()

@@ -56,7 +56,7 @@ def evaluate(mp4: Path, as_json: bool, **given: Any) -> None:
     for name, path in (("MP4", mp4), *((f"--{n}", given[n]) for n in names)):
         if path is not None:
             existing(path, name)
-    with typed_errors():
+    with typed_errors("pipeline.evaluate.suite"):
         from pipeline.evaluate.evidence import Sources
         from pipeline.evaluate.suite import evaluate as measure
 

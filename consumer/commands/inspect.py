@@ -38,7 +38,7 @@ def inspect(mp4: Path, output: Path | None, as_json: bool, **given: Any) -> None
     png = output or mp4.with_suffix(".png")
     check_output(png, mp4, *(given[n] for n in ("audio", "reference") if given[n] is not None))
     threads = given.pop("threads") or available()
-    with typed_errors():
+    with typed_errors("pipeline.inspect"):
         from pipeline.inspect import inspect as draw
 
         try:

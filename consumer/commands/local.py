@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 from consumer.caches import weights_root
-from consumer.local.console import CommandError, stoppable
+from consumer.local.console import CommandError, loading, stoppable
 from consumer.workers.processors import available
 
 # libgomp spins by default; on a shared machine that costs more than the work itself. It must be
@@ -16,11 +17,18 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @contextmanager
-def typed_errors() -> Iterator[None]:
-    """Turn the pipeline's errors into the command line's, and SIGTERM into an interrupt."""
-    from pipeline.errors import PipelineError
-    from pipeline.weights import use_weights_root
+def typed_errors(*modules: str) -> Iterator[None]:
+    """Turn the pipeline's errors into the command line's, and SIGTERM into an interrupt.
 
+    Args:
+        modules: what the command needs of the pipeline, loaded before anything is to be tidied.
+    """
+    with loading():
+        from pipeline.errors import PipelineError
+        from pipeline.weights import use_weights_root
+
+        for name in modules:
+            import_module(name)
     use_weights_root(weights_root())
     try:
         with stoppable():

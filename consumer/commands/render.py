@@ -57,7 +57,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
     check_output(output, audio, video)
     if output.suffix.lower() not in _MP4_NAMES:
         say(f"warning: {output.name} will be an MP4, the one kind that is written")
-    with typed_errors(), _scratch(output) as scratch:
+    with typed_errors("pipeline.render"), _scratch(output) as scratch:
         from pipeline.types import RenderSpec
 
         use_settings()

@@ -96,6 +96,23 @@ def exiting_on_sigterm() -> Iterator[None]:
 
 
 @contextmanager
+def loading() -> Iterator[None]:
+    """Inside, code is loaded: Ctrl-C and its like end the process at once, with 130 and no word.
+
+    There is nothing to tidy yet, and an exception in the midst of an import is printed from
+    there, or dropped by one of its callbacks: the command went on as if nobody had asked.
+    """
+    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heard = [number for number in asked if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, lambda *_: os._exit(STOPPED)) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def stoppable() -> Iterator[None]:
     """Have SIGTERM end the command as Ctrl-C does: by KeyboardInterrupt, through every `finally`.
 

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from consumer.local.console import STOPPED
+
 TERM_IN_A_CALLBACK = """
 import os, signal, sys
 from consumer.local.console import exit_on_sigterm, exiting_on_sigterm
@@ -53,6 +55,26 @@ assert signal.getsignal(signal.SIGTERM) is before
 """
     ended = _run(code)
     assert ended.returncode == 0, ended.stderr
+
+
+LOADED = """
+import os, signal
+from consumer.local.console import loading
+
+class Dropped:
+    def __del__(self):  # whose exceptions Python prints and drops, as those of import callbacks
+        os.kill(os.getpid(), signal.{name})
+
+with loading():
+    Dropped()
+    print("went on")
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_command_that_is_stopped_while_it_loads_ends_without_a_word(name: str) -> None:
+    ended = _run(LOADED.format(name=name))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (STOPPED, "", "")
 
 
 STRUCK = """
