@@ -13,8 +13,10 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.errors import MediaLimitExceeded
+from pipeline.reading.picture_parts import JPEG, SCAN, png_chunks
 from schemas.codes import Stage
 
 MOST_SCANS = 500
@@ -29,7 +31,7 @@ _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]", re.DOTALL)
 """Behind entropy-coded data: neither a stuffed byte nor a restart."""
-_SCAN, _END = 0xDA, 0xD9
+_END = 0xD9
 
 
 def check_work(path: Path) -> None:
@@ -40,14 +42,15 @@ def check_work(path: Path) -> None:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
-        head = file.read(8)
-        if head == b"\x89PNG\r\n\x1a\n" or head.startswith(b"\xff\xd8\xff"):
+        if file.read(len(JPEG)) == JPEG:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                _check_png(path, data) if head[0] == 0x89 else _check_jpeg(path, data)
+                _check_jpeg(path, data)
+        else:
+            _check_png(path, file)
 
 
 def _check_jpeg(path: Path, data: mmap.mmap) -> None:
-    scans = sum(1 for mark in _markers(data) if mark == _SCAN)
+    scans = sum(1 for mark in _markers(data) if mark == SCAN)
     if scans > MOST_SCANS:
         raise _too_much(path, "scans", scans, MOST_SCANS)
 
@@ -62,24 +65,20 @@ def _markers(data: mmap.mmap) -> Iterator[int]:
         found = _MARKER.search(data, after + length)
 
 
-def _check_png(path: Path, data: mmap.mmap) -> None:
+def _check_png(path: Path, file: BinaryIO) -> None:
     most, texts, count = 0, 0, 0
     unpacker = zlib.decompressobj()
-    place = 8
-    while place + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, place)
-        place += 8
+    for kind, length in png_chunks(file):
         if kind == b"IHDR":
-            most = _needed(data[place : place + 13]) + _SLACK
+            most = _needed(file.read(13)) + _SLACK
         elif kind in _TEXTS:
             texts += 1
             if texts > MOST_TEXTS:
                 raise _too_much(path, "texts", texts, MOST_TEXTS)
         elif kind == b"IDAT":
-            count += _unpacked(unpacker, data, place, length, most - count)
+            count += _unpacked(unpacker, file, length, most - count)
             if count > most:
                 raise _too_much(path, "bytes of picture data", count, most)
-        place += length + 4
 
 
 def _needed(header: bytes) -> int:
@@ -91,13 +90,13 @@ def _needed(header: bytes) -> int:
     return 2 * int(height) * int(row)
 
 
-def _unpacked(
-    unpacker: zlib._Decompress, data: mmap.mmap, place: int, length: int, most: int
-) -> int:
+def _unpacked(unpacker: zlib._Decompress, file: BinaryIO, length: int, most: int) -> int:
     """Bytes that a chunk's data unpack to, counted to a little more than `most`."""
     count = 0
-    for start in range(place, min(place + length, len(data)), _STEP):
-        rest = data[start : min(start + _STEP, place + length)]
+    for start in range(0, length, _STEP):
+        rest = file.read(min(_STEP, length - start))
+        if not rest:
+            break
         while rest and not unpacker.eof and count <= most:
             try:
                 count += len(unpacker.decompress(rest, _STEP))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 
+from pipeline.reading.picture_parts import png_chunks
+
 MOST_WORDS = 32 * 1024 * 1024
 """Bytes that all of them may unpack to; profiles of colour have 3 MB at most."""
 _PACKED = (b"iCCP", b"zTXt", b"iTXt")
@@ -22,17 +24,11 @@ def words_too_large(path: Path) -> bool:
     """
     left = MOST_WORDS
     with path.open("rb") as file:
-        if file.read(8) != b"\x89PNG\r\n\x1a\n":
-            return False
-        while len(head := file.read(8)) == 8:
-            length = int.from_bytes(head[:4], "big")
-            if head[4:] not in _PACKED:
-                file.seek(length + 4, 1)
-                continue
-            left -= _unpacked(file.read(min(length, MOST_WORDS)), left)
+        for kind, length in png_chunks(file):
+            if kind in _PACKED:
+                left -= _unpacked(file.read(min(length, MOST_WORDS)), left)
             if left < 0:
                 return True
-            file.seek(max(0, length - MOST_WORDS) + 4, 1)
     return False
 
 

@@ -11,9 +11,11 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+from pipeline.reading.picture_parts import jpeg_head, png_head
+
 _MOST = 4 * 1024**2
 """Bytes of a profile that are read; those for printing have 3 MB at most."""
-_SEGMENTS = 1000
+_APP2 = 0xE2
 _SRGB = {
     b"rXYZ": (0.4361, 0.2225, 0.0139),
     b"gXYZ": (0.3851, 0.7169, 0.0971),
@@ -30,13 +32,7 @@ def has_foreign_profile(path: Path) -> bool:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
-        head = file.read(8)
-        if head.startswith(b"\xff\xd8\xff"):
-            file.seek(2)
-            return is_foreign(_in_jpeg(file))
-        if head == b"\x89PNG\r\n\x1a\n":
-            return is_foreign(_in_png(file))
-    return False
+        return is_foreign(_in_jpeg(file) or _in_png(file))
 
 
 def is_foreign(profile: bytes) -> bool:
@@ -67,33 +63,20 @@ def _colorants(profile: bytes) -> dict[bytes, tuple[float, ...]]:
 def _in_jpeg(file: BinaryIO) -> bytes:
     """The profile, of which each segment holds up to 64 KB, in their order."""
     parts: dict[int, bytes] = {}
-    for _ in range(_SEGMENTS):
-        head = file.read(4)
-        if len(head) < 4 or head[0] != 0xFF or head[1] == 0xDA:
-            break
-        length = int.from_bytes(head[2:], "big") - 2
-        if length < 0:  # a length counts its own two bytes; -1 would read the whole file
-            break
-        if head[1] != 0xE2:
-            file.seek(length, 1)
-            continue
-        body = file.read(length)
-        if body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
-            parts[body[12]] = body[14:]
+    for marker, length in jpeg_head(file):
+        if marker == _APP2:
+            body = file.read(length)
+            if body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
+                parts[body[12]] = body[14:]
     return b"".join(parts[number] for number in sorted(parts))
 
 
 def _in_png(file: BinaryIO) -> bytes:
-    for _ in range(_SEGMENTS):
-        head = file.read(8)
-        if len(head) < 8 or head[4:] == b"IDAT":
-            break
-        length = int.from_bytes(head[:4], "big")
-        if head[4:] == b"iCCP":
+    for kind, length in png_head(file):
+        if kind == b"iCCP":
             packed = file.read(min(length, _MOST)).partition(b"\0")[2][1:]
             try:
                 return zlib.decompressobj().decompress(packed, _MOST)
             except zlib.error:
-                break
-        file.seek(length + 4, 1)
+                return b""
     return b""
