@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain, islice
 from typing import Any
@@ -89,13 +89,14 @@ class _Job:
     speech: Speech
     timeline: Timeline
     reader: FrameReader
+    kept: KeptPictures
+    notes: list[str] = field(default_factory=list)
+    """Warnings of the stages."""
 
     @property
     def batch(self) -> int:
         """Frames that travel together."""
         return batch_of(self.video.width * self.video.height, self.spec.device)
-
-    kept: KeptPictures
 
 
 def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
@@ -140,6 +141,7 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
             *track.warnings(),
             *sound_warnings(job.audio),
             *rate_warnings(job.timeline),
+            *job.notes,
         ],
         labels=labels,
         avatar=cabinet.facts,
@@ -228,6 +230,8 @@ def _encode(job: _Job, engine: Engine[Any, Any], plan: Any) -> None:
         encoder = stack.enter_context(
             open_output(job.spec, words(job.spec, engine.facts), job.video, job.audio, job.timeline)
         )
+
+        job.notes += encoder.warnings
 
         def encode(frames: list[Frame]) -> None:
             with job.watch.stage("encode"):

@@ -49,7 +49,7 @@ def render_whole(
     if video.still and options.fps is None:
         fps = result.fps
     timeline = Timeline.fit(audio.duration, result.fps, result.frames, Loop.HOLD, fps)
-    _encode(spec, engine.facts, watch, result, audio, timeline, on_tick)
+    notes = _encode(spec, engine.facts, watch, result, audio, timeline, on_tick)
     with watch.stage("mark"):
         labels = seal(spec, engine.facts)
     with watch.stage("verify"):
@@ -59,7 +59,7 @@ def render_whole(
         engine=engine.facts,
         timings_ms=watch.report(),
         quality={**verified.ends},
-        warnings=[*sound_warnings(audio), *rate_warnings(timeline)],
+        warnings=[*sound_warnings(audio), *rate_warnings(timeline), *notes],
         labels=labels,
     )
 
@@ -89,7 +89,8 @@ def _encode(
     audio: AudioFacts,
     timeline: Timeline,
     on_tick: OnTick,
-) -> None:
+) -> list[str]:
+    """Write the file; what is to be known of how."""
     marks = picture_marks(spec, result.width, result.height)
     reader = FrameReader(result, max(1, spec.threads // 2), spec.scratch)
     sources = (timeline.source(n) for n in range(timeline.frames))
@@ -105,3 +106,4 @@ def _encode(
                 encoder.close()
     finally:
         frames.close()  # type: ignore[attr-defined]
+    return encoder.warnings

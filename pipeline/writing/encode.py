@@ -7,6 +7,7 @@ encoder, where one is allowed (`pipeline.writing.nvenc`), makes other bytes.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from fractions import Fraction
@@ -31,6 +32,7 @@ from pipeline.writing.soundtrack import Soundtrack
 from pipeline.writing.turns import Turns
 from schemas.codes import Stage
 
+_log = logging.getLogger(__name__)
 _GOP_S = 2
 _LIMITED, _FULL = 1, 2
 
@@ -92,24 +94,29 @@ class Encoder:
         self._frames = frames
         self._count = 0
         self._closed = False
+        self.warnings: list[str] = []
+        """What is to be known of how it was encoded."""
         # x264 copies a picture before `encode` returns, so that two of them do for all.
         self._pictures = [_Picture(width, height, 1 / fps) for _ in range(2)]
         with ExitStack() as stack:
             stack.callback(self._remove)
-            self._container = stack.enter_context(_container(path, metadata))
 
             def configure(codec: VideoCodecContext) -> None:
                 _configure(codec, width, height, fps, color)
 
-            if nvenc.chosen(device):  # which works with threads of its own
-                stream = _video(self._container, nvenc.CODEC, fps, nvenc.options(crf))
-                configure(stream.codec_context)
-                self._coded: Coder = stream.encode
-            else:
+            wants_device = nvenc.chosen(device)
+            self._container = _container(path, metadata)
+            coded = self._on_device(crf, configure) if wants_device else None
+            if wants_device and coded is None:
+                self._container.close()  # nothing was written
+                self._container = _container(path, metadata)
+            stack.enter_context(self._container)
+            if coded is None:
                 stream = _video(self._container, x264.CODEC, fps, x264.options(crf, width, height))
                 configure(stream.codec_context)
                 x264.set_threads(stream.codec_context, width, height)
-                self._coded = Turns(stream, configure, crf, width, height).encode
+                coded = Turns(stream, configure, crf, width, height).encode
+            self._coded: Coder = coded
             self._sound = stack.enter_context(Soundtrack(self._container, audio))
             self._open = stack.pop_all()
 
@@ -158,6 +165,23 @@ class Encoder:
             raise
         self._open.pop_all()
         self._sound.__exit__(None, None, None)
+
+    def _on_device(self, crf: int, configure: Callable[[VideoCodecContext], None]) -> Coder | None:
+        """The device's encoder, which works with threads of its own; None where it opens no more.
+
+        That it once did says nothing: consumer cards encode few films at a time, of all processes.
+        """
+        stream = _video(self._container, nvenc.CODEC, self._fps, nvenc.options(crf))
+        configure(stream.codec_context)
+        try:
+            stream.codec_context.open()
+        except (av.FFmpegError, OSError) as error:
+            reason = str(error) or type(error).__name__
+            text = f"encoded by x264, as the GPU's encoder had no session free: {reason}"
+            _log.warning("%s: %s", self._path.name, text)
+            self.warnings.append(text)
+            return None
+        return stream.encode
 
     def _encode(self, picture: VideoFrame | None) -> None:
         for packet in self._coded(picture):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import av
 import pytest
 import torch
 
+from consumer.caches import weights_root
 from pipeline.errors import EngineUnavailable
 from pipeline.hardware import EncoderName, allow
+from pipeline.weights import use_weights_root
 from pipeline.writing import nvenc, x264
-from tests.pipeline.writing.calls import encode, speech
+from tests.pipeline.avatars.test_render import make
+from tests.pipeline.writing.calls import encode, encoder, frame_of, speech
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +71,38 @@ def test_an_encoder_that_proved_itself_makes_the_file(wanted: EncoderName, tmp_p
     with av.open(str(path)) as made:
         assert made.streams.video[0].codec_context.name == "mpeg4"
         assert sum(1 for _ in made.decode(video=0)) == 5
+
+
+@pytest.mark.parametrize("wanted", ["auto", "nvenc"])
+def test_an_encoder_without_a_free_session_leaves_its_film_to_x264_and_says_so(
+    wanted: EncoderName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It opened once, when it was tried. Here it is not there at all, which libavcodec finds."""
+    if torch.cuda.is_available():
+        pytest.skip("a CUDA device might encode")
+    want = encode(tmp_path / "want.mp4", speech(tmp_path, 0.4), 10).read_bytes()
+    monkeypatch.setattr(nvenc, "_trouble", lru_cache(lambda device: None))
+    allow(encoder=wanted)
+    with encoder(tmp_path / "out.mp4", speech(tmp_path, 0.4), 10, device="cuda") as made:
+        for n in range(10):
+            made.write(frame_of(n))
+        (said,) = made.warnings
+    assert "encoded by x264" in said
+    assert (tmp_path / "out.mp4").read_bytes() == want, "the same file, and no frame is missing"
+
+
+def test_a_job_without_a_free_session_says_so_in_its_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("a CUDA device might encode")
+    use_weights_root(weights_root())
+    want = make(tmp_path, "want", tmp_path / "cache")
+    monkeypatch.setattr(nvenc, "chosen", lambda device: True)
+    made = make(tmp_path, "made", tmp_path / "cache")
+    assert made.pixels == want.pixels
+    (note,) = set(made.report.warnings) - set(want.report.warnings)
+    assert "encoded by x264" in note
 
 
 def test_the_trial_finds_pictures_that_are_missing_or_others(
