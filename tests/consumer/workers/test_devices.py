@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from consumer.settings import Settings
+from consumer.settings import Settings, SettingsError
 from consumer.settings.load import load
 from consumer.workers.devices import Device, child_environ, find_devices, visible_gpus
 from consumer.workers.rendering import use_settings
@@ -47,6 +48,84 @@ def test_a_container_counts_the_gpus_that_it_is_given_and_not_all_of_the_host(
     monkeypatch.setattr("consumer.workers.devices._PROC", host)
     monkeypatch.setattr("consumer.workers.devices._DEV", nodes)
     assert visible_gpus({}) == names
+
+
+A, B = "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", "GPU-1a"
+MIG, OLD_MIG = "MIG-5c89852c-d268-c3f3-1b07-005d5ae1dc3f", f"MIG-{A}/7/0"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "visible", "seen"),
+    [
+        (("0",), "2,3", ["2"]),
+        (("1", "0"), "2,3", ["3", "2"]),
+        (("cuda:1",), f"{A},{MIG}", [MIG]),
+        ((A[:12],), A, [A[:12]]),
+        ((A,), A[:12], [A]),
+        ((MIG,), f"{A},{MIG}", [MIG]),
+        ((OLD_MIG,), OLD_MIG, [OLD_MIG]),
+        ((A,), "2,3", [A]),
+        (("0", "cpu"), "3", ["3", ""]),
+    ],
+)
+def test_a_number_counts_the_gpus_that_this_process_was_given_and_a_uuid_is_one_of_them(
+    wanted: tuple[str, ...], visible: str, seen: list[str]
+) -> None:
+    devices = find_devices(wanted, {"CUDA_VISIBLE_DEVICES": visible})
+    assert [device.visible for device in devices] == seen
+    assert all(child_environ(d)["CUDA_VISIBLE_DEVICES"] == d.visible for d in devices)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "visible", "advice"),
+    [
+        ("2", "2,3", "2 GPU(s).*write 0 to 1, auto or cpu"),
+        ("0", "", "0 GPU(s).*write auto or cpu"),
+        ("0", "NoDevFiles", "0 GPU(s)"),
+        (MIG, A, "1 GPU(s).*write 0, auto or cpu"),
+    ],
+)
+def test_a_gpu_that_this_process_was_not_given_is_an_error_that_names_both_and_what_to_write(
+    wanted: str, visible: str, advice: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        find_devices((wanted,), {"CUDA_VISIBLE_DEVICES": visible})
+    said = str(caught.value)
+    assert said.startswith(f"F2F_DEVICES = {wanted!r}: CUDA_VISIBLE_DEVICES = {visible!r} shows")
+    assert re.search(advice.replace("(", r"\(").replace(")", r"\)"), said)
+
+
+@pytest.mark.parametrize(
+    ("listed", "gpus", "names"),
+    [
+        (f"{MIG},{OLD_MIG}", 1, (MIG, OLD_MIG)),
+        (MIG, 1, (MIG,)),
+        (A, 1, ("0",)),
+        (f"{A},{B}", 8, (A, B)),
+        (A, 0, (A,)),
+        ("2,3", 2, ("0", "1")),
+        ("all", 2, ("0", "1")),
+        ("void", 2, ("0", "1")),
+        ("none", 0, ()),
+        ("/var/run/nvidia-container-devices", 1, ("0",)),
+    ],
+)
+def test_in_kubernetes_each_gpu_or_part_of_one_that_the_pod_was_given_is_found(
+    listed: str, gpus: int, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device plugin lists UUIDs for the container's runtime; a privileged pod sees all GPUs."""
+    numbers = tuple(str(n) for n in range(gpus))
+    monkeypatch.setattr("consumer.workers.devices._counted", lambda: numbers)
+    environ = {"NVIDIA_VISIBLE_DEVICES": listed}
+    assert visible_gpus(environ) == names
+    if names:
+        last = find_devices((str(len(names) - 1),), environ)
+        assert [device.visible for device in last] == [names[-1]]
+
+
+def test_what_cuda_is_shown_counts_before_what_the_container_was_given() -> None:
+    environ = {"CUDA_VISIBLE_DEVICES": "1", "NVIDIA_VISIBLE_DEVICES": f"{MIG},{OLD_MIG}"}
+    assert visible_gpus(environ) == ("1",)
 
 
 def test_a_torch_for_processors_alone_finds_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
