@@ -31,6 +31,11 @@ SLOTS_BUSY = Gauge("face2face_slots_busy", "Slots that render now", ["device"])
 SLOTS_TOTAL = Gauge("face2face_slots_total", "Slots that could render", ["device"])
 WORKER_UP = Gauge("face2face_worker_up", "1 while the worker is ready", ["device"])
 WORKER_RESTARTS = Counter("face2face_worker_restarts", "Workers started again", ["device"])
+GPU_NETWORKS = Gauge(
+    "face2face_gpu_networks",
+    "Networks that run in one way on a GPU, of compiled, captured and single",
+    ["device", "way"],
+)
 RETRIES = Counter("face2face_retries", "Jobs sent to the retry topic", ["code"])
 DEAD_LETTERS = Counter("face2face_dead_letters", "Records sent to the dead-letter topic", ["code"])
 LEASES_LOST = Counter("face2face_leases_lost", "Leases that another replica took over")

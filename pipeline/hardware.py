@@ -9,8 +9,9 @@ import os
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from schemas.device import Way
+
 EncoderName = Literal["auto", "x264", "nvenc"]
-Launching = Literal["compiled", "captured", "single"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,8 @@ class Use:
     """Who encodes, `F2F_ENCODER`."""
     largest_batch: int = 64
     """Frames of the largest batch of a neural engine on a GPU, `F2F_GPU_BATCH`."""
-    launching: Launching = "compiled"
-    """How networks run on a GPU, `F2F_GPU_NETWORKS`."""
+    launching: Way = "compiled"
+    """How networks may run on a GPU at best, `F2F_GPU_NETWORKS`."""
     processors: int = 0
     """For all jobs of this process; 0: all that the system gives it."""
 
@@ -53,8 +54,8 @@ def largest_batch() -> int:
     return _use.largest_batch
 
 
-def launching() -> Launching:
-    """How networks run on a GPU."""
+def launching() -> Way:
+    """How networks may run on a GPU at best."""
     return _use.launching
 
 

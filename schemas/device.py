@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from schemas.request import Contract
+
+Way = Literal["compiled", "captured", "single"]
+"""How a network runs on a GPU, `F2F_GPU_NETWORKS`."""
+WAYS: tuple[Way, ...] = ("compiled", "captured", "single")
+"""The fastest first; who cannot go one goes the next."""
 
 
 class DeviceMemory(Contract):

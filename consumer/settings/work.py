@@ -19,7 +19,10 @@ class WorkSettings(Group):
 
     engine: str = env("F2F_ENGINE", "viseme", "engine of requests that name none")
     devices: Names = env(
-        "F2F_DEVICES", ("auto",), "auto, cpu, or GPU indices such as 0,1: one worker each"
+        "F2F_DEVICES",
+        ("auto",),
+        "auto, cpu, or GPUs such as 0,1, counted among those that this process was given, or their "
+        "UUIDs: one worker each",
     )
     workers_per_gpu: int = env(
         "F2F_WORKERS_PER_GPU",
@@ -40,7 +43,7 @@ class WorkSettings(Group):
         "F2F_ENCODER",
         "x264",
         "who encodes; auto: the GPU where it really can, which makes other bytes on every machine; "
-        "nvenc: the GPU, else no worker starts",
+        "nvenc: the GPU, else no worker starts. A film that finds no session free goes to x264",
     )
     gpu_batch: int = env(
         "F2F_GPU_BATCH", 64, "frames of the largest batch of a neural engine on a GPU", ge=8, le=256
@@ -48,8 +51,9 @@ class WorkSettings(Group):
     gpu_networks: Literal["compiled", "captured", "single"] = env(
         "F2F_GPU_NETWORKS",
         "compiled",
-        "how networks run on a GPU: as captured graphs whose largest batch is compiled; captured, "
-        "without compiling; single, each kernel launched alone: slow, for a driver that refuses",
+        "how networks run on a GPU at best: as captured graphs whose largest batch is compiled; "
+        "captured, without compiling; single, each kernel launched alone, slowly. One that cannot "
+        "go its way takes the next",
     )
     threads: Annotated[int | None, BeforeValidator(auto)] = env(
         "F2F_THREADS",

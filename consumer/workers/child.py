@@ -27,6 +27,8 @@ START_LIMIT_S = 600.0
 LOOK_S = 0.2
 MOST_SILENCE_S = 1.0
 """Of a child, between one look at it and the next, however late that comes."""
+_GRAVE = ("WARNING ", "ERROR ", "CRITICAL ")
+"""How grave lines of `rendering.let_the_log_speak` begin."""
 log = structlog.get_logger("consumer.workers.worker")
 
 
@@ -67,6 +69,11 @@ class Child:
         self._starting = True
         self._silent_s: float | None = None
         """None until it has said anything; until then the limit of the start counts."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it ever said so."""
+        return not self._starting
 
     @property
     def pid(self) -> int | None:
@@ -141,7 +148,8 @@ class Child:
         while line := await _line(process.stderr):
             text = line.decode("utf-8", "replace").rstrip()
             self.said.append(text)
-            log.info("worker says", device=self._device.label, worker=process.pid, line=text[:2000])
+            say = log.warning if text.startswith(_GRAVE) else log.info
+            say("worker says", device=self._device.label, worker=process.pid, line=text[:2000])
 
     def _kill(self, code: ErrorCode | None) -> None:
         process = self._process

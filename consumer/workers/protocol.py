@@ -13,12 +13,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from schemas.device import DeviceMemory
+from schemas.device import DeviceMemory, Way
 from schemas.render import EngineFacts, ErrorFacts, RenderReport
 from schemas.request import RenderOptions
 
 PIPELINE = "pipeline.render:render"
 """MODULE:FUNCTION that a child renders with, where no test has another one."""
+EXIT_STICKY = 71
+"""Of a child whose device cannot be used by its process any more."""
 MAX_LINE = 16 * 1024 * 1024
 """Longest message, bytes: a report carries spans, at worst one for every few frames."""
 
@@ -100,6 +102,7 @@ class Ready(Message):
         default_factory=dict, description="folders of kept avatars by engine that prepares"
     )
     memory: DeviceMemory | None = Field(None, description="of a GPU, when its engine is warm")
+    networks: dict[str, Way] = Field(default_factory=dict, description="how each runs on a GPU")
 
 
 class Unready(Message):
@@ -124,6 +127,7 @@ class Beat(Message):
     kind: Literal["beat"] = "beat"
     runs: list[RunTick] = Field(default_factory=list)
     memory: DeviceMemory | None = Field(None, description="of a GPU, by now")
+    networks: dict[str, Way] = Field(default_factory=dict, description="how each runs on a GPU")
 
 
 class Done(Message):

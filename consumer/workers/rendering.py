@@ -6,6 +6,7 @@ Every import of the pipeline is late, so that whoever only names this module sta
 from __future__ import annotations
 
 import errno
+import logging
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from consumer.caches import weights_root
 from consumer.workers.protocol import Render
 from schemas.codes import ErrorCode, Stage, facts
+from schemas.device import WAYS, Way
 from schemas.render import ErrorFacts
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ HANG_S = 120.0
 _STICKY = (
     *("CUDA error", "cuDNN error", "CUBLAS_STATUS", "device-side assert", "AcceleratorError"),
     "captures_underway",  # torch's allocator after a capture that could not be ended
+    "NotMended",  # the same, seen when it was
 )
 
 
@@ -36,10 +39,14 @@ def use_weights_root() -> None:
     use_weights_root(weights_root())
 
 
-def use_settings(processors: int) -> None:
+def use_settings(processors: int, networks: Way = "compiled") -> None:
     """The few that a render heeds; no others are passed down (`devices.child_environ`).
 
     `DUIX_*` name the one service that it may call.
+
+    Args:
+        processors: for all jobs.
+        networks: the best way that they may run on a GPU, if the setting allows it.
     """
     from consumer.settings.load import load
     from pipeline.engines.duix.place import configure
@@ -51,7 +58,7 @@ def use_settings(processors: int) -> None:
         nvdec=settings.nvdec,
         encoder=settings.encoder,
         largest_batch=settings.gpu_batch,
-        launching=settings.gpu_networks,
+        launching=max(settings.gpu_networks, networks, key=WAYS.index),
         processors=processors,
     )
 
@@ -100,6 +107,26 @@ def watched(device: str) -> MemoryWatch | None:
     from pipeline.device_memory import watch_memory
 
     return watch_memory(device)
+
+
+def networks(device: str) -> dict[str, Way]:
+    """How each network runs on a GPU by now, without importing torch."""
+    if device == "cpu":
+        return {}
+    from pipeline.batching.ways import ways
+
+    return ways()
+
+
+def let_the_log_speak() -> None:
+    """Lines of the pipeline go to stderr, where the parent reads them: Python alone shows no more
+    than warnings, and what a device was found to do is none."""
+    said = logging.StreamHandler()
+    said.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    log = logging.getLogger("pipeline")
+    log.addHandler(said)
+    log.setLevel(logging.INFO)
+    log.propagate = False
 
 
 def hangs(device: str) -> bool:

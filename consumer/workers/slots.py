@@ -66,6 +66,7 @@ class Fleet:
                 on_change=self._changed,
                 warm=settings.engine,
                 processors=self.processors,
+                networks=settings.gpu_networks,
             )
             for device in devices
         ]
@@ -114,6 +115,8 @@ class Fleet:
                 "busy": self._shown(worker),
                 "slots": self.slots_of(worker),
                 "slots_why": self._slots[worker].why,
+                "networks": worker.networks,
+                "networks_at_best": worker.ladder.way if worker.device.visible else None,
                 "restarts": worker.restarts,
                 "trouble": worker.trouble.message if worker.trouble else None,
             }

@@ -19,9 +19,10 @@ from typing import Literal
 import structlog
 
 from consumer.faults import Fault
-from consumer.metrics import WORKER_RESTARTS, WORKER_UP
+from consumer.metrics import GPU_NETWORKS, WORKER_RESTARTS, WORKER_UP
 from consumer.workers.child import Child
 from consumer.workers.devices import Device
+from consumer.workers.ladder import Ladder
 from consumer.workers.orphans import Orphans
 from consumer.workers.protocol import (
     PIPELINE,
@@ -36,7 +37,7 @@ from consumer.workers.protocol import (
     Unready,
 )
 from schemas.codes import ErrorCode, Stage
-from schemas.device import DeviceMemory
+from schemas.device import WAYS, DeviceMemory, Way
 from schemas.render import ErrorFacts, RenderReport
 
 CANCEL_GRACE_S = 1.2
@@ -77,6 +78,7 @@ class Worker:
         on_change: Callable[[], None] = lambda: None,
         warm: str | None = None,
         processors: int = 0,
+        networks: Way = "compiled",
     ) -> None:
         self.device = device
         self.state: State = "starting"
@@ -88,6 +90,9 @@ class Worker:
         """The last child said so itself."""
         self.memory: DeviceMemory | None = None
         """Of its GPU, as the child measured it last; kept while it is down."""
+        self.networks: dict[str, Way] = {}
+        """How each runs on its GPU; kept while it is down."""
+        self.ladder = Ladder(networks)
         self.restarts = 0
         self._stall_timeout_s = stall_timeout_s
         self._renderer = renderer
@@ -189,7 +194,7 @@ class Worker:
         options = ["--device", self.device.torch_name, "--render", self._renderer]
         if self._warm:
             options += ["--warm", self._warm]
-        options += ["--processors", str(self._processors)]
+        options += ["--processors", str(self._processors), "--networks", self.ladder.way]
         child = self._child = Child(
             self.device, options, self._stall_timeout_s, self._hear, self._overdue, self._orphans
         )
@@ -199,6 +204,19 @@ class Worker:
             self._down()
             if child.code is not None:
                 self._fail_runs(child, child.code)
+                self._heed(child, child.code)
+
+    def _heed(self, child: Child, code: int) -> None:
+        stalled = child.kill_code is ErrorCode.WORKER_STALLED
+        before = self.ladder.way
+        if self.device.visible and self.ladder.ended(ready=child.ready, code=code, stalled=stalled):
+            log.warning(
+                "networks go a slower way, as workers end before they are ready",
+                device=self.device.label,
+                way=self.ladder.way,
+                before=before,
+                setting=f"F2F_GPU_NETWORKS={self.ladder.way} would not try",
+            )
 
     def _overdue(self, now: float) -> bool:
         return any(now > run.kill_at for run in self._runs.values())
@@ -206,13 +224,13 @@ class Worker:
     def _hear(self, message: Message) -> None:
         match message:
             case Beat():
-                self._remember(message.memory)
+                self._remember(message)
                 for tick in message.runs:
                     if tick.run in self._runs:
                         self._runs[tick.run].on_progress(tick)
             case Ready():
                 self.facts, self.trouble, self.state = message, None, "ready"
-                self._remember(message.memory)
+                self._remember(message)
                 WORKER_UP.labels(self.device.label).set(1)
                 log.info("worker ready", device=self.device.label, worker=message.pid)
                 self._on_change()
@@ -228,9 +246,14 @@ class Worker:
                 if message.run in self._runs:
                     self._runs[message.run].fail(message.error)
 
-    def _remember(self, memory: DeviceMemory | None) -> None:
-        if memory is not None and memory != self.memory:
-            self.memory = memory
+    def _remember(self, said: Beat | Ready) -> None:
+        if said.networks != self.networks:
+            self.networks = said.networks
+            for way in WAYS:
+                count = list(said.networks.values()).count(way)
+                GPU_NETWORKS.labels(self.device.label, way).set(count)
+        if said.memory is not None and said.memory != self.memory:
+            self.memory = said.memory
             self._on_change()
 
     def _down(self) -> None:

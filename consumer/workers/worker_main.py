@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from consumer.allocator import keep_from_collector
 from consumer.workers.protocol import (
+    EXIT_STICKY,
     PIPELINE,
     Beat,
     Broken,
@@ -48,14 +49,16 @@ from consumer.workers.rendering import (
     get_ready,
     hangs,
     is_sticky,
+    let_the_log_speak,
     missing,
+    networks,
     spec_of,
     use_settings,
     use_weights_root,
     watched,
 )
 from schemas.codes import ErrorCode, Stage
-from schemas.device import DeviceMemory
+from schemas.device import WAYS, DeviceMemory
 from schemas.render import RenderReport
 
 if TYPE_CHECKING:
@@ -66,7 +69,7 @@ BEAT_S = 1.0
 MAX_FILE_BYTES = 64 * 1024**3
 """No file of a job comes near it; a writer gone wild meets it before the disk is full."""
 HUNG_BEATS = 3
-EXIT_STICKY, EXIT_UNREADY, EXIT_FRESH = 71, 72, 73
+EXIT_UNREADY, EXIT_FRESH = 72, 73
 _PR_SET_PDEATHSIG = 1
 
 Renderer = Callable[["RenderSpec", Callable[["Tick"], None]], RenderReport]
@@ -78,6 +81,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--warm", default=None, metavar="ENGINE")
     parser.add_argument("--processors", type=int, default=0, help="for all its jobs; 0: all")
+    parser.add_argument("--networks", default=WAYS[0], choices=WAYS, help="at best, on a GPU")
     parser.add_argument("--max-file-bytes", type=int, default=MAX_FILE_BYTES)
     parser.add_argument("--render", default=PIPELINE, metavar="MODULE:FUNCTION")
     options = parser.parse_args()
@@ -86,7 +90,8 @@ def main() -> None:
     faulthandler.enable()
     _limit(options.max_file_bytes)
     use_weights_root()
-    use_settings(options.processors)
+    use_settings(options.processors, options.networks)
+    let_the_log_speak()
     server = Server(_take_stdout(), options.device, options.warm)
     server.serve(options.render)
 
@@ -180,7 +185,8 @@ class Server:
         except Exception as error:  # noqa: BLE001 - told to the parent, whatever it is
             traceback.print_exc()
             self._send(Unready(error=describe(error, ErrorCode.ENGINE_UNAVAILABLE)))
-            os._exit(EXIT_UNREADY)
+            broken = is_sticky(error) and networks(self._device)  # it had answered until then
+            os._exit(EXIT_STICKY if broken else EXIT_UNREADY)
         return Ready(
             pid=os.getpid(),
             device=self._device,
@@ -188,6 +194,7 @@ class Server:
             missing=lacking,
             avatars=avatars,
             memory=self._held(),
+            networks=networks(self._device),
         )
 
     def _start(self, order: Render) -> None:
@@ -229,7 +236,7 @@ class Server:
         hung = 0
         while True:
             runs = [run.tick for run in list(self._runs.values())]
-            self._send(Beat(runs=runs, memory=self._held()))
+            self._send(Beat(runs=runs, memory=self._held(), networks=networks(self._device)))
             hung = hung + 1 if hangs(self._device) else 0
             if hung > HUNG_BEATS:  # fewer may be those of a process that stood still itself
                 faulthandler.dump_traceback()

@@ -9,20 +9,18 @@ collected.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import shutil
-import subprocess
-import sysconfig
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pipeline.batching import ways
+from pipeline.batching.capture import NotMended, capture
+from pipeline.batching.compiling import FAILURES, compiled, lacking
 from pipeline.batching.cuda import (
     capturing,
     is_out_of_memory,
@@ -34,10 +32,11 @@ from pipeline.batching.row import Row
 from pipeline.batching.runner import Column, Network
 from pipeline.batching.sizes import Sizes
 from pipeline.waits import wait_for
+from schemas.device import Way
 
 _WARM_UP = 3
-_UNCOMPILED = (RuntimeError, OSError, ImportError, subprocess.SubprocessError)
-"""What a compiler says that lacks something: its own errors, a C compiler's, a full disk's."""
+_MOST_SAID = 400
+"""Letters of a reason in the log; a compiler's go on for pages."""
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +67,9 @@ class _Stage:
 class Captured:
     """A network on a CUDA device; `pipeline.batching.runner.Runner`.
 
+    Where it cannot be compiled, or cannot be captured, it goes the next slower way for good, and
+    the log says why.
+
     Args:
         network: what to run; its weights are on the device.
         columns: its arguments.
@@ -76,6 +78,7 @@ class Captured:
         compiled: compile the largest bucket. It takes a minute the first time on a machine, later
             some seconds, because what was compiled is kept on disk by torch.
         captured: as graphs; else each batch is launched kernel by kernel.
+        name: in the log and in `pipeline.batching.ways`.
         urgent: its steps are short and somebody waits for them: they go before other networks'.
         exact: convolutions of single precision keep all bits of their factors.
     """
@@ -89,6 +92,7 @@ class Captured:
         compiled: bool,
         *,
         captured: bool = True,
+        name: str = "a network",
         urgent: bool = False,
         exact: bool = False,
     ) -> None:
@@ -96,11 +100,15 @@ class Captured:
         self._columns = columns
         self._sizes = Sizes(buckets)
         self._device = device
-        self._compiled = compiled and can_compile()
-        self._captured = captured
+        self._name = name
         self._exact = exact
-        self._stream = new_stream(device, urgent_priority(device) if urgent else 0)
-        self._pool = torch.cuda.graph_pool_handle()
+        self._priority = urgent_priority(device) if urgent else 0
+        self._way: Way = "single" if not captured else "compiled" if compiled else "captured"
+        ways.note(name, self._way)
+        lack = lacking() if self._way == "compiled" else None
+        if lack is not None:
+            self._go("captured", lack)
+        self._begin()
         self._graphs: dict[int, _Graph] = {}
         self._stages = [self._stage(), self._stage()]
 
@@ -137,6 +145,26 @@ class Captured:
         ]
         return _Stage(buffers, new_event())
 
+    def _begin(self) -> None:
+        """Where graphs are captured: nothing of a capture that failed is used again."""
+        self._stream = new_stream(self._device, self._priority)
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def _go(self, way: Way, why: object) -> None:
+        """Take a slower way for good."""
+        best, self._way = self._way, way
+        ways.note(self._name, way)
+        _log.warning(
+            "the network %r runs %s instead of %s on %s, more slowly, since: %s."
+            " F2F_GPU_NETWORKS=%s would not try",
+            self._name,
+            way,
+            best,
+            self._device,
+            " ".join(str(why).split())[:_MOST_SAID],
+            way,
+        )
+
     def _graph(self, size: int) -> _Graph:
         if size not in self._graphs:
             with capturing, self._halving(size):
@@ -168,31 +196,34 @@ class Captured:
                 inputs = [self._input(column, size) for column in self._columns]
                 network = self._tried(inputs, size)
             self._stream.synchronize()
-            if not self._captured:
+            if self._way == "single":
                 return _Graph(size, inputs, network)
-            graph = torch.cuda.CUDAGraph()
-            with (
-                self._convolving(by_trial=False),
-                torch.cuda.graph(
-                    graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-                ),
-            ):
-                out = network(*inputs)
-        return _Graph(size, inputs, network, graph, out)
+            try:
+                with self._convolving(by_trial=False):
+                    graph, out = capture(network, inputs, self._stream, self._pool, self._device)
+            except FAILURES as error:
+                if isinstance(error, NotMended):
+                    raise
+                self._begin()
+                why = error.__context__ or error  # the capture's end says only that it was broken
+                for said in (error, why):
+                    if is_out_of_memory(said):
+                        raise said from None
+                self._go("single" if network is self._network else "captured", why)
+            else:
+                return _Graph(size, inputs, network, graph, out)
+        return self._capture(size)
 
     def _tried(self, inputs: list[Tensor], size: int) -> Network:
         """The network, compiled where that is asked for and works, after it has run."""
-        if self._compiled and size == self._sizes.largest:
-            network, fallback = _compiled(self._network)
+        if self._way == "compiled" and size == self._sizes.largest:
             try:
-                with fallback:
-                    self._run(network, inputs)
-            except _UNCOMPILED as error:
-                if is_out_of_memory(error) or "CUDA error" in str(error):
+                return compiled(self._network, lambda network: self._run(network, inputs))
+            except FAILURES as error:
+                if is_out_of_memory(error):
                     raise
-                _log.warning("a network runs as it is, as it could not be compiled: %s", error)
-            else:
-                return network
+                self._stream.synchronize()  # which a lost device does not outlive
+                self._go("captured", error)
         self._run(self._network, inputs)
         return self._network
 
@@ -212,22 +243,3 @@ class Captured:
     def _input(self, column: Column, size: int) -> Tensor:
         zeros = torch.zeros(size, *column.shape, dtype=column.dtype, device=self._device)
         return zeros.contiguous(memory_format=torch.channels_last) if zeros.ndim == 4 else zeros
-
-
-def _compiled(network: Network) -> tuple[Network, AbstractContextManager[Any]]:
-    """The network as it is to be compiled when it first runs, inside the context.
-
-    What cannot be compiled runs as it is; torch says so in the log.
-    """
-    from torch._dynamo import config  # heavy: only where it is used
-
-    return torch.compile(network, dynamic=False), config.patch(suppress_errors=True)
-
-
-def can_compile() -> bool:
-    """Whether torch's compiler finds what it needs: Triton, and for what launches its kernels a C
-    compiler with Python's own headers."""
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    headers = Path(sysconfig.get_path("include", "posix_prefix"), "Python.h")
-    found = compiler is not None and headers.is_file()
-    return found and importlib.util.find_spec("triton") is not None

@@ -16,6 +16,7 @@ def runner_on(
     columns: Sequence[Column],
     buckets: Sequence[int],
     *,
+    name: str = "a network",
     threads: int = 1,
     compiled: bool = True,
     urgent: bool = False,
@@ -28,6 +29,7 @@ def runner_on(
         network: what to run.
         columns: its arguments.
         buckets: batch sizes, ascending.
+        name: in the log and in `pipeline.batching.ways`, on CUDA.
         threads: processors that one operator may use on the CPU.
         compiled: on CUDA, compile the largest batch size.
         urgent: on CUDA, its steps go before other networks'.
@@ -41,6 +43,7 @@ def runner_on(
             device,
             compiled and launching() == "compiled",
             captured=launching() != "single",
+            name=name,
             urgent=urgent,
             exact=exact,
         )

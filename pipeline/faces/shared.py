@@ -42,7 +42,14 @@ class SharedNetwork:
         columns = [Column((3, self.size, self.size), torch.float32)]
         # Somebody waits for its short steps, and a bit of a factor is a tenth of a pixel.
         runner = runner_on(
-            device, self._flat, columns, BUCKETS, compiled=False, urgent=True, exact=True
+            device,
+            self._flat,
+            columns,
+            BUCKETS,
+            name=f"faces: {model.graph.name}",
+            compiled=False,
+            urgent=True,
+            exact=True,
         )
         self._shared = Shared(runner, BUCKETS, max_delay_s=MAX_DELAY_S)
         self._open = self._shared.open()  # keeps the thread between two looks

@@ -6,11 +6,17 @@ somebody waits for it, and until then its results are rubbish. So what a real de
 is wrong here too: a number that was read on the host, an input that was not copied into the
 captured one, an output or a host buffer that is overwritten while somebody still reads it, a result
 that is read before it was waited for.
+
+A capture that fails leaves what torch 2.13 leaves (`CUDAGraph::capture_end`, `torch.cuda.graph`):
+where the driver gave it up (`GivenUp`), its end fails, too, the allocator goes on recording, and
+the thread stays on the capturing stream.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -123,6 +129,10 @@ class PaperGraph:
 
     steps: list[tuple[Any, Any, Any, list[Tensor]]] = field(default_factory=list)
 
+    def reset(self) -> None:
+        """Forget all."""
+        self.steps.clear()
+
     def replay(self) -> None:
         _stream().ask(self._replay)
 
@@ -131,6 +141,57 @@ class PaperGraph:
             for old, new in zip(kept, _tensors(func(*args, **kwargs)), strict=True):
                 if old.data_ptr() != new.data_ptr():
                     old.copy_(new)
+
+
+class GivenUp(RuntimeError):
+    """What a network raises under which the driver gives a capture up."""
+
+
+class _Pools:
+    """What torch's allocator keeps of captures."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._recording: list[Any] = []
+        self._users: Counter[Any] = Counter()
+        self.lost = False
+        """Whether the device has failed for good."""
+
+    def handle(self) -> tuple[int, int]:
+        return 0, next(self._numbers)
+
+    def begin(self, pool: Any) -> None:
+        self.wait()
+        self.give_back()
+        if pool in self._users and not self._users[pool]:
+            raise RuntimeError("use_count > 0 INTERNAL ASSERT FAILED")
+        self._recording.append(pool)
+        self._users[pool] += 1
+
+    def end(self, device: int, pool: Any) -> None:
+        del device
+        if pool not in self._recording:
+            raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
+        self._recording.remove(pool)
+
+    def release(self, device: int, pool: Any) -> None:
+        del device
+        self._users[pool] -= 1
+        assert self._users[pool] >= 0
+
+    def wait(self, *_: Any) -> None:
+        """For the whole device."""
+        if self.lost:
+            raise RuntimeError("CUDA error: unspecified launch failure")
+
+    def give_back(self) -> None:
+        """Memory that nobody uses."""
+        if self._recording:
+            raise RuntimeError("captures_underway.empty() INTERNAL ASSERT FAILED")
+
+
+pools = _Pools()
+"""Of the test that runs."""
 
 
 class _Device:
@@ -248,6 +309,7 @@ def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
         What brings a tensor to the device.
     """
     empty, device = torch.empty, _Device()
+    patch.setattr(f"{__name__}.pools", _Pools())
 
     def unpinned(*args: Any, pin_memory: bool = False, **more: Any) -> Tensor:
         if not pin_memory and "device" in more:
@@ -266,9 +328,29 @@ def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
             _here.streams = before
 
     @contextmanager
-    def graph(captured: PaperGraph, **_: Any) -> Iterator[None]:
-        with _Recorder(captured, device):
-            yield
+    def graph(
+        captured: PaperGraph, pool: Any, stream: PaperStream, capture_error_mode: str
+    ) -> Iterator[None]:
+        assert capture_error_mode == "thread_local", "what other threads do would break it"
+        pools.begin(pool)
+        before = getattr(_here, "streams", [])
+        _here.streams, _here.captures = [*before, stream], True
+        try:
+            with _Recorder(captured, device):
+                yield
+        except GivenUp:
+            _here.captures = False
+            raise RuntimeError("CUDA error: failed due to a previous error during capture")  # noqa: B904 - as torch's capture_end
+        except BaseException:
+            pools.end(0, pool)
+            pools.release(0, pool)
+            _here.streams, _here.captures = before, False
+            raise
+        pools.end(0, pool)
+        _here.streams, _here.captures = before, False
+
+    def set_stream(now: PaperStream) -> None:
+        _here.streams = [] if isinstance(now, _Host) else [now]
 
     def brought(tensor: Tensor) -> Tensor:
         there = tensor.clone().as_subclass(OnPaper)
@@ -282,12 +364,18 @@ def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
         "Event": PaperEvent,
         "CUDAGraph": PaperGraph,
         "graph": graph,
-        "graph_pool_handle": lambda: None,
+        "graph_pool_handle": pools.handle,
+        "is_current_stream_capturing": lambda: getattr(_here, "captures", False),
+        "current_device": lambda: 0,
+        "set_stream": set_stream,
+        "synchronize": pools.wait,
         "device": _nothing,
         "stream": stream,
         "current_stream": lambda *_: _stream(),
-        "empty_cache": lambda: None,
+        "empty_cache": pools.give_back,
         "_lazy_init": lambda: None,
     }.items():
         patch.setattr(torch.cuda, name, paper)
+    patch.setattr(torch._C, "_cuda_endAllocateToPool", pools.end)
+    patch.setattr(torch._C, "_cuda_releasePool", pools.release)
     return brought

@@ -49,11 +49,14 @@ class MuseTalkEngine(NeuralEngine):
         threads: int = 1,
         compiled: bool = True,
     ) -> None:
-        self._loaded = Painter(networks, device, threads, compiled=compiled) if networks else None
+        name = "musetalk-fast" if fast else "musetalk"
+        self._loaded = (
+            Painter(networks, device, threads, compiled=compiled, name=name) if networks else None
+        )
         pins = "-".join(fact.sha256[:8] for fact in used[:1])
         super().__init__(
             EngineFacts(
-                name="musetalk-fast" if fast else "musetalk",
+                name=name,
                 version=VERSION,
                 revision=f"{REVISION}-{pins}" if pins else REVISION,
                 weights=used,

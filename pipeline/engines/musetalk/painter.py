@@ -36,6 +36,7 @@ class Painter:
         threads: processors that one operator may use on the CPU.
         buckets: batch sizes; by default what suits the device.
         compiled: on CUDA, compile the largest batch size.
+        name: of the engine.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Painter:
         threads: int = 1,
         buckets: Sequence[int] | None = None,
         compiled: bool = True,
+        name: str = "musetalk",
     ) -> None:
         self.networks = networks
         self.device = device
@@ -54,13 +56,17 @@ class Painter:
         self._compiled = compiled
         self._threads = threads
         width = int(networks.unet.config.cross_attention_dim)
+        self._name = name
         self._painting = self._shared(
+            "paints",
             _painting(networks, width, device),
             [Column(LATENT, self.dtype), Column((TOKENS, width), torch.float32)],
         )
-        self._encoding = self._shared(_encoding(networks), [Column((3, SIDE, SIDE), torch.uint8)])
+        self._encoding = self._shared(
+            "encodes", _encoding(networks), [Column((3, SIDE, SIDE), torch.uint8)]
+        )
         self._hearing = self._shared(
-            _hearing(networks), [Column(_mel_shape(networks), torch.float32)], alone=True
+            "hears", _hearing(networks), [Column(_mel_shape(networks), torch.float32)], alone=True
         )
 
     @property
@@ -99,11 +105,12 @@ class Painter:
             return gather([lane.take()])[0]
 
     def _shared(
-        self, network: Network, columns: Sequence[Column], *, alone: bool = False
+        self, does: str, network: Network, columns: Sequence[Column], *, alone: bool = False
     ) -> Shared:
         """A network for all jobs.
 
         Args:
+            does: its name behind the engine's.
             network: what to run.
             columns: its arguments.
             alone: a row at a time: what is made of it hangs on no other, and it is rare.
@@ -114,6 +121,7 @@ class Painter:
             network,
             columns,
             buckets,
+            name=f"{self._name} {does}",
             threads=self._threads,
             compiled=self._compiled and not alone,
         )

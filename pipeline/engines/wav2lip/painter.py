@@ -46,7 +46,13 @@ class Painter:
         ]
         sizes = tuple(buckets or buckets_on(device))
         runner = runner_on(
-            device, _painting(network), columns, sizes, threads=threads, compiled=compiled
+            device,
+            _painting(network),
+            columns,
+            sizes,
+            name="wav2lip paints",
+            threads=threads,
+            compiled=compiled,
         )
         self._shared = Shared(runner, sizes)
 

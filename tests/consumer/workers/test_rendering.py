@@ -10,8 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from consumer.workers.child import _GRAVE
+from consumer.workers.protocol import EXIT_STICKY
 from consumer.workers.rendering import get_ready, hangs, is_sticky
-from consumer.workers.worker_main import EXIT_STICKY, HUNG_BEATS, Server
+from consumer.workers.worker_main import HUNG_BEATS, Server
 from pipeline.engines import registry
 from pipeline.errors import EngineFailed, OutOfMemory, WeightsMissing
 from pipeline.faces import loaded
@@ -129,6 +131,22 @@ def test_a_child_whose_gpu_hangs_ends_itself_and_one_that_stood_still_does_not(
         Server(pipe, "cuda")._beat()
     assert ended == [EXIT_STICKY]
     assert list(seen) == []
+
+
+def test_what_a_device_was_found_to_do_reaches_the_log_as_grave_as_it_is() -> None:
+    code = (
+        "from consumer.workers.rendering import let_the_log_speak; let_the_log_speak();"
+        "from pipeline.hardware import allow; from pipeline.writing import nvenc;"
+        "allow(encoder='auto'); nvenc._trouble('cpu');"
+        "import logging; logging.getLogger('pipeline.batching.captured').warning('slower')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    first, second = done.stderr.splitlines()
+    assert first.startswith("INFO pipeline.writing.nvenc: videos are encoded on the processors")
+    assert second == "WARNING pipeline.batching.captured: slower"
+    assert (first.startswith(_GRAVE), second.startswith(_GRAVE)) == (False, True)
 
 
 def test_looking_whether_a_gpu_hangs_loads_no_torch() -> None:

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
+from consumer.workers.protocol import Beat
 from consumer.workers.slot_budget import MOST, Slots, choose
 from consumer.workers.slots import Fleet
-from schemas.device import DeviceMemory
+from schemas.device import WAYS, DeviceMemory, Way
 from tests.support.handles import S3Handle
 from tests.support.work import settings_for
 
@@ -64,18 +66,37 @@ def test_a_fleet_counts_again_when_a_worker_has_measured(tmp_path: Path) -> None
     fleet = _fleet(tmp_path, F2F_DEVICES="0", F2F_WORKERS_PER_GPU=2)
     first, second = fleet.workers
     assert fleet.capacity == 2
-    first._remember(_measured(4.0))
+    first._remember(Beat(memory=_measured(4.0)))
     assert (fleet.slots_of(first), fleet.slots_of(second), fleet.capacity) == (12, 1, 13)
     shown = fleet.health()[first.device.label]
     assert shown["slots"] == 12
     assert shown["slots_why"].startswith("auto: 80%")
-    first._remember(_measured(20.0))
+    first._remember(Beat(memory=_measured(20.0)))
     assert fleet.slots_of(first) == 2
 
 
 def test_a_fixed_number_is_never_counted_again(tmp_path: Path) -> None:
     fleet = _fleet(tmp_path, F2F_DEVICES="0", F2F_SLOTS=2)
-    fleet.workers[0]._remember(_measured(4.0))
+    fleet.workers[0]._remember(Beat(memory=_measured(4.0)))
     assert fleet.capacity == 2
     assert _fleet(tmp_path, F2F_DEVICES="0", F2F_SLOTS="auto").capacity == 1
     assert Slots(2, "F2F_SLOTS") == choose(2, None)
+
+
+def test_health_and_metrics_show_which_way_each_network_goes(tmp_path: Path) -> None:
+    fleet = _fleet(tmp_path, F2F_DEVICES="5,cpu", F2F_GPU_NETWORKS="captured")
+    gpu, _ = fleet.workers
+    label = gpu.device.label
+    ways: dict[str, Way] = {"musetalk paints": "single", "faces: mesh": "captured"}
+    gpu._remember(Beat(networks={**ways, "musetalk hears": "captured"}))
+    gpu._remember(Beat(networks=ways))
+    shown = fleet.health()
+    assert shown[label]["networks"] == ways
+    assert shown[label]["networks_at_best"] == "captured"
+    assert (shown["cpu"]["networks"], shown["cpu"]["networks_at_best"]) == ({}, None)
+    counted = [_networks(label, way) for way in WAYS]
+    assert counted == [0.0, 1.0, 1.0]
+
+
+def _networks(device: str, way: str) -> float | None:
+    return REGISTRY.get_sample_value("face2face_gpu_networks", {"device": device, "way": way})

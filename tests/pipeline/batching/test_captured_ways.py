@@ -1,12 +1,9 @@
-"""How a network is captured, with CUDA on paper: precision, priority, compiling, and what fails."""
+"""How a network is captured, with CUDA on paper: precision, priority, compiling, and memory."""
 
 from __future__ import annotations
 
-import logging
 import weakref
 from collections.abc import Callable
-from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.batching import batcher, captured
-from pipeline.batching.captured import Captured, can_compile
+from pipeline.batching.captured import Captured
 from pipeline.batching.cuda import REACH_FIRST, capturing, urgent_priority
 from pipeline.batching.row import gather
 from pipeline.batching.runner import Column
@@ -92,55 +89,18 @@ class _Kernels:
 def test_what_was_compiled_lives_as_long_as_its_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[weakref.ref[_Kernels]] = []
 
-    def compiled(network: object) -> tuple[_Kernels, Any]:
+    def compiled(network: object, run: object) -> _Kernels:
+        del network, run
         kernels = _Kernels()
         made.append(weakref.ref(kernels))
-        return kernels, nullcontext()
+        return kernels
 
-    monkeypatch.setattr(captured, "can_compile", lambda: True)
-    monkeypatch.setattr(captured, "_compiled", compiled)
+    monkeypatch.setattr(captured, "lacking", lambda: None)
+    monkeypatch.setattr(captured, "compiled", compiled)
     runner = Captured(_double, COLUMNS, (4,), "cpu", compiled=True)
     runner.warm(4)
     assert made[0]() is not None, "its kernels would be unloaded, and the graph launches them"
     assert _runs(runner)
-
-
-def _broken(error: Exception) -> Callable[[object], tuple[Any, Any]]:
-    def run(x: Tensor) -> Tensor:
-        raise error
-
-    return lambda network: (run, nullcontext())
-
-
-def test_a_network_that_cannot_be_compiled_runs_as_it_is_and_the_log_says_so(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(captured, "can_compile", lambda: True)
-    monkeypatch.setattr(captured, "_compiled", _broken(RuntimeError("no Python.h")))
-    with caplog.at_level(logging.WARNING):
-        assert _runs(Captured(_double, COLUMNS, (4,), "cpu", compiled=True))
-    assert "no Python.h" in caplog.text
-
-
-@pytest.mark.parametrize("said", ["CUDA error: unspecified launch failure", "CUDA out of memory"])
-def test_a_device_that_fails_while_it_compiles_is_not_asked_again(
-    said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(captured, "can_compile", lambda: True)
-    monkeypatch.setattr(captured, "_compiled", _broken(RuntimeError(said)))
-    with pytest.raises(RuntimeError, match=said):
-        Captured(_double, COLUMNS, (4,), "cpu", compiled=True).warm(4)
-
-
-def test_nothing_is_compiled_where_pythons_headers_are_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
-    monkeypatch.setattr("sysconfig.get_path", lambda *_: str(tmp_path))
-    assert not can_compile()
-    (tmp_path / "Python.h").touch()
-    assert can_compile()
 
 
 def test_what_a_size_took_that_does_not_fit_is_given_back_with_the_rest(
