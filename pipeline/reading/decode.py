@@ -113,7 +113,8 @@ class FrameReader:
             with self._open(accel) as source:
                 for asked in wanted:
                     yield self._frame(source, *asked)
-        except (InputUnreadable, FFmpegError, OSError) as error:
+        except (InputUnreadable, FFmpegError, OSError, RuntimeError, ValueError) as error:
+            # The last two are the binding's, of pictures that it cannot bring or does not know.
             _log.warning(
                 "%s: decoded on the processors from here on, as %s could not: %s",
                 self._video.path.name,

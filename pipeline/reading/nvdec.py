@@ -43,7 +43,11 @@ def accelerator(device: str, video: VideoFacts) -> HWAccel | None:
     if not hardware.nvdec() or not suits(video) or not is_cuda(device):
         return None
     options = _way(device)
-    return None if options is None else _made(device, options)
+    try:
+        return None if options is None else _made(device, options)
+    except RuntimeError as error:  # such as no memory by now
+        _log.warning("%s: decoded on the processors: %s", video.path.name, error)
+        return None
 
 
 def look(device: str) -> None:

@@ -93,23 +93,38 @@ def _opens_on_the_processors(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("pipeline.reading.decode.open_media", opened)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputUnreadable("the unit has gone", stage=Stage.DECODE),
+        av.error.ExternalError(0x20545845, "CUDA_ERROR_UNKNOWN"),
+        av.error.MemoryError(12, "cuvidCreateDecoder failed"),
+        av.error.NotImplementedError(38, "no such surface"),
+        RuntimeError("CUDA error: unspecified launch failure"),
+        ValueError("format p210le is not known"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("at", [0, 5, FRAMES - 1])
 def test_a_decoder_that_fails_midway_loses_and_repeats_no_frame(
-    video: VideoFacts, monkeypatch: pytest.MonkeyPatch
+    error: Exception, at: int, video: VideoFacts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     want = list(FrameReader(video, 1).read(range(FRAMES)))
     whole, asked = _Source.planes, []
 
     def planes(source: _Source, index: int, ahead: int | None) -> Any:
         asked.append(index)
-        if len(asked) == 6:
-            raise InputUnreadable("the unit has gone", stage=Stage.DECODE)
+        if len(asked) == at + 1:
+            raise error
         return whole(source, index, ahead)
 
     _opens_on_the_processors(monkeypatch)
     monkeypatch.setattr(_Source, "planes", planes)
     reader = FrameReader(video, 1, device="cuda", accelerated=_opened)
     assert _same(list(reader.read(range(FRAMES))), want)
-    assert asked == [*range(6), *range(5, FRAMES)]
+    assert asked == [*range(at + 1), *range(at, FRAMES)]
+    assert _same(list(reader.read(range(FRAMES))), want), "and so the next time"
+    assert asked[len(asked) - FRAMES :] == list(range(FRAMES)), "without another try"
 
 
 def test_a_codec_that_no_device_knows_is_decoded_on_the_processors(tmp_path: Path) -> None:
@@ -190,6 +205,35 @@ def test_a_devices_pictures_are_the_same_planes(turn: Orientation) -> None:
     upright = Upright(*size, Color(1, False, 1, 1), turn)
     for got, want in zip(upright.planes(both), upright.planes(frame), strict=True):
         assert torch.equal(got, want)
+
+
+@pytest.mark.parametrize(
+    ("coded", "surface"),
+    [("yuv420p10le", "p010le"), ("yuv420p12le", "p016le"), ("yuv444p10le", "yuv444p16le")],
+)
+def test_a_devices_deep_pictures_are_the_same_up_to_one_level(coded: str, surface: str) -> None:
+    frame = VideoFrame(96, 64, coded)
+    bits = int(coded.rpartition("p")[2].removesuffix("le"))
+    for plane in frame.planes:
+        drawn = torch.randint(0, 2**bits, (plane.buffer_size // 2,), dtype=torch.int16)
+        plane.update(drawn.numpy().tobytes())
+    found, want = (
+        Upright(96, 64, Color(1, False, 1, 1), Orientation()).planes(each)
+        for each in (frame.reformat(format=surface), frame)
+    )
+    assert all(int((a.int() - b.int()).abs().max()) <= 1 for a, b in zip(found, want, strict=True))
+
+
+def test_a_device_without_memory_for_a_job_leaves_its_film_to_the_processors(
+    video: VideoFacts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(device: str, options: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(nvdec, "_way", lambda device: {})
+    monkeypatch.setattr(nvdec, "_made", full)
+    assert nvdec.accelerator("cuda", video) is None
+    assert "CUDA out of memory" in caplog.text
 
 
 def test_a_device_is_chosen_when_its_pictures_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
