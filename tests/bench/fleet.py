@@ -146,8 +146,9 @@ def _line(found: Figures, single: float | None, busy: Busy) -> str:
     most = sorted(found.stages.items(), key=lambda item: -item[1])[:6]
     where = ", ".join(f"{stage} {took:.1f}" for stage, took in most)
     processors = found.rate * found.processor_ms / 1e3
+    ways = ", ".join(f"{count} {way}" for way, count in sorted(found.networks.items()))
     return (
         f" {found.rate:8.1f} frames/s {found.rate / 25:5.1f} streams {ratio}"
         f"  processor {found.processor_ms:.1f} ms/frame ({processors:.1f} of them busy),"
-        f" {busy.text()}; ms/frame in {where}"
+        f" {busy.text()}; ms/frame in {where}" + (f"; networks: {ways}" if ways else "")
     )

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -58,6 +58,8 @@ class Figures:
     """Of a frame."""
     stages: dict[str, float]
     """Busy ms of a frame by stage; they overlap."""
+    networks: dict[str, int] = field(default_factory=dict)
+    """How many go each way on a GPU, `pipeline.batching.ways`: a slower one is another figure."""
 
 
 class Process:
@@ -164,4 +166,4 @@ class Fleet:
             for stage, took in answer["stages"].items():
                 stages[stage] = stages.get(stage, 0.0) + took / frames
         spent = sum(answer["processor_s"] for answer in answers)
-        return Figures(frames / wall, 1e3 * spent / frames, stages)
+        return Figures(frames / wall, 1e3 * spent / frames, stages, answers[0]["networks"])

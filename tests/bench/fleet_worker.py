@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,6 +19,7 @@ import torch
 
 from consumer.workers.rendering import use_weights_root
 from pipeline.batching.cuda import is_cuda
+from pipeline.batching.ways import ways
 from pipeline.engines import registry
 from pipeline.engines.base import Warming
 from pipeline.faces import loaded
@@ -117,6 +119,7 @@ def render_all(specs: Specs) -> dict[str, Any]:
         "end": time.monotonic(),
         "processor_s": time.process_time() - before,
         "stages": stages,
+        "networks": Counter(ways().values()),
     }
 
 

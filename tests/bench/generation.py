@@ -9,6 +9,7 @@ from functools import partial
 import torch
 
 from pipeline.batching.cuda import give_back_memory, is_cuda
+from pipeline.batching.ways import ways
 from pipeline.engines.musetalk.engine import tuned
 from pipeline.engines.musetalk.networks import Networks
 from pipeline.engines.musetalk.painter import LATENT, Painter
@@ -96,10 +97,13 @@ def generation(device: str, shrunken: bool, frames: int, compiled: bool) -> Iter
             networks = random_networks(name == "musetalk-fast", device, dtype, shrunken)
             loop = straight_loop(networks, device, frames // 4)
             yield f"  {name:<14} published loop, batch {LOOP_BATCH}        {loop:8.1f} frames/s"
-            painter = Painter(tuned(networks, innermost=is_cuda(device)), device, compiled=compiled)
+            painter = Painter(
+                tuned(networks, innermost=is_cuda(device)), device, compiled=compiled, name=name
+            )
             start = time.perf_counter()
             painter.warm()
-            yield f"  {name:<14} captured and compiled in {time.perf_counter() - start:5.1f} s"
+            took = time.perf_counter() - start
+            yield f"  {name:<14} ready after {took:5.1f} s: {_ways(name)}"
         except Exception as error:  # noqa: BLE001 - the other networks may do better
             yield f"  {name:<14} networks failed: {reason(error)}"
             continue
@@ -130,6 +134,12 @@ def _shared(
         if name in least
     ]
     return line + verdict(asked, on_gpu)
+
+
+def _ways(name: str) -> str:
+    """How the engine's networks go: a slower way is another figure."""
+    of = [f"{network} {way}" for network, way in ways().items() if network.startswith(f"{name} ")]
+    return ", ".join(of) or "as they are, on the processors"
 
 
 def _seconds(run: Callable[[], object], times: int, device: str) -> float:

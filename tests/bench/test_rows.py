@@ -49,7 +49,9 @@ class _Worker:
         if self._ready and self.orders == 2:
             raise RuntimeError("a process ended with -9")
         self._ready = True
-        return {"frames": 50, "start": 0.0, "end": 1.0, "processor_s": 1.0, "stages": {}}
+        ways = {"captured": 2}
+        figures = {"frames": 50, "start": 0.0, "end": 1.0, "processor_s": 1.0, "stages": {}}
+        return {**figures, "networks": ways}
 
     def close(self) -> None:
         type(self).closed += 1
@@ -74,6 +76,7 @@ def test_a_process_that_ends_costs_its_own_row_alone(
         (True, False),
         (True, False),
     ]
+    assert "; networks: 2 captured" in lines[0], "a slower way is another figure"
     assert _Worker.started == _Worker.closed == 3
 
 
