@@ -10,12 +10,14 @@ from __future__ import annotations
 import gzip
 import io
 import mmap
+import struct
 import zlib
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from typing import Any
 
+from aiokafka.codec import snappy_decode
 from aiokafka.errors import KafkaError
 
 MOST_BYTES = 32 * 1024 * 1024
@@ -43,13 +45,13 @@ class BatchTooLarge(KafkaError):  # type: ignore[misc]
 def bound_batches() -> None:
     """Let aiokafka's consumers in this process read no batch that expands further.
 
-    A consumer's calls then raise `BatchTooLarge`. Snappy needs no bound: it expands to 21 times
-    its size at most.
+    A consumer's calls then raise `BatchTooLarge`.
     """
     import cramjam
 
     decoders: dict[str, Callable[[Any], bytes]] = {
         "gzip_decode": _gunzip,
+        "snappy_decode": _unsnappy,
         "lz4_decode": lambda data: _into(cramjam.lz4.decompress_into, "lz4", data),
         "zstd_decode": lambda data: _into(cramjam.zstd.decompress_into, "zstd", data),
     }
@@ -74,6 +76,19 @@ def _gunzip(data: Any) -> bytes:
     if len(expanded) > MOST_BYTES:
         raise BatchTooLarge("gzip", len(data))
     return expanded
+
+
+def _unsnappy(data: Any) -> bytes:
+    """Snappy needs no bound, as it expands to 21 times its size at most; it may be broken, though.
+
+    Or be several streams in a row, which brokers take and aiokafka does not.
+    """
+    from cramjam import DecompressionError
+
+    try:
+        return bytes(snappy_decode(data))
+    except (DecompressionError, struct.error) as error:
+        raise BatchTooLarge("snappy", len(data)) from error
 
 
 def _into(decompress: Callable[[Any, Any], int], codec: str, data: Any) -> bytes:

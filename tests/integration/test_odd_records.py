@@ -6,6 +6,7 @@ import json
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.codec import snappy_encode
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.util import calc_crc32c
 
@@ -14,6 +15,8 @@ from tests.integration.lab import MINIMAL, PATIENCE_S, Lab, Work, job
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle
 
+_RECORDS_AT, _SNAPPY = 61, 2
+"""Of a batch: where its records begin, and the number of that codec."""
 POISON: list[bytes | None] = [
     None,
     b"",
@@ -109,6 +112,12 @@ async def _send_raw_name(lab: Lab) -> None:
     batch.append(timestamp=None, key=None, value=job(), headers=[("x-caf_", b"1")])
     data = batch._build()
     data[:] = data.replace(b"x-caf_", b"x-caf\xe9")
+    await _send_batch(lab, batch)
+
+
+async def _send_batch(lab: Lab, batch: BatchBuilder) -> None:
+    """Send a batch whose bytes were changed by hand."""
+    data = batch._build()
     data[17:21] = calc_crc32c(bytes(data[21:])).to_bytes(4, "big")
     producer = AIOKafkaProducer(bootstrap_servers=lab.kafka.servers)
     await producer.start()
@@ -116,6 +125,26 @@ async def _send_raw_name(lab: Lab) -> None:
         await (await producer.send_batch(batch, lab.topics.requests, partition=0))
     finally:
         await producer.stop()
+
+
+async def test_snappy_streams_in_a_row_which_brokers_take_hold_up_nobody(lab: Lab) -> None:
+    """aiokafka reads the first one alone; nobody got past that batch."""
+    lab.kafka.require(Can.ADMIN)  # the embedded broker gives no batch from its middle
+    batch = BatchBuilder(1 << 20, 0)
+    batch.append(timestamp=None, key=None, value=job(), headers=[])
+    data = batch._build()
+    body = bytes(data[_RECORDS_AT:])
+    data[_RECORDS_AT:] = snappy_encode(body[:40]) + snappy_encode(body[40:])
+    data[8:12] = (len(data) - 12).to_bytes(4, "big")
+    data[21:23] = _SNAPPY.to_bytes(2, "big")
+    work = Work()
+    await lab.send([{"value": job()}])
+    await _send_batch(lab, batch)
+    await lab.send([{"value": job()}])
+    async with lab.intake(work):
+        await lab.until_committed(3)
+    assert [offset for _, _, offset in work.finished] == [0, 2]
+    assert [offset for (_, _, offset), _ in work.rejected] == [1]
 
 
 async def test_batches_that_expand_without_end_are_recorded_and_hold_up_nobody(

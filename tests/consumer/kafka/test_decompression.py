@@ -47,8 +47,10 @@ def test_a_batch_that_expands_past_the_limit_is_not_read(reader: str, codec: str
         _read(reader, bomb)
 
 
-@pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd"])
-def test_a_batch_that_is_broken_is_an_error_of_the_same_kind(codec: str) -> None:
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_batch_that_is_broken_is_an_error_of_the_same_kind(reader: str, codec: str) -> None:
     whole = _batch(codec, bytes(range(256)) * 400)
-    with pytest.raises(BatchTooLarge):
-        _read("compiled", whole[: len(whole) // 2] + b"\0" * 40)
+    for broken in (whole[: len(whole) // 2] + b"\0" * 40, whole[:-1]):
+        with pytest.raises(BatchTooLarge, match=codec):
+            _read(reader, broken)
