@@ -14,8 +14,7 @@ import uuid
 from datetime import UTC, datetime
 
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from pydantic import BaseModel, ValidationError
 
 from consumer import telemetry
@@ -23,7 +22,7 @@ from consumer.http.gateway_hub import Hub
 from consumer.http.gateway_inputs import FOLDER
 from consumer.http.gateway_metrics import SUBMITTED
 from consumer.http.gateway_problems import Refused
-from consumer.kafka.client import connection
+from consumer.kafka.producing import Line
 from consumer.settings import Settings
 from consumer.store.storage import Storage
 from schemas.codes import ErrorCode
@@ -51,14 +50,11 @@ class Requests:
         self._settings = settings
         self._storage = storage
         self._hub = hub
-        self._producer: AIOKafkaProducer | None = None
-        self._starting = asyncio.Lock()
+        self._line = Line(settings)
 
     async def close(self) -> None:
         """Let go of the brokers."""
-        if self._producer is not None:
-            await self._producer.stop()
-            self._producer = None
+        await self._line.stop()
 
     async def submit(self, request: RenderRequest, traceparent: str | None) -> str:
         """Note and send a request; its job id.
@@ -123,15 +119,16 @@ class Requests:
             traceparent=traceparent,
         )
         value = message.model_dump(mode="json", exclude_defaults=True)
+        data = json.dumps(value, ensure_ascii=False).encode()
+        headers = [(name, text.encode()) for name, text in envelope.headers().items()]
         try:
             async with asyncio.timeout(SEND_S):
-                producer = await self._started()
-                await producer.send_and_wait(
-                    topic,
-                    json.dumps(value, ensure_ascii=False).encode(),
-                    key=job_id.encode(),
-                    headers=[(name, text.encode()) for name, text in envelope.headers().items()],
-                )
+                await self._line.start()
+                await self._line.try_to_send(topic, data, job_id.encode(), headers)
+        except MessageSizeTooLargeError as error:
+            raise Refused.of(
+                HttpCode.BODY_TOO_LARGE, f"topic {topic} takes no record of {len(data)} bytes"
+            ) from error
         except (KafkaError, TimeoutError) as error:
             raise Refused.of(
                 ErrorCode.BROKER_UNAVAILABLE,
@@ -139,20 +136,6 @@ class Requests:
                 "they may still take it, and to send it again with this id is safe",
                 job_id=job_id,
             ) from error
-
-    async def _started(self) -> AIOKafkaProducer:
-        async with self._starting:
-            if self._producer is None:
-                producer = AIOKafkaProducer(
-                    **connection(self._settings), enable_idempotence=True, max_request_size=2**20
-                )
-                try:
-                    await producer.start()
-                except BaseException:
-                    await producer.stop()
-                    raise
-                self._producer = producer
-            return self._producer
 
 
 def _same(one: RenderRequest, other: RenderRequest) -> bool:

@@ -94,22 +94,34 @@ class Line:
         """
         pause = FIRST_PAUSE_S
         while True:
-            producer = self._producer
-            if producer is None:
-                raise RuntimeError("the publisher is stopped")
             try:
-                sending = producer.send_and_wait(topic, value, key=key, headers=headers)
-                await self._until_replaced(topic, sending)
+                await self.try_to_send(topic, value, key, headers)
                 return
             except MessageSizeTooLargeError:
-                await self._renew(producer)  # its sequence numbers have a gap now
                 raise
             except KafkaError as error:
                 log.warning("cannot announce yet", topic=topic, error=_hint(error), pause_s=pause)
-                if not error.retriable:
-                    await self._renew(producer)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    async def try_to_send(
+        self, topic: str, value: bytes | None, key: bytes, headers: Headers
+    ) -> None:
+        """Send and wait for all in-sync replicas: one try, which an outage makes a long one.
+
+        Raises:
+            KafkaError: the brokers do not take it; whoever sends next is not harmed by that.
+        """
+        producer = self._producer
+        if producer is None:
+            raise RuntimeError("the publisher is stopped")
+        try:
+            sending = producer.send_and_wait(topic, value, key=key, headers=headers)
+            await self._until_replaced(topic, sending)
+        except KafkaError as error:
+            if not error.retriable:
+                await self._renew(producer)  # its sequence numbers have a gap now
+            raise
 
     async def _until_replaced(self, topic: str, sending: Coroutine[Any, Any, Any]) -> None:
         """Wait for a send, but not for one that went down with its producer."""

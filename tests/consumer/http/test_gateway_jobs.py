@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from typing import Any
 
 import httpx2
 
@@ -12,7 +13,7 @@ from schemas.http import JobView
 from tests.consumer.http.calls import events, locations, until_running
 from tests.consumer.http.stand import Gateway, gateway, service
 from tests.support.capabilities import Can
-from tests.support.handles import S3Handle
+from tests.support.handles import KafkaHandle, S3Handle
 
 
 async def test_a_job_is_accepted_followed_and_fetched(bridge: Gateway, s3: S3Handle) -> None:
@@ -119,3 +120,32 @@ async def test_any_replica_answers_for_a_job_and_so_does_one_that_was_not_there(
         assert (await events(later, "shared"))[-1][0] == "completed"
         again = (await later.http.post("/api/generate_video", json=body)).json()
         assert again["success"] is True, "it was done while this one was away"
+
+
+async def test_a_request_that_its_topic_does_not_take_harms_none_that_comes_later(
+    alone: Gateway, kafka: KafkaHandle, s3: S3Handle
+) -> None:
+    """The producer's numbers had a gap from then on, and that partition took nothing any more."""
+    from confluent_kafka import admin as admin_module
+
+    kafka.require(Can.ADMIN)
+    confluent: Any = admin_module
+    least = confluent.ConfigEntry(
+        "max.message.bytes",
+        "2000",
+        incremental_operation=confluent.AlterConfigOpType.SET,
+    )
+    topic = confluent.ConfigResource(
+        confluent.ConfigResource.Type.TOPIC, kafka.topics.requests, incremental_configs=[least]
+    )
+    admin = confluent.AdminClient({"bootstrap.servers": kafka.servers, "log_level": 0})
+    for done in admin.incremental_alter_configs([topic]).values():
+        done.result(120)
+    body = locations(s3)
+    large = {**body, "job_id": "large", "metadata": {"note": "x" * 2000}}
+    assert (await alone.http.post("/v1/jobs", json=body)).status_code == 202
+    refused = await alone.http.post("/v1/jobs", json=large)
+    later = await alone.http.post("/v1/jobs", json=body)
+    assert later.status_code == 202, later.text
+    assert (refused.status_code, refused.json()["code"]) == (413, "BODY_TOO_LARGE")
+    assert kafka.topics.requests in refused.json()["detail"]
