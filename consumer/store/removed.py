@@ -19,6 +19,9 @@ from schemas.codes import ErrorCode
 
 TIMES, PAUSE_S = 3, 0.1
 """So often in a row no rival writes and removes the same object."""
+SETTLE_S = 0.5
+"""Rivals that wrote without a condition as we did, and before they saw ours, are done after this:
+the last one's object is there, and that one has won."""
 log = structlog.get_logger(__name__)
 
 
@@ -41,10 +44,12 @@ def put_over_removed(reads: Reads, writes: Writes, wanted: Put) -> str | None:
         time.sleep(PAUSE_S)
     log.warning("this store takes a removed object for one that is there", key=wanted.key)
     etag = writes.put(replace(wanted, if_absent=False))
-    if not _is_there(reads, wanted):
+    time.sleep(SETTLE_S)
+    there = reads.stat(wanted.bucket, wanted.key)
+    if there is None:
         what = f"put object {wanted.key!r} in bucket {wanted.bucket!r}"
         raise denied(f"{what}: the store takes it, and then shows nothing there")
-    return etag
+    return etag if there.etag == etag else None
 
 
 def _is_there(reads: Reads, wanted: Put) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from consumer.store.storage import Storage
+from tests.consumer.parties import KEY, Party
 from tests.support.capabilities import unavailable
 from tests.support.handles import S3Handle
 from tests.support.packages import MINIO, VERSITYGW
@@ -40,6 +41,22 @@ async def test_what_was_removed_may_be_written_again_and_what_is_there_may_not(
     await asyncio.gather(*(storage.put_if_absent(bucket, "k", str(n).encode()) for n in range(4)))
     assert await storage.get(bucket, "k") is not None
     assert not await storage.put_if_absent(bucket, "k", b"5")
+    storage.close()
+
+
+async def test_of_many_who_write_over_what_was_removed_one_wins(
+    versioned: S3Handle, tmp_path: Path
+) -> None:
+    """Two replicas believed in one lease until they renewed it."""
+    storage, bucket = Storage(settings_for(versioned, tmp_path)), versioned.bucket
+    first = await Party(storage, bucket, "first").claim()
+    assert first is not None
+    await storage.remove(bucket, KEY)
+    parties = [Party(storage, bucket, name, ttl_s=60.0) for name in "abcdef"]
+    for party in parties:
+        party.conditions = True
+    held = await asyncio.gather(*(party.claim() for party in parties))
+    assert [each is not None for each in held].count(True) == 1
     storage.close()
 
 
