@@ -17,14 +17,17 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 log = structlog.get_logger(__name__)
 
 
-async def lasting(what: str, work: Callable[[], Awaitable[None]]) -> None:
+async def lasting(
+    what: str, work: Callable[[], Awaitable[None]], longest_pause_s: float = LONGEST_PAUSE_S
+) -> None:
     """Do work that is meant never to end, and begin it again when it breaks off.
 
     Args:
         what: the work, in logs.
         work: begins it; returning means that there is none to do.
+        longest_pause_s: before it begins again, seconds; less where it may not rest for long.
     """
-    pause = FIRST_PAUSE_S
+    pause = first = min(FIRST_PAUSE_S, longest_pause_s)
     while True:
         began = time.monotonic()
         try:
@@ -32,7 +35,7 @@ async def lasting(what: str, work: Callable[[], Awaitable[None]]) -> None:
             return
         except Exception:
             if time.monotonic() - began > LONGEST_PAUSE_S:
-                pause = FIRST_PAUSE_S
+                pause = first
             log.exception("background work broke off and begins again", what=what, pause_s=pause)
         await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE_S)
+        pause = min(2 * pause, longest_pause_s)

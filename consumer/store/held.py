@@ -11,6 +11,7 @@ from types import TracebackType
 import structlog
 
 from consumer.faults import Fault
+from consumer.lasting import lasting
 from consumer.store.marker import MarkerFile, dump, held_by
 from schemas.codes import ErrorCode
 from schemas.manifest import AttemptMarker, Lease
@@ -85,7 +86,8 @@ class Held:
         return old.last_error in (None, ErrorCode.WORKER_CRASHED, ErrorCode.WORKER_STALLED)
 
     async def __aenter__(self) -> Held:
-        self._beat_task = asyncio.create_task(self._beat(), name="lease")
+        beating = lasting("lease", self._beat, self._retry_s)
+        self._beat_task = asyncio.create_task(beating, name="lease")
         return self
 
     async def __aexit__(
@@ -149,15 +151,20 @@ class Held:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
+    @property
+    def _retry_s(self) -> float:
+        """Between two tries to renew it."""
+        return min(1.0, self._ttl_s / 6)
+
     async def _beat(self) -> None:
-        pause, failing = self._ttl_s / 3, False
+        failing = False
         while not self.lost.is_set():
-            await asyncio.sleep(pause)
+            due = self._renewed + self._ttl_s / 3 - time.monotonic()
+            await asyncio.sleep(self._retry_s if failing else max(0.0, due))
             try:
                 await self._write()
-                pause, failing = self._ttl_s / 3, False
+                failing = False
             except Fault as fault:
-                pause = min(1.0, self._ttl_s / 6)
                 if not failing:
                     log.warning("lease not renewed; trying on", error=str(fault))
                 failing = True

@@ -13,7 +13,7 @@ from consumer.store import held as held_lease
 from consumer.store import lease
 from consumer.store.storage import Storage
 from schemas.codes import ErrorCode, Stage
-from tests.consumer.parties import TTL_S, Party
+from tests.consumer.parties import KEY, TTL_S, Party
 from tests.support.handles import S3Handle
 from tests.support.work import settings_for
 
@@ -160,4 +160,33 @@ async def test_a_lease_is_as_old_as_its_writing_not_as_the_reading_of_the_answer
     await held.confirm()
     await held.confirm()
     assert storage.writes == 4
+    storage.close()
+
+
+class Breaking(Storage):
+    """A store whose calls fail now and then in a way that nobody foresaw."""
+
+    failures = 0
+
+    async def put(self, bucket: str, key: str, data: bytes, **more: Any) -> str | None:
+        if self.failures:
+            self.failures -= 1
+            raise KeyError("a defect")
+        return await super().put(bucket, key, data, **more)
+
+
+async def test_a_lease_is_renewed_on_after_an_error_that_nobody_foresaw(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    """The renewal ended there, silently, and another replica rendered the same."""
+    storage = Breaking(settings_for(s3, tmp_path))
+    held = await Party(storage, s3.bucket, "a").claim()
+    assert held is not None
+    async with held, asyncio.timeout(120):
+        storage.failures = 2
+        while storage.failures:
+            await asyncio.sleep(0.01)
+        before = await storage.get(s3.bucket, KEY)
+        while await storage.get(s3.bucket, KEY) == before:
+            await asyncio.sleep(0.01)
     storage.close()
