@@ -82,7 +82,7 @@ async def _work(settings: Settings, state: State, signals: Signals) -> None:
         processing = await stack.enter_async_context(open_processor(settings, publisher))
         state.processing = processing
         cancellations = Cancellations()
-        control = ControlReader(settings, cancellations)
+        state.control = control = ControlReader(settings, cancellations)
         stack.push_async_callback(control.stop)
         await signals.unless_stopped(control.start())
         state.phase = "joining the group"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
+from consumer.kafka.control import ControlReader
 from consumer.kafka.publisher import Publisher
 from consumer.kafka.subscriber import Intake
 from consumer.processing import Processing
@@ -23,6 +24,7 @@ class State:
         self.processing: Processing | None = None
         self.intake: Intake | None = None
         self.publisher: Publisher | None = None
+        self.control: ControlReader | None = None
 
     def live(self) -> str | None:
         """Nothing outside this process makes it worth a restart; an outage does not."""
@@ -46,6 +48,8 @@ class State:
             return f"the topics cannot be read: {self.intake.pump.failing}"
         if self.publisher is not None and self.publisher.trouble is not None:
             return f"outcomes cannot be announced: {self.publisher.trouble}"
+        if self.control is not None and self.control.trouble is not None:
+            return f"cancels cannot be heard: {self.control.trouble}"
         return self.processing.why_not_ready()
 
     def facts(self) -> dict[str, Any]:

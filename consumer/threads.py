@@ -32,6 +32,15 @@ class DaemonPool:
         self._counting = threading.Lock()
         self._closed = False
 
+    def check(self) -> None:
+        """Have a thread at least, so that calls can be made.
+
+        Raises:
+            OSError: the machine gives this process none.
+        """
+        if not self._threads and not self._closed:
+            self._start()
+
     def submit(self, call: Callable[[], T]) -> asyncio.Future[T]:
         """Begin a call; the future belongs to the running loop.
 

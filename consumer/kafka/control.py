@@ -101,6 +101,9 @@ class ControlReader:
         self._cancellations = cancellations
         self._caught_up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self.trouble: str | None = None
+        """Why no cancel can be heard now; None while they can."""
+        self.consumer: AIOKafkaConsumer | None = None
 
     async def start(self) -> None:
         """Start reading; returns when all that is there now was read, at the latest after 10 s."""
@@ -119,7 +122,7 @@ class ControlReader:
 
     async def _run(self) -> None:
         while True:
-            consumer = AIOKafkaConsumer(
+            consumer = self.consumer = AIOKafkaConsumer(
                 self._topic,
                 **connection(self._settings),
                 group_id=None,
@@ -135,6 +138,7 @@ class ControlReader:
             except ConsumerStoppedError:
                 return
             except KafkaError as error:
+                self.trouble = f"topic {self._topic} cannot be read: {error!r}"
                 log.warning("control topic not readable now", topic=self._topic, error=repr(error))
                 self._caught_up.set()  # without the topic there is nothing to catch up with
             finally:
@@ -153,6 +157,7 @@ class ControlReader:
             except BatchTooLarge:
                 await self._search(consumer)
                 continue
+            self.trouble = None if consumer.assignment() else f"topic {self._topic} is not there"
             for records in found.values():
                 for raw in records:
                     self._cancellations.read(raw)

@@ -192,8 +192,12 @@ class Storage:
         return await self._call("ensure", f"bucket {bucket!r}", self._buckets.ensure, bucket)
 
     async def check(self) -> None:
-        """Raise Fault unless the service's bucket can be reached."""
+        """Raise Fault unless the service's bucket can be reached, by files and small objects."""
         bucket = self._settings.s3_bucket
+        try:
+            self._files.check()
+        except OSError as error:
+            raise _no_thread(error) from error
         if not await self._call("check", f"bucket {bucket!r}", self._buckets.exists, bucket):
             raise denied(f"bucket {bucket!r} does not exist")
 
@@ -233,8 +237,7 @@ class Storage:
         try:
             future = pool.submit(call)
         except OSError as error:
-            text = f"no thread for calls to the store: {error.strerror}"
-            raise Fault.of(ErrorCode.STORE_UNAVAILABLE, Stage.STORE, text) from error
+            raise _no_thread(error) from error
         if stop is None:
             return await future
         try:
@@ -245,6 +248,11 @@ class Storage:
             if future.done() and not future.cancelled():
                 future.exception()
             raise
+
+
+def _no_thread(error: OSError) -> Fault:
+    text = f"no thread for calls to the store: {error.strerror}"
+    return Fault.of(ErrorCode.STORE_UNAVAILABLE, Stage.STORE, text)
 
 
 def _under(bucket: str, prefix: str) -> str:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from consumer.faults import Fault
+from consumer.store.storage import Storage
 from consumer.threads import DaemonPool
+from tests.support.handles import S3Handle
+from tests.support.work import settings_for
 
 SIZE = 2
 
@@ -65,6 +70,20 @@ async def test_a_pool_that_could_not_grow_grows_when_there_are_threads_again(
     side_by_side = threading.Barrier(SIZE)
     await asyncio.gather(*(pool.submit(partial(side_by_side.wait, 120)) for _ in range(SIZE)))
     pool.close()
+
+
+async def test_a_store_that_has_no_thread_for_files_is_not_called_well(
+    s3: S3Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small calls had theirs since the start, so a replica said ready that could fetch nothing."""
+    storage = Storage(settings_for(s3, tmp_path))
+    await storage.stat(s3.bucket, "nothing")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _refuse)
+        with pytest.raises(Fault, match="no thread for calls to the store"):
+            await storage.check()
+    await storage.check()
+    storage.close()
 
 
 def _refuse(_: threading.Thread) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from tests.integration.lab import Lab, Work, job
+from consumer.kafka.control import Cancellations, ControlReader
+from consumer.state import State
+from tests.integration.lab import Lab, Work, job, until
+from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle
 
 
@@ -60,3 +65,41 @@ async def test_without_a_control_topic_work_goes_on(
     await lab.send([{"value": job()}])
     async with lab.intake(work, control=True):
         await lab.until_committed(1)
+
+
+async def test_a_control_topic_that_cannot_be_read_is_said_until_it_can_be(
+    kafka: KafkaHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from confluent_kafka.admin import AdminClient
+
+    from consumer.kafka import control
+
+    kafka.require(Can.ADMIN)
+    for name in ("CATCH_UP_S", "RETRY_S"):
+        monkeypatch.setattr(control, name, 0.2)
+    kafka.create_topics(dict.fromkeys(set(kafka.topics.all()) - {kafka.topics.control}, 1))
+    lab, state = Lab(kafka), State("a group")
+    admin = AdminClient({"bootstrap.servers": kafka.servers, "log_level": 0})
+    state.phase, state.processing = "running", SimpleNamespace(why_not_ready=lambda: None)  # type: ignore[assignment]
+
+    async def said() -> bool:
+        consumer = reader.consumer
+        if consumer is not None:
+            consumer._client.force_metadata_update()  # else a minute may pass
+        return f"cancels cannot be heard: topic {kafka.topics.control}" in (state.ready() or "")
+
+    async def ready() -> bool:
+        return state.ready() is None
+
+    state.control = reader = ControlReader(lab.settings(), Cancellations())
+    await reader.start()
+    try:
+        async with lab.intake(Work()) as state.intake:
+            await until(said)
+            kafka.create_topics({kafka.topics.control: 1})
+            await until(ready)
+            (gone,) = admin.delete_topics([kafka.topics.control]).values()
+            await asyncio.to_thread(gone.result, 120)
+            await until(said)
+    finally:
+        await reader.stop()
