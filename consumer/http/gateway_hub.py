@@ -136,7 +136,8 @@ class Hub:
             enable_auto_commit=False,
         )
         try:
-            await listener.start()
+            await _start(listener)
+            self.last_poll = time.monotonic()
             await asyncio.wait_for(listen_from_now(listener, tuple(self._kinds)), LISTEN_TIMEOUT_S)
             self._listener, self.trouble = listener, "not connected"
             self._connected.set()
@@ -172,3 +173,11 @@ class Hub:
         self._last.move_to_end(job_id)
         while len(self._last) > REMEMBERED:
             self._last.popitem(last=False)
+
+
+async def _start(listener: AIOKafkaConsumer) -> None:
+    """Connect, in less time than a loop may stand still: a broker that hangs takes longer."""
+    try:
+        await asyncio.wait_for(listener.start(), LISTEN_TIMEOUT_S)
+    except TimeoutError:
+        raise TimeoutError("the brokers do not answer") from None

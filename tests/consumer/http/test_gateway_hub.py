@@ -6,10 +6,14 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from aiokafka import AIOKafkaProducer
 
 from consumer.faults import Fault
-from consumer.kafka.client import connection
+from consumer.http import gateway_hub
+from consumer.http.gateway_health import LIVE_S
+from consumer.http.gateway_hub import Hub
+from consumer.kafka.client import LISTEN_TIMEOUT_S, connection
 from consumer.settings import Settings
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Failed
@@ -74,3 +78,27 @@ async def test_records_of_any_depth_on_the_topics_of_events_leave_it_hearing(
         while (answer := await alone.http.get("/v1/jobs/heard")).status_code == 404:
             await asyncio.sleep(0.05)
     assert answer.json()["failed"]["error"]["code"] == "NO_FACE"
+
+
+async def test_a_broker_that_hangs_makes_it_deaf_and_not_dead(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To connect took longer than its loop may stand still, so that it was ended and begun anew."""
+    assert LISTEN_TIMEOUT_S < LIVE_S
+    monkeypatch.setattr(gateway_hub, "LISTEN_TIMEOUT_S", 0.2)
+
+    async def silent(reader: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        answer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as broker, asyncio.timeout(120):
+        host, port = broker.sockets[0].getsockname()
+        hub = Hub(settings.model_copy(update={"kafka_servers": (f"{host}:{port}",)}))
+        listening = asyncio.create_task(hub.run())
+        while hub.trouble != "the brokers do not answer":
+            await asyncio.sleep(0.05)
+        turned = hub.last_poll
+        while hub.last_poll == turned:
+            await asyncio.sleep(0.05)
+        listening.cancel()
+        await asyncio.wait((listening,))
