@@ -22,6 +22,8 @@ DRAIN_S = 10
 """Grace of running answers at SIGTERM; jobs go on without the gateway."""
 ROOM = 200
 """Connections beyond the calls that are taken: probes, and calls that are told so."""
+SILENT_S = 120
+"""Who takes nothing of an answer for so long is given up, or would keep its call for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def _bind(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_S * 1000)
         listener.bind((host, port))
     except OSError:
         listener.close()
