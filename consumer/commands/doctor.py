@@ -36,7 +36,7 @@ def doctor(as_json: bool) -> int:
     """
     settings = load()
     findings = [
-        *_machine(),
+        *_machine(settings),
         *_names(),
         *_weights(settings.engine),
         _duix(settings),
@@ -53,14 +53,19 @@ def doctor(as_json: bool) -> int:
     return 0 if healthy else FAILED
 
 
-def _machine() -> list[Finding]:
+def _machine(settings: Settings) -> list[Finding]:
     import torch
 
     text = (
         f"face2face {version('face2face')}, Python {platform.python_version()},"
         f" {available()} processors"
     )
-    return [Finding("machine", "ok", text), _torch(torch.__version__, _gpus())]
+    found, gpus = [Finding("machine", "ok", text)], _gpus()
+    wanted = [name for name in settings.devices if name not in ("auto", "cpu")]
+    if wanted and not gpus:
+        text = f"F2F_DEVICES = {','.join(wanted)!r}, and torch {torch.__version__} sees no GPU"
+        return [*found, Finding("torch", "bad", text, "Install a driver, or set F2F_DEVICES=cpu.")]
+    return [*found, _torch(torch.__version__, gpus)]
 
 
 def _names() -> list[Finding]:

@@ -17,6 +17,9 @@ async def disk(settings: Settings) -> list[Finding]:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(there).free
     text = f"{free / 1e9:.1f} GB free at {folder}"
+    if not there.is_dir():
+        text = f"{there} is no folder" if there == folder else f"{there} on its way is no folder"
+        return [Finding("disk", "bad", f"DUIX_DATA_DIR: {text}", "Correct DUIX_DATA_DIR.")]
     if not os.access(there, os.W_OK):
         return [Finding("disk", "bad", f"{there} cannot be written", "Correct DUIX_DATA_DIR.")]
     if free < settings.min_free_bytes:

@@ -161,5 +161,5 @@ def _bind(settings: Settings) -> socket.socket:
     except OSError as error:
         raise SettingsError(
             f"F2F_HTTP_HOST:F2F_HTTP_PORT = {host}:{port}: cannot listen there "
-            f"({error.strerror or error}); choose another port, or 0 for any"
+            f"({error.strerror or error}); choose another address or port, 0 for any port"
         ) from error

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import field_validator, model_validator
 
-from consumer.settings import checks
+from consumer.settings import checks, signer
 from consumer.settings.fields import Group, env, given
 
 
@@ -46,4 +46,6 @@ class LabelSettings(Group):
     def _labels_together(self) -> Self:
         if (self.c2pa_certificate is None) != (self.c2pa_key is None):
             raise ValueError("F2F_C2PA_CERTIFICATE_PATH and F2F_C2PA_KEY_PATH belong together")
+        if self.c2pa_certificate is not None and self.c2pa_key is not None:
+            signer.check(self.c2pa_certificate, self.c2pa_key)
         return self

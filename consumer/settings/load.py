@@ -10,9 +10,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from consumer.settings import Settings, SettingsError
+from consumer.wording import reason
 
 _MOST_SHOWN = 200
 _LINE_END = "\r\n"
+_AUTO = ("F2F_SLOTS", "F2F_THREADS")
+_UNITS = {
+    "_BYTES": "bytes",
+    "_S": "seconds",
+    "CLEANUP_DELAY": "seconds",
+    "CLEANUP_INTERVAL": "seconds",
+    "MAX_FILE_AGE": "seconds",
+}
+"""End of a name → what its number counts."""
 _HIDDEN = ("SECRET", "PASSWORD", "API_KEY", "TOKEN")
 
 
@@ -55,11 +65,22 @@ def _read_secret(name: str, path: Path) -> str:
 
 def _explain(line: Any) -> str:
     name = ".".join(str(part) for part in line["loc"])
-    text = str(line["msg"]).removeprefix("Value error, ")
+    text = reason(line)
     if not name:  # about several settings at once: the message names them
         return text
     shown = "(hidden)" if any(word in name for word in _HIDDEN) else _short(repr(line["input"]))
+    if line["type"] in ("int_parsing", "float_parsing"):
+        text = _number(name)
     return f"{name} = {shown}: {text}"
+
+
+def _number(name: str) -> str:
+    """What a setting asks for that is given something else than a number."""
+    name = name.partition(".")[0]  # of a list it is one part's
+    if name in _AUTO:
+        return "must be auto or a whole number"
+    unit = next((unit for end, unit in _UNITS.items() if name.endswith(end)), None)
+    return f"must be a number of {unit}, without a unit" if unit else "must be a number"
 
 
 def _short(text: str) -> str:

@@ -233,10 +233,16 @@ class Worker:
                 self._remember(message)
                 WORKER_UP.labels(self.device.label).set(1)
                 log.info("worker ready", device=self.device.label, worker=message.pid)
+                lack = message.missing.get(self._warm or "")
+                if lack is not None:  # every job that names no engine fails by it
+                    text = "the default engine cannot work here"
+                    log.error(text, device=self.device.label, engine=self._warm, error=lack.message)
                 self._on_change()
             case Unready():
                 self.trouble, self._unready = message.error, True
-                log.error("worker cannot work", device=self.device.label, error=str(message.error))
+                log.error(
+                    "worker cannot work", device=self.device.label, error=message.error.message
+                )
             case Done():
                 self._served += 1
                 if message.run in self._runs:

@@ -12,6 +12,7 @@ from consumer.caches import signing_root
 from consumer.settings import SettingsError
 from consumer.settings.load import load
 from consumer.work.marks import render_marks
+from pipeline.mark.certificate import development_identity
 from pipeline.mark.choosing import choose_marks
 from tests.consumer.test_cli import face2face, only_object
 from tests.pipeline.mark.clips import JOB, made, sealed
@@ -101,6 +102,39 @@ def test_half_an_identity_is_refused_at_start(tmp_path: Path, name: str) -> None
         load({name: str(file)})
     with pytest.raises(SettingsError, match=f"{name} = .*not a file"):
         load({name: str(tmp_path / "none.pem")})
+
+
+@pytest.mark.parametrize(
+    ("chain", "key", "said"),
+    [
+        ("other", "key", "CERTIFICATE_PATH = .* holds no certificate chain"),
+        ("key", "key", "CERTIFICATE_PATH = .* holds no certificate chain"),
+        ("chain", "other", "KEY_PATH = .* holds no private key in PEM"),
+        ("chain", "chain", "KEY_PATH = .* holds no private key in PEM"),
+        ("chain", "key of another", "KEY_PATH = .* is not the key of the first certificate"),
+    ],
+)
+def test_an_identity_that_cannot_sign_stops_the_start_and_not_every_job(
+    tmp_path: Path, chain: str, key: str, said: str
+) -> None:
+    first, second = (development_identity(tmp_path / name) for name in ("a", "b"))
+    content = {
+        "chain": first.chain,
+        "key": first.key,
+        "key of another": second.key,
+        "other": b"no PEM",
+    }
+    files = {}
+    for name in (chain, key):
+        files[name] = tmp_path / f"{name}.pem"
+        files[name].write_bytes(content[name])
+    with pytest.raises(SettingsError, match=said):
+        load(
+            {
+                "F2F_C2PA_CERTIFICATE_PATH": str(files[chain]),
+                "F2F_C2PA_KEY_PATH": str(files[key]),
+            }
+        )
 
 
 def test_folder_of_the_development_certificate_can_be_chosen(tmp_path: Path) -> None:

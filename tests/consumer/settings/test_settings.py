@@ -93,7 +93,7 @@ def test_a_key_that_no_header_carries_is_refused_without_being_shown(key: str) -
     ("name", "value", "said"),
     [
         ("F2F_SLOTS", "0", "greater than or equal to 1"),
-        ("F2F_SLOTS", "many", "valid integer"),
+        ("F2F_SLOTS", "many", "auto or a whole number"),
         ("S3_BUCKET", "Not_A_Bucket", "3 to 63"),
         ("S3_ENDPOINT", "minio:9000", "must start with http"),
         ("KAFKA_SECURITY_PROTOCOL", "TLS", "PLAINTEXT"),
@@ -192,6 +192,23 @@ def test_addresses_in_every_form_that_works_are_taken() -> None:
     brokers = "[::1]:9092,broker_1:9,SSL://b:9093,c"
     load({"F2F_ALLOWED_HOSTS": hosts, "KAFKA_BOOTSTRAP_SERVERS": brokers})
     load({"S3_ENDPOINT": "https://s3.example/", "F2F_DEVICES": "cuda:0,GPU-1a-2b,cpu"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("F2F_MAX_INPUT_BYTES", "2GB", "must be a number of bytes, without a unit"),
+        ("F2F_DRAIN_S", "60s", "must be a number of seconds, without a unit"),
+        ("CLEANUP_DELAY", "1m", "must be a number of seconds, without a unit"),
+        ("F2F_RETRY_DELAYS_S", "10s,60s", "must be a number of seconds, without a unit"),
+        ("F2F_SLOTS", "all", "must be auto or a whole number"),
+        ("F2F_HTTP_PORT", "http", "must be a number"),
+        ("F2F_NVDEC", "perhaps", "must be true or false"),
+    ],
+)
+def test_what_is_no_number_is_told_what_is_counted(name: str, value: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load({name: value})
 
 
 def test_every_wrong_setting_is_named_at_once() -> None:

@@ -10,11 +10,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
+from consumer.faults import Fault
 from consumer.workers import worker as worker_module
-from consumer.workers.protocol import RunTick
-from schemas.codes import ErrorCode
-from tests.consumer.children import fault_of, render, running_worker, until_ready
+from consumer.workers.protocol import Ready, RunTick
+from consumer.workers.worker import Worker
+from schemas.codes import ErrorCode, Stage
+from tests.consumer.children import CPU, fault_of, render, running_worker, until_ready
 from tests.support.work import until
 
 
@@ -157,3 +160,15 @@ async def test_a_child_whose_text_has_no_end_is_heard_on(
         await render(worker, tmp_path, {"say": "x" * 200_000})
         await render(worker, tmp_path, {"say": "an end"})
         assert worker.restarts == 0
+
+
+def test_a_default_engine_that_lacks_something_is_said_when_the_worker_is_ready() -> None:
+    """Every job that names no engine fails by it; nothing else would say so before."""
+    lack = Fault.of(ErrorCode.WEIGHTS_MISSING, Stage.GENERATE, "no unet").error
+    ready = Ready(pid=1, device="cpu", engines=[], missing={"musetalk": lack})
+    for warm, said in (("viseme", []), ("musetalk", [lack.message])):
+        worker = Worker(CPU, stall_timeout_s=30, warm=warm)
+        with capture_logs() as lines:
+            worker._hear(ready)
+        text = "the default engine cannot work here"
+        assert [line["error"] for line in lines if line["event"] == text] == said
