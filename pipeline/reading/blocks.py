@@ -7,7 +7,6 @@ a group of pictures between two keyframes is decoded once or twice instead of ma
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 
 from pipeline.reading.picture_file import PictureFile, picture_bytes
 from pipeline.reading.upright import Planes
@@ -41,12 +40,7 @@ class Blocks:
     def __enter__(self) -> Blocks:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.clear()
         if self._file is not None:
             self._file.close()

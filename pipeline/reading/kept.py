@@ -11,7 +11,6 @@ import os
 import shutil
 import threading
 from pathlib import Path
-from types import TracebackType
 
 from pipeline.reading.picture_file import PictureFile, picture_bytes
 from pipeline.reading.upright import Planes
@@ -43,12 +42,7 @@ class KeptPictures:
     def __enter__(self) -> KeptPictures:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._give_up()
 
     def __len__(self) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from fractions import Fraction
-from types import TracebackType
 
 from av import AudioFrame, AudioResampler
 from av.audio.stream import AudioStream
@@ -68,12 +67,7 @@ class Soundtrack:
     def __enter__(self) -> Soundtrack:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._source.__exit__(None, None, None)
 
     def until(self, picture: int, fps: Fraction) -> list[Packet[AudioStream]]:
