@@ -21,7 +21,7 @@ from pipeline.speech.ridge import Ridge
 from pipeline.timeline import Timeline
 from pipeline.types import Frame
 from tests.pipeline.engines import synthetic
-from tests.pipeline.engines.test_neural_engines import _fast, _musetalk, _wav2lip
+from tests.pipeline.engines.runs import musetalk, musetalk_fast, wav2lip
 from tests.pipeline.engines.viseme import puppet
 
 SECONDS = 0.24
@@ -53,9 +53,9 @@ CASES = {
     "viseme bank": Case(_viseme, lambda p: puppet.reference(_opened(), p)),
     "viseme synth": Case(_viseme, lambda p: puppet.reference(puppet.silent(), p)),
     "viseme still": Case(_viseme, lambda p: puppet.reference(puppet.silent(1), p)),
-    "musetalk": Case(_musetalk, lambda p: synthetic.reference(p, frames=6, faceless=[2])),
-    "musetalk-fast": Case(_fast, lambda p: synthetic.reference(p, frames=6)),
-    "wav2lip": Case(_wav2lip, lambda p: synthetic.reference(p, frames=6, faceless=[2])),
+    "musetalk": Case(musetalk, lambda p: synthetic.reference(p, frames=6, faceless=[2])),
+    "musetalk-fast": Case(musetalk_fast, lambda p: synthetic.reference(p, frames=6)),
+    "wav2lip": Case(wav2lip, lambda p: synthetic.reference(p, frames=6, faceless=[2])),
 }
 EVERY = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 

@@ -1,0 +1,68 @@
+"""The engines with networks, shrunken ones with the rule's weights, and whole runs of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.engines.base import Finish, Reference
+from pipeline.engines.musetalk.engine import MuseTalkEngine
+from pipeline.engines.wav2lip.engine import Wav2LipEngine
+from pipeline.engines.wav2lip.network import VARIANTS, Wav2Lip
+from pipeline.timeline import Timeline
+from pipeline.types import Frame
+from tests.parity.rule import weights_for
+from tests.pipeline.engines import synthetic
+from tests.pipeline.engines.musetalk.tiny import tiny_networks
+
+
+def musetalk() -> MuseTalkEngine:
+    return MuseTalkEngine(tiny_networks(), "cpu", fast=False, used=[])
+
+
+def musetalk_fast() -> MuseTalkEngine:
+    return MuseTalkEngine(tiny_networks(fast=True), "cpu", fast=True, used=[])
+
+
+def wav2lip() -> Wav2LipEngine:
+    network = Wav2Lip(VARIANTS[96], width=1 / 8)
+    network.load_state_dict(weights_for(network, "tiny"))
+    return Wav2LipEngine(network.eval().requires_grad_(False), "cpu", [])
+
+
+def timeline_of(seconds: float, frames: int, fps: Fraction = Fraction(25)) -> Timeline:
+    return Timeline.fit(Fraction(seconds).limit_denominator(1000), Fraction(25), frames, fps=fps)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What went into a run, and what came out."""
+
+    reference: Reference
+    timeline: Timeline
+    before: list[Frame]
+    after: list[Frame]
+    finish: Finish
+
+
+def run(engine: Any, scratch: Path, seconds: float = 0.5, batch: int = 8, **clip: Any) -> Run:
+    """Prepare, plan, generate in batches, finish."""
+    reference = synthetic.reference(scratch, **clip)
+    avatar = engine.prepare(reference, lambda tick: None)
+    timeline = timeline_of(seconds, reference.video.frames)
+    plan = engine.plan(avatar, synthetic.speech(seconds), timeline)
+    sources = [timeline.source(n) for n in range(timeline.frames)]
+    frames = list(reference.frames(sources))
+    made: list[Frame] = []
+    for start in range(0, len(frames), batch):
+        outputs = range(start, min(start + batch, len(frames)))
+        made += engine.generate(plan, frames[start : start + batch], outputs)
+    return Run(reference, timeline, frames, made, engine.finish(plan))
+
+
+def same(a: Frame, b: Frame) -> bool:
+    return all(torch.equal(x, y) for x, y in ((a.y, b.y), (a.u, b.u), (a.v, b.v)))
