@@ -16,13 +16,10 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from schemas.events import Completed, Failed
-from schemas.ids import choose_job_id, record_job_id
 from schemas.manifest import AttemptMarker, Manifest
-from schemas.request import RenderRequest
+from tests.chaos.commits import CLOCK_MS, early
+from tests.chaos.copies import job_of, original_place
 from tests.chaos.facts import History, Place, Rec
-
-CLOCK_MS = 2
-"""The broker stamps a record before it is in the log and a commit at about the same time."""
 
 
 @dataclass
@@ -77,7 +74,7 @@ class _Checker:
         yield from self._dead_letters()
         yield from self._visible()
         yield from self._rendered()
-        yield from self._committed()
+        yield from early(self._history, lambda r: self._told_at.get(self._jobs[r.place], []))
 
     # Reading
 
@@ -238,68 +235,3 @@ class _Checker:
         allowed = self._history.kills * self._history.slots
         if again > allowed:
             yield f"rendered again: {again} renders, {allowed} kills × slots allow so many"
-
-    # Commits
-
-    def _committed(self) -> Iterator[str]:
-        """Each commit, at the time when the broker took it, passes finished records alone."""
-        finished = self._finished_at()
-        behind: dict[tuple[str, int], list[tuple[int, float]]] = defaultdict(list)
-        for (topic, partition, offset), at_ms in sorted(finished.items()):
-            behind[(topic, partition)].append((offset, at_ms))
-        for commit in self._history.commits:
-            for offset, at_ms in behind[(commit.topic, commit.partition)]:
-                if at_ms <= commit.at_ms + CLOCK_MS:
-                    continue
-                above = any(start <= offset < end for start, end in commit.finished)
-                if offset < commit.offset or above:
-                    yield (
-                        f"committed too early: {commit.topic}/{commit.partition} at"
-                        f" {commit.offset} counts {offset} as finished, {at_ms - commit.at_ms} ms"
-                        " before its outcome"
-                    )
-
-    def _finished_at(self) -> dict[Place, float]:
-        """When each record of the request and retry topics had its end on the topics."""
-        retried: dict[Place, list[int]] = defaultdict(list)
-        for copy in self._history.retries:
-            place = original_place(copy)
-            if place is not None:
-                retried[place].append(copy.at_ms)
-        found: dict[Place, float] = {}
-        for record in self._history.requests:
-            found[record.place] = self._end(record, retried[record.place], strictly=False)
-        for record in self._history.retries:
-            place = original_place(record)
-            later = retried[place] if place is not None else []
-            found[record.place] = self._end(record, later, strictly=True)
-        return found
-
-    def _end(self, record: Rec, copies: list[int], *, strictly: bool) -> float:
-        told = self._told_at.get(self._jobs[record.place], [])
-        after = [at for at in told if at >= record.at_ms - CLOCK_MS]
-        after += [at for at in copies if at > record.at_ms or (at == record.at_ms and not strictly)]
-        return min(after, default=float("inf"))
-
-
-def job_of(record: Rec) -> str:
-    """The job id of a record, by the contract: carried, named, or made of its place."""
-    named = record.headers.get("f2f-job-id") or record.headers.get("ce_id")
-    try:
-        request = RenderRequest.model_validate_json(record.value or b"")
-    except ValidationError:
-        return record_job_id(*record.place)
-    return choose_job_id(request, named, *record.place)
-
-
-def original_place(record: Rec) -> Place | None:
-    """Where the first record of a copy lies, by its headers."""
-    head = record.headers
-    try:
-        return Place(
-            head["f2f-original-topic"],
-            int(head["f2f-original-partition"]),
-            int(head["f2f-original-offset"]),
-        )
-    except (KeyError, ValueError):
-        return None
