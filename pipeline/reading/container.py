@@ -229,14 +229,21 @@ def _check_streams(path: Path, container: InputContainer, limits: Limits, stage:
 
 def check_decoder(path: Path, stream: Stream, stage: Stage) -> None:
     """Refuse a stream whose codec is unknown or not on the list."""
-    codec = stream.codec_context
-    if codec is None or codec.name not in DECODERS.split(","):
+    if not has_decoder(stream):
+        codec = stream.codec_context
         name = "unknown" if codec is None else codec.name
         raise InputUnreadable(
-            f"{path.name}: no decoder for its {stream.type} codec ({name})",
+            f"{path.name}: no decoder for its {stream.type} codec ({name}); save it as "
+            + ("AAC, MP3, FLAC or PCM" if stream.type == "audio" else "H.264, HEVC, VP9 or AV1"),
             stage=stage,
             codec=name,
         )
+
+
+def has_decoder(stream: Stream) -> bool:
+    """Whether a stream's codec is known and on the list."""
+    codec = stream.codec_context
+    return codec is not None and codec.name in DECODERS.split(",")
 
 
 def only(container: InputContainer, stream: Stream) -> None:

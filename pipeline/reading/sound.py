@@ -26,6 +26,7 @@ from pipeline.reading.container import (
     STATES_SECONDS,
     Clock,
     check_decoder,
+    has_decoder,
     only,
     open_media,
     packets,
@@ -57,13 +58,23 @@ def open_sound(path: Path, limits: Limits, clock: Clock | None = None) -> Iterat
         MediaLimitExceeded: too many bytes or streams, or the header states too many seconds.
     """
     with open_media(path, limits, Stage.PROBE) as container:
-        stream = container.streams.best("audio")
-        if not isinstance(stream, AudioStream):
+        stream = _sound_stream(container)
+        if stream is None:
             raise NoAudio(f"{path.name} has no sound track", stage=Stage.PROBE)
         check_decoder(path, stream, Stage.PROBE)
         check_shape(path, stream.codec_context.sample_rate, stream.codec_context.channels)
         _check_seconds(path, _stated_seconds(path, container, stream), limits)
         yield Sound(path, container, stream, limits, clock)
+
+
+def _sound_stream(container: InputContainer) -> AudioStream | None:
+    """The stream that is heard: libavformat's choice, or another one where that has no decoder, as
+    a film's surround sound may have none."""
+    best = container.streams.best("audio")
+    heard = [stream for stream in container.streams.audio if has_decoder(stream)]
+    if not isinstance(best, AudioStream) or best in heard or not heard:
+        return best if isinstance(best, AudioStream) else None
+    return heard[0]
 
 
 def check_shape(path: Path, rate: int, channels: int) -> None:

@@ -259,3 +259,28 @@ def test_a_hole_in_the_sound_of_a_transport_stream_is_silent(tmp_path: Path) -> 
     path = tmp_path / "hole.ts"
     path.write_bytes(b"".join(pieces))
     assert float(probe_audio(path, Limits()).duration) == pytest.approx(7, abs=0.1)
+
+
+def test_sound_that_nothing_decodes_leaves_the_other_track_to_be_heard(tmp_path: Path) -> None:
+    """As a film's surround sound beside stereo."""
+    path = tmp_path / "two.avi"
+    tones = (Tone(2.0, codec="pcm_s64le"), Tone(3.2, clicks=True, codec="libmp3lame"))
+    with av.open(str(path), "w") as container:
+        streams = []
+        for tone in tones:
+            stream = container.add_stream(tone.codec, rate=tone.rate)
+            assert isinstance(stream, av.AudioStream)
+            stream.codec_context.layout = tone.layout
+            streams.append(stream)
+        for stream, tone in zip(streams, tones, strict=True):
+            frame = av.AudioFrame.from_ndarray(tone.samples(), "fltp", tone.layout)
+            frame.sample_rate, frame.time_base = tone.rate, Fraction(1, tone.rate)
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+    assert probe_audio(path, Limits()).codec == "mp3"
+    assert list(_clicks(load_speech(path, Limits()).samples)) == pytest.approx([1, 2, 3], abs=0.1)
+
+
+def test_sound_that_nothing_decodes_is_refused_by_the_codecs_name(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.wav", Tone(0.5, codec="pcm_s64le"))
+    with pytest.raises(InputUnreadable, match=r"pcm_s64le.*; save it as"):
+        probe_audio(path, Limits())
