@@ -46,7 +46,7 @@ def media_kind(head: bytes) -> str | None:
             return kind
     if head[4:8] in _BOXES:
         return "mp4"
-    if head[:4] in (b"RIFF", b"RF64", b"RIFX"):
+    if head[:4] in (b"RIFF", b"RF64", b"BW64", b"RIFX"):
         return _RIFF.get(head[8:12])
     if head[:4] == b"FORM":
         return _FORM.get(head[8:12])

@@ -22,6 +22,7 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 
 from pipeline.errors import InputUnreadable, MediaLimitExceeded
+from pipeline.reading.unopened import reason
 from pipeline.reading.wav_size import says_too_little
 from pipeline.types import Limits
 from schemas.codes import Stage
@@ -33,11 +34,6 @@ DEMUXERS = (
     "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe",
 )
 """libavformat's names of what is read."""
-KINDS = (
-    "MP4, MOV, MKV, WebM, AVI, MPEG, FLV, WMV, GIF, JPEG, PNG, WebP, HEIC, AVIF, BMP; "
-    "WAV, MP3, M4A, AAC, FLAC, Ogg, AMR, AIFF, CAF, WMA"
-)
-"""The same, as people call them."""
 DECODERS = (
     # picture
     "h264,hevc,av1,libdav1d,vp8,vp9,libvpx,libvpx-vp9,mpeg4,msmpeg4,msmpeg4v2,mpeg1video"
@@ -202,17 +198,12 @@ def open_media(
     except (av.FFmpegError, OSError, ValueError, OverflowError) as error:
         clock.check()  # an interrupted demuxer may call the file damaged
         raise InputUnreadable(
-            f"{path.name} cannot be opened as media: {_reason(error)}", stage=stage
+            f"{path.name} cannot be opened as media: {reason(path, kind, error)}",
+            stage=stage,
         ) from error
     with container:
         _check_streams(path, container, limits, stage)
         yield container
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, av.ArgumentError):  # what libavformat says of a demuxer off the list
-        return f"it is of no kind that is read, which are {KINDS}"
-    return getattr(error, "strerror", None) or str(error)
 
 
 def _check_streams(path: Path, container: InputContainer, limits: Limits, stage: Stage) -> None:

@@ -12,7 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from consumer import cli, doc_tables, metrics
 from consumer.http import gateway_metrics
 from consumer.local.console import BAD_INPUT, FAILED, OK, STOPPED
-from pipeline.reading.container import KINDS
+from pipeline.reading.unopened import KINDS
 from schemas.export import CONTRACTS
 from schemas.http import HttpCode
 from schemas.request import RenderOptions, RenderRequest

@@ -50,6 +50,11 @@ def test_files_of_usual_containers_are_media(container: str, codec: str) -> None
     assert media_kind(_sound(container, codec)[:HEAD]) is not None
 
 
+@pytest.mark.parametrize("kind", [b"RF64", b"BW64", b"RIFX"])
+def test_large_and_turned_recordings_are_media(kind: bytes) -> None:
+    assert media_kind(kind + b"\xff\xff\xff\xffWAVEds64") == "wav"
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"])
 def test_pictures_are_media(kind: str) -> None:
     from PIL import Image

@@ -1,0 +1,78 @@
+"""Why a file does not open as media, in words that help whoever sent it.
+
+libavformat says "Invalid data found" of a web page, of a file of zeros, and of a recording that was
+cut short alike. Boxes: ISO/IEC 14496-12 4.2.
+"""
+
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+from pathlib import Path
+
+import av
+
+KINDS = (
+    "MP4, MOV, MKV, WebM, AVI, MPEG, FLV, WMV, GIF, JPEG, PNG, WebP, HEIC, AVIF, BMP; "
+    "WAV, MP3, M4A, AAC, FLAC, Ogg, AMR, AIFF, CAF, WMA"
+)
+"""What is read, as people call it."""
+_MOV = "mov,mp4,m4a,3gp,3g2,mj2"
+_HEAD, _WORDS = 4096, 64
+"""Bytes that are looked at: for zeros, and for letters alone."""
+_BOXES = 10_000
+_TEXT = frozenset((*b"\t\n\f\r", *range(0x20, 0x7F)))
+
+
+def reason(path: Path, kind: str | None, error: BaseException) -> str:
+    """What is wrong with a file, and what to do. Nothing of its content is told: it may be a
+    secret.
+
+    Args:
+        path: of the file.
+        kind: the demuxer that its first bytes ask for, if any.
+        error: of opening it.
+    """
+    with suppress(OSError):  # it cannot even be read: the error says so
+        seen = _seen(path, kind)
+        if seen is not None:
+            return seen
+    if isinstance(error, av.ArgumentError) or (
+        kind is None and isinstance(error, av.InvalidDataError)
+    ):
+        return f"it is of no kind that is read, which are {KINDS}"
+    said = getattr(error, "strerror", None) or str(error)
+    return f"{said}; it is damaged or cut short: send it again, or convert it anew"
+
+
+def _seen(path: Path, kind: str | None) -> str | None:
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if not head.strip(b"\0"):
+        return (
+            "it begins with zeros, as a copy or an upload leaves it that broke off; send it again"
+        )
+    if _TEXT.issuperset(head[:_WORDS]):
+        return "it is text, such as a server's page about an error; send the media file itself"
+    if kind == _MOV and not _has_index(path):
+        return (
+            "its index (moov) is missing, as in a recording or an upload that broke off; "
+            "send the whole file"
+        )
+    return None
+
+
+def _has_index(path: Path) -> bool:
+    """Whether a file of boxes has the one without which nothing in it can be found."""
+    with path.open("rb") as file:
+        for _ in range(_BOXES):
+            size, kind = struct.unpack(">I4s", file.read(8).ljust(8, b"\0"))
+            skip = size - 8
+            if size == 1:
+                skip = int.from_bytes(file.read(8), "big") - 16
+            if kind in (b"moov", b"moof"):
+                return True
+            if skip < 0:  # to the end of the file, or no boxes any more
+                return False
+            file.seek(skip, 1)
+    return True

@@ -1,0 +1,58 @@
+"""A file that does not open says why, in words that help, and nothing of what it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import InputUnreadable
+from pipeline.reading.probe import probe_audio, probe_video
+from pipeline.types import Limits
+from schemas.request import RenderOptions
+from tests.support.media import Clip, Tone, write_clip, write_sound
+
+
+def _said(path: Path) -> str:
+    with pytest.raises(InputUnreadable) as video:
+        probe_video(path, Limits(), RenderOptions())
+    with pytest.raises(InputUnreadable) as sound:
+        probe_audio(path, Limits())
+    assert str(sound.value) == str(video.value)
+    return str(sound.value)
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mov"])
+def test_a_film_that_was_cut_before_its_index_says_that_it_is_missing(
+    tmp_path: Path, name: str
+) -> None:
+    path = write_clip(tmp_path / name, Clip(frames=40))
+    path.write_bytes(path.read_bytes()[:-2000])
+    assert "index (moov) is missing" in _said(path)
+    assert "send the whole file" in _said(path)
+
+
+@pytest.mark.parametrize("begin", [0, 4096])
+def test_a_file_of_zeros_says_so(tmp_path: Path, begin: int) -> None:
+    path = write_clip(tmp_path / "film.mp4", Clip(frames=40))
+    path.write_bytes(bytes(4096) + path.read_bytes()[4096:] if begin else bytes(9000))
+    assert "begins with zeros" in _said(path)
+
+
+def test_a_page_about_an_error_is_called_text_and_not_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_text("<!DOCTYPE html><html><body>token=hunter2 has expired</body></html>\n" * 3)
+    assert "it is text" in _said(path)
+    assert "hunter2" not in _said(path)
+
+
+def test_what_is_of_another_kind_is_told_what_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"%PDF-1.7\n" + bytes(range(256)) * 40)
+    assert "MP4, MOV, MKV" in _said(path)
+
+
+def test_sound_that_was_cut_in_its_header_says_what_to_do(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.flac", Tone(1.0, codec="flac"))
+    path.write_bytes(path.read_bytes()[:60])
+    assert "damaged or cut short: send it again" in _said(path)
