@@ -29,7 +29,10 @@ _RESTS_OPEN = (0.02, 0.05)
 """Resting apertures from which the first begins to give way, and to which it has; io."""
 _SILENT_OPENING = 0.055
 """At least so far beyond its resting mouth, io."""
-_SILENT_WIDTHS = (0.86, 1.06)
+_SILENT_WIDTHS = (0.74, 1.06)
+"""Widths of a mouth that is not seen speaking, rounded and spread, of its resting one. Speech
+seldom stays at either end: so planned, the narrowest twentieth of frames is at .88 to .93 of the
+median, where it is at .85 in the mean of 33 people who are seen speaking."""
 _USUAL_WIDTH = 0.55
 JAW_PER_APERTURE = 0.30
 """The chin sinks by this share of what the lips open."""

@@ -125,4 +125,4 @@ def _wanted_shape(score: Score, heads: Heads, at: Tensor) -> Tensor:
     else:
         sunk = score.path.jaw[at].float() * (CHIN_PER_APERTURE / JAW_PER_APERTURE)
         drop = avatar.rest_jaw + sunk - now.jaw
-    return edit(shape, aperture, width, drop)
+    return edit(shape, aperture, width, drop, purse=avatar.mode != "unit")

@@ -43,6 +43,12 @@ CHIN_PER_APERTURE = 0.45
 """How far the chin sinks per unit of aperture."""
 CORNER_RISE, MIDDLE_RISE = 0.34, 0.20
 """How far corners and the middle rise per unit of width."""
+RELAX = 2.0
+"""Of what a smile's corners lie above the middle of its upper lip they sink by this much of the
+share of its width that it loses: no mouth is drawn together and smiles as before."""
+PUCKER = 0.6
+"""By how much more of their height lips stand out, for each share of its width that a mouth loses:
+lips that are drawn together get thicker."""
 
 
 def _columns(ring: tuple[int, ...]) -> list[int]:
@@ -66,7 +72,9 @@ _SPREAD = {
 """How much of a spread the skin takes part in; lips take all of it."""
 
 
-def edit(shape: Tensor, aperture: Tensor, width: Tensor, drop: Tensor) -> Tensor:
+def edit(
+    shape: Tensor, aperture: Tensor, width: Tensor, drop: Tensor, *, purse: bool = False
+) -> Tensor:
     """A shape with another aperture and width.
 
     Args:
@@ -74,6 +82,8 @@ def edit(shape: Tensor, aperture: Tensor, width: Tensor, drop: Tensor) -> Tensor
         aperture: (B,) wanted aperture, io; 0 closes every gap.
         width: (B,) wanted width, io.
         drop: (B,) how much lower the chin is to lie, io.
+        purse: what a mouth loses in width makes its lips thicker and its smile less. Lent mouths
+            have that already, as far as they are narrow, and shake by what is added.
 
     Returns:
         (B, K, 3) io.
@@ -86,7 +96,11 @@ def edit(shape: Tensor, aperture: Tensor, width: Tensor, drop: Tensor) -> Tensor
     move = torch.zeros_like(shape)
     _open(move, shape, now.aperture, aperture)
     _skin_follows(move, shape, across, aperture - now.aperture, drop)
-    _spread(move, across, width - now.width)
+    wider = width - now.width
+    lost = (-wider / now.width.clamp_min(0.1)).clamp_min(0) * purse
+    _spread(move, across, wider, RELAX * lost * _smile(shape))
+    if purse:
+        _pucker(move, shape, across, PUCKER * lost)
     return shape + move
 
 
@@ -153,13 +167,38 @@ def _skin_follows(move: Tensor, shape: Tensor, across: Tensor, more: Tensor, dro
     move[:, _SKIN, 1] = torch.where(y > corner, below, above)
 
 
-def _spread(move: Tensor, across: Tensor, wider: Tensor) -> None:
+def _spread(move: Tensor, across: Tensor, wider: Tensor, sink: Tensor) -> None:
+    """Move corners and what hangs on them apart, and the corners down by `sink`."""
     side = torch.where(across.abs() <= 1, across, across.sign() * (2 - across.abs()).clamp(0, 1))
     share = _spread_shares(across.device)
     rise = MIDDLE_RISE + (CORNER_RISE - MIDDLE_RISE) * side.square()
     fade = (2 - across.abs()).clamp(0, 1)
     move[..., 0] += 0.5 * wider[:, None] * side * share
-    move[..., 1] -= rise * wider[:, None] * fade * share
+    move[..., 1] += (sink[:, None] * side.square() - rise * wider[:, None]) * fade * share
+
+
+def _smile(shape: Tensor) -> Tensor:
+    """(B,) how far the corners lie above the middle of the upper lip's edge, io; 0 in no smile."""
+    corner = (shape[:, LEFT, 1] + shape[:, RIGHT, 1]) / 2
+    return (shape[:, _UP[5], 1] - corner).clamp_min(0)
+
+
+def _pucker(move: Tensor, shape: Tensor, across: Tensor, share: Tensor) -> None:
+    """Let the lips stand out by a share (B,) of their height, and the skin around give way."""
+    for rings in (_UPPER, _LOWER):
+        edge = shape[:, rings[-1], 1]
+        for ring in rings[:-1]:
+            more = share[:, None] * (shape[:, ring, 1] - edge)
+            move[:, ring[1:-1], 1] += more[:, 1:-1]
+    y, x = shape[:, _SKIN, 1], across[:, _SKIN]
+    beside = (1 - x.square()).clamp_min(0)
+    ends = ((_UPPER, shape[:, _NOSE, 1].mean(1)), (_LOWER, shape[:, PLACE[CHIN], 1]))
+    for rings, end in ends:
+        lip = shape[:, rings[0][5], 1]
+        more = share * (lip - shape[:, rings[-1][5], 1])
+        far = (y - lip[:, None]) / (end - lip)[:, None]
+        near = (1 - far).clamp(0, 1) * (far > 0)
+        move[:, _SKIN, 1] += more[:, None] * near * beside
 
 
 @lru_cache(maxsize=4)

@@ -50,6 +50,13 @@ def test_a_silent_face_gets_a_range_around_its_resting_mouth() -> None:
     assert mouth.narrow < 0.6 < mouth.wide
 
 
+def test_a_face_that_is_not_seen_speaking_rounds_its_mouth_as_people_do() -> None:
+    said = targets([0.3] * 3, [0.0, 1.0, 0.0], [False] * 3)  # rounded, a pause, spread
+    rounded, pause, spread = MouthRange.silent(0.01, 0.55).path(said).width.tolist()
+    assert 0.65 < rounded / 0.55 < 0.80
+    assert abs(pause - 0.55) < 1e-6 < spread - pause
+
+
 def test_a_face_that_is_not_seen_speaking_opens_about_as_far_as_people_who_are() -> None:
     for rest in (0.0, 0.01, 0.02):
         assert 0.85 * USUAL_TOP < MouthRange.silent(rest, 0.6).top <= USUAL_TOP

@@ -172,8 +172,8 @@ def test_mouth_opens_and_closes_as_planned(poses: list[Pose], mode: str, tmp_pat
     job = run(poses, tmp_path, 0.6, apertures=[0.0, 0.0, 0.0, 0.14, 0.14, 0.14])
     closed = [inside_share(job, n) for n in range(15) if n % 6 == 1]
     opened = [inside_share(job, n) for n in range(15) if n % 6 == 4]
-    assert max(closed) < 0.06  # edges of the lips, and the line between them
-    assert min(opened) > 0.08
+    # Beside the inside: edges of the lips, and the line between them. The speech rounds the mouth.
+    assert max(closed) < 0.06 < min(opened)
 
 
 def test_frames_without_a_face_pass_through_and_fade(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.engines.viseme.features import measure
+from pipeline.engines.viseme.features import LEFT, RIGHT, measure
 from pipeline.engines.viseme.heads import Heads, fit_heads, mean_skull
 from pipeline.engines.viseme.points import CHIN, JAW, LIPS, NOSE_BASE, PLACE, places
 from pipeline.engines.viseme.shape import below_nose, edit
@@ -23,7 +23,8 @@ def _edit(heads: Heads, aperture: float, wider: float = 0.0) -> Tensor:
     now = measure(heads.shape)
     count = len(now.aperture)
     wanted = torch.full((count,), aperture)
-    return edit(heads.shape, wanted, now.width + wider, 0.45 * (wanted - now.aperture))
+    drop = 0.45 * (wanted - now.aperture)
+    return edit(heads.shape, wanted, now.width + wider, drop, purse=True)
 
 
 @pytest.mark.parametrize("start", [0.0, 0.05, 0.12])
@@ -39,6 +40,34 @@ def test_edited_shape_has_the_wanted_width() -> None:
     before = measure(heads.shape).width
     after = measure(_edit(heads, 0.05, wider=-0.06)).width
     assert torch.allclose(after, before - 0.06, atol=0.006)
+
+
+def test_lips_that_are_drawn_together_stand_out_and_stay_as_open() -> None:
+    heads = _heads(Pose(0.05))
+    made = _edit(heads, 0.05, wider=-0.2 * float(measure(heads.shape).width))
+    for outer, inner in ((0, 13), (17, 14)):
+        before, after = (
+            float((shape[0, PLACE[outer], 1] - shape[0, PLACE[inner], 1]).abs())
+            for shape in (heads.shape, made)
+        )
+        assert 1.08 < after / before < 1.25
+    assert float(measure(made).aperture) == pytest.approx(0.05, abs=0.002)
+    assert torch.equal(made[:, places(NOSE_BASE)], heads.shape[:, places(NOSE_BASE)])
+
+
+def test_a_smile_sinks_at_its_corners_when_it_is_drawn_together() -> None:
+    heads = _heads(Pose(0.0))
+    calm = heads.shape
+    smiling = calm.clone()
+    smiling[:, [LEFT, RIGHT], 1] = calm[:, places((13,)), 1] - 0.06
+    now = measure(calm).width
+    drop = torch.zeros(1)
+    sunk = [
+        float((edit(shape, torch.zeros(1), share * now, drop, purse=True) - shape)[0, LEFT, 1])
+        for shape, share in ((calm, 0.8), (smiling, 0.8), (smiling, 1.05))
+    ]
+    assert sunk[1] > sunk[0] + 0.01
+    assert sunk[2] < 0
 
 
 def test_chin_follows_and_the_nose_stays() -> None:
