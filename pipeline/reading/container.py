@@ -40,7 +40,7 @@ DECODERS = (
     ",mpeg2video,mjpeg,png,webp,gif,bmp,prores,dnxhd,dvvideo,h263,flv,theora,vc1,wmv1,wmv2,wmv3"
     ",rawvideo,ffv1,huffyuv,ffvhuff,utvideo,qtrle"
     # sound
-    ",aac,aac_fixed,mp1,mp1float,mp2,mp2float,mp3,mp3float,opus,libopus,vorbis,libvorbis,flac,alac"
+    ",aac,aac_fixed,aac_latm,mp1,mp1float,mp2,mp2float,mp3,mp3float,opus,libopus,vorbis,libvorbis,flac,alac"
     ",ac3,eac3,amrnb,amrwb,wmav1,wmav2,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,speex,libspeex,gsm"
     ",gsm_ms,pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le"
     ",pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,pcm_bluray,pcm_dvd,wavpack,tta"

@@ -69,12 +69,13 @@ def open_sound(path: Path, limits: Limits, clock: Clock | None = None) -> Iterat
 
 def _sound_stream(container: InputContainer) -> AudioStream | None:
     """The stream that is heard: libavformat's choice, or another one where that has no decoder, as
-    a film's surround sound may have none."""
+    a film's surround sound may have none. One that nothing decodes only where there is no other."""
     best = container.streams.best("audio")
-    heard = [stream for stream in container.streams.audio if has_decoder(stream)]
-    if not isinstance(best, AudioStream) or best in heard or not heard:
-        return best if isinstance(best, AudioStream) else None
-    return heard[0]
+    if isinstance(best, AudioStream) and has_decoder(best):
+        return best
+    tracks = container.streams.audio
+    heard = [s for s in tracks if has_decoder(s) and s.codec_context.sample_rate]
+    return next(iter([*heard, *(s for s in tracks if not has_decoder(s))]), None)
 
 
 def check_shape(path: Path, rate: int, channels: int) -> None:

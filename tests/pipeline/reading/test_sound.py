@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoAudio
+from pipeline.reading import container as opening
 from pipeline.reading.audio import SPEECH_RATE, load_speech
 from pipeline.reading.probe import probe_audio
 from pipeline.reading.sound import open_sound
@@ -284,3 +285,30 @@ def test_sound_that_nothing_decodes_is_refused_by_the_codecs_name(tmp_path: Path
     path = write_sound(tmp_path / "a.wav", Tone(0.5, codec="pcm_s64le"))
     with pytest.raises(InputUnreadable, match=r"pcm_s64le.*; save it as"):
         probe_audio(path, Limits())
+
+
+def _broadcast(path: Path) -> Path:
+    """AAC as European broadcasters pack it (LATM)."""
+    tone = Tone(3.2, clicks=True, rate=48_000)
+    options = {"mpegts_flags": "latm"}
+    with av.open(str(path), "w", container_options=options) as container:
+        stream = container.add_stream("aac", rate=tone.rate)
+        assert isinstance(stream, av.AudioStream)
+        stream.codec_context.layout = tone.layout
+        frame = av.AudioFrame.from_ndarray(tone.samples(), "fltp", tone.layout)
+        frame.sample_rate, frame.time_base = tone.rate, Fraction(1, tone.rate)
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    return path
+
+
+def test_a_broadcast_s_sound_is_heard(tmp_path: Path) -> None:
+    samples = load_speech(_broadcast(tmp_path / "a.ts"), Limits()).samples
+    assert list(_clicks(samples)) == pytest.approx([1, 2, 3], abs=0.03)
+
+
+def test_sound_of_which_nothing_is_known_is_not_said_to_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "DECODERS", opening.DECODERS.replace(",aac_latm", ""))
+    with pytest.raises(InputUnreadable, match=r"no decoder for its audio codec \(aac_latm\)"):
+        probe_audio(_broadcast(tmp_path / "a.ts"), Limits())
