@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
+import structlog
 
 from consumer.local.console import CommandError, emit, exiting_on_sigterm, say
 from consumer.local.options import JSON_FLAG
@@ -28,9 +31,13 @@ def gateway(host: str | None, port: int | None, as_json: bool) -> None:
     settings = settings.model_copy(update={k: v for k, v in given.items() if v is not None})
 
     def ready(address: Address) -> None:
-        say(f"gateway listens on {address.url} (page at /, documentation at /docs)")
+        log = structlog.get_logger("gateway")  # and no plain text between its lines
+        log.info("gateway listens", url=address.url)
         if settings.allow_loopback:
-            say("inputs over http(s) from this machine are taken: F2F_ALLOW_LOOPBACK_INPUTS")
+            text = "inputs over http(s) from this machine are taken"
+            log.warning(text, setting="F2F_ALLOW_LOOPBACK_INPUTS")
+        if sys.stderr.isatty():
+            say(f"gateway listens on {address.url} (page at /, documentation at /docs)")
         if as_json:
             emit({"gateway": address.url})
 
