@@ -46,7 +46,7 @@ def demo(output: Path, as_json: bool) -> None:
         tempfile.TemporaryDirectory(prefix="face2face-demo-") as folder,
     ):
         began = time.monotonic()
-        place = Playground(Path(folder), on_step=_say_step)
+        place = Playground(Path(folder), on_step=_say_step, on_wait=say)
         with place:
             say(f"all up after {time.monotonic() - began:.1f} s\n")
             job_id = asyncio.run(_one_job(place, output, as_json))

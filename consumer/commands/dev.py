@@ -53,6 +53,7 @@ def dev(kafka: str | None, as_json: bool) -> None:
             gateway_port=free_port(HTTP_PORT),
             kafka=kafka,
             on_step=lambda part: say(f"starting {part} …"),
+            on_wait=say,
         )
         with place:
             _ready(place, kafka is None, as_json)

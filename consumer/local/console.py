@@ -152,12 +152,14 @@ def broker_errors() -> Iterator[None]:
 @contextmanager
 def embedded_errors() -> Iterator[None]:
     """Turn what the embedded servers and the service's start raise into an error to read."""
-    from consumer.local.embedded import EmbeddedFailed, ExtraMissing
+    from consumer.local.embedded import EmbeddedFailed, ExtraMissing, NoRoom
 
     try:
         yield
     except ExtraMissing as error:
         raise CommandError.usage(str(error)) from error
+    except NoRoom as error:
+        raise CommandError.plain(ErrorCode.SCRATCH_FULL, Stage.ADMIT, str(error)) from error
     except EmbeddedFailed as error:
         raise CommandError.of(ErrorCode.INTERNAL, Stage.ADMIT, str(error)) from error
 

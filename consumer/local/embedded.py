@@ -35,6 +35,10 @@ class EmbeddedFailed(RuntimeError):
     """The embedded broker or store did not come up; the text says what to install or look at."""
 
 
+class NoRoom(EmbeddedFailed):
+    """The disk that would be used is as good as full; the text says which and what to do."""
+
+
 class ExtraMissing(EmbeddedFailed):
     """What the embedded store is made of is not installed."""
 

@@ -122,6 +122,7 @@ async def bring(storage: Storage, completed: Completed, path: Path) -> Path:
 
     Raises:
         Fault: what the store raises, or OUTPUT_INVALID when the digest differs.
+        CommandError: SCRATCH_FULL, with the folder.
     """
     output = completed.output
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,6 +136,14 @@ async def bring(storage: Storage, completed: Completed, path: Path) -> Path:
                 f"{output.url} has sha256 {got.sha256}, its event says {output.sha256}",
             )
         half.replace(path)
+    except Fault as fault:
+        if fault.code is not ErrorCode.SCRATCH_FULL:
+            raise
+        text = (
+            f"no room in {str(path.parent)!r} for {output.size} bytes; the MP4 stays in the store, "
+            f"{output.url}"
+        )
+        raise CommandError.plain(fault.code, fault.error.stage, text) from fault
     finally:
         half.unlink(missing_ok=True)
     return path

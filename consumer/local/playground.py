@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,9 +26,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 
-from consumer.local.embedded import EmbeddedFailed, EmbeddedKafka, EmbeddedS3
+from consumer.local.embedded import EmbeddedFailed, EmbeddedKafka, EmbeddedS3, NoRoom
 from consumer.local.other_kafka import OtherKafka
 from consumer.local.startable import Startable
 from consumer.settings import Settings
@@ -36,6 +38,9 @@ from schemas.topics import Topics
 
 START_TIMEOUT_S = 120.0
 """A worker's first start imports torch from a cold disk."""
+QUIET_S = 15.0
+"""Wait after which it is said what is waited for."""
+MOST_SAID = 2000
 DRAIN_S = 5
 STOP_GRACE_S = 5.0
 """Beyond the drain: the time to commit, leave the group and end."""
@@ -58,6 +63,7 @@ class Playground(Startable):
             inputs over http(s) from this machine are taken.
         kafka: brokers to use instead of the embedded one, host:port, comma-separated.
         on_step: told what is being started, for people.
+        on_wait: told what is not ready yet and why, where that takes long; for people, too.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class Playground(Startable):
         gateway_port: int | None = None,
         kafka: str | None = None,
         on_step: Callable[[str], None] = lambda _: None,
+        on_wait: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.log = folder / "service.log"
         self.kafka = EmbeddedKafka() if kafka is None else OtherKafka(kafka)
@@ -76,6 +83,7 @@ class Playground(Startable):
         self._port = http_port or free_port()
         self._gateway_port = gateway_port
         self._on_step = on_step
+        self._on_wait = on_wait
         self._service: subprocess.Popen[bytes] | None = None
         self._gateway: subprocess.Popen[bytes] | None = None
 
@@ -109,9 +117,12 @@ class Playground(Startable):
         """Start everything; returns when the service has joined its group and its worker is ready.
 
         Raises:
+            SettingsError: the user's own settings, which the service follows, cannot work.
+            NoRoom: the service would take nothing here; nothing was started.
             EmbeddedFailed: a part did not come up; the text holds what it said.
             ClientFailed: the brokers that were given cannot be used.
         """
+        self._check_place()
         try:
             self._on_step("broker")
             self.kafka.start()
@@ -128,6 +139,16 @@ class Playground(Startable):
         except BaseException:
             self.stop()
             raise
+
+    def _check_place(self) -> None:
+        least = load(self.service_env()).min_free_bytes
+        free = shutil.disk_usage(self._folder).free
+        if free < least:
+            raise NoRoom(
+                f"{self._folder.parent} has {free} bytes free, fewer than F2F_MIN_FREE_BYTES = "
+                f"{least}: the service would take no request. Free some, or name a folder on "
+                "another disk by TMPDIR"
+            )
 
     def service_env(self) -> dict[str, str]:
         """The service's whole environment: the user's, but surroundings of its own."""
@@ -160,16 +181,21 @@ class Playground(Startable):
             )
 
     def _wait_ready(self, process: subprocess.Popen[bytes], url: str, what: str) -> None:
-        end = time.monotonic() + START_TIMEOUT_S
-        while not _answers_ok(f"{url}/readyz"):
+        began, told = time.monotonic(), ""
+        while (why := _why_unready(f"{url}/readyz")) is not None:
             if process.poll() is not None:
                 raise EmbeddedFailed(
                     f"the {what} ended with code {process.returncode}:\n{self.log_tail()}"
                 )
-            if time.monotonic() > end:
+            waited = time.monotonic() - began
+            if waited > START_TIMEOUT_S:
                 raise EmbeddedFailed(
-                    f"the {what} is not ready after {START_TIMEOUT_S:g} s:\n{self.log_tail()}"
+                    f"the {what} is not ready after {START_TIMEOUT_S:g} s ({why}):\n"
+                    f"{self.log_tail()}"
                 )
+            if waited > QUIET_S and why != told:
+                told = why
+                self._on_wait(f"the {what} is not ready yet: {why}")
             time.sleep(0.1)
 
     def wait(self) -> int:
@@ -224,13 +250,16 @@ def _die_with_parent() -> None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _answers_ok(url: str) -> bool:
+def _why_unready(url: str) -> str | None:
+    """What a probe says against its process; None when it is ready."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
+            return None if answer.status == HTTPStatus.OK else f"HTTP {answer.status}"
+    except urllib.error.HTTPError as error:
+        return error.read(MOST_SAID).decode("utf-8", "replace").strip()
+    except OSError:
+        return "it does not answer yet"
 
 
 def _end(service: subprocess.Popen[bytes]) -> None:

@@ -117,6 +117,19 @@ async def test_a_result_that_is_not_the_announced_one_leaves_no_file(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+async def test_a_disk_without_room_for_the_result_is_named_and_where_it_stays(
+    storage: Storage, s3: S3Handle, tmp_path: Path
+) -> None:
+    await storage.put(s3.bucket, "results/j/r.mp4", CONTENT)
+    (tmp_path / ".out.mp4.part").symlink_to("/dev/full")
+    with pytest.raises(CommandError) as full:
+        await bring(storage, _completed(s3.bucket), tmp_path / "out.mp4")
+    assert full.value.error.code is ErrorCode.SCRATCH_FULL
+    assert f"no room in '{tmp_path}' for {len(CONTENT)} bytes" in full.value.error.message
+    assert "stays in the store, s3://" in full.value.error.message
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture
 def settings(kafka: KafkaHandle) -> Settings:
     kafka.create_topics()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from consumer.local.embedded import EmbeddedFailed
+from consumer.local import playground
+from consumer.local.embedded import EmbeddedFailed, NoRoom
 from consumer.local.playground import Playground, free_port
+from consumer.settings import SettingsError
 from consumer.settings.load import load
 from tests.support.processes import wait_until
 from tests.support.s3 import http_answers
@@ -25,17 +28,47 @@ def _children() -> set[int]:
 
 
 def test_a_service_that_cannot_start_is_said_with_its_own_words_and_all_is_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setenv("F2F_SLOTS", "many")
     before = _children()
     steps: list[str] = []
-    place = Playground(tmp_path, on_step=steps.append)
-    with pytest.raises(EmbeddedFailed, match="F2F_SLOTS = 'many'"):
-        place.start()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        place = Playground(tmp_path, http_port=taken.getsockname()[1], on_step=steps.append)
+        with pytest.raises(EmbeddedFailed, match="cannot listen there"):
+            place.start()
     assert steps == ["broker", "store", "service"]
     assert not http_answers(place.s3.endpoint, any_status=True)
     wait_until(lambda: _children() <= before, 120, "end of every child")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "said"),
+    [
+        ("F2F_SLOTS", "many", SettingsError, "F2F_SLOTS = 'many'"),
+        ("F2F_MIN_FREE_BYTES", str(2**50), NoRoom, "bytes free, fewer than .* by TMPDIR"),
+    ],
+)
+def test_what_would_keep_the_service_from_work_is_said_before_anything_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, error: Any, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    steps: list[str] = []
+    with pytest.raises(error, match=said):
+        Playground(tmp_path, on_step=steps.append).start()
+    assert steps == []
+
+
+def test_who_waits_long_for_the_service_is_told_for_what(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(playground, "QUIET_S", 0.0)
+    told: list[str] = []
+    with Playground(tmp_path, on_wait=told.append):
+        pass
+    assert told[0].startswith("the service is not ready yet: ")
+    assert any('"reason"' in line for line in told), told
 
 
 def test_settings_of_another_deployment_do_not_reach_the_playground(
