@@ -16,7 +16,6 @@ import consumer.lean  # noqa: F401 - first of all
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -26,7 +25,7 @@ from consumer.allocator import keep_freed_memory, keep_from_collector, touch_mem
 from consumer.http import health
 from consumer.kafka.control import Cancellations, ControlReader
 from consumer.kafka.handler import Handler
-from consumer.kafka.lag import watch_lag
+from consumer.kafka.lag import LagWatch
 from consumer.kafka.publisher import Publisher
 from consumer.kafka.subscriber import Intake
 from consumer.lasting import lasting
@@ -75,6 +74,7 @@ async def _work(settings: Settings, state: State, signals: Signals) -> None:
         state.publisher = publisher
         state.phase = "connecting to the brokers"
         await signals.unless_stopped(publisher.start())
+        metrics.BROKERS_UP.set(1)
         state.phase = "waiting for topics"
         await signals.unless_stopped(wait_for_topics(settings, publisher))
         publisher.get_ready()
@@ -94,9 +94,8 @@ async def _work(settings: Settings, state: State, signals: Signals) -> None:
             if not intake.twins.found.is_set():
                 state.phase = "running"
                 log.info("ready", **intake.pump.facts())
-            lag = asyncio.create_task(
-                lasting("lag", partial(watch_lag, intake.pump.assignment)), name="lag"
-            )
+            state.brokers = LagWatch(intake.pump.assignment)
+            lag = asyncio.create_task(lasting("lag", state.brokers.run), name="lag")
             twin = await _until_stopped_or_twin(intake, signals)
             lag.cancel()
             state.phase = "draining"

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from consumer.kafka.control import ControlReader
+from consumer.kafka.lag import LagWatch
 from consumer.kafka.publisher import Publisher
 from consumer.kafka.subscriber import Intake
 from consumer.processing import Processing
@@ -25,6 +26,7 @@ class State:
         self.intake: Intake | None = None
         self.publisher: Publisher | None = None
         self.control: ControlReader | None = None
+        self.brokers: LagWatch | None = None
 
     def live(self) -> str | None:
         """Nothing outside this process makes it worth a restart; an outage does not."""
@@ -42,6 +44,8 @@ class State:
             return self.phase
         if not self.intake.pump.member:
             return "not a member of the consumer group"
+        if self.brokers is not None and self.brokers.trouble is not None:
+            return f"the brokers do not answer: {self.brokers.trouble}"
         if missing := self.intake.missing:
             return f"topics are missing: {', '.join(missing)}; run `face2face topics apply`"
         if self.intake.pump.failing is not None:

@@ -1,6 +1,7 @@
-"""How far this replica's partitions are behind: what alerts on a fleet that does not keep up need.
+"""How far this replica's partitions are behind, and whether the brokers answer that at all.
 
-Kept out of the poll loop, which must never wait for an answer of the brokers.
+An idle replica asks its brokers for nothing else whose answer would be missed: its client waits for
+them in silence. Kept out of the poll loop, which must never wait for an answer of the brokers.
 """
 
 from __future__ import annotations
@@ -11,37 +12,70 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from consumer.kafka.assignment import Assignment
-from consumer.metrics import LAG
+from consumer.metrics import BROKERS_UP, LAG
 
-EVERY_S = 15.0
+EVERY_S, AGAIN_S = 15.0, 3.0
+"""Between two measurements; the latter while the brokers do not answer."""
 TIMEOUT_S = 10.0
 log = structlog.get_logger(__name__)
 
 
-async def watch_lag(assignment: Assignment, every_s: float = EVERY_S) -> None:
-    """Measure again and again, for ever; a gap while brokers do not answer."""
-    while True:
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                LAG.set(await measure(assignment))
-        except (KafkaError, TimeoutError) as error:
-            log.debug("lag not measured", error=repr(error))
-        await asyncio.sleep(every_s)
+class LagWatch:
+    """Measures again and again; a gap while brokers do not answer."""
+
+    def __init__(self, assignment: Assignment, every_s: float = EVERY_S) -> None:
+        self._assignment = assignment
+        self._every_s = every_s
+        self.trouble: str | None = None
+        """Why the brokers cannot be used now; None while they answer."""
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    LAG.set(await measure(self._assignment))
+            except (KafkaError, TimeoutError) as error:
+                self._missed(repr(error) if isinstance(error, KafkaError) else "time-out")
+            else:
+                self._answered()
+            pause_s = self._every_s if self.trouble is None else min(AGAIN_S, self._every_s)
+            await asyncio.sleep(pause_s)
+
+    def _missed(self, why: str) -> None:
+        if self.trouble is None:
+            log.warning("the brokers do not answer", error=why)
+        self.trouble = why
+        BROKERS_UP.set(0)
+
+    def _answered(self) -> None:
+        if self.trouble is not None:
+            log.info("the brokers answer again")
+        self.trouble = None
+        BROKERS_UP.set(1)
 
 
 async def measure(assignment: Assignment) -> int:
     """Records behind what is committed, over all partitions of this replica.
+
+    Those behind a transaction that is still open count, too: nobody can read them yet.
 
     Raises:
         KafkaError: the brokers do not answer.
     """
     books = dict(assignment.open)
     consumer = assignment.consumer
-    if consumer is None or not books:
+    if consumer is None:
+        return 0
+    if not books:
+        await consumer.topics()  # as good a question as any other
         return 0
     ends: dict[object, int] = await consumer.end_offsets(list(books))
     starts: dict[object, int] = await consumer.beginning_offsets(list(books))
-    return sum(
-        max(0, ends[partition] - max(book.position or 0, starts[partition]))
-        for partition, book in books.items()
-    )
+    lag = 0
+    for partition, book in books.items():
+        assigned = partition in consumer.assignment()
+        written = consumer.highwater(partition) if assigned else None
+        end = max(ends[partition], written or 0)
+        lag += max(0, end - max(book.position or 0, starts[partition]))
+    return lag

@@ -51,6 +51,7 @@ MOVED = (
     "face2face_worker_up", "face2face_last_poll_timestamp_seconds", "face2face_group_member",
     "face2face_assigned_partitions", "face2face_scratch_bytes", "face2face_disk_free_bytes",
     "face2face_disk_min_free_bytes", "face2face_store_up", "face2face_build_info",
+    "face2face_brokers_up",
     "face2face_gateway_requests", "face2face_gateway_request_seconds", "face2face_gateway_jobs",
     "face2face_gateway_events", "face2face_gateway_listening", "face2face_avatar_misses",
     "face2face_avatar_bytes",

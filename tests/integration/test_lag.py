@@ -1,0 +1,77 @@
+"""What waits is measured, and brokers that do not answer are missed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from types import SimpleNamespace
+
+import pytest
+
+from consumer.kafka import lag
+from consumer.kafka.lag import LagWatch, measure
+from consumer.metrics import BROKERS_UP
+from consumer.state import State
+from tests.integration.lab import PATIENCE_S, Lab, Work, job, until
+from tests.support.capabilities import Can
+from tests.support.handles import KafkaHandle
+from tests.support.kafka import ApacheKafka
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_brokers_that_go_away_under_an_idle_replica_are_said_until_they_are_back(
+    own_kafka: ApacheKafka, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    """It called itself ready, a member with no lag, for as long as they were away."""
+    monkeypatch.setattr(lag, "TIMEOUT_S", 1.0)
+    handle = KafkaHandle("own", own_kafka.servers, own_kafka.capabilities, "own")
+    handle.create_topics()
+    lab, state = Lab(handle), State("a group")
+    state.phase, state.processing = "running", SimpleNamespace(why_not_ready=lambda: None)  # type: ignore[assignment]
+
+    async def ready() -> bool:
+        return state.ready() is None and BROKERS_UP._value.get() == 1
+
+    async def missed() -> bool:
+        said = (state.ready() or "").startswith("the brokers do not answer: ")
+        return said and BROKERS_UP._value.get() == 0
+
+    async with lab.intake(Work()) as state.intake:
+        state.brokers = LagWatch(state.intake.pump.assignment, every_s=0.1)
+        watching = asyncio.create_task(state.brokers.run())
+        await until(ready)
+        os.kill(own_kafka.process.pid, signal.SIGSTOP if hangs else signal.SIGKILL)
+        await until(missed)
+        if hangs:
+            os.kill(own_kafka.process.pid, signal.SIGCONT)
+        else:
+            own_kafka.kill()
+            await asyncio.to_thread(own_kafka.start)
+        await until(ready)
+        watching.cancel()
+
+
+async def test_records_behind_an_open_transaction_are_lag(lab: Lab) -> None:
+    from confluent_kafka import Producer
+
+    lab.kafka.require(Can.GROUPS)
+    producer = Producer(
+        {"bootstrap.servers": lab.kafka.servers, "transactional.id": lab.topics.requests}
+    )
+    producer.init_transactions(PATIENCE_S)
+    producer.begin_transaction()
+    producer.produce(lab.topics.requests, job(), partition=0)
+    producer.flush(PATIENCE_S)
+    await lab.send([{"value": job()}] * 3)
+    work = Work()
+    async with lab.intake(work) as intake:
+
+        async def waiting(records: int) -> bool:
+            return await measure(intake.pump.assignment) == records
+
+        await until(lambda: waiting(4))
+        producer.commit_transaction(PATIENCE_S)
+        await until(lambda: waiting(0))
+    assert len(work.finished) == 4
