@@ -13,12 +13,12 @@ from pipeline.engines.base import Reference
 from pipeline.engines.viseme import bank as banks
 from pipeline.engines.viseme import tracked
 from pipeline.engines.viseme.bank import Bank
-from pipeline.engines.viseme.canvas import Box, Canvas
+from pipeline.engines.viseme.canvas import Canvas
 from pipeline.engines.viseme.expression import slow
-from pipeline.engines.viseme.features import LEFT, RIGHT, Mouths, measure
+from pipeline.engines.viseme.features import Mouths, measure
 from pipeline.engines.viseme.heads import Heads, Skull
-from pipeline.engines.viseme.points import JAW, NOSE_BASE, places
 from pipeline.engines.viseme.presence import YAW_FULL
+from pipeline.engines.viseme.region import region_of
 from pipeline.engines.viseme.select import joins
 from pipeline.engines.viseme.shape import CHIN_PER_APERTURE
 from pipeline.engines.viseme.steady import steady, steady_slip
@@ -30,12 +30,6 @@ from schemas.codes import Stage
 
 Mode = Literal["unit", "warp+bank", "warp+synth"]
 
-MARGIN = 0.28
-"""Of the region around the chin, the jaw and the base of the nose, io."""
-LARGEST = 2.4
-"""Of the region's sides, io."""
-BOX_WIDTH, BOX_HEIGHT = 1.05, 0.72
-"""Of the box around the lips, io."""
 MISFIT = 2.2
 """A mesh that fits the skull this many times worse than usual lends nothing."""
 OPEN_LEAST = 0.05
@@ -94,11 +88,20 @@ def restored(parts: Parts, reference: Reference, device: str) -> Avatar:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """All usable frames, measured."""
+    """All usable frames of N, measured."""
 
     frames: Tensor
+    """Their grid indices."""
+    total: int
+    """N."""
     heads: Heads
     mouths: Mouths
+
+    def spread(self, values: Tensor, empty: Tensor | float = 0.0) -> Tensor:
+        """(N, …) float32: values of the usable frames, `empty` elsewhere."""
+        out = torch.zeros(self.total, *values.shape[1:]) + empty
+        out[self.frames] = values
+        return out
 
 
 def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
@@ -111,40 +114,24 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
     usable = track.usable.bool()
     if not bool(usable.any()):
         raise NoFace(f"none of the {len(usable)} frames shows a usable face", stage=Stage.TRACK)
-    run = tracked.shots(track)
+    run, yaw = tracked.shots(track), track.yaw.float()
     skull = tracked.clip_skull(track)
     seen = _measure(reference, skull)
-    canvas = _canvas(seen, device)
-    pose = torch.zeros(len(usable), 3)
-    pose[seen.frames] = seen.heads.angles()
-    turn = torch.eye(3).repeat(len(usable), 1, 1)
-    turn[seen.frames] = seen.heads.rotation
-    turn = steady(turn, run)
-    slip = torch.zeros(len(usable), 3)
-    slip[seen.frames] = seen.heads.slip
-    slip = steady_slip(slip, run)
-    yaw = track.yaw.float()
-    misfit = seen.heads.misfit
-    good = (yaw[seen.frames].abs() <= YAW_FULL) & (misfit <= MISFIT * misfit.median() + 0.002)
-    mouth, rest_jaw = _range(seen, good, len(usable))
+    canvas = region_of(seen.heads, device)
+    pose = seen.spread(seen.heads.angles())
+    good = _fitting(seen, yaw)
+    mouth, rest_jaw = _range(seen, good)
     mode, chosen = _mode(seen, good, mouth, canvas)
-    bank = join = None
+    bank = join = fit = expression = None
     if len(chosen):
-        frames = seen.frames[chosen]
+        frames, heads = seen.frames[chosen], seen.heads[chosen]
+        read = reference.frames
         bank = banks.fill(
-            canvas,
-            frames,
-            seen.heads[chosen],
-            pose[frames],
-            run[frames],
-            reference.frames,
-            device,
-            on_tick,
+            canvas, frames, heads, pose=pose[frames], run=run[frames], read=read, on_tick=on_tick
         )
         join = joins(bank.units)
-    fit = expression = None
     if mode == "unit":
-        fit = _fit(reference, seen, len(usable))
+        fit = _fit(reference, seen)
         expression = slow(seen.heads.shape, seen.frames, run, reference.video.fps)
     return Avatar(
         reference=reference,
@@ -158,8 +145,8 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
         join=join,
         fit=fit,
         pose=pose,
-        turn=turn,
-        slip=slip,
+        turn=steady(seen.spread(seen.heads.rotation, torch.eye(3)), run),
+        slip=steady_slip(seen.spread(seen.heads.slip), run),
         yaw=yaw,
         usable=usable,
         expression=expression,
@@ -172,45 +159,20 @@ def _measure(reference: Reference, skull: Skull) -> _Seen:
         frames.append(part)
         heads.append(found)
     whole = Heads.join(heads)
-    return _Seen(torch.cat(frames), whole, measure(whole.shape))
+    total = len(reference.track.usable)
+    return _Seen(torch.cat(frames), total, whole, measure(whole.shape))
 
 
-def _canvas(seen: _Seen, device: str) -> Canvas:
-    """The region that holds every frame's lower face, and its box around the lips."""
-    points = seen.heads.project(seen.heads.shape)
-    middle = (points[:, LEFT] + points[:, RIGHT]) / 2
-    need = points[:, places(NOSE_BASE, JAW[1:-1])] - middle[:, None]
-    io = float(seen.heads.scale.median())
-    margin, most = MARGIN * io, LARGEST * io / 2
-    low = (-need.amin(1)).quantile(0.98, dim=0) + margin
-    high = need.amax(1).quantile(0.98, dim=0) + margin
-    left, top = (min(float(side), most) for side in low)
-    right, bottom = (min(float(side), most) for side in high)
-    # The box must lie inside the region, and lips may rise above the base of the nose's margin.
-    left, right = max(left, 0.6 * io), max(right, 0.6 * io)
-    top, bottom = max(top, 0.45 * io), max(bottom, 0.5 * io)
-    width, height = _multiple(left + right), _multiple(top + bottom)
-    x, y = _even(left + (width - left - right) / 2), _even(top + (height - top - bottom) / 2)
-    box_w, box_h = _even(BOX_WIDTH * io), _even(BOX_HEIGHT * io)
-    box_x, box_y = _even(x - box_w / 2), _even(y - box_h * 0.45)
-    box_x, box_y = max(0, box_x), max(0, box_y)
-    lips = Box(box_x, box_y, min(box_w, width - box_x), min(box_h, height - box_y))
-    trim = _even(0.9 * margin)
-    face = Box(
-        max(0, x - _even(left)) + trim,
-        max(0, y - _even(top)) + trim,
-        _even(left + right) - 2 * trim,
-        _even(top + bottom) - 2 * trim,
-    )
-    return Canvas.make((width, height), (x, y), io, lips, face, device)
+def _fitting(seen: _Seen, yaw: Tensor) -> Tensor:
+    """Which of the usable frames face the camera and have a mesh that fits the skull; bool."""
+    misfit = seen.heads.misfit
+    return (yaw[seen.frames].abs() <= YAW_FULL) & (misfit <= MISFIT * misfit.median() + 0.002)
 
 
-def _range(seen: _Seen, good: Tensor, total: int) -> tuple[MouthRange, float]:
-    aperture, width = torch.zeros(total), torch.zeros(total)
-    usable = torch.zeros(total, dtype=torch.bool)
-    aperture[seen.frames], width[seen.frames] = seen.mouths.aperture, seen.mouths.width
-    usable[seen.frames] = good
-    mouth = MouthRange.from_track(aperture, width, usable)
+def _range(seen: _Seen, good: Tensor) -> tuple[MouthRange, float]:
+    """How far the mouth goes, and where the jaw rests, io."""
+    aperture, width = seen.spread(seen.mouths.aperture), seen.spread(seen.mouths.width)
+    mouth = MouthRange.from_track(aperture, width, seen.spread(good.float()) > 0)
     jaw = seen.mouths.jaw - CHIN_PER_APERTURE * seen.mouths.aperture
     return mouth, float(jaw.median())
 
@@ -229,23 +191,11 @@ def _mode(seen: _Seen, good: Tensor, mouth: MouthRange, canvas: Canvas) -> tuple
     return "warp+bank", opened[pick].sort().values
 
 
-def _fit(reference: Reference, seen: _Seen, total: int) -> PersonFit | None:
+def _fit(reference: Reference, seen: _Seen) -> PersonFit | None:
+    """How this person speaks, by the reference's own sound."""
     if reference.speech is None:
         return None
-    columns = [torch.zeros(total) for _ in range(3)]
-    for column, values in zip(
-        columns, (seen.mouths.aperture, seen.mouths.width, seen.mouths.jaw), strict=True
-    ):
-        column[seen.frames] = values
-    usable = torch.zeros(total, dtype=torch.bool)
-    usable[seen.frames] = True
-    aperture, width, jaw = columns
+    mouths = seen.mouths
+    aperture, width, jaw = map(seen.spread, (mouths.aperture, mouths.width, mouths.jaw))
+    usable = seen.spread(torch.ones(len(seen.frames))) > 0
     return fit_person(reference.speech, aperture, width, jaw, usable, reference.video.fps)
-
-
-def _multiple(size: float) -> int:
-    return -(-int(size) // 16) * 16
-
-
-def _even(at: float) -> int:
-    return round(at / 2) * 2

@@ -75,28 +75,27 @@ def fill(
     canvas: Canvas,
     chosen: Tensor,
     heads: Heads,
+    *,
     pose: Tensor,
     run: Tensor,
     read: Callable[[Iterable[int]], Iterator[Frame]],
-    device: str,
     on_tick: OnTick,
 ) -> Bank:
     """Read the chosen frames once and keep their mouths.
 
     Args:
-        canvas: the region.
+        canvas: the region; the bank lives on its device.
         chosen: (C,) int64 grid indices, ascending.
         heads: of the chosen frames.
         pose: (C, 3) degrees.
         run: (C,) shot numbers.
         read: decodes frames.
-        device: where the bank lives.
         on_tick: progress.
     """
     points = heads.project(heads.shape)
     corner = canvas.origin((points[:, LEFT] + points[:, RIGHT]) / 2) - PAD
     width, height = canvas.width + 2 * PAD, canvas.height + 2 * PAD
-    count = len(chosen)
+    count, device = len(chosen), canvas.device
     luma = torch.empty(count, 1, height, width, dtype=torch.uint8, device=device)
     chroma = torch.empty(count, 2, height // 2, width // 2, dtype=torch.uint8, device=device)
     for n, frame in enumerate(read(chosen.tolist())):
