@@ -81,6 +81,12 @@ def test_the_image_s_settings_are_real() -> None:
     assert set(names) <= known
 
 
+def test_the_image_asks_for_all_of_a_gpu_that_a_worker_uses() -> None:
+    settings = dict(word.split("=", 1) for words in _instructions("ENV") for word in words)
+    assert settings["NVIDIA_DRIVER_CAPABILITIES"].split(",") == ["compute", "utility", "video"]
+    assert "NVIDIA_VISIBLE_DEVICES" not in settings, "which GPUs, the operator says"
+
+
 def test_the_image_looks_for_weights_where_it_was_given_them() -> None:
     pulled = re.search(r"HOME=(\S+) \S+/face2face weights pull", DOCKERFILE)
     assert pulled is not None
