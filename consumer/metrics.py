@@ -36,6 +36,11 @@ GPU_NETWORKS = Gauge(
     "Networks that run in one way on a GPU, of compiled, captured and single",
     ["device", "way"],
 )
+SLOWED_NETWORKS = Gauge(
+    "face2face_gpu_networks_slowed",
+    "Networks that run in a slower way on a GPU than was tried first",
+    ["device"],
+)
 RETRIES = Counter("face2face_retries", "Jobs sent to the retry topic", ["code"])
 DEAD_LETTERS = Counter("face2face_dead_letters", "Records sent to the dead-letter topic", ["code"])
 LEASES_LOST = Counter("face2face_leases_lost", "Leases that another replica took over")

@@ -103,6 +103,7 @@ class Ready(Message):
     )
     memory: DeviceMemory | None = Field(None, description="of a GPU, when its engine is warm")
     networks: dict[str, Way] = Field(default_factory=dict, description="how each runs on a GPU")
+    slowed: list[str] = Field(default_factory=list, description="of these, more slowly than tried")
 
 
 class Unready(Message):
@@ -128,6 +129,7 @@ class Beat(Message):
     runs: list[RunTick] = Field(default_factory=list)
     memory: DeviceMemory | None = Field(None, description="of a GPU, by now")
     networks: dict[str, Way] = Field(default_factory=dict, description="how each runs on a GPU")
+    slowed: list[str] = Field(default_factory=list, description="of these, more slowly than tried")
 
 
 class Done(Message):

@@ -109,13 +109,13 @@ def watched(device: str) -> MemoryWatch | None:
     return watch_memory(device)
 
 
-def networks(device: str) -> dict[str, Way]:
-    """How each network runs on a GPU by now, without importing torch."""
+def networks(device: str) -> tuple[dict[str, Way], list[str]]:
+    """How each network runs on a GPU by now, and which more slowly than tried; without torch."""
     if device == "cpu":
-        return {}
-    from pipeline.batching.ways import ways
+        return {}, []
+    from pipeline.batching.ways import slowed, ways
 
-    return ways()
+    return ways(), slowed()
 
 
 def let_the_log_speak() -> None:

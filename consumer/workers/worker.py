@@ -19,7 +19,7 @@ from typing import Literal
 import structlog
 
 from consumer.faults import Fault
-from consumer.metrics import GPU_NETWORKS, WORKER_RESTARTS, WORKER_UP
+from consumer.metrics import GPU_NETWORKS, SLOWED_NETWORKS, WORKER_RESTARTS, WORKER_UP
 from consumer.workers.child import Child
 from consumer.workers.devices import Device
 from consumer.workers.ladder import Ladder
@@ -92,6 +92,8 @@ class Worker:
         """Of its GPU, as the child measured it last; kept while it is down."""
         self.networks: dict[str, Way] = {}
         """How each runs on its GPU; kept while it is down."""
+        self._slowed: list[str] = []
+        self._best = networks
         self.ladder = Ladder(networks)
         self.restarts = 0
         self._stall_timeout_s = stall_timeout_s
@@ -253,14 +255,19 @@ class Worker:
                     self._runs[message.run].fail(message.error)
 
     def _remember(self, said: Beat | Ready) -> None:
-        if said.networks != self.networks:
-            self.networks = said.networks
-            for way in WAYS:
-                count = list(said.networks.values()).count(way)
-                GPU_NETWORKS.labels(self.device.label, way).set(count)
+        if said.networks != self.networks or said.slowed != self._slowed:
+            self.networks, self._slowed = said.networks, said.slowed
+            self._count_networks()
         if said.memory is not None and said.memory != self.memory:
             self.memory = said.memory
             self._on_change()
+
+    def _count_networks(self) -> None:
+        ways = list(self.networks.values())
+        for way in WAYS:
+            GPU_NETWORKS.labels(self.device.label, way).set(ways.count(way))
+        slowed = self._slowed if self.ladder.way == self._best else self.networks
+        SLOWED_NETWORKS.labels(self.device.label).set(len(slowed))
 
     def _down(self) -> None:
         self.state = "down"

@@ -185,8 +185,9 @@ class Server:
         except Exception as error:  # noqa: BLE001 - told to the parent, whatever it is
             traceback.print_exc()
             self._send(Unready(error=describe(error, ErrorCode.ENGINE_UNAVAILABLE)))
-            broken = is_sticky(error) and networks(self._device)  # it had answered until then
+            broken = is_sticky(error) and networks(self._device)[0]  # it had answered until then
             os._exit(EXIT_STICKY if broken else EXIT_UNREADY)
+        ways, slowed = networks(self._device)
         return Ready(
             pid=os.getpid(),
             device=self._device,
@@ -194,7 +195,8 @@ class Server:
             missing=lacking,
             avatars=avatars,
             memory=self._held(),
-            networks=networks(self._device),
+            networks=ways,
+            slowed=slowed,
         )
 
     def _start(self, order: Render) -> None:
@@ -236,7 +238,8 @@ class Server:
         hung = 0
         while True:
             runs = [run.tick for run in list(self._runs.values())]
-            self._send(Beat(runs=runs, memory=self._held(), networks=networks(self._device)))
+            ways, slowed = networks(self._device)
+            self._send(Beat(runs=runs, memory=self._held(), networks=ways, slowed=slowed))
             hung = hung + 1 if hangs(self._device) else 0
             if hung > HUNG_BEATS:  # fewer may be those of a process that stood still itself
                 faulthandler.dump_traceback()

@@ -153,7 +153,7 @@ class Captured:
     def _go(self, way: Way, why: object) -> None:
         """Take a slower way for good."""
         best, self._way = self._way, way
-        ways.note(self._name, way)
+        ways.note(self._name, way, slowed=True)
         _log.warning(
             "the network %r runs %s instead of %s on %s, more slowly, since: %s."
             " F2F_GPU_NETWORKS=%s would not try",

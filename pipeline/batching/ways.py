@@ -8,13 +8,26 @@ from __future__ import annotations
 from schemas.device import Way
 
 _ways: dict[str, Way] = {}
+_slowed: set[str] = set()
 
 
-def note(network: str, way: Way) -> None:
-    """Remember the way of a network, the slowest of its batch sizes."""
+def note(network: str, way: Way, *, slowed: bool = False) -> None:
+    """Remember the way of a network, the slowest of its batch sizes.
+
+    Args:
+        network: its name.
+        way: how it goes from now on.
+        slowed: it could not go the way that was tried first.
+    """
     _ways[network] = way
+    (_slowed.add if slowed else _slowed.discard)(network)
 
 
 def ways() -> dict[str, Way]:
     """The networks by now, by their names."""
     return _ways.copy()
+
+
+def slowed() -> list[str]:
+    """Those that go a slower way than was tried first."""
+    return sorted(_slowed.copy())

@@ -72,17 +72,18 @@ FROM_CHILD: list[tuple[Message, str]] = [
             avatars={"viseme": ["track-1", "viseme-1"]},
             memory=DeviceMemory(total_bytes=9, idle_bytes=4),
             networks={"musetalk paints": "captured"},
+            slowed=["musetalk paints"],
         ),
         f'{{"kind":"ready","pid":7,"device":"cpu","engines":[{_ENGINE}],'
         f'"missing":{{"musetalk":{_ERROR}}},"avatars":{{"viseme":["track-1","viseme-1"]}},'
         f'"memory":{{"total_bytes":9,"idle_bytes":4,"job_bytes":0,"jobs":0}},'
-        f'"networks":{{"musetalk paints":"captured"}}}}\n',
+        f'"networks":{{"musetalk paints":"captured"}},"slowed":["musetalk paints"]}}\n',
     ),
     (Unready(error=ERROR), f'{{"kind":"unready","error":{_ERROR}}}\n'),
     (
         Beat(runs=[RunTick(run="cpu-0", stage="track", done=1, total=9)]),
         '{"kind":"beat","runs":[{"run":"cpu-0","stage":"track","done":1,"total":9}],'
-        '"memory":null,"networks":{}}\n',
+        '"memory":null,"networks":{},"slowed":[]}\n',
     ),
     (
         Done(run="cpu-0", report=REPORT),

@@ -13,13 +13,15 @@ import pytest
 from consumer.workers.child import _GRAVE
 from consumer.workers.protocol import EXIT_STICKY
 from consumer.workers.rendering import get_ready, hangs, is_sticky
-from consumer.workers.worker_main import HUNG_BEATS, Server
+from consumer.workers.worker_main import EXIT_UNREADY, HUNG_BEATS, Server
+from pipeline.batching.capture import NotMended
 from pipeline.engines import registry
 from pipeline.errors import EngineFailed, OutOfMemory, WeightsMissing
 from pipeline.faces import loaded
 from pipeline.reading import nvdec
 from pipeline.waits import wait_for
 from schemas.codes import Stage
+from schemas.device import Way
 
 
 def _caused(error: Exception, cause: Exception) -> Exception:
@@ -131,6 +133,37 @@ def test_a_child_whose_gpu_hangs_ends_itself_and_one_that_stood_still_does_not(
         Server(pipe, "cuda")._beat()
     assert ended == [EXIT_STICKY]
     assert list(seen) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "networks", "code"),
+    [
+        (NotMended("a capture failed"), {"faces: mesh": "captured"}, EXIT_STICKY),
+        (RuntimeError("CUDA error: unspecified launch failure"), {"a": "single"}, EXIT_STICKY),
+        (RuntimeError("CUDA error: devices are busy or unavailable"), {}, EXIT_UNREADY),
+        (RuntimeError("Found no NVIDIA driver on your system"), {"a": "single"}, EXIT_UNREADY),
+    ],
+    ids=str,
+)
+def test_a_device_that_breaks_under_the_first_networks_is_told_from_one_that_was_never_there(
+    error: Exception, networks: dict[str, Way], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+
+    def leave(code: int) -> None:
+        ended.append(code)
+        raise SystemExit
+
+    def fail(device: str) -> None:
+        raise error
+
+    monkeypatch.setattr("consumer.workers.worker_main.watched", fail)
+    monkeypatch.setattr("pipeline.batching.ways._ways", networks)
+    monkeypatch.setattr("os._exit", leave)
+    pipe = open(os.devnull, "wb", buffering=0)  # noqa: PTH123, SIM115 - as the child has it
+    with pipe, pytest.raises(SystemExit):
+        Server(pipe, "cuda")._load("tests.support.null_render:render")
+    assert ended == [code]
 
 
 def test_what_a_device_was_found_to_do_reaches_the_log_as_grave_as_it_is() -> None:

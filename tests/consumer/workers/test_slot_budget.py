@@ -89,14 +89,22 @@ def test_health_and_metrics_show_which_way_each_network_goes(tmp_path: Path) -> 
     label = gpu.device.label
     ways: dict[str, Way] = {"musetalk paints": "single", "faces: mesh": "captured"}
     gpu._remember(Beat(networks={**ways, "musetalk hears": "captured"}))
-    gpu._remember(Beat(networks=ways))
+    gpu._remember(Beat(networks=ways, slowed=["musetalk paints"]))
     shown = fleet.health()
     assert shown[label]["networks"] == ways
     assert shown[label]["networks_at_best"] == "captured"
     assert (shown["cpu"]["networks"], shown["cpu"]["networks_at_best"]) == ({}, None)
     counted = [_networks(label, way) for way in WAYS]
     assert counted == [0.0, 1.0, 1.0]
+    assert _slowed(label) == 1.0
+    gpu.ladder.way = "single"
+    gpu._remember(Beat(networks=ways))
+    assert _slowed(label) == 2.0, "after crashes all go more slowly"
 
 
 def _networks(device: str, way: str) -> float | None:
     return REGISTRY.get_sample_value("face2face_gpu_networks", {"device": device, "way": way})
+
+
+def _slowed(device: str) -> float | None:
+    return REGISTRY.get_sample_value("face2face_gpu_networks_slowed", {"device": device})

@@ -18,7 +18,7 @@ from pipeline.batching.captured import Captured
 from pipeline.batching.row import gather
 from pipeline.batching.runner import Column
 from pipeline.batching.shared import Shared
-from pipeline.batching.ways import ways
+from pipeline.batching.ways import slowed, ways
 from schemas.device import Way
 from tests.support import paper_cuda
 from tests.support.paper_cuda import GivenUp
@@ -105,6 +105,7 @@ def test_what_cannot_be_captured_is_launched_kernel_by_kernel_and_nothing_is_lef
     assert f"{NAME!r} runs single instead of captured" in said
     assert "F2F_GPU_NETWORKS=single" in said
     assert ways()[NAME] == "single"
+    assert NAME in slowed()
 
 
 @pytest.mark.parametrize("error", NOT_IN_A_CAPTURE, ids=str)
@@ -209,6 +210,7 @@ def test_a_network_that_can_goes_the_way_that_it_is_told_and_says_nothing(
         assert _runs(_runner(**how))
     assert caplog.messages == []
     assert ways()[NAME] == best
+    assert NAME not in slowed()
 
 
 @pytest.mark.parametrize("compiled", [True, False])
