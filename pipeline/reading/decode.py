@@ -24,6 +24,7 @@ from pipeline.reading.container import only, open_media
 from pipeline.reading.cursor import Cursor
 from pipeline.reading.fields import Fields
 from pipeline.reading.grid import Grid, PictureTable
+from pipeline.reading.hidden import is_hidden
 from pipeline.reading.kept import KeptPictures
 from pipeline.reading.nvdec import accelerator
 from pipeline.reading.photograph import ALONE, Photograph, codec_of
@@ -83,6 +84,7 @@ class FrameReader:
         self._lock = threading.Lock()
         self._table: PictureTable | None = None
         self._combed: bool | None = None
+        self._hidden: bool | None = None
 
     def read(self, indices: Iterable[int]) -> Iterator[Frame]:
         """Decode grid frames in the order asked for, repeats included.
@@ -137,7 +139,7 @@ class FrameReader:
         if codec_of(video.path) is not None:
             photograph = Photograph(video.path, _TRUSTED, Stage.DECODE)
             with Blocks(video.width, video.height, self._scratch) as blocks:
-                yield _Source(video, ALONE, photograph, blocks, self._kept)
+                yield _Source(video, ALONE, photograph, blocks, self._kept, lambda: True)
             return
         table = self._scanned()
         with (
@@ -155,13 +157,19 @@ class FrameReader:
             threads = self._threads if accel is None else 1
             cursor = Cursor(container, stream, table, threads, largest, strict=accel is not None)
             fields = Fields(cursor, len(table.pts), lambda: self._combs(table), threads)
-            yield _Source(video, table, fields, blocks, self._kept)
+            yield _Source(video, table, fields, blocks, self._kept, lambda: self._hides(table))
 
     def _combs(self, table: PictureTable) -> bool:
         with self._lock:
             if self._combed is None:
                 self._combed = is_combed(self._video.path, table, _TRUSTED)
             return self._combed
+
+    def _hides(self, table: PictureTable) -> bool:
+        with self._lock:
+            if self._hidden is None:
+                self._hidden = is_hidden(self._video.path, table, _TRUSTED)
+            return self._hidden
 
     def _scanned(self) -> PictureTable:
         with self._lock:
@@ -191,9 +199,11 @@ class _Source:
         cursor: Fields | Photograph,
         blocks: Blocks,
         kept: KeptPictures | None,
+        hidden: Callable[[], bool],
     ) -> None:
         self._video = video
         self._kept = kept
+        self._hidden = hidden
         self._cursor = cursor
         grid = Grid(video.fps, video.frames, video.variable_rate)
         self._picture = grid.over(table) if not video.still else _first
@@ -233,7 +243,9 @@ class _Source:
             return self._last[1]
         if self._upright is None:
             video = self._video
-            self._upright = Upright(video.width, video.height, video.color, orientation_of(frame))
+            self._upright = Upright(
+                video.width, video.height, video.color, orientation_of(frame), self._hidden
+            )
         planes = self._upright.planes(frame)
         self._last = (frame, planes)
         if self._kept is not None:

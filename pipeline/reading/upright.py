@@ -6,7 +6,7 @@ range YCbCr by the matrix that `pipeline.types.Color` names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import hypot
 from typing import Any
@@ -140,9 +140,19 @@ class Upright:
         height: of the result, even.
         color: of the result.
         orientation: of the stream.
+        hidden: whether nothing can be seen of the whole film, so that its transparency is not meant
+            (`pipeline.reading.hidden`); asked at a picture of which nothing can be seen.
     """
 
-    def __init__(self, width: int, height: int, color: Color, orientation: Orientation) -> None:
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        color: Color,
+        orientation: Orientation,
+        hidden: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._hidden = hidden
         self._orientation = orientation
         self._coded = (height, width) if orientation.transpose else (width, height)
         self._color = color
@@ -168,8 +178,11 @@ class Upright:
         coded = self._planar(frame, fits, "yuva420p" if clear else "yuv420p").planes
         planes = self._three(coded, width, height)
         if clear:
+            alpha = self._plane(coded[3], width, height)
+            if int(alpha.amax()) == 0 and self._hidden():
+                return planes
             white = 255 if self._color.full_range else 235
-            return _before_white(planes, self._plane(coded[3], width, height), white)
+            return _before_white(planes, alpha, white)
         return planes
 
     def _three(self, coded: Sequence[VideoPlane], width: int, height: int) -> Planes:

@@ -1,0 +1,45 @@
+"""Whether a film's transparency is meant.
+
+Recorders of screens and old editors write pictures of four bytes a pixel, and leave the fourth 0
+throughout: by its word nothing of such a film can be seen. A film that fades in from nothing has
+pictures of which nothing can be seen, too, but others as well.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.reading.container import only, open_media
+from pipeline.reading.cursor import Cursor
+from pipeline.reading.grid import PictureTable
+from pipeline.reading.scan import video_stream
+from pipeline.types import Limits
+from schemas.codes import Stage
+
+_LOOKS = 16
+"""Pictures that are looked at, evenly spread."""
+
+
+def is_hidden(path: Path, table: PictureTable, limits: Limits) -> bool:
+    """Whether nothing at all can be seen of a film, so that its transparency cannot be meant.
+
+    Args:
+        path: of a film that may be transparent.
+        table: its pictures.
+        limits: of opening it.
+
+    Raises:
+        InputUnreadable: it cannot be opened any more.
+    """
+    last = len(table.pts) - 1
+    with open_media(path, limits, Stage.DECODE) as container:
+        stream = video_stream(container)
+        if stream is None:
+            return False
+        only(container, stream)
+        cursor = Cursor(container, stream, table, 1, limits.max_pixels)
+        for number in sorted({last * n // (_LOOKS - 1) for n in range(_LOOKS)}):
+            frame = cursor.go(number)
+            if frame is not None and frame.reformat(format="rgba").to_ndarray()[..., 3].any():
+                return False
+    return True
