@@ -4,8 +4,10 @@ SHELL := /bin/bash
 # What Python compiles stays in .venv: without it each process compiles torch anew, 1.3 s.
 unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
-# pocketsphinx has no wheel for 3.14 yet, and a newcomer no compiler: uv then finds or fetches 3.13.
-WHEELED := 'import sys; print(sys.executable if sys.version_info < (3, 14) else "3.13")'
+# 3.11 is the least, and pocketsphinx has no wheel for 3.14 yet, and a newcomer no compiler: beside
+# those that work, uv finds or fetches one that does, also where .venv is of another one.
+WORKS := (3, 11) <= sys.version_info < (3, 14)
+WHEELED := 'import sys; print(sys.executable if $(WORKS) else ">=3.11,<3.14")'
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
@@ -28,7 +30,8 @@ setup: $(STAMP) ## make .venv with everything locked, and fetch the face model
 
 $(STAMP): requirements.lock pyproject.toml deploy/install-locked.sh | $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv)
 	@test ! -e $(OTHER) || rm -rf $(VENV)
-	@test -x $(BIN)/python || $(UV) venv --quiet --python "$$($(PYTHON) -c $(WHEELED))" $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(not $(WORKS))' 2>/dev/null || { rm -rf $(VENV) && \
+		$(UV) venv --quiet --python "$$($(PYTHON) -c $(WHEELED))" $(VENV); }
 	bash deploy/install-locked.sh $(UV) $(BIN)/python $(TORCH) all
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	$(BIN)/face2face weights pull faces
