@@ -14,7 +14,7 @@ import click
 from consumer import logs
 from consumer.kafka.connecting import reach
 from consumer.kafka.publisher import Publisher
-from consumer.kafka.replay import Row, StoredOutcomes
+from consumer.kafka.replay import Row
 from consumer.kafka.replay import replay as replay_records
 from consumer.kafka.selection import ReplayError, Selection
 from consumer.kafka.topics_apply import admin
@@ -23,6 +23,7 @@ from consumer.local.opened import opened
 from consumer.local.options import JSON_FLAG
 from consumer.settings import Settings
 from consumer.settings.load import load
+from consumer.store.outcomes import StoredOutcomes
 
 
 @click.command()

@@ -84,8 +84,6 @@ _AGAIN = frozenset(
     | {"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests"}
 )
 _AGAIN_STATUSES = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
-
-
 MOST_SKEW_S = 900.0
 """S3 servers refuse what was signed by a clock that is further off than a quarter of an hour."""
 _NAMES = frozenset(

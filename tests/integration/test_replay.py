@@ -16,8 +16,9 @@ from consumer.jobs import Job
 from consumer.kafka.admission import admit
 from consumer.kafka.delivery import to_record
 from consumer.kafka.publisher import Publisher
-from consumer.kafka.replay import Row, StoredOutcomes, replay
+from consumer.kafka.replay import Row, replay
 from consumer.kafka.selection import ReplayError, Selection, records
+from consumer.store.outcomes import StoredOutcomes
 from consumer.store.records import Keys
 from consumer.store.storage import Storage
 from schemas.codes import ErrorCode, Stage

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from consumer.faults import Fault
-from consumer.kafka.replay import StoredOutcomes
+from consumer.store.outcomes import StoredOutcomes
 from schemas.codes import ErrorCode, Stage, facts
 from tests.support.handles import S3Handle
 from tests.support.work import (
