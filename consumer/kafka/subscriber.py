@@ -12,7 +12,6 @@ What it relies on, in FastStream 0.7: `LogicSubscriber.builder` makes the consum
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -25,13 +24,11 @@ from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.subscriber.usecase import DefaultSubscriber
-from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from consumer.jobs import Record, Verdict
+from consumer.kafka.broker import make_broker
 from consumer.kafka.connecting import close
-from consumer.kafka.decompression import bound_batches
 from consumer.kafka.delivery import RawRecord
-from consumer.kafka.header_names import forgive_header_names
 from consumer.kafka.join_errors import advice
 from consumer.kafka.pump import Pump
 from consumer.kafka.twins import Twins
@@ -139,7 +136,7 @@ class Intake:
         self.twins = Twins(settings.kafka_instance, settings.session_timeout_s)
         retry = settings.topics.retry
         self.pump = Pump(self._see, limit, retry, blocked, longest_wait_s, self.twins)
-        self.broker = _broker(settings, middlewares)
+        self.broker = make_broker(settings, middlewares)
         self._subscriber = _subscribe(self.broker, settings, self.pump)
         self._subscriber(self._enter)
 
@@ -212,25 +209,6 @@ async def _outcome(work: Awaitable[Any]) -> BaseException | None:
     return None if task.cancelled() else task.exception()
 
 
-def _broker(settings: Settings, middlewares: Sequence[Any]) -> KafkaBroker:
-    bound_batches()
-    forgive_header_names()
-    return KafkaBroker(
-        list(settings.kafka_servers),
-        client_id=f"face2face-{settings.replica}",
-        security=_security(settings),
-        consumer_only=True,  # consumer.kafka.publisher produces; no admin calls
-        allow_auto_create_topics=False,
-        # longer than a join may take, which the brokers hold back until all members are there
-        request_timeout_ms=round((settings.rebalance_timeout_s + 5) * 1000),
-        metadata_max_age_ms=60_000,
-        graceful_timeout=1.0,
-        apply_types=False,  # the handler takes the record as it is
-        logger=None,
-        middlewares=middlewares,
-    )
-
-
 def _subscribe(broker: KafkaBroker, settings: Settings, pump: Pump) -> JobSubscriber:
     subscriber: Any = broker.subscriber(
         settings.topics.requests,
@@ -268,26 +246,3 @@ async def _parse(raw: RawRecord, original: Any) -> KafkaMessage:
 async def _decode(message: KafkaMessage) -> KafkaMessage:
     """Nothing is decoded here: FastStream would swallow what it cannot read."""
     return message
-
-
-def _security(settings: Settings) -> BaseSecurity | None:
-    protocol = settings.kafka_security
-    context = None
-    if protocol.endswith("SSL"):
-        context = ssl.create_default_context(
-            cafile=str(settings.kafka_ca) if settings.kafka_ca else None
-        )
-    if not protocol.startswith("SASL"):
-        return BaseSecurity(ssl_context=context, use_ssl=True) if context else None
-    mechanisms: dict[str, type[SASLPlaintext | SASLScram256 | SASLScram512]] = {
-        "PLAIN": SASLPlaintext,
-        "SCRAM-SHA-256": SASLScram256,
-        "SCRAM-SHA-512": SASLScram512,
-    }
-    password = settings.kafka_password
-    return mechanisms[settings.kafka_mechanism](
-        username=settings.kafka_user or "",
-        password=password.get_secret_value() if password else "",
-        ssl_context=context,
-        use_ssl=context is not None,
-    )
