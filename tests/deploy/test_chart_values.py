@@ -12,7 +12,8 @@ import yaml
 
 from consumer.settings.load import load
 from schemas.engines import ENGINES
-from tests.deploy.chart import CHART, VALUES, env_of, objects_of, pods_of, render
+from tests.deploy.chart import CHART, VALUES, env_of, helm, needs, objects_of, pods_of, render
+from tests.support.packages import HELM
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,8 @@ from tests.deploy.chart import CHART, VALUES, env_of, objects_of, pods_of, rende
         ({"kafka": {"bootstrapServers": []}}, "bootstrapServers"),
         ({"kafka": {"securityProtocol": "SASL_SSL"}}, "credentialsSecret"),
         ({"s3": {"endpoint": "minio:9000"}}, "endpoint"),
+        ({"s3": {"endpoint": "http://minio:9000/bucket"}}, "endpoint"),
+        ({"s3": {"publicEndpoint": "https://user@minio"}}, "publicEndpoint"),
         ({"s3": {"credentialsSecret": ""}}, "credentialsSecret"),
         ({"gateway": {"apiKeySecret": ""}}, "apiKeySecret"),
         ({"consumer": {"extraEnv": {"S3_SECRET_KEY": "plain"}}}, "extraEnv"),
@@ -142,6 +145,20 @@ def test_pods_of_a_cluster_without_ipv4_listen_where_they_are_asked() -> None:
         env = env_of(text, kind)
         assert env.get("F2F_HTTP_HOST", env.get("F2F_GATEWAY_HOST")) == "::"
         assert load({"KAFKA_BOOTSTRAP_SERVERS": str(env["KAFKA_BOOTSTRAP_SERVERS"])})
+
+
+def test_fewer_pods_at_most_than_at_least_are_refused_by_both_names() -> None:
+    needs(HELM)
+    values = "autoscaling.enabled=true,autoscaling.minReplicas=9,autoscaling.maxReplicas=3"
+    done = helm("template", "f2f", str(CHART), "--kube-version", "1.31.0", "--set", values)
+    assert done.returncode != 0
+    assert "autoscaling.minReplicas = 9 is above autoscaling.maxReplicas = 3" in done.stderr
+
+
+def test_an_image_may_be_named_by_its_digest() -> None:
+    named = "registry.example/face2face@sha256:" + "0" * 64
+    for name, pod in pods_of(objects_of(render({"image.repository": named}))):
+        assert [container["image"] for container in pod["containers"]] == [named], name
 
 
 @pytest.mark.parametrize("engine", ENGINES)

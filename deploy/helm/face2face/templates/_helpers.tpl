@@ -16,7 +16,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "face2face.image" -}}
+{{- if contains "@" .Values.image.repository -}}
+{{ .Values.image.repository }}
+{{- else -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
 {{- end -}}
 
 {{/* A value as a setting has it: Helm writes a large whole number of a file as 4.29e+09. */}}
