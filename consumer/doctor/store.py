@@ -26,8 +26,8 @@ async def store(settings: Settings) -> list[Finding]:
         more = [await _expiry(settings, storage), await _clock(storage)]
     except Fault as fault:
         advice = (
-            "Correct S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_REGION or S3_BUCKET; a "
-            "missing bucket is made by `face2face lifecycle apply --make-bucket`."
+            "Correct S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_REGION, S3_CA_FILE or"
+            " S3_BUCKET; a missing bucket is made by `face2face lifecycle apply --make-bucket`."
         )
         if "clock_ahead_s" in fault.error.detail:
             advice = CLOCK_ADVICE

@@ -5,6 +5,7 @@ Knows the S3 error codes and the shape of the SDK's errors, not the SDK.
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -143,7 +144,21 @@ def explain(error: Exception, what: str, *, reading: bool = False) -> Fault:
         wrong = ErrorCode.INPUT_NOT_FOUND if reading else ErrorCode.STORE_DENIED
         reason = f"the store answers {code}" if code else str(error)
         return Fault.of(wrong, stage, f"{what}: {reason}")
-    return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: no answer ({kind})")
+    text = f"{what}: {_untrusted(error) or f'no answer ({kind})'}"
+    return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, text)
+
+
+def _untrusted(error: Exception) -> str | None:
+    """Why TLS did not come about; None where that is not what happened."""
+    for found in (error, error.__cause__, *error.args):
+        if isinstance(found, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate is not trusted ({found.verify_message}); "
+                "S3_CA_FILE names who signs it"
+            )
+        if isinstance(found, ssl.SSLError):
+            return f"no TLS with it ({found.reason}); see whether S3_ENDPOINT is http or https"
+    return None
 
 
 def _ahead_s(error: Exception) -> float:

@@ -259,7 +259,7 @@ def _group_forbidden(admin: Settings) -> Iterator[None]:
             "Authentication failed",
         ),
         ({"KAFKA_SSL_CA_FILE": ""}, "kafka", "CERTIFICATE_VERIFY_FAILED"),
-        ({"S3_CA_FILE": ""}, "store", "no answer"),
+        ({"S3_CA_FILE": ""}, "store", "certificate is not trusted"),
         ({"S3_SECRET_KEY_FILE": "", "S3_SECRET_KEY": "wrong-one"}, "store", "AccessDenied"),
     ],
 )

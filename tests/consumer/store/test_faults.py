@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ from schemas.codes import ErrorCode
 from schemas.refs import ObjectRef
 from tests.consumer.store.calls import LIMIT
 from tests.consumer.web import Answer, reply, web
+from tests.support.certificates import make
 from tests.support.handles import S3Handle
 from tests.support.work import settings_for
 
@@ -31,6 +34,36 @@ async def test_a_server_that_is_away_is_typed_and_worth_a_retry(tmp_path: Path) 
             await call
         assert caught.value.code is ErrorCode.STORE_UNAVAILABLE
         assert caught.value.error.retryable
+
+
+async def _greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("secure", "said"),
+    [
+        (True, "its certificate is not trusted (unable to get local issuer certificate)"),
+        (False, "see whether S3_ENDPOINT is http or https"),
+    ],
+)
+async def test_a_store_whose_tls_does_not_come_about_is_told_why(
+    tmp_path: Path, secure: bool, said: str
+) -> None:
+    signed = make(tmp_path / "certificates")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(signed.certificate, signed.key)
+    server = await asyncio.start_server(_greet, "127.0.0.1", 0, ssl=context if secure else None)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        there = S3Handle("there", f"https://127.0.0.1:{port}", "a", "b", frozenset(), "bucket")
+        storage = Storage(settings_for(there, tmp_path))
+        with pytest.raises(Fault) as caught:
+            await storage.check()
+        storage.close()
+    assert caught.value.code is ErrorCode.STORE_UNAVAILABLE
+    assert said in caught.value.what
 
 
 @pytest.mark.parametrize(
