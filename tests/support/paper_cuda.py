@@ -14,9 +14,6 @@ the thread stays on the capturing stream.
 
 from __future__ import annotations
 
-import itertools
-import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -25,102 +22,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from tests.support.paper_memory import Device, GivenUp, OnPaper, Pools
+from tests.support.paper_streams import Host, PaperEvent, PaperStream, current, here
+
 _READS = (torch.ops.aten.item.default, torch.ops.aten._local_scalar_dense.default)
-_here = threading.local()
-"""`streams`: those that this thread has entered, the innermost last."""
-
-
-class OnPaper(Tensor):
-    """A tensor that says it is on a CUDA device."""
-
-    @property
-    def device(self) -> torch.device:  # type: ignore[override]
-        return torch.device("cuda", 0)
-
-
-class PaperStream:
-    """Does what it is asked when somebody waits."""
-
-    def __init__(self, *_: Any, priority: int = 0) -> None:
-        self.priority = priority
-        self.kept: list[Tensor] = []
-        """What is not to be used again before this stream has come so far."""
-        self.busy_waits = 0
-        """Of the host, which would keep a processor busy."""
-        self._steps: list[Callable[[], Any]] = []
-        self._done = 0
-        self._lock = threading.RLock()
-
-    @staticmethod
-    def priority_range() -> tuple[int, int]:
-        """The last and the first."""
-        return 0, -5
-
-    def ask(self, step: Callable[[], Any]) -> None:
-        """Put a step behind the others."""
-        with self._lock:
-            self._steps.append(step)
-
-    @property
-    def asked(self) -> int:
-        """Steps so far."""
-        return len(self._steps)
-
-    @torch.inference_mode()
-    def reach(self, step: int) -> None:
-        """Do everything before a step."""
-        with self._lock, _disable_current_modes():
-            while self._done < step:
-                self._done += 1
-                self._steps[self._done - 1]()
-
-    def synchronize(self) -> None:
-        """Do everything."""
-        self.busy_waits += 1
-        self.reach(self.asked)
-
-    def stand_by(self) -> None:
-        """What a copy does that is not told to let the host go on."""
-        if self._done < self.asked:
-            self.synchronize()
-
-    def wait_event(self, event: PaperEvent) -> None:
-        """What is asked from now on happens after the event."""
-        self.ask(event.reach)
-
-
-class _Host(PaperStream):
-    """The default stream: whoever works outside of streams is never late."""
-
-    def wait_event(self, event: PaperEvent) -> None:
-        event.reach()
-
-
-@dataclass
-class PaperEvent:
-    """A mark in a stream."""
-
-    stream: PaperStream | None = None
-    step: int = 0
-    waits: int = 0
-    blocking: bool = False
-    """Whether who waits sleeps."""
-
-    def record(self, stream: PaperStream) -> None:
-        self.stream, self.step = stream, stream.asked
-
-    def reach(self) -> None:
-        if self.stream is not None:
-            self.stream.reach(self.step)
-
-    def synchronize(self) -> None:
-        if not self.blocking:
-            raise RuntimeError("a processor would be busy with waiting")
-        self.waits += 1
-        self.reach()
 
 
 @dataclass
@@ -134,7 +42,7 @@ class PaperGraph:
         self.steps.clear()
 
     def replay(self) -> None:
-        _stream().ask(self._replay)
+        current().ask(self._replay)
 
     def _replay(self) -> None:
         for func, args, kwargs, kept in self.steps:
@@ -143,74 +51,12 @@ class PaperGraph:
                     old.copy_(new)
 
 
-class GivenUp(RuntimeError):
-    """What a network raises under which the driver gives a capture up."""
-
-
-class _Pools:
-    """What torch's allocator keeps of captures."""
-
-    def __init__(self) -> None:
-        self._numbers = itertools.count(1)
-        self._recording: list[Any] = []
-        self._users: Counter[Any] = Counter()
-        self.lost = False
-        """Whether the device has failed for good."""
-
-    def handle(self) -> tuple[int, int]:
-        return 0, next(self._numbers)
-
-    def begin(self, pool: Any) -> None:
-        self.wait()
-        self.give_back()
-        if pool in self._users and not self._users[pool]:
-            raise RuntimeError("use_count > 0 INTERNAL ASSERT FAILED")
-        self._recording.append(pool)
-        self._users[pool] += 1
-
-    def end(self, device: int, pool: Any) -> None:
-        del device
-        if pool not in self._recording:
-            raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
-        self._recording.remove(pool)
-
-    def release(self, device: int, pool: Any) -> None:
-        del device
-        self._users[pool] -= 1
-        assert self._users[pool] >= 0
-
-    def wait(self, *_: Any) -> None:
-        """For the whole device."""
-        if self.lost:
-            raise RuntimeError("CUDA error: unspecified launch failure")
-
-    def give_back(self) -> None:
-        """Memory that nobody uses."""
-        if self._recording:
-            raise RuntimeError("captures_underway.empty() INTERNAL ASSERT FAILED")
-
-
-pools = _Pools()
+pools = Pools()
 """Of the test that runs."""
 
 
-class _Device:
-    """Which memory is the device's."""
-
-    def __init__(self) -> None:
-        self._tensors: list[Tensor] = []  # kept, so that no other tensor gets their memory
-        self._places: set[int] = set()
-
-    def has(self, tensor: Tensor) -> bool:
-        return tensor.untyped_storage().data_ptr() in self._places
-
-    def take(self, tensors: list[Tensor]) -> None:
-        self._tensors += tensors
-        self._places |= {tensor.untyped_storage().data_ptr() for tensor in tensors}
-
-
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    def __init__(self, graph: PaperGraph, device: _Device) -> None:
+    def __init__(self, graph: PaperGraph, device: Device) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._graph = graph
         self._device = device
@@ -228,7 +74,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 class _Late(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """What touches the device's memory, or makes some, happens on the stream; the rest now."""
 
-    def __init__(self, stream: PaperStream, device: _Device) -> None:
+    def __init__(self, stream: PaperStream, device: Device) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._stream = stream
         self._device = device
@@ -293,11 +139,6 @@ def _tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
-def _stream() -> PaperStream:
-    entered: list[PaperStream] = getattr(_here, "streams", [])
-    return entered[-1] if entered else _Host()
-
-
 def _nothing(*_: Any, **__: Any) -> AbstractContextManager[None]:
     return nullcontext()
 
@@ -308,8 +149,8 @@ def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
     Returns:
         What brings a tensor to the device.
     """
-    empty, device = torch.empty, _Device()
-    patch.setattr(f"{__name__}.pools", _Pools())
+    empty, device = torch.empty, Device()
+    patch.setattr(f"{__name__}.pools", Pools())
 
     def unpinned(*args: Any, pin_memory: bool = False, **more: Any) -> Tensor:
         if not pin_memory and "device" in more:
@@ -319,13 +160,13 @@ def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
 
     @contextmanager
     def stream(entered: PaperStream) -> Iterator[None]:
-        before = getattr(_here, "streams", [])
-        _here.streams = [*before, entered]
+        before = getattr(here, "streams", [])
+        here.streams = [*before, entered]
         try:
             with _Late(entered, device):
                 yield
         finally:
-            _here.streams = before
+            here.streams = before
 
     @contextmanager
     def graph(
@@ -333,24 +174,24 @@ def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
     ) -> Iterator[None]:
         assert capture_error_mode == "thread_local", "what other threads do would break it"
         pools.begin(pool)
-        before = getattr(_here, "streams", [])
-        _here.streams, _here.captures = [*before, stream], True
+        before = getattr(here, "streams", [])
+        here.streams, here.captures = [*before, stream], True
         try:
             with _Recorder(captured, device):
                 yield
         except GivenUp:
-            _here.captures = False
+            here.captures = False
             raise RuntimeError("CUDA error: failed due to a previous error during capture")  # noqa: B904 - as torch's capture_end
         except BaseException:
             pools.end(0, pool)
             pools.release(0, pool)
-            _here.streams, _here.captures = before, False
+            here.streams, here.captures = before, False
             raise
         pools.end(0, pool)
-        _here.streams, _here.captures = before, False
+        here.streams, here.captures = before, False
 
     def set_stream(now: PaperStream) -> None:
-        _here.streams = [] if isinstance(now, _Host) else [now]
+        here.streams = [] if isinstance(now, Host) else [now]
 
     def brought(tensor: Tensor) -> Tensor:
         there = tensor.clone().as_subclass(OnPaper)
@@ -365,13 +206,13 @@ def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
         "CUDAGraph": PaperGraph,
         "graph": graph,
         "graph_pool_handle": pools.handle,
-        "is_current_stream_capturing": lambda: getattr(_here, "captures", False),
+        "is_current_stream_capturing": lambda: getattr(here, "captures", False),
         "current_device": lambda: 0,
         "set_stream": set_stream,
         "synchronize": pools.wait,
         "device": _nothing,
         "stream": stream,
-        "current_stream": lambda *_: _stream(),
+        "current_stream": lambda *_: current(),
         "empty_cache": pools.give_back,
         "_lazy_init": lambda: None,
     }.items():

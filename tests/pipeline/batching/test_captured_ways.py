@@ -17,6 +17,7 @@ from pipeline.batching.row import gather
 from pipeline.batching.runner import Column
 from pipeline.batching.shared import Shared
 from tests.support import paper_cuda
+from tests.support.paper_streams import PaperStream
 
 COLUMNS = [Column((2,), torch.float32)]
 
@@ -75,7 +76,7 @@ def test_an_urgent_network_goes_before_others_and_shares_no_kind_of_stream_with_
 def test_a_device_of_two_priorities_keeps_the_first_one_for_jobs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(paper_cuda.PaperStream, "priority_range", lambda: (0, -1))
+    monkeypatch.setattr(PaperStream, "priority_range", lambda: (0, -1))
     assert urgent_priority("cpu") == 0
 
 

@@ -21,7 +21,8 @@ from pipeline.batching.shared import Shared
 from pipeline.batching.ways import slowed, ways
 from schemas.device import Way
 from tests.support import paper_cuda
-from tests.support.paper_cuda import GivenUp
+from tests.support.paper_memory import GivenUp
+from tests.support.paper_streams import PaperStream
 
 COLUMNS = [Column((2,), torch.float32)]
 NAME = "the network of this test"
@@ -235,11 +236,11 @@ def test_a_device_that_is_lost_while_a_network_is_compiled_ends_the_process(
     def lost(network: Any, run: Any) -> Any:
         raise RuntimeError("Triton Error [CUDA]: an illegal memory access was encountered")
 
-    def synchronize(stream: paper_cuda.PaperStream) -> None:
+    def synchronize(stream: PaperStream) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     monkeypatch.setattr(captured, "compiled", lost)
-    monkeypatch.setattr(paper_cuda.PaperStream, "synchronize", synchronize)
+    monkeypatch.setattr(PaperStream, "synchronize", synchronize)
     with pytest.raises(RuntimeError, match="CUDA error: an illegal memory") as caught:
         _runner().warm(4)
     assert is_sticky(caught.value)
