@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -18,31 +16,10 @@ import pytest
 from consumer import cli
 from consumer.local.console import CommandError, exit_code
 from schemas.codes import ErrorCode, Stage, facts
+from tests.consumer.command_line import face2face, only_object
 from tests.support.processes import free_port
 
 HEAVY = {"torch", "numpy", "av", "PIL", "pipeline", "confluent_kafka", "moto"}
-
-
-def face2face(
-    *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 300
-) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own, as a script would."""
-    return subprocess.run(
-        [sys.executable, "-m", "consumer.cli", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(env or {})},
-        timeout=timeout_s,
-        check=False,
-    )
-
-
-def only_object(stdout: str) -> dict[str, object]:
-    """The one JSON object on stdout."""
-    lines = stdout.splitlines()
-    assert len(lines) == 1, stdout
-    value: dict[str, object] = json.loads(lines[0])
-    return value
 
 
 def test_help_names_every_command_without_importing_one() -> None:
@@ -96,28 +73,6 @@ def test_a_wrong_option_is_one_json_object_when_asked_for() -> None:
     assert isinstance(error, dict)
     assert error["code"] == "INVALID_REQUEST"
     assert set(error) == {"code", "stage", "message", "detail"}
-
-
-def test_a_checkpoint_of_the_user_s_own_cannot_be_pulled_and_its_folder_is_said(
-    tmp_path: Path,
-) -> None:
-    done = face2face("weights", "pull", "wav2lip", env={"F2F_WEIGHTS_DIR": str(tmp_path)})
-    assert done.returncode == 2
-    assert f"put it into {tmp_path}/wav2lip" in done.stderr
-
-
-def test_weights_that_cannot_be_kept_are_told_with_the_setting_of_their_folder(
-    tmp_path: Path,
-) -> None:
-    taken = tmp_path / "taken"
-    taken.write_bytes(b"")
-    done = face2face("weights", "pull", "faces", "--json", env={"F2F_WEIGHTS_DIR": str(taken)})
-    assert done.returncode == 2
-    error = only_object(done.stdout)["error"]
-    assert isinstance(error, dict)
-    assert f"cannot be kept in {taken}" in error["message"]
-    assert "F2F_WEIGHTS_DIR" in error["message"]
-    assert "Traceback" not in done.stderr
 
 
 def test_a_missing_file_can_never_work_and_says_which(tmp_path: Path) -> None:

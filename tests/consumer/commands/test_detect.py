@@ -14,7 +14,7 @@ from consumer.settings.load import load
 from consumer.work.marks import render_marks
 from pipeline.mark.certificate import development_identity
 from pipeline.mark.choosing import choose_marks
-from tests.consumer.test_cli import face2face, only_object
+from tests.consumer.command_line import face2face, only_object
 from tests.pipeline.mark.clips import JOB, made, sealed
 
 

@@ -10,7 +10,7 @@ import pytest
 from consumer.commands.evaluate import _show, _written
 from consumer.local.console import CommandError
 from schemas.codes import ErrorCode
-from tests.consumer.test_cli import face2face, only_object
+from tests.consumer.command_line import face2face, only_object
 from tests.support.media import Clip, write_clip
 
 

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from minio import Minio
 
 from consumer.local.embedded import EmbeddedFailed, EmbeddedKafka, EmbeddedS3
-from tests.consumer.test_cli import face2face, only_object
+from tests.consumer.command_line import face2face, only_object
 from tests.support.processes import wait_until
 from tests.support.s3 import http_answers
 

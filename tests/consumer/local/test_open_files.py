@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.consumer.test_cli import only_object
+from tests.consumer.command_line import only_object
 
 
 def _topics(soft: int, hard: int) -> subprocess.CompletedProcess[str]:
