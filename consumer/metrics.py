@@ -74,5 +74,8 @@ SWEPT = Counter(
 SWEEPS = Counter("face2face_sweeps", "Passes of our own sweeper", ["result"])
 LOG_LINES_DROPPED = Counter("face2face_log_lines_dropped", "Log lines that nobody read in time")
 BROKERS_UP = Gauge("face2face_brokers_up", "1 while the brokers answer")
+STORE_WAITING = Gauge(
+    "face2face_store_waiting", "Jobs that have waited for the store for ten seconds or longer"
+)
 STORE_UP = Gauge("face2face_store_up", "1 while the object store answers")
 BUILD = Gauge("face2face_build_info", "1, with the version", ["version"])

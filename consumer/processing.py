@@ -19,10 +19,11 @@ import structlog
 from consumer.faults import Fault
 from consumer.jobs import Announcer, JobProcessor
 from consumer.lasting import lasting
-from consumer.metrics import MIN_FREE_BYTES, STORE_UP
+from consumer.metrics import MIN_FREE_BYTES, STORE_UP, STORE_WAITING
 from consumer.scratch import Scratch
 from consumer.settings import Settings
 from consumer.store.lease import Leases
+from consumer.store.patience import WAITS
 from consumer.store.storage import Storage
 from consumer.store.sweeper import Sweeper
 from consumer.work.avatars import Avatars
@@ -31,6 +32,7 @@ from consumer.workers.protocol import PIPELINE
 from consumer.workers.slots import Fleet
 
 CHECK_EVERY_S = 5.0
+MOST_SHOWN = 5
 log = structlog.get_logger(__name__)
 
 
@@ -74,6 +76,7 @@ class Processing:
             "store": {
                 "ok": self._store_error is None,
                 "error": self._store_error,
+                "waiting": WAITS.overdue()[:MOST_SHOWN],
                 "bucket": self._settings.s3_bucket,
                 "expiry": self._sweeper.state,
             },
@@ -115,6 +118,7 @@ class Processing:
                 self._store_error = fault.error.message
                 STORE_UP.set(0)
                 made = False
+            STORE_WAITING.set(len(WAITS.overdue()))
             await asyncio.sleep(CHECK_EVERY_S if self._store_error is None else 1.0)
 
 

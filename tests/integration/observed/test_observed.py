@@ -65,6 +65,7 @@ STILL = (
     "face2face_sweeps", "face2face_gateway_jobs_watched", "face2face_gateway_uploaded_bytes",
     "face2face_gateway_fetched_bytes", "face2face_avatar_hits", "face2face_log_lines_dropped",
     "face2face_gpu_networks", "face2face_gpu_networks_slowed",
+    "face2face_store_waiting",
 )  # fmt: skip
 """There, and of value 0 (or without a sample) after a run in which nothing of the kind happened."""
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from consumer import processing
+from consumer.metrics import STORE_WAITING
+from consumer.store import patience
 from schemas.codes import ErrorCode
 from tests.integration.outcome.stored import manifest_of, marker_of
 from tests.support import null_render_next
+from tests.support.accounts import without
 from tests.support.handles import S3Handle
 from tests.support.work import (
     job_folders,
     make_job,
     put_inputs,
     replica,
+    until,
 )
 
 
@@ -98,3 +104,26 @@ async def test_a_job_that_an_absent_engine_failed_is_rendered_once_the_engine_is
         assert (await old.process(job)).code is ErrorCode.UNKNOWN_ENGINE
     async with replica(s3, tmp_path / "new", renderer=null_render_next.RENDERER) as new:
         assert (await new.process(make_job(s3, engine="wav2lip"))).kind == "completed"
+
+
+async def test_a_store_that_answers_and_takes_nothing_is_said(
+    s3: S3Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full quota or a policy held all jobs beside a store that was called well."""
+    monkeypatch.setattr(patience, "OVERDUE_S", 0.0)
+    monkeypatch.setattr(processing, "CHECK_EVERY_S", 0.05)
+    put_inputs(s3, {})
+    async with replica(without(s3, "s3:PutObject"), tmp_path) as one:
+        task = asyncio.create_task(one.process(make_job(s3)))
+
+        def said() -> list[str]:
+            found: list[str] = one.processing.health()["store"]["waiting"]
+            return found
+
+        await until(lambda: STORE_WAITING._value.get() == 1)
+        assert "AccessDenied" in said()[0]
+        assert one.processing.health()["store"]["ok"] is True
+        task.cancel()
+        await asyncio.wait((task,))
+        assert said() == []
+        await until(lambda: STORE_WAITING._value.get() == 0)
