@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from consumer.http.gateway_metrics import EVENTS_HEARD, HUB_CONNECTED
 from consumer.kafka.client import LISTEN_TIMEOUT_S, connection, listen_from_now
+from consumer.kafka.membership import check_reading
 from consumer.settings import Settings
 from schemas.envelope import read_headers
 from schemas.events import Completed, Failed, Progress
@@ -144,6 +145,7 @@ class Hub:
             HUB_CONNECTED.set(1)
             while True:
                 self.last_poll = time.monotonic()
+                check_reading(listener)
                 for records in (await listener.getmany(timeout_ms=POLL_MS)).values():
                     for record in records:
                         self._hear(record)

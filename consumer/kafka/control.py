@@ -20,6 +20,7 @@ from consumer.jobs import Job
 from consumer.kafka.client import connection
 from consumer.kafka.decompression import BatchTooLarge
 from consumer.kafka.delivery import RawRecord
+from consumer.kafka.membership import check_reading
 from consumer.kafka.polling import Poller
 from consumer.lasting import lasting
 from consumer.settings import Settings
@@ -151,6 +152,7 @@ class ControlReader:
         while True:
             if not self._caught_up.is_set() and await _reached(consumer, ends):
                 self._caught_up.set()
+            check_reading(consumer)
             wait_ms = POLL_MS if self._caught_up.is_set() else 50
             try:
                 found = await consumer.getmany(timeout_ms=wait_ms, max_records=MAX_RECORDS)

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.protocol.group import SyncGroupRequest
 
 from consumer.kafka.ledger import Commit
@@ -87,6 +88,21 @@ def coordination_ended(consumer: AIOKafkaConsumer) -> bool:
         return False
     helpers = (coordinator._heartbeat_task, coordinator._commit_refresh_task)
     return bool(coordinator._coordination_task.done() or any(map(_failed, helpers)))
+
+
+def check_reading(consumer: AIOKafkaConsumer) -> None:
+    """Make sure that a consumer still fetches; its polls would bring nothing, and say nothing.
+
+    Raises:
+        KafkaError: the task that fetches ended by an error that nobody foresaw, for good.
+    """
+    fetcher = consumer._fetcher
+    fetching = fetcher._fetch_task
+    if _failed(fetching):
+        # or it could not be closed, which waits for both
+        fetcher._fetch_task = asyncio.create_task(asyncio.sleep(0))
+        fetcher._pending_tasks = {task for task in fetcher._pending_tasks if not task.done()}
+        raise KafkaError("the client fetches no more") from fetching.exception()
 
 
 def _failed(task: asyncio.Task[None] | None) -> bool:

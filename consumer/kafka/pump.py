@@ -29,7 +29,7 @@ from consumer.kafka.delivery import RawRecord, to_record
 from consumer.kafka.due import DueTimes
 from consumer.kafka.in_work import InWork, See
 from consumer.kafka.ledger import Ledger, Seen
-from consumer.kafka.membership import coordination_ended, member_id, position
+from consumer.kafka.membership import check_reading, coordination_ended, member_id, position
 from consumer.kafka.polling import Poller
 from consumer.kafka.twins import Twins
 
@@ -86,11 +86,12 @@ class Pump:
         """Poll until the consumer stops, or can no longer be used.
 
         Raises:
-            KafkaError: its coordination has ended for good; a new consumer is needed.
+            KafkaError: its coordination or fetching has ended for good; a new consumer is needed.
         """
         while True:
             self._turn()
             self._pass(consumer)
+            check_reading(consumer)
             try:
                 raw = await self._poller.next(consumer)
             except ConsumerStoppedError:

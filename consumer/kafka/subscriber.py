@@ -90,7 +90,7 @@ class JobSubscriber(DefaultSubscriber):
     async def _run_consume_loop(self, consumer: AIOKafkaConsumer) -> None:
         while (error := await _outcome(self.pump.run(consumer))) is not None:
             if isinstance(error, KafkaError):
-                said = "the group's coordination ended; starting a new consumer"
+                said = "the consumer is of no more use; starting a new one"
                 log.error(said, error=repr(error))
                 await self.reopen()
                 return

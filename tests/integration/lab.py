@@ -216,6 +216,15 @@ def job(**metadata: str) -> bytes:
     return json.dumps({**MINIMAL, "metadata": metadata}).encode()
 
 
+def break_fetching(consumer: Any) -> None:
+    """Let the task that fetches for a consumer of aiokafka end by an error that nobody foresaw."""
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    consumer._fetcher._proc_fetch_request = fail
+
+
 async def until(what: Callable[[], Awaitable[bool]], timeout_s: float = PATIENCE_S) -> None:
     """Ask until it holds."""
     end = time.monotonic() + timeout_s

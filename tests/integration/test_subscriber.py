@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from consumer.kafka.membership import member_id
 from consumer.kafka.polling import Poller
 from consumer.state import State
-from tests.integration.lab import PATIENCE_S, Lab, Work, job, until
+from tests.integration.lab import PATIENCE_S, Lab, Work, break_fetching, job, until
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle
 
@@ -127,6 +127,25 @@ async def test_a_poll_that_fails_is_said_keeps_from_readiness_and_is_made_again(
             assert state.ready() is None
     told = {"cannot poll now", "the poll loop broke off and begins again"}
     assert [line for line in said if line["event"] in told]
+
+
+async def test_a_client_that_fetches_no_more_is_replaced(lab: Lab) -> None:
+    """It stayed a member that was called ready, held its partitions, and read nothing any more."""
+    work = Work()
+    await lab.send([{"value": job()}])
+    async with lab.intake(work) as intake:
+        await lab.until_committed(1)
+        consumer: Any = intake.pump.assignment.consumer
+        break_fetching(consumer)
+
+        async def replaced() -> bool:
+            return intake.pump.assignment.consumer is not consumer
+
+        await until(replaced)
+        assert not any(each.connected() for each in consumer._client._conns.values())
+        await lab.send([{"value": job()}])
+        await lab.until_committed(2)
+    assert len(work.finished) == 2
 
 
 class Telemetry(BaseMiddleware[Any, Any]):

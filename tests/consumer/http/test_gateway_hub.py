@@ -19,6 +19,7 @@ from schemas.codes import ErrorCode, Stage
 from schemas.events import Failed
 from tests.consumer.http.calls import events, locations
 from tests.consumer.http.stand import Gateway, gateway
+from tests.integration.lab import break_fetching
 from tests.support.handles import KafkaHandle, S3Handle
 
 
@@ -102,3 +103,22 @@ async def test_a_broker_that_hangs_makes_it_deaf_and_not_dead(
             await asyncio.sleep(0.05)
         listening.cancel()
         await asyncio.wait((listening,))
+
+
+async def test_a_gateway_hears_on_after_its_client_broke(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was called well and deaf, as its polls brought nothing and said nothing."""
+    monkeypatch.setattr(gateway_hub, "PAUSE_S", 0.1)
+    hub = Hub(settings)
+    listening = asyncio.create_task(hub.run())
+    async with asyncio.timeout(120):
+        assert await hub.wait_connected(120)
+        broken = hub._listener
+        break_fetching(broken)
+        async with AIOKafkaProducer(**connection(settings)) as producer:
+            await producer.send_and_wait(settings.topics.progress, b"{}", partition=0)
+        while hub._listener in (None, broken):
+            await asyncio.sleep(0.05)
+    listening.cancel()
+    await asyncio.wait((listening,))

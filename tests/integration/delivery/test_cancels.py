@@ -10,7 +10,7 @@ import pytest
 
 from consumer.kafka.control import Cancellations, ControlReader
 from consumer.state import State
-from tests.integration.lab import Lab, Work, job, until
+from tests.integration.lab import Lab, Work, break_fetching, job, until
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle
 
@@ -101,5 +101,26 @@ async def test_a_control_topic_that_cannot_be_read_is_said_until_it_can_be(
             (gone,) = admin.delete_topics([kafka.topics.control]).values()
             await asyncio.to_thread(gone.result, 120)
             await until(said)
+    finally:
+        await reader.stop()
+
+
+async def test_cancels_are_heard_on_after_the_client_that_reads_them_broke(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from consumer.kafka import control
+
+    monkeypatch.setattr(control, "RETRY_S", 0.2)
+    known = Cancellations()
+    reader = ControlReader(lab.settings(), known)
+    await reader.start()
+    try:
+        break_fetching(reader.consumer)
+        await lab.send([{"value": _cancel("j"), "topic": lab.topics.control}])
+
+        async def heard() -> bool:
+            return "j" in known._cancelled
+
+        await until(heard)
     finally:
         await reader.stop()
