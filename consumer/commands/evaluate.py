@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from consumer.commands.local import typed_errors
+from consumer.commands.local import check_device, device, typed_errors
 from consumer.local.console import CommandError, emit, say
 from consumer.local.files import existing
 from consumer.local.options import JSON_FLAG
@@ -38,7 +38,7 @@ FILE = click.Path(path_type=Path)
 @click.option("--report", type=FILE, default=None, help="folder for a page with pictures")
 @click.option("--syncnet", type=FILE, default=None, help="SyncNet v2 checkpoint, for LSE-C, LSE-D")
 @click.option("--transcript", default=None, help="what is said; helps English a little")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N")
+@click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda or cuda:N")
 @click.option("--threads", type=click.IntRange(1, 256), default=None, help="processor budget")
 @JSON_FLAG
 def evaluate(mp4: Path, as_json: bool, **given: Any) -> None:
@@ -51,6 +51,7 @@ def evaluate(mp4: Path, as_json: bool, **given: Any) -> None:
     """
     names = ("reference", "audio", "truth", "syncnet")
     report: Path | None = given["report"]
+    check_device(given["device"])
     if report is not None and report.exists() and not report.is_dir():
         raise CommandError.usage(f"--report {str(report)!r} is not a folder")
     for name, path in (("MP4", mp4), *((f"--{n}", given[n]) for n in names)):
@@ -63,7 +64,7 @@ def evaluate(mp4: Path, as_json: bool, **given: Any) -> None:
         files = {name: given[name] for name in (*names, "transcript")}
         sources = Sources(mp4, **files)
         threads = given["threads"] or available()
-        found = measure(sources, device=given["device"], threads=threads)
+        found = measure(sources, device=device(given["device"]), threads=threads)
         result = found.as_json()
         if report is not None:
             from pipeline.evaluate.report import write_report

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from consumer.commands.local import typed_errors
+from consumer.commands.local import check_device, device, typed_errors
 from consumer.local.console import CommandError, emit, say
 from consumer.local.files import check_output, existing
 from consumer.local.options import JSON_FLAG
@@ -22,7 +22,7 @@ FILE = click.Path(path_type=Path)
 @click.option("--audio", type=FILE, default=None, help="the speech it was made from [its own]")
 @click.option("--reference", type=FILE, default=None, help="the video that it was made from")
 @click.option("--transcript", default=None, help="what is said; helps English a little")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N")
+@click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda or cuda:N")
 @click.option("--threads", type=click.IntRange(1, 256), default=None, help="processor budget")
 @JSON_FLAG
 def inspect(mp4: Path, output: Path | None, as_json: bool, **given: Any) -> None:
@@ -32,6 +32,7 @@ def inspect(mp4: Path, output: Path | None, as_json: bool, **given: Any) -> None
     and the opening of the lips as requested and as measured in the finished file. --reference adds
     figures relative to it. With --json: one object of figures, with "sheet": PATH.
     """
+    check_device(given["device"])
     for name, path in (("MP4", mp4), *((f"--{n}", given[n]) for n in ("audio", "reference"))):
         if path is not None:
             existing(path, name)
@@ -41,6 +42,7 @@ def inspect(mp4: Path, output: Path | None, as_json: bool, **given: Any) -> None
     with typed_errors("pipeline.inspect"):
         from pipeline.inspect import inspect as draw
 
+        given["device"] = device(given["device"])
         try:
             png.parent.mkdir(parents=True, exist_ok=True)
             figures = draw(mp4, png, threads=threads, **given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -10,6 +11,9 @@ from importlib import import_module
 from consumer.caches import weights_root
 from consumer.local.console import CommandError, loading, stoppable
 from consumer.workers.processors import available
+from schemas.codes import ErrorCode, Stage
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 
 # libgomp spins by default; on a shared machine that costs more than the work itself. It must be
 # set before torch is imported.
@@ -42,3 +46,32 @@ def use_settings() -> None:
     from consumer.workers.rendering import use_settings as use
 
     use(available())
+
+
+def check_device(name: str) -> None:
+    """Refuse a --device that is none, before anything is loaded that knows more.
+
+    Raises:
+        CommandError: names it.
+    """
+    if not _DEVICE.fullmatch(name):
+        raise CommandError.usage(f"--device {name!r} must be auto, cpu, cuda or cuda:N")
+
+
+def device(name: str) -> str:
+    """What torch calls a --device.
+
+    Raises:
+        CommandError: ENGINE_UNAVAILABLE, this machine has no such GPU.
+    """
+    import torch
+
+    if name == "cpu":
+        return name
+    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return "cuda" if seen else "cpu"
+    if int(name.partition(":")[2] or 0) >= seen:
+        text = f"--device {name!r}: torch sees {seen} GPUs of CUDA"
+        raise CommandError.of(ErrorCode.ENGINE_UNAVAILABLE, Stage.PROBE, text)
+    return name

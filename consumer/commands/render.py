@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from consumer.caches import avatars_root
-from consumer.commands.local import typed_errors, use_settings
+from consumer.commands.local import check_device, device, typed_errors, use_settings
 from consumer.commands.render_shown import progress, result, summarise
 from consumer.local.console import CommandError, emit, say
 from consumer.local.files import check_output, existing
 from consumer.local.options import JSON_FLAG, build_options, render_options
 from consumer.workers.processors import available
-from schemas.codes import ErrorCode, Stage
+from schemas.codes import ErrorCode
 from schemas.request import JOB_ID_PATTERN
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
     """
     options = build_options(given)
     job_id = _job_id(given["job_id"])
+    check_device(given["device"])
     existing(audio, "--audio")
     existing(video, "--video")
     check_output(output, audio, video)
@@ -69,7 +70,7 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
             scratch=scratch,
             engine=given["engine"] or _engine(),
             options=options,
-            device=_device(given["device"]),
+            device=device(given["device"]),
             threads=given["threads"] or available(),
             job_id=job_id,
             marks=_marks(),
@@ -168,20 +169,6 @@ def _named_room(folder: Path) -> Iterator[None]:
     except ScratchFull as full:
         text = f"no room in {str(folder)!r}, where the output is made: {full.message}"
         raise CommandError.of(ErrorCode.SCRATCH_FULL, full.stage, text) from full
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name != "cpu" and not name.startswith("cuda"):
-        raise CommandError.usage(f"--device {name!r} must be auto, cpu, cuda or cuda:N")
-    if name != "cpu" and not torch.cuda.is_available():
-        raise CommandError.of(
-            ErrorCode.ENGINE_UNAVAILABLE, Stage.PROBE, f"--device {name!r}: torch sees no CUDA"
-        )
-    return name
 
 
 def _render_with_progress(spec: RenderSpec) -> RenderReport:

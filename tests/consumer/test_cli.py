@@ -190,6 +190,24 @@ def test_render_prints_the_promised_object_and_the_file_is_measured_alike(
         assert value[name] == quality[name]
 
 
+@pytest.mark.parametrize("command", ["render", "inspect", "evaluate"])
+@pytest.mark.parametrize("name", ["tpu", "cuda:x", "cpu:1", "cuda:999"])
+def test_a_device_that_is_none_or_not_here_is_refused_by_name(command: str, name: str) -> None:
+    assets = Path(cli.__file__).parent / "demo_assets"
+    video, audio = str(assets / "reference.mp4"), str(assets / "speech.flac")
+    files = ("--video", video, "--audio", audio, "-o", "never-written.mp4")
+    given = files if command == "render" else (video,)
+    done = face2face(command, *given, "--device", name, "--json")
+    error = only_object(done.stdout)["error"]
+    assert isinstance(error, dict)
+    never = name != "cuda:999"
+    assert (done.returncode, error["code"]) == (
+        (2, "INVALID_REQUEST") if never else (1, "ENGINE_UNAVAILABLE")
+    )
+    assert f"--device '{name}'" in error["message"]
+    assert "Traceback" not in done.stderr
+
+
 def test_a_render_that_names_no_engine_takes_the_one_of_the_setting(tmp_path: Path) -> None:
     assets = Path(cli.__file__).parent / "demo_assets"
     inputs = ("--audio", str(assets / "speech.flac"), "--video", str(assets / "reference.mp4"))
