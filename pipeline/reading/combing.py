@@ -20,6 +20,7 @@ from pipeline.reading.container import only, open_media
 from pipeline.reading.cursor import Cursor
 from pipeline.reading.grid import PictureTable
 from pipeline.reading.scan import video_stream
+from pipeline.reading.upright import laid_out
 from pipeline.types import Limits
 from schemas.codes import Stage
 
@@ -78,7 +79,7 @@ def _threes(cursor: Cursor, numbers: range) -> Iterator[tuple[Luma, Luma, Luma]]
         frame = cursor.go(number)
         if frame is None:
             continue
-        luma = frame.reformat(format="gray").to_ndarray()[:, ::_COLUMNS].astype(np.int16)
+        luma = laid_out(frame, "gray").to_ndarray()[:, ::_COLUMNS].astype(np.int16)
         near = [*near[-2:], (frame.interlaced_frame, luma)]
         if len(near) == 3 and near[1][0] and near[0][1].shape == near[1][1].shape == luma.shape:
             yield near[0][1], near[1][1], luma

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from av import VideoFrame
+
 from pipeline.reading.container import only, open_media
 from pipeline.reading.cursor import Cursor
 from pipeline.reading.grid import PictureTable
 from pipeline.reading.scan import video_stream
+from pipeline.reading.upright import laid_out, samples
 from pipeline.types import Limits
 from schemas.codes import Stage
 
@@ -40,6 +43,11 @@ def is_hidden(path: Path, table: PictureTable, limits: Limits) -> bool:
         cursor = Cursor(container, stream, table, 1, limits.max_pixels)
         for number in sorted({last * n // (_LOOKS - 1) for n in range(_LOOKS)}):
             frame = cursor.go(number)
-            if frame is not None and frame.reformat(format="rgba").to_ndarray()[..., 3].any():
+            if frame is not None and _is_seen(frame):
                 return False
     return True
+
+
+def _is_seen(frame: VideoFrame) -> bool:
+    alpha = laid_out(frame, "yuva420p").planes[3]
+    return bool(samples(alpha, frame.height, frame.width).any())

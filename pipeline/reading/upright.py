@@ -27,6 +27,7 @@ from pipeline.types import Color
 Planes = tuple[Tensor, Tensor, Tensor]
 Samples = NDArray[np.uint8]
 
+_BT709 = 1
 _LIMITED, _FULL = 1, 2
 _NAMELESS = [str(len(Type) + n) for n in range(8)]
 """Kinds of side data that libavutil 60 has and the binding has not: EXIF and its neighbours."""
@@ -105,6 +106,18 @@ def _from_degrees(counterclockwise: int) -> Orientation:
 def is_rgb(frame: VideoFrame) -> bool:
     """RGB or palette: pictures that have no matrix yet."""
     return frame.format.is_rgb or frame.format.has_palette
+
+
+def laid_out(frame: VideoFrame, layout: str) -> VideoFrame:
+    """The picture in another of libavutil's layouts, whatever it says of its colours: libswscale
+    refuses what it does not know, such as YCgCo. Levels are not to be taken for colours."""
+    return frame.reformat(
+        format=layout,
+        src_colorspace=_BT709,
+        dst_colorspace=_BT709,
+        src_color_range=_LIMITED,
+        dst_color_range=_LIMITED,
+    )
 
 
 def has_alpha(frame: VideoFrame) -> bool:

@@ -35,6 +35,8 @@ class Woven:
     moved: bool = True
     """False shows both fields at moment 2k: progressive film in an interlaced stream."""
     gop: int = 12
+    matrix: int = 2
+    """MatrixCoefficients of H.273 that the film claims."""
 
 
 def scene(film: Woven, frame: int, moment: int) -> NDArray[np.uint8]:
@@ -79,6 +81,7 @@ def write_woven(path: Path, film: Woven) -> Path:
         codec = stream.codec_context
         codec.gop_size, codec.thread_count = film.gop, 1
         codec.time_base = 1 / film.fps
+        codec.colorspace = film.matrix
         if film.first != "prog":
             codec.flags |= Flags.interlaced_dct | Flags.interlaced_me
         named = _Named(film)

@@ -54,3 +54,8 @@ def test_film_in_which_nothing_moves_is_believed(
 
 def test_a_film_of_two_pictures_is_believed(tmp_path: Path) -> None:
     assert _combed(write_woven(tmp_path / "short.mp4", Woven(2)))
+
+
+@pytest.mark.parametrize("matrix", [8, 14], ids=["YCgCo", "ICtCp"])
+def test_film_of_colours_that_no_converter_knows_is_looked_at(tmp_path: Path, matrix: int) -> None:
+    assert _combed(write_woven(tmp_path / "film.mp4", Woven(matrix=matrix, pix_fmt="yuv422p10le")))

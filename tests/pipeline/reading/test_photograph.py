@@ -127,9 +127,12 @@ def test_an_avif_of_a_phone_stands_upright(orientation: int, turned: int, tmp_pa
 
 def test_what_lies_hidden_in_a_cut_out_avif_is_white(tmp_path: Path) -> None:
     path = tmp_path / "cut_out.avif"
-    Image.new("RGBA", (64, 48), (200, 40, 40, 0)).save(path)
+    picture = Image.new("RGBA", (64, 48), (200, 40, 40, 0))
+    picture.paste((200, 40, 40, 255), (32, 0, 64, 48))
+    picture.save(path)
     (frame,) = FrameReader(probe_video(path, Limits(), RenderOptions()), 1).read([0])
-    assert int(frame.y.min()) >= 234
+    assert int(frame.y[:, :28].min()) >= 234
+    assert int(frame.y[:, 36:].max()) < 120
 
 
 @pytest.mark.parametrize("name", ["large.png", "large.jpg", "large.avif", "large.bmp"])
