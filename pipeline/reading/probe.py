@@ -29,11 +29,12 @@ from pipeline.reading.container import (
     packets,
 )
 from pipeline.reading.grid import STILL_FPS, Grid, PictureTable, fit_grid
+from pipeline.reading.limits import check_pixels, check_video_seconds
 from pipeline.reading.photograph import Photograph, codec_of
 from pipeline.reading.picture_size import claimed_size, is_animated_png, is_animated_webp
 from pipeline.reading.picture_work import check_work
 from pipeline.reading.png_words import MOST_WORDS, words_too_large
-from pipeline.reading.scan import check_seconds, declared_rates, scan_pictures, video_stream
+from pipeline.reading.scan import declared_rates, scan_pictures, video_stream
 from pipeline.reading.transparency import decoded, decoder_of
 from pipeline.reading.trial import open_on_trial
 from pipeline.reading.upright import Orientation, is_rgb, orientation_of
@@ -174,7 +175,7 @@ def _wanted(path: Path, container: InputContainer, limits: Limits) -> VideoStrea
     codec = stream.codec_context
     check_pixels(path, codec.width, codec.height, limits)
     if container.format.name in STATES_SECONDS:
-        check_seconds(path, _header_seconds(container, stream), limits)
+        check_video_seconds(path, _header_seconds(container, stream), limits)
     return stream
 
 
@@ -182,26 +183,6 @@ def _header_seconds(container: InputContainer, stream: Stream) -> Fraction:
     if stream.duration is not None and stream.time_base is not None:
         return stream.duration * stream.time_base
     return (container.duration or 0) * _MICROSECOND
-
-
-def check_pixels(path: Path, width: int, height: int, limits: Limits) -> None:
-    """Refuse a picture that is too large, before a decoder makes room for it."""
-    if max(width, height) > limits.max_side:
-        raise MediaLimitExceeded(
-            f"{path.name} is {width}x{height}; no side may exceed {limits.max_side} pixels",
-            stage=Stage.PROBE,
-            limit="max_side",
-            value=max(width, height),
-            max=limits.max_side,
-        )
-    if width * height > limits.max_pixels:
-        raise MediaLimitExceeded(
-            f"{path.name} is {width}x{height}, more than {limits.max_pixels} pixels",
-            stage=Stage.PROBE,
-            limit="max_pixels",
-            value=width * height,
-            max=limits.max_pixels,
-        )
 
 
 def _first_picture(path: Path, limits: Limits, clock: Clock) -> tuple[VideoFrame, Fraction, str]:

@@ -10,12 +10,11 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from pipeline.errors import MediaLimitExceeded
 from pipeline.reading.container import CUT, Clock, only, packets
 from pipeline.reading.grid import PictureTable, make_table
+from pipeline.reading.limits import check_video_seconds
 from pipeline.reading.splices import Splices
 from pipeline.types import Limits
-from schemas.codes import Stage
 
 _NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -77,7 +76,7 @@ def scan_pictures(
         first = pts if first is None else min(first, pts)
         end = max(pts + (packet.duration or 0), end if end is not None else pts)
         if base is not None and spent + end - first > most:
-            check_seconds(path, (spent + end - first) * base, limits)
+            check_video_seconds(path, (spent + end - first) * base, limits)
     if not shown:
         return None
     if container.format.name in CUT:
@@ -121,15 +120,3 @@ def _decodable(
 def declared_rates(stream: VideoStream) -> list[Fraction | None]:
     """What the container says about the rate."""
     return [stream.average_rate, stream.guessed_rate, stream.base_rate]
-
-
-def check_seconds(path: Path, seconds: Fraction, limits: Limits) -> None:
-    """Refuse a video that lasts too long."""
-    if seconds > limits.max_video_s:
-        raise MediaLimitExceeded(
-            f"{path.name} lasts {float(seconds):.1f} s, longer than {limits.max_video_s:g} s",
-            stage=Stage.PROBE,
-            limit="max_video_s",
-            value=float(seconds),
-            max=limits.max_video_s,
-        )

@@ -18,7 +18,7 @@ from av import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoAudio
+from pipeline.errors import InputUnreadable, NoAudio
 from pipeline.reading.container import (
     CUT,
     SPLICE_S,
@@ -31,6 +31,7 @@ from pipeline.reading.container import (
     open_media,
     packets,
 )
+from pipeline.reading.limits import check_audio_seconds
 from pipeline.reading.resampling import in_one_plane
 from pipeline.reading.scan import first_shown
 from pipeline.reading.sound_frames import Ruler, Shape, make_finite
@@ -63,7 +64,7 @@ def open_sound(path: Path, limits: Limits, clock: Clock | None = None) -> Iterat
             raise NoAudio(f"{path.name} has no sound track", stage=Stage.PROBE)
         check_decoder(path, stream, Stage.PROBE)
         check_shape(path, stream.codec_context.sample_rate, stream.codec_context.channels)
-        _check_seconds(path, _stated_seconds(path, container, stream), limits)
+        check_audio_seconds(path, _stated_seconds(path, container, stream), limits)
         yield Sound(path, container, stream, limits, clock)
 
 
@@ -102,17 +103,6 @@ def _stated_seconds(path: Path, container: InputContainer, stream: AudioStream) 
     if container.format.name == "wav" and rate:
         seconds = min(seconds, Fraction(8 * path.stat().st_size, rate))
     return seconds
-
-
-def _check_seconds(path: Path, seconds: Fraction, limits: Limits) -> None:
-    if seconds > limits.max_audio_s:
-        raise MediaLimitExceeded(
-            f"{path.name} lasts {float(seconds):.1f} s, longer than {limits.max_audio_s:g} s",
-            stage=Stage.PROBE,
-            limit="max_audio_s",
-            value=float(seconds),
-            max=limits.max_audio_s,
-        )
 
 
 class Sound:
@@ -246,7 +236,7 @@ class Sound:
 
     def _check(self, samples: int) -> None:
         if samples > self._most:
-            _check_seconds(self._path, Fraction(samples, self.rate), self._limits)
+            check_audio_seconds(self._path, Fraction(samples, self.rate), self._limits)
 
     def _picture_start(self) -> Fraction | None:
         """When the first picture of the same file begins that is shown."""
