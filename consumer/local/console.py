@@ -17,7 +17,7 @@ import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -28,6 +28,7 @@ import click
 from schemas.codes import ErrorCode, Stage, facts
 from schemas.render import ErrorFacts
 
+Handler = Callable[[int, FrameType | None], Any]
 OK, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 130
 
 _NEVER_WORKS = frozenset(
@@ -81,18 +82,18 @@ def exit_on_sigterm() -> None:
     At once, and not by SystemExit: imports run callbacks whose exceptions Python drops, and one
     start in thirty that was told to go within them went on for ever.
     """
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGTERM, _leave)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    os._exit(0)
 
 
 @contextmanager
 def exiting_on_sigterm() -> Iterator[None]:
     """The same, inside."""
-    before = signal.getsignal(signal.SIGTERM)
-    exit_on_sigterm()
-    try:
+    with _handling({signal.SIGTERM: _leave}):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -104,12 +105,8 @@ def loading() -> Iterator[None]:
     """
     asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     heard = [number for number in asked if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, lambda *_: os._exit(STOPPED)) for number in heard}
-    try:
+    with _handling(dict.fromkeys(heard, lambda *_: os._exit(STOPPED))):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -127,7 +124,14 @@ def stoppable() -> Iterator[None]:
     taken = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: stop}
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         taken[signal.SIGHUP] = stop
-    before = {number: signal.signal(number, handler) for number, handler in taken.items()}
+    with _handling(taken):
+        yield
+
+
+@contextmanager
+def _handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
+    """Inside, signals go to these; then to whom they went before."""
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:

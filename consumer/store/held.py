@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from datetime import UTC, datetime
-from types import TracebackType
 
 import structlog
 
@@ -90,12 +89,7 @@ class Held:
         self._beat_task = asyncio.create_task(beating, name="lease")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._stop_beat()
 
     async def start_attempt(self) -> int:

@@ -13,7 +13,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Generic, TypeVar
 
 from pipeline.batching.cuda import give_back_memory, is_out_of_memory
@@ -39,12 +38,7 @@ class Lane(Generic[Item, Made]):
     def __enter__(self) -> Lane[Item, Made]:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def submit(self, items: Sequence[Item]) -> None:

@@ -14,7 +14,6 @@ import tempfile
 import threading
 import time
 from dataclasses import asdict, dataclass, field
-from types import TracebackType
 from typing import Any
 
 from tests.bench.apart import KILL_S, end, last_words
@@ -129,12 +128,7 @@ class Fleet:
     def __enter__(self) -> Fleet:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
