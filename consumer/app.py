@@ -34,6 +34,7 @@ from consumer.settings import Settings, SettingsError
 from consumer.signals import Signals, Stopped
 from consumer.state import VERSION, State
 from consumer.waiting import first_of
+from consumer.workers.devices import placed
 
 TOPICS_CHECK_S = 2.0
 
@@ -44,10 +45,11 @@ async def run(settings: Settings) -> None:
     """Run the service until SIGTERM, SIGINT or SIGHUP.
 
     Raises:
-        SettingsError: the health port cannot be bound, or another live replica bears the name of
-            this one in its group.
+        SettingsError: a GPU is wanted that this process was not given, the health port cannot be
+            bound, or another live replica bears the name of this one in its group.
         Fault: the scratch folder cannot be used.
     """
+    placed(settings)  # before anything is waited for
     logs.configure(settings)
     keep_freed_memory()
     telemetry.start(settings, "face2face")

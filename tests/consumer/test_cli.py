@@ -121,6 +121,14 @@ def test_a_setting_that_cannot_work_is_named_and_its_secret_is_not_shown() -> No
     assert "hunter2" not in done.stdout + done.stderr
 
 
+def test_a_gpu_that_was_not_given_is_said_before_any_broker_is_waited_for() -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    env = {"F2F_DEVICES": "2", "CUDA_VISIBLE_DEVICES": "2,3", "KAFKA_BOOTSTRAP_SERVERS": nobody}
+    done = face2face("run", env=env, timeout_s=120)
+    assert done.returncode == 2
+    assert "F2F_DEVICES = '2': CUDA_VISIBLE_DEVICES = '2,3' shows 2 GPU(s)" in done.stderr
+
+
 def test_no_broker_is_exit_code_1_and_says_the_address() -> None:
     address = f"127.0.0.1:{free_port()}"
     done = face2face("topics", "apply", "--json", env={"KAFKA_BOOTSTRAP_SERVERS": address})
