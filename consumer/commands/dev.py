@@ -28,7 +28,7 @@ HTTP_PORT = 8385
     "--kafka",
     default=None,
     metavar="HOST:PORT",
-    help="a broker of yours without passwords, instead of the embedded one; for Java clients",
+    help="a broker of yours without passwords, not the embedded one; for Java and kafka-python 3",
 )
 @JSON_FLAG
 def dev(kafka: str | None, as_json: bool) -> None:
@@ -39,8 +39,8 @@ def dev(kafka: str | None, as_json: bool) -> None:
     "bucket"}, "gateway": "http://host:port"}. Everything is in memory and gone at the end.
     Here, and only here, inputs over http(s) from this machine are taken.
 
-    The embedded broker serves most clients, but not Apache's own for Java: give that one a real
-    broker with --kafka. Its topics are made; they and their records stay.
+    The embedded broker serves most clients, but not Apache's own for Java and not kafka-python 3:
+    give those a real broker with --kafka. Its topics are made; they and their records stay.
     """
     with (
         stoppable(),
@@ -87,7 +87,11 @@ def _ready(place: Playground, embedded: bool, as_json: bool) -> None:
     for name, value in place.env.items():
         say(f"  export {name}={value}")
     say(f"  {program()} submit --audio speech.wav --video face.mp4 -o out.mp4\n")
-    most = "Kafka clients (Apache's for Java needs --kafka)" if embedded else "any Kafka client"
+    most = (
+        "most Kafka clients (Java's and kafka-python 3 need --kafka)"
+        if embedded
+        else "any Kafka client"
+    )
     say(f"or, from {most}, to {topics.requests}:")
     say('  {"audio_url": "s3://face2face/…", "video_url": "s3://face2face/…"}')
     say(f"or over HTTP to {place.gateway}/api/generate_video, with the same JSON; here alone")

@@ -1,7 +1,8 @@
 """A broker that somebody else started, in the place of the embedded one of `face2face dev`.
 
 Apache's own client for Java cannot use librdkafka's mock cluster: it takes that broker's answer to
-a version it does not know for a throttle of 20 minutes (ApiVersions v3 and later, 2.16).
+a version it does not know for a throttle of 20 minutes (ApiVersions v3 and later, 2.16). Nor can
+kafka-python 3 (3.0.12); 2.3 can.
 """
 
 from __future__ import annotations
