@@ -122,6 +122,22 @@ def test_a_large_number_of_a_file_of_values_is_still_that_number(tmp_path: Path)
         assert load({name: found[name] for name in many}).lease_s == 20.5, kind
 
 
+def test_parts_of_a_gpu_are_asked_for_beside_or_instead_of_whole_ones(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    part = {"nvidia.com/mig-1g.10gb": 1}
+    file.write_text(yaml.safe_dump({"consumer": {"resources": {"limits": part}}}), encoding="utf-8")
+    for gpus, whole in (("0", None), ("2", "2")):
+        pods = dict(pods_of(objects_of(render({"consumer.gpus": gpus}, file))))
+        (limits,) = [
+            each["resources"]["limits"]
+            for pod in pods.values()
+            for each in pod["containers"]
+            if "nvidia.com/mig-1g.10gb" in each["resources"]["limits"]
+        ]
+        assert limits.get("nvidia.com/gpu") == whole
+        assert limits["memory"] == "8Gi"
+
+
 def test_the_cluster_may_choose_who_the_pods_run_as() -> None:
     """OpenShift refuses any number but those of the namespace."""
     values = {f"podSecurity.{name}": "null" for name in ("runAsUser", "runAsGroup", "fsGroup")}
