@@ -66,9 +66,9 @@ class PersonFit:
     seconds: float
     """Usable speech that was learnt from."""
 
-    def apply(self, speech: Speech, transcript: str | None = None) -> MouthCurve:
+    def apply(self, speech: Speech) -> MouthCurve:
         """This person's mouth for any speech."""
-        return self.apply_heard(listen(speech, transcript))
+        return self.apply_heard(listen(speech))
 
     def apply_heard(self, heard: Hearing) -> MouthCurve:
         """This person's mouth for a speech that was already heard."""
@@ -99,7 +99,6 @@ def fit_person(
     jaw: Tensor,
     usable: Tensor,
     fps: Fraction,
-    transcript: str | None = None,
 ) -> PersonFit | None:
     """Learn a person's mouth from the reference.
 
@@ -110,7 +109,6 @@ def fit_person(
         jaw: (N,) height of the chin, growing downwards, any unit.
         usable: (N,) bool, frames with a good face.
         fps: rate of those frames.
-        transcript: what is said in the reference, if known.
 
     Returns:
         The fit, or None where there is too little to learn from, the sound does not belong to the
@@ -125,7 +123,7 @@ def fit_person(
     times = middles[kept]
     if len(times) / float(fps) < LEAST_S:
         return None
-    heard = listen(reference_speech, transcript)
+    heard = listen(reference_speech)
     table = plan_heard(heard)
     y = shares(ap[kept], w[kept], jaw[kept], mouth)
     offset = _offset(table.capped, times, y[:, 0])

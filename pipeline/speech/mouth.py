@@ -93,15 +93,14 @@ class Hearing:
     """(288, S) float16, 50 a second (`pipeline.speech.recogniser.Recognition`)."""
 
 
-def listen(speech: Speech, transcript: str | None = None) -> Hearing:
+def listen(speech: Speech) -> Hearing:
     """Hear a speech: mel, loudness and phones.
 
     Args:
-        speech: 16 kHz mono.
-        transcript: what is said, if known; else what the speech itself knows. Helps English, and
-            is dropped where it does not fit.
+        speech: 16 kHz mono. Its transcript, if it has one, helps English, and is dropped where it
+            does not fit.
     """
-    text = transcript or speech.transcript
+    text = speech.transcript
     mel, level = hear(speech.samples)
     ahead = speech.recognition
     heard = ahead.result() if ahead is not None else recognise(speech.samples, level)
@@ -121,17 +120,16 @@ def _spoken(spans: list[PhoneSpan], total: int) -> Tensor:
     return gaussian(1 - silent[torch.from_numpy(labels(spans, total))].float(), 0.03)
 
 
-def plan_mouth(speech: Speech, transcript: str | None = None) -> MouthCurve:
+def plan_mouth(speech: Speech) -> MouthCurve:
     """The mouth of a speech by phones and loudness.
 
     Args:
         speech: 16 kHz mono, of any length and content.
-        transcript: what is said, if known.
 
     Returns:
         Curves of T = N // 160 + 1 steps. All finite, whatever the sound.
     """
-    return plan_heard(listen(speech, transcript))
+    return plan_heard(listen(speech))
 
 
 def plan_heard(heard: Hearing) -> MouthCurve:

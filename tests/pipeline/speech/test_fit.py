@@ -34,9 +34,9 @@ def _listen_once() -> Iterator[None]:
     """Every sound is really heard, but only once: the recogniser is the slow part."""
     heard: dict[int, tuple[Speech, Hearing]] = {}
 
-    def once(sound: Speech, transcript: str | None = None) -> Hearing:
+    def once(sound: Speech) -> Hearing:
         if id(sound) not in heard:
-            heard[id(sound)] = (sound, listen(sound, transcript))
+            heard[id(sound)] = (sound, listen(sound))
         return heard[id(sound)][1]
 
     with pytest.MonkeyPatch.context() as patch:
