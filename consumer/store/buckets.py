@@ -16,7 +16,7 @@ from consumer.store import expiry_rules
 from consumer.store.answers import HEADLESS
 from consumer.store.facts import Expiry, Rules, lifecycle_missing
 from consumer.store.sdk import Sdk, code_of, error_of, failures
-from consumer.store.signing import MD5_HEADER, content_md5
+from consumer.store.signing import MD5_HEADER, Call, content_md5
 
 
 class Buckets:
@@ -83,7 +83,7 @@ class Buckets:
         url = self._sdk.url_of_bucket(bucket)._replace(query="lifecycle=")
         headers = {MD5_HEADER: content_md5([body])} if body else {}
         sha256 = hashlib.sha256(body).hexdigest()
-        answer = self._sdk.signed(method, url, headers, body, sha256, self._sdk.http)
+        answer = self._sdk.signed(Call(method, url, headers, body, sha256), self._sdk.http)
         if answer.status in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
             return bytes(answer.data)
         error = error_of(answer)

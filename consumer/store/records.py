@@ -70,6 +70,7 @@ def completed(
     keys: Keys,
     stored: Stored,
     report: RenderReport,
+    *,
     inputs: dict[Side, InputFacts],
     attempt: int,
 ) -> Completed:

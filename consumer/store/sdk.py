@@ -8,7 +8,7 @@ asks about buckets (`consumer.store.reads` and its like) tells the SDK's errors 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache, cached_property
 from typing import Any, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 from consumer.metrics import STORE_ERRORS
 from consumer.settings import Settings
 from consumer.store.facts import explain
-from consumer.store.signing import Keys, keys, signed_call
+from consumer.store.signing import Call, Keys, keys, signed_call
 from schemas.codes import ErrorCode
 
 CONNECT_S, READ_S, SMALL_READ_S = 5.0, 30.0, 10.0
@@ -96,18 +96,9 @@ class Sdk:
                     raise fault from error
         raise AssertionError("unreachable")
 
-    def signed(
-        self,
-        method: str,
-        url: SplitResult,
-        headers: dict[str, str],
-        body: bytes | Iterator[bytes],
-        sha256: str,
-        http: Any,
-    ) -> Any:
-        """A call that the SDK has no public name for; see `signed_call`."""
-        region = self._settings.s3_region
-        return signed_call(http, self.keys, region, method, url, headers, body, sha256)
+    def signed(self, call: Call, http: Any) -> Any:
+        """The answer to a call that the SDK has no public name for, over `http` or `file_http`."""
+        return signed_call(http, self.keys, self._settings.s3_region, call)
 
     def url_of(self, bucket: str, key: str) -> SplitResult:
         """An object's URL, its key escaped as the SDK does it."""

@@ -11,6 +11,7 @@ import hashlib
 import threading
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import SplitResult, urlunsplit
@@ -83,21 +84,27 @@ def end_of(credentials: Any, wanted: datetime) -> datetime:
     return wanted if end is None else min(wanted, end.replace(tzinfo=UTC))
 
 
-def signed_call(
-    http: Any,
-    source: Keys | None,
-    region: str,
-    method: str,
-    url: SplitResult,
-    headers: dict[str, str],
-    body: bytes | Iterator[bytes],
-    sha256: str,
-) -> Any:
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is asked of the store."""
+
+    method: str
+    url: SplitResult
+    headers: dict[str, str]
+    """All are signed but `Content-Length`."""
+    body: bytes | Iterator[bytes]
+    sha256: str
+    """Of the body, hexadecimal."""
+
+
+def signed_call(http: Any, source: Keys | None, region: str, call: Call) -> Any:
     """One call, signed by the SDK's Signature V4 with the payload's digest; the raw answer.
 
     Args:
+        http: the connections that it goes over.
         source: of the keys; without one the call is not signed.
-        headers: all are signed but `Content-Length`.
+        region: of the store.
+        call: what is asked.
     """
     from minio.signer import sign_v4_s3
     from minio.time import to_amz_date, utcnow
@@ -107,22 +114,26 @@ def signed_call(
         credentials, now = source.retrieve(), utcnow()
         token = credentials.session_token
         signed = sign_v4_s3(
-            method=method,
-            url=url,
+            method=call.method,
+            url=call.url,
             region=region,
             headers={
-                **{name: value for name, value in headers.items() if name != "Content-Length"},
+                **{name: value for name, value in call.headers.items() if name != "Content-Length"},
                 **({"X-Amz-Security-Token": token} if token else {}),
-                "Host": url.netloc,
-                "x-amz-content-sha256": sha256,
+                "Host": call.url.netloc,
+                "x-amz-content-sha256": call.sha256,
                 "x-amz-date": to_amz_date(now),
             },
             credentials=credentials,
-            content_sha256=sha256,
+            content_sha256=call.sha256,
             date=now,
         )
     return http.urlopen(
-        method, urlunsplit(url), body=body, headers={**signed, **headers}, redirect=False
+        call.method,
+        urlunsplit(call.url),
+        body=call.body,
+        headers={**signed, **call.headers},
+        redirect=False,
     )
 
 

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from consumer.store.answers import etag_of
 from consumer.store.facts import SHA256_META
 from consumer.store.sdk import Sdk, code_of, error_of, failures
-from consumer.store.signing import MD5_HEADER, content_md5
+from consumer.store.signing import MD5_HEADER, Call, content_md5
 
 SMALL_BYTES = 1024 * 1024
 """From here on an object goes as a file, which may take longer."""
@@ -74,14 +74,14 @@ class Writes:
 
     def _put_once(self, wanted: Put, headers: dict[str, str]) -> str | None:
         http = self._sdk.http if wanted.size <= SMALL_BYTES else self._sdk.file_http
-        answer = self._sdk.signed(
+        call = Call(
             "PUT",
             self._sdk.url_of(wanted.bucket, wanted.key),
             {**headers, "Content-Length": str(wanted.size)},
             wanted.body() if wanted.size else b"",
             wanted.sha256,
-            http,
         )
+        answer = self._sdk.signed(call, http)
         if answer.status == HTTPStatus.OK:
             return etag_of(answer)
         conditional = wanted.if_absent or wanted.if_match is not None

@@ -200,7 +200,13 @@ class Attempt:
         await patient(held.confirm, "confirm the lease")
         keys, stored = case.keys, Stored(size, sha256, "")
         draft = records.completed(
-            case.job, case.render_id, keys, stored, report, inputs.facts, held.attempt
+            case.job,
+            case.render_id,
+            keys,
+            stored,
+            report,
+            inputs=inputs.facts,
+            attempt=held.attempt,
         )
         put_draft = partial(
             self._storage.put,
