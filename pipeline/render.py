@@ -40,7 +40,8 @@ from pipeline.reading.probe import probe_audio, probe_video
 from pipeline.reading.trial import get_ready
 from pipeline.render_whole import render_whole
 from pipeline.speech.ahead import recognised_ahead
-from pipeline.stream import Sink, Stopwatch, prefetch
+from pipeline.stopwatch import Stopwatch
+from pipeline.stream import Sink, prefetch
 from pipeline.timeline import Timeline, rate_warnings
 from pipeline.types import AudioFacts, Frame, OnTick, RenderSpec, Tick, VideoFacts
 from pipeline.writing.output import open_output

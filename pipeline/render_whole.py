@@ -17,7 +17,8 @@ from pipeline.mark.applying import picture_marks, seal, words
 from pipeline.reading.channels import sound_warnings
 from pipeline.reading.decode import FrameReader
 from pipeline.reading.probe import probe_audio, probe_video
-from pipeline.stream import Stopwatch, prefetch
+from pipeline.stopwatch import Stopwatch
+from pipeline.stream import prefetch
 from pipeline.timeline import Timeline, rate_warnings
 from pipeline.types import AudioFacts, OnTick, RenderSpec, Tick, VideoFacts
 from pipeline.writing.output import open_output

@@ -20,7 +20,7 @@ from pipeline.avatars.key import Key, engine_key, track_key
 from pipeline.avatars.parts import Parts, Unfit
 from pipeline.engines.base import Engine, Reference
 from pipeline.faces.track import FaceTrack
-from pipeline.stream import Stopwatch
+from pipeline.stopwatch import Stopwatch
 from pipeline.types import AvatarFolder, RenderSpec, VideoFacts
 from schemas.render import AvatarFacts
 

@@ -23,7 +23,7 @@ import torch
 
 from pipeline import render as story
 from pipeline.hardware import processors
-from pipeline.stream import Stopwatch
+from pipeline.stopwatch import Stopwatch
 from tests.bench import clips, stand_ins, true_shapes
 from tests.bench.fleet_processes import Setting
 from tests.bench.fleet_worker import render_all, specs_of

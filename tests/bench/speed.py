@@ -13,7 +13,7 @@ from unittest.mock import patch
 from pipeline import render as story
 from pipeline.reading.decode import FrameReader
 from pipeline.reading.probe import probe_audio, probe_video
-from pipeline.stream import Stopwatch
+from pipeline.stopwatch import Stopwatch
 from pipeline.timeline import Timeline
 from pipeline.types import Limits, RenderSpec, Tick
 from pipeline.writing.output import open_output

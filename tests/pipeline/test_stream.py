@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.stream import Sink, Stopwatch, prefetch
+from pipeline.stream import Sink, prefetch
 
 
 def test_prefetch_keeps_order_and_gives_every_item() -> None:
@@ -93,13 +93,3 @@ def test_aborted_sink_ends_its_thread() -> None:
     sink.put(1)
     sink.abort()
     assert threading.active_count() <= before  # others may end meanwhile
-
-
-def test_stopwatch_counts_stages_and_total() -> None:
-    watch = Stopwatch()
-    watch.add("encode", 0.25)
-    watch.add("encode", 0.25)
-    assert list(watch.timed("decode", [1, 2])) == [1, 2]
-    report = watch.report()
-    assert report["encode"] == 500.0
-    assert set(report) == {"encode", "decode", "total"}
