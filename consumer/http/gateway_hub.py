@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from consumer.http.gateway_metrics import EVENTS_HEARD, HUB_CONNECTED
 from consumer.kafka.client import LISTEN_TIMEOUT_S, connection, listen_from_now
+from consumer.kafka.connecting import ClientFailed, reach
 from consumer.kafka.membership import check_reading
 from consumer.settings import Settings
 from schemas.envelope import read_headers
@@ -118,7 +119,7 @@ class Hub:
             self.last_poll = time.monotonic()
             try:
                 await self._listen()
-            except (KafkaError, TimeoutError, OSError) as error:
+            except (ClientFailed, KafkaError, TimeoutError, OSError) as error:
                 reason = str(error) or "topics are missing; run `face2face topics apply`"
                 if reason != self.trouble:
                     log.warning("gateway does not hear the brokers", error=reason)
@@ -137,7 +138,8 @@ class Hub:
             enable_auto_commit=False,
         )
         try:
-            await _start(listener)
+            # in less time than this loop may stand still; its reasons are not logged each second
+            await reach(self._settings, listener.start())
             self.last_poll = time.monotonic()
             await asyncio.wait_for(listen_from_now(listener, tuple(self._kinds)), LISTEN_TIMEOUT_S)
             self._listener, self.trouble = listener, "not connected"
@@ -175,11 +177,3 @@ class Hub:
         self._last.move_to_end(job_id)
         while len(self._last) > REMEMBERED:
             self._last.popitem(last=False)
-
-
-async def _start(listener: AIOKafkaConsumer) -> None:
-    """Connect, in less time than a loop may stand still: a broker that hangs takes longer."""
-    try:
-        await asyncio.wait_for(listener.start(), LISTEN_TIMEOUT_S)
-    except TimeoutError:
-        raise TimeoutError("the brokers do not answer") from None

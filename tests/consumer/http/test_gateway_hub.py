@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from structlog.testing import capture_logs
 
 from consumer.faults import Fault
 from consumer.http import gateway_hub
 from consumer.http.gateway_health import LIVE_S
 from consumer.http.gateway_hub import Hub
+from consumer.kafka import connecting
 from consumer.kafka.client import LISTEN_TIMEOUT_S, connection
 from consumer.settings import Settings
 from schemas.codes import ErrorCode, Stage
@@ -21,6 +23,7 @@ from tests.consumer.http.calls import events, locations
 from tests.consumer.http.stand import Gateway, gateway
 from tests.integration.lab import break_fetching
 from tests.support.handles import KafkaHandle, S3Handle
+from tests.support.processes import free_port
 
 
 async def test_a_reader_of_events_that_has_the_outcome_is_told_to_connect_no_more(
@@ -85,8 +88,8 @@ async def test_a_broker_that_hangs_makes_it_deaf_and_not_dead(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To connect took longer than its loop may stand still, so that it was ended and begun anew."""
-    assert LISTEN_TIMEOUT_S < LIVE_S
-    monkeypatch.setattr(gateway_hub, "LISTEN_TIMEOUT_S", 0.2)
+    assert max(LISTEN_TIMEOUT_S, connecting.CONNECT_S) < LIVE_S
+    monkeypatch.setattr(connecting, "CONNECT_S", 0.2)
 
     async def silent(reader: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -96,13 +99,35 @@ async def test_a_broker_that_hangs_makes_it_deaf_and_not_dead(
         host, port = broker.sockets[0].getsockname()
         hub = Hub(settings.model_copy(update={"kafka_servers": (f"{host}:{port}",)}))
         listening = asyncio.create_task(hub.run())
-        while hub.trouble != "the brokers do not answer":
+        while "no broker answers at" not in hub.trouble:
             await asyncio.sleep(0.05)
         turned = hub.last_poll
         while hub.last_poll == turned:
             await asyncio.sleep(0.05)
         listening.cancel()
         await asyncio.wait((listening,))
+
+
+async def test_brokers_that_are_away_are_told_once_with_the_reason(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client wrote a line for each try, one a second for as long as an outage lasted."""
+    monkeypatch.setattr(gateway_hub, "PAUSE_S", 0.0)
+    nowhere = f"127.0.0.1:{free_port()}"
+    hub = Hub(settings.model_copy(update={"kafka_servers": (nowhere,)}))
+    tried = set[float]()
+    with capture_logs() as said:
+        listening = asyncio.create_task(hub.run())
+        async with asyncio.timeout(120):
+            while len(tried) < 5:
+                tried.add(hub.last_poll)
+                await asyncio.sleep(0)
+        listening.cancel()
+        await asyncio.wait((listening,))
+    assert [line["event"] for line in said] == ["gateway does not hear the brokers"]
+    assert nowhere in said[0]["error"]
+    assert "Connect call failed" in said[0]["error"]
+    assert "Unable connect" not in caplog.text
 
 
 async def test_a_gateway_hears_on_after_its_client_broke(
