@@ -38,6 +38,26 @@ def test_settings_their_files_and_what_is_read_elsewhere_are_known() -> None:
     assert unknown_names(dict.fromkeys(every, "1")) == []
 
 
+@pytest.mark.parametrize(
+    ("given", "protocol", "idle"),
+    [
+        ("KAFKA_SASL_USERNAME", "", True),
+        ("KAFKA_SASL_PASSWORD_FILE", "SSL", True),
+        ("KAFKA_SASL_PASSWORD", "SASL_SSL", False),
+        ("KAFKA_SASL_PASSWORD", "SASL_PLAINTEXT", False),
+        ("KAFKA_SSL_CA_FILE", "SASL_PLAINTEXT", True),
+        ("KAFKA_SSL_CA_FILE", "SSL", False),
+    ],
+)
+def test_settings_of_a_protocol_that_is_not_spoken_are_said(
+    given: str, protocol: str, idle: bool
+) -> None:
+    """Who forgets the protocol is only told by the brokers that the connection was closed."""
+    said = unknown_names({given: "x", "KAFKA_SECURITY_PROTOCOL": protocol})
+    assert bool(said) == idle
+    assert all(line.startswith(f"{given} does nothing while") for line in said)
+
+
 def test_names_of_other_programs_are_left_alone() -> None:
     others = ("KAFKA_HEAP_OPTS", "KAFKA_LOG_DIRS", "S3_USE_SSL", "PATH", "DUIX_IMAGE")
     assert unknown_names(dict.fromkeys(others, "1")) == []
