@@ -12,15 +12,23 @@ SILENCE_S = 0.20
 _QUIET_DB = -60.0
 """Below this level nobody speaks, however quiet the rest."""
 _NOTHING_DB = -85.0
+"""Below this level there is nothing but the rounding of samples."""
 _USUAL_DB = -20.0
+"""Level of the loud parts of a usual recording."""
 _MOST_LIFT_DB = 50.0
 _DEPTH_DB = 38.0
+"""How far below the loud parts speech may still be."""
 _RAMP_DB = 10.0
+"""Over which `activity` goes from 0 to 1."""
 _STEADY_S = 2.0
 """From this length on a sound whose level hardly moves counts as noise."""
 _ABOVE_NOISE_DB = 3.0
+"""Speech is at least so much louder than the quietest parts."""
 _REST_RAMP_S = 0.12
+"""In which the mouth goes to rest, and comes back from it."""
 _TELLS_DB, _DROWNED_DB = 18.0, 6.0
+"""How much louder the loud parts are than the quietest: from the first on the level alone tells who
+speaks, from the second down nothing."""
 
 
 def lift(level: Tensor) -> float:

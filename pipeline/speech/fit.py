@@ -94,8 +94,8 @@ class PersonFit:
 
 def fit_person(
     reference_speech: Speech,
-    ap: Tensor,
-    w: Tensor,
+    aperture: Tensor,
+    width: Tensor,
     jaw: Tensor,
     usable: Tensor,
     fps: Fraction,
@@ -104,8 +104,8 @@ def fit_person(
 
     Args:
         reference_speech: the reference's own sound.
-        ap: (N,) aperture of each reference frame, io.
-        w: (N,) mouth width, io.
+        aperture: (N,) of each reference frame, io.
+        width: (N,) of the mouth, io.
         jaw: (N,) height of the chin, growing downwards, any unit.
         usable: (N,) bool, frames with a good face.
         fps: rate of those frames.
@@ -114,18 +114,18 @@ def fit_person(
         The fit, or None where there is too little to learn from, the sound does not belong to the
         mouth, or the table alone predicts it as well.
     """
-    good = usable.bool() & torch.isfinite(ap) & torch.isfinite(w) & torch.isfinite(jaw)
-    mouth = MouthRange.from_track(ap, w, good)
+    good = usable.bool() & torch.isfinite(aperture) & torch.isfinite(width) & torch.isfinite(jaw)
+    mouth = MouthRange.from_track(aperture, width, good)
     if not mouth.talks:
         return None
-    middles = (torch.arange(len(ap), dtype=torch.float64) + 0.5) / float(fps)
+    middles = (torch.arange(len(aperture), dtype=torch.float64) + 0.5) / float(fps)
     kept = good & (middles < float(reference_speech.duration))
     times = middles[kept]
     if len(times) / float(fps) < LEAST_S:
         return None
     heard = listen(reference_speech)
     table = plan_heard(heard)
-    y = shares(ap[kept], w[kept], jaw[kept], mouth)
+    y = shares(aperture[kept], width[kept], jaw[kept], mouth)
     offset = _offset(table.capped, times, y[:, 0])
     read = times + offset
     return _fit(
@@ -133,16 +133,21 @@ def fit_person(
     )
 
 
-def shares(ap: Tensor, w: Tensor, jaw: Tensor, mouth: MouthRange) -> Tensor:
+def shares(aperture: Tensor, width: Tensor, jaw: Tensor, mouth: MouthRange) -> Tensor:
     """A measured mouth in shares of its range: openness, width, jaw; (N, 3) float64."""
     wider, narrower = mouth.wide - mouth.middle, mouth.middle - mouth.narrow
-    away = w.double() - mouth.middle
+    away = width.double() - mouth.middle
     spread = torch.where(away > 0, away / max(wider, 1e-3), away / max(narrower, 1e-3))
     chin = jaw.double()
     low, high = torch.quantile(chin, torch.tensor([0.05, 0.97], dtype=chin.dtype)).tolist()
     drop = (chin - low) / max(high - low, 1e-6)
     return torch.stack(
-        [(ap.double() / mouth.top).clamp(0, 1.3), spread.clamp(-1.3, 1.3), drop.clamp(-0.2, 1.3)], 1
+        [
+            (aperture.double() / mouth.top).clamp(0, 1.3),
+            spread.clamp(-1.3, 1.3),
+            drop.clamp(-0.2, 1.3),
+        ],
+        1,
     )
 
 
