@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from consumer.http.gateway_metrics import EVENTS_HEARD, HUB_CONNECTED
 from consumer.kafka.client import LISTEN_TIMEOUT_S, connection, listen_from_now
-from consumer.kafka.connecting import ClientFailed, reach
+from consumer.kafka.connecting import ClientFailed, close_consumer, reach
 from consumer.kafka.membership import check_reading
 from consumer.settings import Settings
 from schemas.envelope import read_headers
@@ -153,7 +153,7 @@ class Hub:
                         self._hear(record)
         finally:
             self._listener = None
-            await listener.stop()
+            await close_consumer(listener)
 
     def _hear(self, record: Any) -> None:
         kind = self._kinds[record.topic]

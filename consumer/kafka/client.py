@@ -18,7 +18,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from consumer.kafka.connecting import ClientFailed, reach
+from consumer.kafka.connecting import ClientFailed, close_consumer, reach
 from consumer.kafka.decompression import bound_batches
 from consumer.kafka.header_names import forgive_header_names
 from consumer.settings import Settings
@@ -163,7 +163,7 @@ async def connect(settings: Settings) -> AsyncIterator[Client]:
             ) from error
         yield Client(settings, producer, listener)
     finally:
-        await listener.stop()
+        await close_consumer(listener)
         await producer.stop()
 
 

@@ -12,8 +12,10 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
+from consumer.kafka.membership import end_fetching
 from consumer.settings import Settings
 
 CONNECT_S = 15.0
@@ -55,6 +57,12 @@ async def close(client: Stoppable) -> None:
     """Stop a client, for at most `STOP_TIMEOUT_S`; brokers that are away do not hold it up."""
     with suppress(KafkaError, TimeoutError):
         await asyncio.wait_for(client.stop(), STOP_TIMEOUT_S)
+
+
+async def close_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer likewise; whatever it was about to fetch."""
+    await end_fetching(consumer)
+    await close(consumer)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from consumer.jobs import Job
 from consumer.kafka.client import connection
+from consumer.kafka.connecting import close_consumer
 from consumer.kafka.decompression import BatchTooLarge
 from consumer.kafka.delivery import RawRecord
 from consumer.kafka.membership import check_reading
@@ -143,8 +144,7 @@ class ControlReader:
                 log.warning("control topic not readable now", topic=self._topic, error=repr(error))
                 self._caught_up.set()  # without the topic there is nothing to catch up with
             finally:
-                with contextlib.suppress(KafkaError):
-                    await consumer.stop()
+                await close_consumer(consumer)
             await asyncio.sleep(RETRY_S)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:

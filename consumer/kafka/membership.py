@@ -96,13 +96,26 @@ def check_reading(consumer: AIOKafkaConsumer) -> None:
     Raises:
         KafkaError: the task that fetches ended by an error that nobody foresaw, for good.
     """
-    fetcher = consumer._fetcher
-    fetching = fetcher._fetch_task
+    fetching = consumer._fetcher._fetch_task
     if _failed(fetching):
-        # or it could not be closed, which waits for both
-        fetcher._fetch_task = asyncio.create_task(asyncio.sleep(0))
-        fetcher._pending_tasks = {task for task in fetcher._pending_tasks if not task.done()}
         raise KafkaError("the client fetches no more") from fetching.exception()
+
+
+async def end_fetching(consumer: AIOKafkaConsumer) -> None:
+    """End what a consumer fetches, before it is closed: that waits for these tasks one by one.
+
+    It would raise what they ended by, and leave the rest open: `CancelledError`, which is taken for
+    the end of whoever closes, where a fetch that had failed was about to be tried again.
+    """
+    fetcher = consumer._fetcher
+    if fetcher is None:
+        return
+    tasks = {fetcher._fetch_task, *fetcher._pending_tasks}
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    fetcher._pending_tasks.clear()
+    fetcher._fetch_task = asyncio.create_task(asyncio.sleep(0))
 
 
 def _failed(task: asyncio.Task[None] | None) -> bool:

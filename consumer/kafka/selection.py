@@ -14,14 +14,17 @@ from aiokafka.errors import KafkaError
 
 from consumer.jobs import Record
 from consumer.kafka.client import connection
-from consumer.kafka.connecting import reach
+from consumer.kafka.connecting import ClientFailed, close_consumer, reach
 from consumer.kafka.decompression import BatchTooLarge
 from consumer.kafka.delivery import to_record
-from consumer.kafka.membership import know_topic
+from consumer.kafka.membership import check_reading, know_topic
 from consumer.kafka.polling import step_over
 from consumer.settings import Settings
 
 TIMES_TIMEOUT_S = 10.0
+POLL_MS = 500
+ANSWER_S = 30.0
+"""Longer than a partition takes to change its leader."""
 SMALL_LOG = 10_000
 """Records that are rather read than trusted to a look-up by time that found nothing."""
 
@@ -111,15 +114,33 @@ async def _range(
     reader.resume(place)
     reader.seek(place, start)
     while await reader.position(place) < stop:
+        check_reading(reader)
         try:
-            found = await reader.getmany(place, timeout_ms=500)
+            found = await reader.getmany(place, timeout_ms=POLL_MS)
         except BatchTooLarge as error:
             raw = step_over(reader, place, error)
             found = {place: [raw]} if raw is not None else {}
+        if not found:
+            await _ask(reader, place)
         for raw in found.get(place, ()):
             if raw.offset >= stop:
                 return
             yield to_record(raw)
+
+
+async def _ask(reader: AIOKafkaConsumer, place: TopicPartition) -> None:
+    """Make sure that brokers which bring nothing are there: the client waits for them in silence.
+
+    Raises:
+        ClientFailed: they are not.
+    """
+    try:
+        await asyncio.wait_for(reader.end_offsets([place]), ANSWER_S)
+    except (KafkaError, TimeoutError) as error:
+        said = (
+            f"the brokers do not answer any more for partition {place.partition} of {place.topic}"
+        )
+        raise ClientFailed(f"{said} ({type(error).__name__}); to begin anew is safe") from error
 
 
 async def _start(
@@ -153,4 +174,4 @@ async def _reader(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaConsu
             raise ReplayError(f"topic {topic} does not exist; run `face2face topics apply`")
         yield reader
     finally:
-        await reader.stop()
+        await close_consumer(reader)

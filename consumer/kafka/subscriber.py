@@ -27,9 +27,10 @@ from faststream.kafka.subscriber.usecase import DefaultSubscriber
 
 from consumer.jobs import Record, Verdict
 from consumer.kafka.broker import make_broker
-from consumer.kafka.connecting import close
+from consumer.kafka.connecting import close, close_consumer
 from consumer.kafka.delivery import RawRecord
 from consumer.kafka.join_errors import advice
+from consumer.kafka.membership import end_fetching
 from consumer.kafka.pump import Pump
 from consumer.kafka.twins import Twins
 from consumer.settings import Settings
@@ -102,7 +103,7 @@ class JobSubscriber(DefaultSubscriber):
         """Start a consumer, after closing the one before; waits until the brokers let it join."""
         while True:
             if self.consumer is not None:
-                await close(self.consumer)
+                await close_consumer(self.consumer)
                 self.consumer = None
             try:
                 await self.start()
@@ -149,6 +150,8 @@ class Intake:
     async def stop(self) -> None:
         """Leave the group (a static member stays until it is back) and close everything."""
         await self.pump.stop()
+        if self._subscriber.consumer is not None:
+            await end_fetching(self._subscriber.consumer)
         await close(self._subscriber)
 
     @property

@@ -13,7 +13,9 @@ from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient
 
 from consumer.jobs import Job
+from consumer.kafka import selection
 from consumer.kafka.admission import admit
+from consumer.kafka.connecting import ClientFailed
 from consumer.kafka.delivery import to_record
 from consumer.kafka.publisher import Publisher
 from consumer.kafka.replay import Row, replay
@@ -29,6 +31,7 @@ from schemas.render import ErrorFacts
 from tests.integration.lab import MINIMAL, Lab, Work
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle, S3Handle
+from tests.support.kafka import ApacheKafka
 
 
 def job(n: str = "0") -> bytes:
@@ -205,6 +208,25 @@ async def test_records_deleted_while_it_reads_others_take_none_that_are_left_alo
     await asyncio.to_thread(gone.result, 120)
     found += [record async for record in reading]
     assert [(r.partition, r.offset) for r in found] == [*((0, n) for n in range(5)), (1, 3), (1, 4)]
+
+
+@pytest.mark.chaos
+async def test_brokers_that_go_away_under_it_end_it_with_a_reason(
+    own_kafka: ApacheKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited for them in silence, for ever."""
+    monkeypatch.setattr(selection, "ANSWER_S", 2.0)
+    handle = KafkaHandle("own", own_kafka.servers, own_kafka.capabilities, "own")
+    handle.create_topics({handle.topics.requests: 2})
+    lab = Lab(handle)
+    for partition in (0, 1):
+        await lab.send([{"value": job(), "partition": partition}])
+    reading = records(lab.settings(), Selection())
+    await anext(reading)
+    own_kafka.kill()
+    with pytest.raises(ClientFailed, match="do not answer any more for partition 1"):
+        async with asyncio.timeout(120):
+            await anext(reading)
 
 
 async def test_dead_letters_are_sent_to_the_request_topic_again(bench: Bench) -> None:

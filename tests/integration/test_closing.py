@@ -1,0 +1,58 @@
+"""A consumer is closed whatever its brokers do, and whoever closes it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from consumer.kafka import pump
+from consumer.kafka.connecting import close_consumer
+from tests.integration.lab import Lab, Work
+from tests.support.handles import KafkaHandle
+from tests.support.kafka import ApacheKafka
+
+
+@pytest.mark.chaos
+async def test_closing_while_the_brokers_are_away_does_not_look_like_a_cancellation(
+    own_kafka: ApacheKafka,
+) -> None:
+    """aiokafka raised CancelledError: readers of cancels, gateways and poll loops ended by it."""
+    handle = KafkaHandle("own", own_kafka.servers, own_kafka.capabilities, "own")
+    handle.create_topics()
+    consumer = AIOKafkaConsumer(handle.topics.requests, bootstrap_servers=handle.servers)
+    await consumer.start()
+    async with asyncio.timeout(120):
+        await _until(consumer, "AIOKafkaClient.send")
+        own_kafka.kill()
+        await _until(consumer, "sleep")  # a fetch that failed waits for its next try
+        await close_consumer(consumer)
+    assert not any(each.connected() for each in consumer._client._conns.values())
+
+
+@pytest.mark.chaos
+async def test_a_replica_leaves_in_order_while_the_brokers_are_away(
+    own_kafka: ApacheKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pump, "UNWIND_S", 1.0)
+    handle = KafkaHandle("own", own_kafka.servers, own_kafka.capabilities, "own")
+    handle.create_topics()
+    async with asyncio.timeout(120):
+        async with Lab(handle).intake(Work()) as intake:
+            consumer = intake.pump.assignment.consumer
+            await _until(consumer, "AIOKafkaClient.send")
+            own_kafka.kill()
+            await _until(consumer, "sleep")
+        assert not intake.ended
+
+
+async def _until(consumer: AIOKafkaConsumer, waits_for: str) -> None:
+    """Wait until something that is fetched waits for a coroutine of that name."""
+
+    def name(task: asyncio.Task[bool]) -> str:
+        inner = getattr(task.get_coro(), "cr_await", None)
+        return str(getattr(inner, "__qualname__", ""))
+
+    while waits_for not in map(name, consumer._fetcher._pending_tasks):
+        await asyncio.sleep(0.001)
