@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from pydantic import BaseModel, ValidationError
 
 from consumer import telemetry
+from consumer.faults import Fault
 from consumer.http.gateway_hub import Hub
 from consumer.http.gateway_inputs import FOLDER
 from consumer.http.gateway_metrics import SUBMITTED
@@ -60,7 +61,8 @@ class Requests:
         """Note and send a request; its job id.
 
         Raises:
-            Refused: JOB_CONFLICT, the id belongs to another request; BROKER_UNAVAILABLE.
+            Refused: JOB_CONFLICT, the id belongs to another request; BODY_TOO_LARGE, the topic
+                takes no such record; BROKER_UNAVAILABLE.
             Fault: what the store raises.
         """
         job_id = request.job_id or str(uuid.uuid4())
@@ -69,13 +71,15 @@ class Requests:
             raise Refused.of(ErrorCode.BROKER_UNAVAILABLE, self._hub.trouble)
         await self._note(job_id, request)
         with telemetry.span("request", "producer", parent=traceparent, job_id=job_id) as span:
-            await self._send(
-                self._settings.topics.requests,
-                EventType.REQUEST,
-                job_id,
-                request,
-                span.traceparent or traceparent,
-            )
+            trace = span.traceparent or traceparent
+            try:
+                topic = self._settings.topics.requests
+                await self._send(topic, EventType.REQUEST, job_id, request, trace)
+            except Refused as refused:
+                if refused.problem.code == HttpCode.BODY_TOO_LARGE:  # it can never become a job
+                    with contextlib.suppress(Fault):  # it expires
+                        await self._storage.remove(self._settings.s3_bucket, note_key(job_id))
+                raise
         SUBMITTED.inc()
         log.info("request sent", job_id=job_id)
         return job_id

@@ -149,3 +149,4 @@ async def test_a_request_that_its_topic_does_not_take_harms_none_that_comes_late
     assert later.status_code == 202, later.text
     assert (refused.status_code, refused.json()["code"]) == (413, "BODY_TOO_LARGE")
     assert kafka.topics.requests in refused.json()["detail"]
+    assert (await alone.http.get("/v1/jobs/large")).status_code == 404, "it would wait for ever"
