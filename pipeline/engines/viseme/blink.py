@@ -14,8 +14,8 @@ from torch import Tensor
 
 from pipeline.engines.viseme import spline
 from pipeline.engines.viseme.canvas import NODES, Area, Box
-from pipeline.engines.viseme.layer import part
 from pipeline.engines.viseme.lipline import LipLine, curve
+from pipeline.engines.viseme.parting import part
 from pipeline.engines.viseme.patch import cut, paste, read
 from pipeline.faces.topology import (
     EYE_LEFT_LOWER,

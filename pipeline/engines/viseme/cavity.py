@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.engines.viseme.layer import Parting
 from pipeline.engines.viseme.lipline import LipLine
 from pipeline.engines.viseme.mask import bell
+from pipeline.engines.viseme.parting import Lips, Parting
 from pipeline.engines.viseme.patch import Patch
 
 TEETH_BELOW = 0.020
@@ -48,22 +48,19 @@ class Skin:
     v: Tensor
 
 
-def paint(
-    line: LipLine, closed: LipLine, io: Tensor, skin: Skin, parts: tuple[Parting, Parting]
-) -> Patch:
+def paint(lips: Lips, closed: LipLine, io: Tensor, skin: Skin) -> Patch:
     """The inside of mouths, planes of the lip box.
 
     Args:
-        line: the wanted lips.
+        lips: as they are wanted.
         closed: the same lips before they were opened, where the teeth are.
         io: (B,) pixels.
         skin: colours.
-        parts: the lip box, for luma and for chroma.
     """
     light = (LIT / (skin.luma - BLACK).clamp_min(1)).pow(EVENS).clamp(1, BRIGHTEST)
-    level, _ = _levels(line, closed, io, parts[0], 1.0, light)
+    level, _ = _levels(lips.line, closed, io, lips.luma, 1.0, light)
     luma = BLACK + (skin.luma - BLACK) * level
-    level, teeth = _levels(line, closed, io, parts[1], 2.0, light)
+    level, teeth = _levels(lips.line, closed, io, lips.chroma, 2.0, light)
     # Colour goes with brightness; what is no tooth is flesh.
     red_u, red_v = (skin.u - 128) * 0.7, (skin.v - 128) * 1.2 + 8
     pale_u, pale_v = (skin.u - 128) * IVORY_U, (skin.v - 128) * IVORY_V

@@ -70,9 +70,7 @@ def fill(score: Score, scene: Scene, lender: Lender, own: Patch, at: Tensor) -> 
     need = torch.nonzero(lender.lacking > 0).flatten()
     score.tally.inner_own += len(at) - len(need)
     if not len(need):
-        return layer.inside_of(
-            lender.pieces, scene.line, lender.line, lender.base, scene.parts, score.even
-        )
+        return layer.inside_of(lender.pieces, scene.lips, lender.line, lender.base, score.even)
     given = torch.nonzero(lender.lacking < 1).flatten()
     inner = _lent(scene, lender, given, score.even)
     other = _other(score, scene.rows(need), own[need], at[need.cpu()])
@@ -84,12 +82,14 @@ def fill(score: Score, scene: Scene, lender: Lender, own: Patch, at: Tensor) -> 
 
 def _lent(scene: Scene, lender: Lender, rows: Tensor, even: int | None) -> Patch:
     """The inside of some mouths as their lenders have it; nothing where others give it whole."""
-    luma, chroma = (torch.zeros_like(part.inside).unsqueeze(1) for part in scene.parts)
+    luma, chroma = (
+        torch.zeros_like(part.inside).unsqueeze(1) for part in (scene.lips.luma, scene.lips.chroma)
+    )
     inner = Patch(luma, chroma.repeat(1, 2, 1, 1))
     if len(rows):
-        part = scene.rows(rows)
-        lines, bases = lender.line.rows(rows), lender.base.rows(rows)
-        lent = layer.inside_of(lender.pieces[rows], part.line, lines, bases, part.parts, even)
+        lips, line = scene.lips.rows(rows), lender.line.rows(rows)
+        base = lender.base.rows(rows)
+        lent = layer.inside_of(lender.pieces[rows], lips, line, base, even)
         inner.luma[rows], inner.chroma[rows] = lent.luma, lent.chroma
     return inner
 
@@ -104,10 +104,10 @@ def _other(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
         base = warp.carried(scene.wanted, bank.points[rows].to(scene.wanted.device))
         line = bank.lines.rows(rows)
         pieces = bank.pieces[rows].float()
-        return layer.inside_of(pieces, scene.line, line, base, scene.parts, score.even)
+        return layer.inside_of(pieces, scene.lips, line, base, score.even)
     score.tally.inner_painted += len(at)
     skin = _skin(avatar.canvas, scene, own)
-    return cavity.paint(scene.line, LipLine.of(scene.own), scene.scale, skin, scene.parts)
+    return cavity.paint(scene.lips, LipLine.of(scene.own), scene.scale, skin)
 
 
 def _skin(canvas: Canvas, scene: Scene, own: Patch) -> cavity.Skin:

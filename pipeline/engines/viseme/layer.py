@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
-from pipeline.engines.viseme.canvas import Area, Canvas, Lattice
+from pipeline.engines.viseme.canvas import Area, Canvas
 from pipeline.engines.viseme.lipline import LipLine
 from pipeline.engines.viseme.mask import bell, smooth
+from pipeline.engines.viseme.parting import BEYOND, Lips, Parting
 from pipeline.engines.viseme.patch import Patch, read
 from pipeline.engines.viseme.warp import Base, MouthFields
 
@@ -32,58 +31,6 @@ once its teeth are even and red."""
 MADE = 0.5
 """Share of an opening's change from which on all light is the lips'."""
 BLACK = 16.0
-BEYOND = 0.5
-"""Beside the corners the switch between the fields softens by this much per pixel of distance."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parting:
-    """Who owns each sample of the lip box, for one plane: upper lip, inside, lower lip."""
-
-    along: Tensor
-    """(B, h, w) pixels from the middle of the mouth."""
-    off: Tensor
-    """(B, h, w) pixels below the line through its corners."""
-    edge: Tensor
-    """(B, h, w) `off` of the upper lip's edge here."""
-    depth: Tensor
-    """(B, h, w) 0 at the upper lip's edge, 1 at the lower's."""
-    gap: Tensor
-    """(B, h, w) distance of the edges here, pixels."""
-    upper: Tensor
-    """(B, h, w) weight of the upper lip's field; the lower's is 1 - upper - inside."""
-    inside: Tensor
-
-    def rows(self, rows: Tensor) -> Parting:
-        """Some of the mouths."""
-        return Parting(
-            self.along[rows],
-            self.off[rows],
-            self.edge[rows],
-            self.depth[rows],
-            self.gap[rows],
-            self.upper[rows],
-            self.inside[rows],
-        )
-
-
-def part(line: LipLine, lattice: Lattice, grain: float) -> Parting:
-    """The partition of a lattice by a mouth's line.
-
-    Args:
-        line: the lips in the region.
-        lattice: samples of the lip box.
-        grain: luma pixels per sample, over which edges are softened.
-    """
-    along, off = line.across(lattice.xs, lattice.ys)
-    up, low = line.edges(along)
-    beyond = (along.abs() - line.half[:, None, None]).clamp_min(0)
-    soft = grain + BEYOND * beyond
-    upper = (0.5 + (up - off) / soft).clamp(0, 1)
-    lower = (0.5 + (off - low) / soft).clamp(0, 1)
-    gap = low - up
-    depth = ((off - up) / gap.clamp_min(0.5)).clamp(0, 1)
-    return Parting(along, off, up, depth, gap, upper, (1 - upper - lower).clamp(0, 1))
 
 
 def lay(
@@ -91,8 +38,7 @@ def lay(
     area: Area,
     source: Patch,
     fields: MouthFields,
-    line: LipLine,
-    parts: tuple[Parting, Parting],
+    lips: Lips,
     closing: Tensor,
 ) -> Patch:
     """Lips and skin of a source in an area; the inside of the mouth is left to others.
@@ -102,62 +48,55 @@ def lay(
         area: the part of it to fill.
         source: float pieces (B).
         fields: from `warp.mouth_fields`, for the same area.
-        line: the wanted lips.
-        parts: the lip box parted, for luma and for chroma.
+        lips: as they are wanted.
         closing: (B,) how much of the source's opening vanishes: open lips have no shadow line, so
             closed ones that are made from them get one.
 
     Returns:
         Float planes of the area's size.
     """
-    mixed = torch.lerp(fields.upper, fields.lower, _switch(area, line))
+    mixed = torch.lerp(fields.upper, fields.lower, _switch(area, lips.line))
     places = source.luma_places
     laid = Patch(
         read(source.luma, area.luma.refine(places(mixed)), smooth=True),
         read(source.chroma, area.chroma.refine(source.chroma_places(mixed))),
     )
-    lips = [
+    pair = [
         Patch(
             read(source.luma, area.lips_luma.refine(places(field)), smooth=True),
             read(source.chroma, area.lips_chroma.refine(source.chroma_places(field))),
         )
         for field in (fields.upper, fields.lower)
     ]
-    luma, chroma = (_upper_share(part) for part in parts)
-    both = lips[1].mix(lips[0], luma, chroma)
+    luma, chroma = (_upper_share(part) for part in (lips.luma, lips.chroma))
+    both = pair[1].mix(pair[0], luma, chroma)
     if bool((closing > 0).any()):
-        shadow = 1 - _seam(canvas, line, parts[0]) * closing[:, None, None]
+        shadow = 1 - _seam(canvas, lips.line, lips.luma) * closing[:, None, None]
         both.luma.mul_(shadow.unsqueeze(1))
     area.lips.of(laid).put(both)
     return laid
 
 
 def inside_of(
-    source: Patch,
-    line: LipLine,
-    source_line: LipLine,
-    base: Base,
-    parts: tuple[Parting, Parting],
-    even: int | None,
+    source: Patch, lips: Lips, source_line: LipLine, base: Base, even: int | None
 ) -> Patch:
     """The inside of a source's mouth behind the wanted lips; planes of the lip box.
 
     Args:
         source: float pieces (B).
-        line: the wanted lips.
+        lips: as they are wanted.
         source_line: the source's, in its piece.
         base: from the region to the piece, as skulls move: teeth hang on it.
-        parts: the lip box parted, for luma and for chroma.
         even: pixels to each side over which teeth are made even in less light, and darker still
             (`evening`); None leaves them as they are: lent mouths shook more by it.
     """
-    places, light = _behind(line, source_line, base, parts[0])
+    places, light = _behind(lips.line, source_line, base, lips.luma)
     luma = read(source.luma, source.luma_places(places), smooth=True)
     light = light.unsqueeze(1)
     if even is not None:
         luma, light = _even(luma, light, even), light * (1 - DULL + DULL * light)
     luma = BLACK + (luma - BLACK) * light
-    places, _ = _behind(line, source_line, base, parts[1])
+    places, _ = _behind(lips.line, source_line, base, lips.chroma)
     return Patch(luma, read(source.chroma, source.chroma_places(places)))
 
 
@@ -177,8 +116,7 @@ def behind_lips(
     area: Area,
     laid: Patch,
     inner: Patch,
-    line: LipLine,
-    parts: tuple[Parting, Parting],
+    lips: Lips,
     made: Tensor,
     closing: Tensor,
 ) -> Patch:
@@ -192,17 +130,16 @@ def behind_lips(
         area: that `laid` fills.
         laid: lips and skin.
         inner: the inside; planes of the lip box.
-        line: the wanted lips.
-        parts: the lip box parted, for luma and for chroma.
+        lips: as they are wanted.
         made: (B,) 0 to 1, how far the opening is not the source's own, which has its own light.
         closing: (B,) 0 to 1, how much of an opening with teeth of its own vanishes.
     """
-    lips = area.lips.of(laid)
-    luma = _near_lips(parts[0], line, made, SLIT_WIDTH)
-    chroma = _near_lips(parts[1], line, made, SLIT_WIDTH)
-    chroma = chroma.maximum(_near_lips(parts[1], line, (closing / MADE).clamp(max=1), LIT))
-    shade = BLACK + (lips.luma - BLACK) * SLIT
-    return Patch(torch.lerp(inner.luma, shade, luma), torch.lerp(inner.chroma, lips.chroma, chroma))
+    box, line = area.lips.of(laid), lips.line
+    luma = _near_lips(lips.luma, line, made, SLIT_WIDTH)
+    chroma = _near_lips(lips.chroma, line, made, SLIT_WIDTH)
+    chroma = chroma.maximum(_near_lips(lips.chroma, line, (closing / MADE).clamp(max=1), LIT))
+    shade = BLACK + (box.luma - BLACK) * SLIT
+    return Patch(torch.lerp(inner.luma, shade, luma), torch.lerp(inner.chroma, box.chroma, chroma))
 
 
 def _near_lips(part: Parting, line: LipLine, made: Tensor, reach: float) -> Tensor:
@@ -212,10 +149,10 @@ def _near_lips(part: Parting, line: LipLine, made: Tensor, reach: float) -> Tens
     return (made[:, None, None] * (1 - smooth(wide))).unsqueeze(1)
 
 
-def put_inside(area: Area, laid: Patch, inner: Patch, parts: tuple[Parting, Parting]) -> None:
+def put_inside(area: Area, laid: Patch, inner: Patch, lips: Lips) -> None:
     """Fill the inside of the mouth in, in place."""
     box = area.lips.of(laid)
-    box.put(box.mix(inner, parts[0].inside.unsqueeze(1), parts[1].inside.unsqueeze(1)))
+    box.put(box.mix(inner, lips.luma.inside.unsqueeze(1), lips.chroma.inside.unsqueeze(1)))
 
 
 def _behind(line: LipLine, source: LipLine, base: Base, parting: Parting) -> tuple[Tensor, Tensor]:

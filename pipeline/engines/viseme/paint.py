@@ -62,14 +62,14 @@ def _opened(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
     closing = _closing(scene.own_aperture, scene.aperture)
     base = warp.at_rest(scene.wanted)
     fields = warp.mouth_fields(canvas, canvas.whole, scene.wanted, scene.own, closing, base)
-    laid = layer.lay(canvas, canvas.whole, own, fields, scene.line, scene.parts, closing)
+    laid = layer.lay(canvas, canvas.whole, own, fields, scene.lips, closing)
     lacking = inside.lacking(scene.own_aperture, scene.aperture, inside.SLIT_OWN)
     lender = Lender(own, LipLine.of(scene.own), base, lacking)
     inner = inside.fill(score, scene, lender, own, at)
     made = closing.maximum(lacking)
     lit = closing * (score.even is not None)
-    inner = layer.behind_lips(canvas.whole, laid, inner, scene.line, scene.parts, made, lit)
-    layer.put_inside(canvas.whole, laid, inner, scene.parts)
+    inner = layer.behind_lips(canvas.whole, laid, inner, scene.lips, made, lit)
+    layer.put_inside(canvas.whole, laid, inner, scene.lips)
     return laid
 
 
@@ -96,7 +96,7 @@ def _lent(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
     lacking = inside.lacking(opened, scene.aperture, inside.SLIT_LENT)
     lender = Lender(units, bank.lines.rows(rows), base, lacking)
     inner = inside.fill(score, scene, lender, own, at)
-    layer.put_inside(canvas.face, laid, inner, scene.parts)
+    layer.put_inside(canvas.face, laid, inner, scene.lips)
     score.tally.units.update(rows.tolist())
     return _on_face(canvas, scene, own, laid)
 
@@ -117,7 +117,7 @@ def _lay_unit(canvas: Canvas, bank: Bank, rows: Tensor, units: Patch, scene: Sce
     closing = _closing(opened, scene.aperture)
     base = warp.carried(scene.wanted, source)
     fields = warp.mouth_fields(canvas, canvas.face, scene.wanted, source, closing, base)
-    return layer.lay(canvas, canvas.face, units, fields, scene.line, scene.parts, closing)
+    return layer.lay(canvas, canvas.face, units, fields, scene.lips, closing)
 
 
 def _on_face(canvas: Canvas, scene: Scene, own: Patch, laid: Patch) -> Patch:

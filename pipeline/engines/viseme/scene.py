@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.engines.viseme import expression, layer, tracked
+from pipeline.engines.viseme import expression, tracked
 from pipeline.engines.viseme.features import LEFT, RIGHT, measure
 from pipeline.engines.viseme.heads import Heads, fit_heads
-from pipeline.engines.viseme.layer import Parting
 from pipeline.engines.viseme.lipline import LipLine
+from pipeline.engines.viseme.parting import Lips
 from pipeline.engines.viseme.score import Score
 from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, below_nose, edit
 from pipeline.engines.viseme.steady import turned
@@ -33,10 +33,8 @@ class Scene:
     """(B, K, 2)."""
     skin: Tensor
     """(B, K, 2) where the frame's own skin is to go."""
-    line: LipLine
+    lips: Lips
     """Of the wanted shape."""
-    parts: tuple[Parting, Parting]
-    """The lip box parted by that line, for luma and for chroma."""
     aperture: Tensor
     """(B,) of the wanted shape, io."""
     own_aperture: Tensor
@@ -48,13 +46,11 @@ class Scene:
 
     def rows(self, rows: Tensor) -> Scene:
         """Some of the mouths."""
-        luma, chroma = self.parts
         return Scene(
             self.own[rows],
             self.wanted[rows],
             self.skin[rows],
-            self.line.rows(rows),
-            (luma.rows(rows), chroma.rows(rows)),
+            self.lips.rows(rows),
             self.aperture[rows],
             self.own_aperture[rows],
             self.corner[rows.cpu()],
@@ -89,18 +85,12 @@ def settle(score: Score, frames: Sequence[Frame], at: Tensor) -> Scene:
     skin = torch.lerp(seen, near.project(shape), strength * below_nose(heads.shape))
     corner = avatar.canvas.origin((seen[:, LEFT] + seen[:, RIGHT]) / 2)
     own, wanted, skin = ((each - corner[:, None]).to(device) for each in (seen, wanted, skin))
-    line = LipLine.of(wanted)
-    parts = (
-        layer.part(line, avatar.canvas.whole.lips_luma, 1.0),
-        layer.part(line, avatar.canvas.whole.lips_chroma, 2.0),
-    )
     measured = measure(torch.lerp(heads.shape, shape, strength))
     return Scene(
         own,
         wanted,
         skin,
-        line,
-        parts,
+        Lips.of(LipLine.of(wanted), avatar.canvas.whole),
         measured.aperture.to(device),
         measure(heads.shape).aperture.to(device),
         corner,

@@ -9,8 +9,8 @@ from torch import Tensor
 from pipeline.engines.viseme import cavity
 from pipeline.engines.viseme.canvas import Box, Canvas
 from pipeline.engines.viseme.features import LEFT, RIGHT
-from pipeline.engines.viseme.layer import part
 from pipeline.engines.viseme.lipline import LipLine
+from pipeline.engines.viseme.parting import Lips
 from pipeline.engines.viseme.patch import Patch
 from pipeline.engines.viseme.points import FACE
 from tests.pipeline.engines.viseme.puppet import IO, Pose, head
@@ -38,10 +38,10 @@ def _made(aperture: float, skin: float) -> tuple[Patch, list[Tensor]]:
         return LipLine.of(points - middle[:, None] + torch.tensor([120.0, 75.0]))
 
     wide = line(aperture)
-    parts = (part(wide, canvas.whole.lips_luma, 1.0), part(wide, canvas.whole.lips_chroma, 2.0))
+    parted = Lips.of(wide, canvas.whole)
     color = cavity.Skin(*(torch.full((1, 1, 1), v) for v in (skin, 110.0, 150.0)))
-    made = cavity.paint(wide, line(0.0), torch.tensor([IO]), color, parts)
-    return made, [each.inside[0] > 0.9 for each in parts]
+    made = cavity.paint(parted, line(0.0), torch.tensor([IO]), color)
+    return made, [each.inside[0] > 0.9 for each in (parted.luma, parted.chroma)]
 
 
 @pytest.mark.parametrize("skin", [60.0, 110.0, 190.0])

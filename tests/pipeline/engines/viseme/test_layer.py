@@ -9,6 +9,7 @@ from torch import Tensor
 from pipeline.engines.viseme import layer, warp
 from pipeline.engines.viseme.canvas import Box, Canvas
 from pipeline.engines.viseme.lipline import STEPS, LipLine
+from pipeline.engines.viseme.parting import Lips
 from pipeline.engines.viseme.patch import Patch
 
 CANVAS = Canvas.make((160, 128), (80, 60), 100.0, Box(28, 32, 104, 72), Box(16, 16, 128, 96), "cpu")
@@ -35,13 +36,9 @@ def inside(
     even: int | None = None,
 ) -> Tensor:
     """(72, 104) luma of the lip box."""
-    parts = (
-        layer.part(wanted, CANVAS.whole.lips_luma, 1.0),
-        layer.part(wanted, CANVAS.whole.lips_chroma, 2.0),
-    )
     piece = Patch(luma[None, None], torch.full((1, 2, 64, 80), 128.0))
     still = base or warp.at_rest(torch.zeros(1, 1, 2))
-    return layer.inside_of(piece, wanted, source, still, parts, even).luma[0, 0]
+    return layer.inside_of(piece, Lips.of(wanted, CANVAS.whole), source, still, even).luma[0, 0]
 
 
 def ramp() -> Tensor:
@@ -104,16 +101,12 @@ def test_teeth_are_made_even_alike_whoever_is_painted_beside_them() -> None:
             for name in ("middle", "axis", "half", "upper", "lower")
         )
     )
-    parts = tuple(
-        layer.part(both, lattice, scale)
-        for lattice, scale in ((CANVAS.whole.lips_luma, 1.0), (CANVAS.whole.lips_chroma, 2.0))
-    )
     gaps = torch.where(torch.arange(160) % 9 < 2, 60.0, TEETH).expand(128, 160).contiguous()
     piece = Patch(gaps.expand(2, 1, -1, -1), torch.full((2, 2, 64, 80), 128.0))
     still = warp.at_rest(torch.zeros(2, 1, 2))
     even = layer.evening(wide)
     source = LipLine(both.middle, both.axis, both.half, 6 * both.upper, 6 * both.lower)
-    made = layer.inside_of(piece, both, source, still, (parts[0], parts[1]), even).luma[0, 0]
+    made = layer.inside_of(piece, Lips.of(both, CANVAS.whole), source, still, even).luma[0, 0]
     alone = inside(gaps, wide, lips(12), even=even)
     assert torch.allclose(made, alone, atol=1e-3)
 
@@ -126,11 +119,10 @@ def test_a_slit_of_the_source_keeps_its_own_light() -> None:
 def seen_inside(gap: float, made: float, closing: float = 0.0) -> Patch:
     """White teeth between lips of brightness 116 and U 100, where lips are so far apart."""
     area, line = CANVAS.whole, lips(gap)
-    parts = (layer.part(line, area.lips_luma, 1.0), layer.part(line, area.lips_chroma, 2.0))
     laid = Patch(torch.full((1, 1, 128, 160), 116.0), torch.full((1, 2, 64, 80), 100.0))
     teeth = Patch(torch.full((1, 1, 72, 104), TEETH), torch.full((1, 2, 36, 52), 128.0))
     shares = torch.tensor([made]), torch.tensor([closing])
-    return layer.behind_lips(area, laid, teeth, line, parts, *shares)
+    return layer.behind_lips(area, laid, teeth, Lips.of(line, area), *shares)
 
 
 def test_a_slit_that_was_made_is_a_shadow_of_the_lips_own_colour() -> None:
