@@ -64,6 +64,7 @@ def _seen(path: Path, kind: str | None) -> str | None:
 
 def _has_index(path: Path) -> bool:
     """Whether a file of boxes has the one without which nothing in it can be found."""
+    most = path.stat().st_size
     with path.open("rb") as file:
         for _ in range(_BOXES):
             size, kind = struct.unpack(">I4s", file.read(8).ljust(8, b"\0"))
@@ -72,7 +73,7 @@ def _has_index(path: Path) -> bool:
                 skip = int.from_bytes(file.read(8), "big") - 16
             if kind in (b"moov", b"moof"):
                 return True
-            if skip < 0:  # to the end of the file, or no boxes any more
+            if not 0 <= skip <= most:  # to the end or beyond it, or no boxes any more
                 return False
             file.seek(skip, 1)
     return True

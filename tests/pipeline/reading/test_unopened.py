@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,16 @@ def test_a_film_that_was_cut_before_its_index_says_that_it_is_missing(
     path.write_bytes(path.read_bytes()[:-2000])
     assert "index (moov) is missing" in _said(path)
     assert "send the whole file" in _said(path)
+
+
+@pytest.mark.parametrize("size", [2**40, 2**63 - 1, 2**64 - 1])
+def test_a_box_that_ends_beyond_all_files_says_that_the_index_is_missing(
+    tmp_path: Path, size: int
+) -> None:
+    path = tmp_path / "film.mp4"
+    kind = struct.pack(">I4s4sI4s", 20, b"ftyp", b"isom", 0, b"isom")
+    path.write_bytes(kind + struct.pack(">I4sQ", 1, b"mdat", size) + b"\x12" * 5000)
+    assert "index (moov) is missing" in _said(path)
 
 
 @pytest.mark.parametrize("begin", [0, 4096])
