@@ -74,7 +74,9 @@ def _is_chunks(file: BinaryIO, place: int, size: int) -> bool:
     """Whether chunks lead from a place to the end of the file."""
     file.seek(place)
     first = file.read(4)
-    while place + 8 <= size:
+    for _ in range(_CHUNKS):
+        if place + 8 > size:
+            break
         file.seek(place)
         name, length = struct.unpack("<4sI", file.read(8))
         if not _LETTERS.issuperset(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import MediaLimitExceeded
+from pipeline.reading import wav_size
 from pipeline.reading.audio import load_speech
 from pipeline.reading.probe import probe_audio
 from pipeline.types import Limits
@@ -87,3 +89,20 @@ def test_what_follows_sound_and_is_none_is_not_heard(tmp_path: Path, tail: bytes
 def test_sound_under_a_size_too_small_may_have_tags_behind_it(tmp_path: Path) -> None:
     path = wav(tmp_path, SIZE // 2, tail=TAGS)
     assert 0 <= probe_audio(path, Limits()).duration - 4 < Fraction(1, 100)
+
+
+def test_chunks_without_number_behind_sound_are_not_walked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of 1 GB has room for a hundred million."""
+    walked: list[bytes] = []
+
+    class Letters(frozenset[int]):
+        def issuperset(self, name: Iterable[object]) -> bool:
+            walked.append(bytes(name))  # type: ignore[arg-type]
+            return True
+
+    monkeypatch.setattr(wav_size, "_LETTERS", Letters())
+    path = wav(tmp_path, SIZE, tail=b"abcd\0\0\0\0" * 5000)
+    assert not wav_size.says_too_little(path)
+    assert len(walked) == wav_size._CHUNKS
