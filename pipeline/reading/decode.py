@@ -42,7 +42,8 @@ _TRUSTED = Limits(
     probe_timeout_s=600.0,
 )
 """What `pipeline.reading.probe` let through is not measured twice."""
-
+_UNWOVEN = "png"
+"""The codec whose "interlaced" is the order in which the samples of one moment are stored."""
 
 Asked = tuple[int, int | None]
 """A grid frame, and the one that will be asked for next."""
@@ -162,7 +163,9 @@ class FrameReader:
     def _combs(self, table: PictureTable) -> bool:
         with self._lock:
             if self._combed is None:
-                self._combed = is_combed(self._video.path, table, _TRUSTED)
+                self._combed = self._video.codec != _UNWOVEN and is_combed(
+                    self._video.path, table, _TRUSTED
+                )
             return self._combed
 
     def _hides(self, table: PictureTable) -> bool:

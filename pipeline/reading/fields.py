@@ -12,6 +12,7 @@ asked for.
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 
 from av import FFmpegError, VideoFrame
 from av.filter import Graph
@@ -25,6 +26,8 @@ _SMALLEST = 4
 _BWDIF = "mode=send_frame:parity=auto:deint=all"
 """One picture for each, by its own word for which field came first. Which ones it is for is
 decided here: left to it, what follows a picture that it leaves alone would depend on the order."""
+_TICK = Fraction(1, 1000)
+"""Seconds, where pictures have no time base; nobody reads the filter's times."""
 
 
 class Fields:
@@ -122,11 +125,15 @@ class _Filter:
         self._shape = _shape(first)
         self._graph = Graph()
         self._graph.threads = threads
-        source = self._graph.add_buffer(
-            width=first.width,
-            height=first.height,
-            format=first.format,
-            time_base=first.time_base,
+        # What the filter does not take, as a GPU's layout, is laid out anew before it: between
+        # colours that are not named, that would change them.
+        source = self._graph.add(
+            "buffer",
+            video_size=f"{first.width}x{first.height}",
+            pix_fmt=first.format.name,
+            time_base=str(first.time_base or _TICK),
+            colorspace=str(int(first.colorspace)),
+            range=str(int(first.color_range)),
         )
         bwdif = self._graph.add("bwdif", _BWDIF)
         self._graph.link_nodes(source, bwdif, self._graph.add("buffersink")).configure()
@@ -144,5 +151,7 @@ class _Filter:
             return None
 
 
-def _shape(frame: VideoFrame) -> tuple[int, int, str]:
-    return frame.width, frame.height, frame.format.name
+def _shape(frame: VideoFrame) -> tuple[int, int, str, int, int]:
+    """What pictures of one run have in common: size, layout, and how their colours are named."""
+    colors = int(frame.colorspace), int(frame.color_range)
+    return frame.width, frame.height, frame.format.name, *colors

@@ -6,16 +6,19 @@ import random
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
+from av.codec.context import Flags
 from numpy.typing import NDArray
 
 from pipeline.reading import blocks, decode, fields
 from pipeline.reading.decode import FrameReader
+from pipeline.reading.upright import laid_out
 from pipeline.types import Frame
 from tests.pipeline.reading.calls import NTSC, facts, numbers, read
-from tests.support.interlaced import Woven, planes, woven, write_woven
+from tests.support.interlaced import Woven, planes, scene, woven, write_woven
 
 FILMS = {
     "upper-first.mp4": Woven(),
@@ -146,7 +149,9 @@ def test_a_new_size_in_the_middle_of_interlaced_film_is_read(tmp_path: Path) -> 
     assert [frame.index for frame in read(path, range(59, -1, -1))] == list(range(59, -1, -1))
 
 
-def test_a_devices_own_layout_is_made_whole_too() -> None:
+@pytest.mark.parametrize("matrix", [1, 2, 5, 9])
+@pytest.mark.parametrize("span", [1, 2], ids=["limited", "full"])
+def test_a_devices_own_layout_is_made_whole_too_in_the_same_colours(matrix: int, span: int) -> None:
     """A GPU's decoder leaves both chroma planes in one."""
     film = Woven()
     made = {}
@@ -155,8 +160,52 @@ def test_a_devices_own_layout_is_made_whole_too() -> None:
         for n in range(3):
             frame = woven(film, n).reformat(format=layout)
             frame.time_base = Fraction(1, 25)
+            frame.colorspace, frame.color_range = matrix, span
             run = run or fields._Filter(frame, 1)
+            assert run.takes(frame)
             shown = run.put(frame)
         assert shown is not None
-        made[layout] = shown.reformat(format="yuv420p").to_ndarray()
-    assert np.array_equal(made["yuv420p"], made["nv12"])
+        assert (shown.colorspace, shown.color_range) == (matrix, span)
+        made[layout] = [bytes(plane) for plane in laid_out(shown, "yuv420p").planes]
+    assert made["yuv420p"] == made["nv12"]
+
+
+def test_pictures_whose_colours_are_named_anew_are_not_of_one_run() -> None:
+    frame = woven(Woven(), 0)
+    frame.time_base = Fraction(1, 25)
+    run = fields._Filter(frame, 1)
+    frame.colorspace = 9
+    assert not run.takes(frame)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.mov"])
+def test_a_png_that_is_stored_coarse_to_fine_keeps_every_bit(tmp_path: Path, name: str) -> None:
+    """Adam7 is called interlaced, too, and has no fields."""
+    whole, coarse = (tmp_path / f"{n}{name}" for n in range(2))
+    _write_png(whole, coarse=False)
+    _write_png(coarse, coarse=True)
+    for new, old in zip(read(coarse), read(whole), strict=True):
+        assert torch.equal(new.y, old.y)
+
+
+def _write_png(path: Path, *, coarse: bool) -> None:
+    """A picture, or a film of some that are alike."""
+    codec = av.CodecContext.create("png", "w")
+    assert isinstance(codec, av.VideoCodecContext)
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = 192, 128, "rgb24", Fraction(1, 25)
+    codec.flags |= Flags.interlaced_dct if coarse else 0
+    frame = av.VideoFrame.from_ndarray(scene(Woven(), 3, 3), "rgb24")
+    frame.pts, frame.time_base = 0, Fraction(1, 25)
+    packed = b"".join(bytes(packet) for packet in (*codec.encode(frame), *codec.encode(None)))
+    assert packed[28] == coarse  # the header's own word
+    if path.suffix == ".png":
+        path.write_bytes(packed)
+        return
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("png", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 192, 128, "rgb24"
+        for n in range(4):
+            packet = av.Packet(packed)
+            packet.stream, packet.pts, packet.dts, packet.duration = stream, n, n, 1
+            packet.time_base, packet.is_keyframe = Fraction(1, 25), True
+            container.mux(packet)
