@@ -16,6 +16,7 @@ from aiokafka.protocol.group import SyncGroupRequest
 from consumer.kafka.ledger import Commit
 
 _ANSWER_S = 3.0
+_AGAIN_S = 0.1
 _NO_GENERATION = -1
 _FENCED_INSTANCE_ID = 82  # of the protocol's error codes; aiokafka has no class for it
 
@@ -110,12 +111,17 @@ async def end_fetching(consumer: AIOKafkaConsumer) -> None:
     fetcher = consumer._fetcher
     if fetcher is None:
         return
-    tasks = {fetcher._fetch_task, *fetcher._pending_tasks}
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
+    # again and again: in a rebalance the client awaits cancelled fetches, and takes ours for theirs
+    while left := _unfinished({fetcher._fetch_task, *fetcher._pending_tasks}):
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=_AGAIN_S)
     fetcher._pending_tasks.clear()
     fetcher._fetch_task = asyncio.create_task(asyncio.sleep(0))
+
+
+def _unfinished(tasks: Collection[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
+    return {task for task in tasks if not task.done()}
 
 
 def _failed(task: asyncio.Task[None] | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumer.kafka import pump
 from consumer.kafka.connecting import close_consumer
@@ -45,6 +45,22 @@ async def test_a_replica_leaves_in_order_while_the_brokers_are_away(
             own_kafka.kill()
             await _until(consumer, "sleep")
         assert not intake.ended
+
+
+async def test_closing_in_the_midst_of_a_rebalance_comes_to_its_end(lab: Lab) -> None:
+    """The client took the cancellation for that of a fetch which it had just cancelled itself."""
+    places = [TopicPartition(lab.topics.requests, n) for n in range(2)]
+    consumer = AIOKafkaConsumer(bootstrap_servers=lab.kafka.servers)
+    await consumer.start()
+    consumer.assign(places[:1])
+    fetcher = consumer._fetcher
+    async with asyncio.timeout(120):
+        await _until(consumer, "AIOKafkaClient.send")
+        consumer.assign(places[1:])
+        while fetcher._fetch_task._fut_waiter not in fetcher._pending_tasks:
+            await asyncio.sleep(0)
+        await close_consumer(consumer)
+    assert all(task.done() for task in fetcher._pending_tasks)
 
 
 async def _until(consumer: AIOKafkaConsumer, waits_for: str) -> None:
