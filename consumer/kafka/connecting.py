@@ -38,7 +38,7 @@ async def reach(settings: Settings, start: Awaitable[Any]) -> None:
 
     Raises:
         ClientFailed: no broker can be used, or none answers in `CONNECT_S`; names the addresses and
-            the reasons.
+            the reasons, in an order that stays the same though the client asks in any.
     """
     where = ", ".join(settings.kafka_servers)
     with _reasons() as reasons:
@@ -47,10 +47,10 @@ async def reach(settings: Settings, start: Awaitable[Any]) -> None:
                 await start
         except TimeoutError as error:
             text = f"no broker answers at {where} within {CONNECT_S:g} s"
-            raise ClientFailed(": ".join([text, *reasons])) from error
+            raise ClientFailed(": ".join([text, *sorted(reasons)])) from error
         except (KafkaError, OSError) as error:
             text = f"no broker can be used at {where}"
-            raise ClientFailed(f"{text}: {', '.join(reasons) or error}") from error
+            raise ClientFailed(f"{text}: {', '.join(sorted(reasons)) or error}") from error
 
 
 async def close(client: Stoppable) -> None:

@@ -113,19 +113,19 @@ async def test_brokers_that_are_away_are_told_once_with_the_reason(
 ) -> None:
     """The client wrote a line for each try, one a second for as long as an outage lasted."""
     monkeypatch.setattr(gateway_hub, "PAUSE_S", 0.0)
-    nowhere = f"127.0.0.1:{free_port()}"
-    hub = Hub(settings.model_copy(update={"kafka_servers": (nowhere,)}))
+    nowhere = tuple(f"127.0.0.1:{free_port()}" for _ in range(3))  # asked in any order
+    hub = Hub(settings.model_copy(update={"kafka_servers": nowhere}))
     tried = set[float]()
     with capture_logs() as said:
         listening = asyncio.create_task(hub.run())
         async with asyncio.timeout(120):
-            while len(tried) < 5:
+            while len(tried) < 10:
                 tried.add(hub.last_poll)
                 await asyncio.sleep(0)
         listening.cancel()
         await asyncio.wait((listening,))
     assert [line["event"] for line in said] == ["gateway does not hear the brokers"]
-    assert nowhere in said[0]["error"]
+    assert ", ".join(nowhere) in said[0]["error"]
     assert "Connect call failed" in said[0]["error"]
     assert "Unable connect" not in caplog.text
 
