@@ -110,6 +110,19 @@ def test_hosts_that_inputs_may_come_from_are_those_of_every_pod() -> None:
         assert env_of(text, kind)["F2F_ALLOWED_HOSTS"] == "cdn.example", kind
 
 
+def test_hosts_that_the_consumer_was_given_by_itself_are_still_its_own() -> None:
+    """It was the one way before; a name that stands twice is refused by server-side apply."""
+    values = {
+        "gateway.allowedHosts[0]": "cdn.example",
+        "consumer.extraEnv.F2F_ALLOWED_HOSTS": "own.example",
+    }
+    for _, pod in pods_of(objects_of(render(values))):
+        for container in pod["containers"]:
+            names = [each["name"] for each in container["env"]]
+            assert len(names) == len(set(names)), container["name"]
+    assert env_of(render(values), "StatefulSet")["F2F_ALLOWED_HOSTS"] == "own.example"
+
+
 def test_a_large_number_of_a_file_of_values_is_still_that_number(tmp_path: Path) -> None:
     many = {"F2F_MAX_INPUT_BYTES": 4 * 2**30, "F2F_LEASE_S": 20.5, "F2F_NVDEC": False}
     file = tmp_path / "values.yaml"
