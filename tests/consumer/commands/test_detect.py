@@ -137,6 +137,23 @@ def test_an_identity_that_cannot_sign_stops_the_start_and_not_every_job(
         )
 
 
+@pytest.mark.parametrize("name", ["F2F_C2PA_CERTIFICATE_PATH", "F2F_C2PA_KEY_PATH"])
+def test_an_identity_that_cannot_be_read_is_not_called_something_else_than_pem(
+    tmp_path: Path, name: str
+) -> None:
+    """A mounted secret that its owner alone may read was said to hold no key."""
+    identity, files = development_identity(tmp_path), {}
+    for setting, content in (
+        ("F2F_C2PA_CERTIFICATE_PATH", identity.chain),
+        ("F2F_C2PA_KEY_PATH", identity.key),
+    ):
+        files[setting] = str(tmp_path / setting)
+        Path(files[setting]).write_bytes(content)
+    files[name] = "/proc/self/mem"  # a file that nobody can read from its beginning
+    with pytest.raises(SettingsError, match=rf"{name} = '/proc/self/mem' cannot be read \("):
+        load(files)
+
+
 def test_folder_of_the_development_certificate_can_be_chosen(tmp_path: Path) -> None:
     assert signing_root({"F2F_SIGNING_DIR": str(tmp_path)}) == tmp_path
     assert signing_root({"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "face2face" / "signing"
