@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
-from consumer.kafka.membership import end_fetching
+from consumer.kafka.membership import end_connections, end_fetching
 from consumer.settings import Settings
 
 CONNECT_S = 15.0
@@ -60,9 +60,11 @@ async def close(client: Stoppable) -> None:
 
 
 async def close_consumer(consumer: AIOKafkaConsumer) -> None:
-    """Stop a consumer likewise; whatever it was about to fetch."""
+    """Stop a consumer likewise, whatever it was about to fetch; none of its connections stays."""
     await end_fetching(consumer)
     await close(consumer)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(end_connections(consumer), STOP_TIMEOUT_S)
 
 
 @contextmanager

@@ -120,6 +120,11 @@ async def end_fetching(consumer: AIOKafkaConsumer) -> None:
     fetcher._fetch_task = asyncio.create_task(asyncio.sleep(0))
 
 
+async def end_connections(consumer: AIOKafkaConsumer) -> None:
+    """Close what a consumer still holds that was stopped, and whose farewell no broker answered."""
+    await consumer._client.close()
+
+
 def _unfinished(tasks: Collection[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
     return {task for task in tasks if not task.done()}
 

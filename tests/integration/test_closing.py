@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -45,6 +47,26 @@ async def test_a_replica_leaves_in_order_while_the_brokers_are_away(
             own_kafka.kill()
             await _until(consumer, "sleep")
         assert not intake.ended
+
+
+@pytest.mark.chaos
+async def test_closing_while_the_brokers_hang_keeps_no_connection(own_kafka: ApacheKafka) -> None:
+    """Its farewell was given up, and its connections and the task that asks of topics stayed."""
+    handle = KafkaHandle("own", own_kafka.servers, own_kafka.capabilities, "own")
+    handle.create_topics()
+    consumer = AIOKafkaConsumer(
+        handle.topics.requests, bootstrap_servers=handle.servers, group_id="a-group"
+    )
+    await consumer.start()
+    async with asyncio.timeout(120):
+        await _until(consumer, "AIOKafkaClient.send")
+        os.kill(own_kafka.process.pid, signal.SIGSTOP)
+        try:
+            await close_consumer(consumer)
+        finally:
+            os.kill(own_kafka.process.pid, signal.SIGCONT)
+    assert not any(each.connected() for each in consumer._client._conns.values())
+    assert consumer._client._sync_task is None
 
 
 async def test_closing_in_the_midst_of_a_rebalance_comes_to_its_end(lab: Lab) -> None:
