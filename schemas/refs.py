@@ -16,7 +16,8 @@ from pydantic import AfterValidator, Field
 
 _BUCKET = re.compile(r"^(?!xn--)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
 _IPV4 = re.compile(r"^\d{1,3}(\.\d{1,3}){3}$")
-_USER = re.compile(r"(?<=://)[^/]*@")
+_USER = re.compile(r"(?<=://)([^/]*|[^/@:]*:(?![0-9]*/)[^@]{0,256})@")
+"""User and password of a location, also one that holds a slash: no port stands before that."""
 MAX_KEY_BYTES = 1024
 MAX_URL_CHARS = 4096
 
@@ -63,7 +64,7 @@ def without_secrets(text: str) -> str:
 
 
 def _shorten(value: str) -> str:
-    text = without_secrets(value)
+    text = without_secrets(value[:MAX_URL_CHARS])
     return repr(text if len(text) <= 120 else text[:117] + "...")
 
 

@@ -197,7 +197,7 @@ def test_a_generation_that_is_no_number_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["https", "ftp"])
-@pytest.mark.parametrize("password", ["hunter2", "hun@ter2", "hun?ter2"])
+@pytest.mark.parametrize("password", ["hunter2", "hun@ter2", "hun?ter2", "hun/ter2"])
 @pytest.mark.parametrize("field", ["audio_url", "engine"])
 def test_what_a_location_carries_to_let_others_in_is_never_shown(
     field: str, password: str, scheme: str
