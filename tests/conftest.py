@@ -11,6 +11,7 @@ service_env settings of the service for `kafka` and `s3`
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -140,6 +141,20 @@ def second_s3(
     if VersityServer.name not in _STORES:
         capabilities.unavailable(f"{VersityServer.name} was not built: `make test-servers`")
     return _store(VersityServer.name, s3_servers, tmp_path_factory)
+
+
+@pytest.fixture
+def heard_signals() -> Iterator[None]:
+    """SIGINT and SIGHUP reach what a test starts, also where whoever runs the tests ignores them,
+    as a shell does for what it runs in the background, and nohup: children inherit that.
+    """
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    }
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

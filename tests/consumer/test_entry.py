@@ -25,6 +25,7 @@ main()
 """
 
 
+@pytest.mark.usefixtures("heard_signals")
 @pytest.mark.parametrize("module", ["consumer.cli", "consumer.settings.kafka"])
 def test_ctrl_c_while_code_is_loaded_is_no_traceback(module: str) -> None:
     ended = subprocess.run(

@@ -71,6 +71,7 @@ with loading():
 """
 
 
+@pytest.mark.usefixtures("heard_signals")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_command_that_is_stopped_while_it_loads_ends_without_a_word(name: str) -> None:
     ended = _run(LOADED.format(name=name))
