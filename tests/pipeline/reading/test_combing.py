@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.reading.combing import is_combed
+from pipeline.reading.combing import Luma, _Seen, is_combed
 from pipeline.reading.decode import _TRUSTED, _scan
 from tests.pipeline.reading.calls import facts
 from tests.support import interlaced
@@ -59,3 +59,35 @@ def test_a_film_of_two_pictures_is_believed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("matrix", [8, 14], ids=["YCgCo", "ICtCp"])
 def test_film_of_colours_that_no_converter_knows_is_looked_at(tmp_path: Path, matrix: int) -> None:
     assert _combed(write_woven(tmp_path / "film.mp4", Woven(matrix=matrix, pix_fmt="yuv422p10le")))
+
+
+def _progressive(before: Luma, here: Luma, after: Luma, times: int = 1) -> bool:
+    seen = _Seen()
+    for _ in range(times):
+        seen.add(before, here, after)
+    return seen.progressive
+
+
+def test_few_samples_that_move_are_no_proof_of_progressive_film_and_more_of_the_same_are() -> None:
+    here = np.full((64, 64), 100, np.int16)
+    before, after = here.copy(), here.copy()
+    before[20:30, 20:30] = 50
+    before[20:30:3] += 20  # nothing lies as close to its neighbours as in the picture itself
+    after[20:30, 20:30] = 150
+    after[20:30:3] -= 20
+    assert not _progressive(before, here, after)
+    assert _progressive(before, here, after, times=20)
+
+
+def test_pictures_that_have_nothing_in_common_tell_nothing() -> None:
+    noise = np.random.default_rng(3).integers(0, 255, (3, 64, 64), np.int16)
+    assert not _progressive(*noise)
+
+
+def test_fields_that_are_unlike_the_same_neighbour_are_of_two_moments() -> None:
+    here = np.full((64, 64), 100, np.int16)
+    near, far = np.array([[140], [60]]), np.array([[180], [20]])
+    before, after = np.tile(near, (32, 64)), np.tile(far, (32, 64))
+    before[1::2], after[1::2] = after[1::2].copy(), before[1::2].copy()
+    assert not _progressive(before.astype(np.int16), here, after.astype(np.int16))
+    assert not _progressive(after.astype(np.int16), here, before.astype(np.int16))

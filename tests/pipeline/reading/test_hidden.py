@@ -20,15 +20,15 @@ FILMS = {
 }
 
 
-def _film(path: Path, seen_from: int) -> Path:
-    """Twenty pictures that are wholly transparent before a number."""
+def _film(path: Path, seen_from: int, seen_to: int = 20) -> Path:
+    """Twenty pictures that are wholly transparent before a number, and from another one on."""
     codec, layout = FILMS[path.name]
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 192, 128, layout
         for number in range(20):
-            alpha = np.full((128, 192), 255 if number >= seen_from else 0, np.uint8)
+            alpha = np.full((128, 192), 255 if seen_from <= number < seen_to else 0, np.uint8)
             rgba = np.dstack([picture(number, 192, 128), alpha])
             frame = av.VideoFrame.from_ndarray(rgba, "rgba").reformat(format=layout)
             frame.pts, frame.time_base = number, Fraction(1, 25)
@@ -51,6 +51,15 @@ def test_film_that_comes_out_of_nothing_begins_white(tmp_path: Path, name: str) 
         frames = {frame.index: frame for frame in read(path, order)}
         assert all(int(frames[n].y.min()) >= 230 for n in range(6))
         assert numbers(frames[n] for n in range(6, 20)) == list(range(6, 20))
+
+
+@pytest.mark.parametrize("name", list(FILMS))
+def test_film_that_comes_out_of_nothing_and_goes_into_it_is_white_at_both_ends(
+    tmp_path: Path, name: str
+) -> None:
+    frames = read(_film(tmp_path / name, seen_from=8, seen_to=11))
+    assert all(int(frames[n].y.min()) >= 230 for n in (*range(8), *range(11, 20)))
+    assert numbers(frames[8:11]) == [8, 9, 10]
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.webp"])

@@ -12,6 +12,7 @@ import pytest
 from pipeline.reading.audio import SPEECH_RATE, load_speech
 from pipeline.reading.decode import FrameReader
 from pipeline.reading.probe import probe_audio, probe_video
+from pipeline.reading.splices import _Run
 from pipeline.types import Limits
 from schemas.request import RenderOptions
 from tests.support.media import number_of, picture
@@ -94,3 +95,28 @@ def test_where_sound_and_pictures_jump_together_another_recording_begins(
     path.write_bytes(b"".join(parts))
     assert float(probe_audio(path, Limits()).duration) == pytest.approx(8, abs=0.2)
     assert float(probe_video(path, Limits(), RenderOptions()).duration) == 8
+
+
+@pytest.mark.parametrize(
+    ("beside", "bridges"),
+    [
+        (_Run(5, 150, 0, 40), True),
+        (_Run(101, 150, 0, 40), False),
+        (_Run(5, 49, 0, 40), False),
+        (_Run(5, 150, 9, 40), True),
+        (_Run(5, 150, 21, 40), False),
+        (_Run(5, 150, 0, 21), False),
+    ],
+    ids=["goes on", "after it", "before it", "begins a little later", "later", "ends sooner"],
+)
+def test_a_hole_is_where_another_stream_goes_on_there_in_the_file(
+    beside: _Run, bridges: bool
+) -> None:
+    """Ten seconds in the file's first packets, and ten from the thirtieth on behind them."""
+    before, after = _Run(0, 50, 0, 10), _Run(100, 200, 30, 40)
+    assert beside.bridges(before, after) is bridges
+
+
+def test_time_that_jumps_back_is_no_hole() -> None:
+    before, after = _Run(0, 50, 30, 40), _Run(100, 200, 0, 10)
+    assert not _Run(5, 150, 0, 40).bridges(before, after)
