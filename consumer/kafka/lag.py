@@ -12,6 +12,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from consumer.kafka.assignment import Assignment
+from consumer.kafka.membership import ask_of_topics
 from consumer.metrics import BROKERS_UP, LAG
 
 EVERY_S, AGAIN_S = 15.0, 3.0
@@ -68,7 +69,7 @@ async def measure(assignment: Assignment) -> int:
     if consumer is None:
         return 0
     if not books:
-        await consumer.topics()  # as good a question as any other
+        await ask_of_topics(consumer)  # as good a question as any other
         return 0
     ends: dict[object, int] = await consumer.end_offsets(list(books))
     starts: dict[object, int] = await consumer.beginning_offsets(list(books))

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.group import SyncGroupRequest
 
@@ -138,6 +139,16 @@ async def know_topic(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
     """Partitions of an existing topic that the consumer is not subscribed to."""
     partitions: set[int] = await consumer._client._wait_on_metadata(topic)
     return partitions
+
+
+async def ask_of_topics(consumer: AIOKafkaConsumer) -> None:
+    """Ask the brokers of the topics that a consumer reads, and of no others: there may be many.
+
+    Raises:
+        KafkaError: no broker answers.
+    """
+    if not await consumer._client._metadata_update(ClusterMetadata(), consumer.subscription()):
+        raise KafkaError("no broker tells of the topics")
 
 
 def _coordinator(consumer: AIOKafkaConsumer) -> Any:

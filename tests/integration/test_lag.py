@@ -8,9 +8,15 @@ import signal
 from types import SimpleNamespace
 
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.errors import KafkaError
 
 from consumer.kafka import lag
+from consumer.kafka.connecting import close_consumer
 from consumer.kafka.lag import LagWatch, measure
+from consumer.kafka.membership import ask_of_topics
 from consumer.metrics import BROKERS_UP
 from consumer.state import State
 from tests.integration.lab import PATIENCE_S, Lab, Work, job, until
@@ -75,3 +81,39 @@ async def test_records_behind_an_open_transaction_are_lag(lab: Lab) -> None:
         producer.commit_transaction(PATIENCE_S)
         await until(lambda: waiting(0))
     assert len(work.finished) == 4
+
+
+async def test_a_replica_without_partitions_asks_of_its_own_topics_alone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To read of all topics of shared brokers held up everything else for half a second."""
+    asked: list[set[str]] = []
+    update = AIOKafkaClient._metadata_update
+
+    async def noted(client: AIOKafkaClient, cluster: ClusterMetadata, topics: set[str]) -> bool:
+        asked.append(set(topics or ()))
+        return bool(await update(client, cluster, topics))
+
+    async with lab.intake(Work()) as intake:
+        monkeypatch.setattr(intake.pump.assignment, "open", {})
+        monkeypatch.setattr(AIOKafkaClient, "_metadata_update", noted)
+        assert await measure(intake.pump.assignment) == 0
+        monkeypatch.undo()
+    own = {lab.topics.requests, lab.topics.retry}
+    assert asked
+    assert all(each == own for each in asked), asked
+
+
+@pytest.mark.chaos
+async def test_a_replica_without_partitions_misses_its_brokers_too(own_kafka: ApacheKafka) -> None:
+    handle = KafkaHandle("own", own_kafka.servers, own_kafka.capabilities, "own")
+    handle.create_topics()
+    reader = AIOKafkaConsumer(handle.topics.requests, bootstrap_servers=handle.servers)
+    await reader.start()
+    try:
+        await ask_of_topics(reader)
+        own_kafka.kill()
+        with pytest.raises(KafkaError):
+            await ask_of_topics(reader)
+    finally:
+        await close_consumer(reader)
