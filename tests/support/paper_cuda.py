@@ -181,6 +181,7 @@ def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
                 yield
         except GivenUp:
             here.captures = False
+            pools.give_up(pool)
             raise RuntimeError("CUDA error: failed due to a previous error during capture")  # noqa: B904 - as torch's capture_end
         except BaseException:
             pools.end(0, pool)

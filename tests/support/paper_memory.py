@@ -29,6 +29,7 @@ class Pools:
         self._numbers = itertools.count(1)
         self._recording: list[Any] = []
         self._users: Counter[Any] = Counter()
+        self._owed: dict[Any, int] = {}
         self.lost = False
         """Whether the device has failed for good."""
 
@@ -48,6 +49,15 @@ class Pools:
         if pool not in self._recording:
             raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
         self._recording.remove(pool)
+
+    def give_up(self, pool: Any) -> None:
+        """The driver gave a capture up: nobody will be told, and its share is to be given back."""
+        self._owed[pool] = self._users[pool] - 1
+
+    @property
+    def leaked(self) -> list[Any]:
+        """Pools whose memory a capture that was given up keeps."""
+        return [pool for pool, users in self._owed.items() if self._users[pool] > users]
 
     def release(self, device: int, pool: Any) -> None:
         del device

@@ -41,6 +41,7 @@ def paper(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     paper_cuda.install(monkeypatch)
     yield
     torch.cuda.empty_cache()  # finds a capture that goes on
+    assert not paper_cuda.pools.leaked
     with torch.cuda.stream(own := torch.cuda.Stream()):  # type: ignore[no-untyped-call]
         assert torch.cuda.current_stream() is own
 
