@@ -26,13 +26,15 @@ _KNOWN = frozenset(
     {b"LIST", b"bext", b"iXML", b"axml", b"fact", b"smpl", b"cue ", b"data", b"id3 "}
 )
 """Chunks that usually follow sound: such a one may be cut short."""
+_TAGS = (b"ID3", b"APETAGEX", b"TAG")
+"""How words begin that programs for music put behind files of any kind."""
 
 
 def says_too_little(path: Path) -> bool:
     """Whether sound goes on behind the end that a WAV's header states.
 
-    It does where something else follows than zeros and chunks, whose sizes lead from one to the
-    next and to the end of the file.
+    It does where something else follows than zeros, tags of music, and chunks, whose sizes lead
+    from one to the next and to the end of the file.
 
     Raises:
         OSError: it cannot be read.
@@ -43,7 +45,8 @@ def says_too_little(path: Path) -> bool:
         if end is None or size - end < _LEAST:
             return False
         return not (
-            _is_chunks(file, end, size) or _is_chunks(file, end + 1, size) or _is_zeros(file, end)
+            any(_is_tag(file, at) or _is_chunks(file, at, size) for at in (end, end + 1))
+            or _is_zeros(file, end)
         )
 
 
@@ -83,6 +86,11 @@ def _is_chunks(file: BinaryIO, place: int, size: int) -> bool:
             return False
         place += 8 + length + (length & 1)
     return place <= size + 1 or first in _KNOWN
+
+
+def _is_tag(file: BinaryIO, place: int) -> bool:
+    file.seek(place)
+    return file.read(8).startswith(_TAGS)
 
 
 def _is_zeros(file: BinaryIO, place: int) -> bool:

@@ -78,8 +78,13 @@ def test_a_large_file_whose_recorder_never_wrote_its_size_is_read(
         b"LIST" + struct.pack("<I", 90_000) + b"INFOICMT" + b"words " * 1000,
         bytes(50_000),
         b"TAG" + b"title".ljust(125),
+        b"ID3\x04\0\0\0\0\x7f\x7f" + bytes(range(1, 250)) * 60,
+        b"\0APETAGEX" + bytes(range(256)) * 40,
     ],
-    ids=["tags", "two chunks", "a byte of padding", "tags cut short", "zeros", "an old tag"],
+    ids=[
+        *("tags", "two chunks", "a byte of padding", "tags cut short", "zeros", "an old tag"),
+        *("a new tag", "an ape's tag"),
+    ],
 )
 def test_what_follows_sound_and_is_none_is_not_heard(tmp_path: Path, tail: bytes) -> None:
     path = wav(tmp_path, SIZE, tail=tail)
