@@ -18,7 +18,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from consumer.kafka.connecting import ClientFailed, close_consumer, reach
+from consumer.kafka.connecting import ClientFailed, close, close_consumer, reach
 from consumer.kafka.decompression import bound_batches
 from consumer.kafka.header_names import forgive_header_names
 from consumer.settings import Settings
@@ -164,7 +164,7 @@ async def connect(settings: Settings) -> AsyncIterator[Client]:
         yield Client(settings, producer, listener)
     finally:
         await close_consumer(listener)
-        await producer.stop()
+        await close(producer)
 
 
 async def _find_topics(listener: AIOKafkaConsumer, names: set[str]) -> None:

@@ -10,8 +10,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumer.kafka import pump
+from consumer.kafka.client import connect
 from consumer.kafka.connecting import close_consumer
-from tests.integration.lab import Lab, Work
+from schemas.request import RenderRequest
+from tests.integration.lab import Lab, Work, job
 from tests.support.handles import KafkaHandle
 from tests.support.kafka import ApacheKafka
 
@@ -67,6 +69,26 @@ async def test_closing_while_the_brokers_hang_keeps_no_connection(own_kafka: Apa
             os.kill(own_kafka.process.pid, signal.SIGCONT)
     assert not any(each.connected() for each in consumer._client._conns.values())
     assert consumer._client._sync_task is None
+
+
+@pytest.mark.chaos
+async def test_a_command_ends_while_the_brokers_hang_that_it_sends_to(
+    own_kafka: ApacheKafka,
+) -> None:
+    """It waited for what it had sent to be taken, for ever, also after Ctrl-C."""
+    handle = KafkaHandle("own", own_kafka.servers, own_kafka.capabilities, "own")
+    handle.create_topics()
+    request = RenderRequest.model_validate_json(job())
+    async with asyncio.timeout(120):
+        try:
+            async with connect(Lab(handle).settings()) as client:
+                await client.submit(request)
+                os.kill(own_kafka.process.pid, signal.SIGSTOP)
+                sending = asyncio.create_task(client.submit(request))
+                await asyncio.wait((sending,), timeout=0.1)
+                sending.cancel()
+        finally:
+            os.kill(own_kafka.process.pid, signal.SIGCONT)
 
 
 async def test_closing_in_the_midst_of_a_rebalance_comes_to_its_end(lab: Lab) -> None:
