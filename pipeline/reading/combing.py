@@ -16,13 +16,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.reading.container import only, open_media
 from pipeline.reading.cursor import Cursor
+from pipeline.reading.glance import glance
 from pipeline.reading.grid import PictureTable
-from pipeline.reading.scan import video_stream
 from pipeline.reading.upright import laid_out
 from pipeline.types import Limits
-from schemas.codes import Stage
 
 _PLACES, _RUN = 3, 8
 """Stretches that are looked at, and pictures of each."""
@@ -54,12 +52,9 @@ def is_combed(path: Path, table: PictureTable, limits: Limits) -> bool:
         InputUnreadable: it cannot be opened any more.
     """
     seen = _Seen()
-    with open_media(path, limits, Stage.DECODE) as container:
-        stream = video_stream(container)
-        if stream is None:
+    with glance(path, table, limits) as cursor:
+        if cursor is None:
             return True
-        only(container, stream)
-        cursor = Cursor(container, stream, table, 1, limits.max_pixels)
         for first in _places(len(table.pts)):
             for before, here, after in _threes(cursor, range(first, len(table.pts))[:_RUN]):
                 seen.add(before, here, after)

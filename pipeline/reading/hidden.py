@@ -11,13 +11,10 @@ from pathlib import Path
 
 from av import VideoFrame
 
-from pipeline.reading.container import only, open_media
-from pipeline.reading.cursor import Cursor
+from pipeline.reading.glance import glance
 from pipeline.reading.grid import PictureTable
-from pipeline.reading.scan import video_stream
 from pipeline.reading.upright import laid_out, samples
 from pipeline.types import Limits
-from schemas.codes import Stage
 
 _LOOKS = 16
 """Pictures that are looked at, evenly spread."""
@@ -35,12 +32,9 @@ def is_hidden(path: Path, table: PictureTable, limits: Limits) -> bool:
         InputUnreadable: it cannot be opened any more.
     """
     last = len(table.pts) - 1
-    with open_media(path, limits, Stage.DECODE) as container:
-        stream = video_stream(container)
-        if stream is None:
+    with glance(path, table, limits) as cursor:
+        if cursor is None:
             return False
-        only(container, stream)
-        cursor = Cursor(container, stream, table, 1, limits.max_pixels)
         for number in sorted({last * n // (_LOOKS - 1) for n in range(_LOOKS)}):
             frame = cursor.go(number)
             if frame is not None and _is_seen(frame):
