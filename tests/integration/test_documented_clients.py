@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -97,12 +97,12 @@ def _answer(broker: str, url: str, heard: dict[str, Any]) -> None:
         sender.flush(120)
 
 
-def _java(broker: str, folder: Path, video: str) -> subprocess.CompletedProcess[str]:
-    program = folder / "Client.java"
-    program.write_text(_block(CONTRACT, "java"), encoding="utf-8")
-    place = f"{KAFKA.home}/lib/*"
+def _order(
+    program: Sequence[str], broker: str, folder: Path, video: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a program that takes speech, video and job id, in a folder of its own."""
     return subprocess.run(
-        ["java", "-cp", place, str(program), "s3://face2face/inputs/speech.wav", video, "order-1"],
+        [*program, "s3://face2face/inputs/speech.wav", video, "order-1"],
         cwd=folder,
         env=os.environ | {"KAFKA_BOOTSTRAP_SERVERS": broker},
         capture_output=True,
@@ -112,16 +112,28 @@ def _java(broker: str, folder: Path, video: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_the_program_in_java_fetches_the_mp4_of_its_own_job(broker: str, tmp_path: Path) -> None:
-    with _service(broker, tmp_path) as heard:
-        done = _java(broker, tmp_path, "s3://face2face/inputs/face.mp4")
+def _check_own_job(
+    done: subprocess.CompletedProcess[str], heard: dict[str, Any], folder: Path
+) -> None:
     assert done.returncode == 0, done.stderr
     assert heard == {
         "job_id": "order-1",
         "audio_url": "s3://face2face/inputs/speech.wav",
         "video_url": "s3://face2face/inputs/face.mp4",
     }
-    assert (tmp_path / "out.mp4").read_bytes() == MP4
+    assert (folder / "out.mp4").read_bytes() == MP4
+
+
+def _java(broker: str, folder: Path, video: str) -> subprocess.CompletedProcess[str]:
+    program = folder / "Client.java"
+    program.write_text(_block(CONTRACT, "java"), encoding="utf-8")
+    return _order(["java", "-cp", f"{KAFKA.home}/lib/*", str(program)], broker, folder, video)
+
+
+def test_the_program_in_java_fetches_the_mp4_of_its_own_job(broker: str, tmp_path: Path) -> None:
+    with _service(broker, tmp_path) as heard:
+        done = _java(broker, tmp_path, "s3://face2face/inputs/face.mp4")
+    _check_own_job(done, heard, tmp_path)
 
 
 def test_the_program_in_java_says_why_a_job_failed(broker: str, tmp_path: Path) -> None:
@@ -159,35 +171,17 @@ def _go(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _run_go(program: Path, broker: str, video: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(program), "s3://face2face/inputs/speech.wav", video, "order-1"],
-        cwd=program.parent,
-        env=os.environ | {"KAFKA_BOOTSTRAP_SERVERS": broker},
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-
-
 def test_the_program_in_go_fetches_the_mp4_of_its_own_job(broker: str, tmp_path: Path) -> None:
     program = _built(tmp_path)
     with _service(broker, tmp_path) as heard:
-        done = _run_go(program, broker, "s3://face2face/inputs/face.mp4")
-    assert done.returncode == 0, done.stderr
-    assert heard == {
-        "job_id": "order-1",
-        "audio_url": "s3://face2face/inputs/speech.wav",
-        "video_url": "s3://face2face/inputs/face.mp4",
-    }
-    assert (tmp_path / "out.mp4").read_bytes() == MP4
+        done = _order([str(program)], broker, tmp_path, "s3://face2face/inputs/face.mp4")
+    _check_own_job(done, heard, tmp_path)
 
 
 def test_the_program_in_go_says_why_a_job_failed(broker: str, tmp_path: Path) -> None:
     program = _built(tmp_path)
     with _service(broker, tmp_path):
-        done = _run_go(program, broker, "s3://face2face/nope.mp4")
+        done = _order([str(program)], broker, tmp_path, "s3://face2face/nope.mp4")
     assert done.returncode == 1, done.stderr
     assert "NO_FACE" in done.stderr
 
