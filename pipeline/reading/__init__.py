@@ -1,1 +1,11 @@
-"""What comes in: probed by limits, opened on trial, decoded to upright pictures and exact sound."""
+"""What comes in: probed by limits, opened on trial, decoded to upright pictures and exact sound.
+
+    trial      opens a file first, in a process that may be ended
+    probe      what a file is: `scan` counts its packets; `container` opens it, here and below
+    audio      speech at 16 kHz mono, from `sound`, which has no holes
+    decode     `FrameReader`: pictures by the number of their frame on the `grid`, in any order
+
+A picture passes `cursor` (seek and decode), `fields` (interlaced film) and `upright` (planes of our
+own), in this order. `FrameReader` owns the open file and what `kept` and `blocks` hold of it in
+scratch. Nothing here trusts a header. What an input cannot be raises `InputError`.
+"""
