@@ -169,7 +169,7 @@ def _track(job: _Job, total: int) -> FaceTrack:
         # One waits, one is in hand and one is being decoded: frame by frame, each would wake
         # somebody who asks for the interpreter's lock.
         ahead = prefetch(decoded, 1, "decode")
-        stack.callback(ahead.close)  # type: ignore[attr-defined]
+        stack.callback(ahead.close)
         return track_faces(
             chain.from_iterable(ahead),
             job.video,
@@ -270,7 +270,7 @@ def _generate(job: _Job, engine: Engine[Any, Any], plan: Any, sink: Sink[list[Fr
             done += len(frames)
             job.on_tick(Tick("generate", done, timeline.frames))
     finally:
-        batches.close()  # type: ignore[attr-defined]
+        batches.close()
 
 
 def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:

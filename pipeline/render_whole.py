@@ -106,5 +106,5 @@ def _encode(
             with watch.stage("encode"):
                 encoder.close()
     finally:
-        frames.close()  # type: ignore[attr-defined]
+        frames.close()
     return encoder.warnings

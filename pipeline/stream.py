@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -23,7 +23,7 @@ class _End:
         self.error = error
 
 
-def prefetch(items: Iterable[Item], depth: int, name: str) -> Iterator[Item]:
+def prefetch(items: Iterable[Item], depth: int, name: str) -> Generator[Item, None, None]:
     """Run an iterator in a thread of its own, at most `depth` items ahead.
 
     An error of the iterator is raised here, at its place in the order. Closing the returned

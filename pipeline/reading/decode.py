@@ -87,7 +87,7 @@ class FrameReader:
         self._combed: bool | None = None
         self._hidden: bool | None = None
 
-    def read(self, indices: Iterable[int]) -> Iterator[Frame]:
+    def read(self, indices: Iterable[int]) -> Generator[Frame, None, None]:
         """Decode grid frames in the order asked for, repeats included.
 
         Closing the iterator closes the file.

@@ -42,7 +42,7 @@ def test_prefetch_never_runs_further_ahead_than_its_depth() -> None:
     assert arrived.wait(120)
     # One taken, two queued, one in hand.
     assert max(made) <= 4
-    line.close()  # type: ignore[attr-defined]
+    line.close()
 
 
 def test_closing_prefetch_closes_the_producer_and_ends_its_thread() -> None:
@@ -58,7 +58,7 @@ def test_closing_prefetch_closes_the_producer_and_ends_its_thread() -> None:
     before = threading.active_count()
     line = prefetch(items(), 2, "test")
     next(line)
-    line.close()  # type: ignore[attr-defined]
+    line.close()
     assert closed.is_set()
     assert threading.active_count() <= before  # others may end meanwhile
 

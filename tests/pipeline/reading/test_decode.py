@@ -134,7 +134,7 @@ def test_closing_the_iterator_closes_the_file(made: Path, tmp_path: Path) -> Non
     next(frames)
     next(frames)
     assert _is_open(path)
-    frames.close()  # type: ignore[attr-defined]
+    frames.close()
     assert not _is_open(path)
 
 
