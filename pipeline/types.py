@@ -21,8 +21,6 @@ from schemas.request import RenderOptions
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pipeline.mark.certificate import Identity
-
 
 @dataclass(frozen=True, slots=True)
 class Color:
@@ -118,6 +116,23 @@ class Limits:
     """Side of the face box below which a frame counts as faceless."""
     probe_timeout_s: float = 20.0
     """Wall seconds that opening and scanning one file may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who signs: a key with its certificate chain. Its text shows neither."""
+
+    chain: bytes
+    """PEM, the signer's certificate first."""
+    key: bytes
+    """PEM, PKCS #8, not encrypted."""
+    algorithm: str
+    """C2PA's name: es256, es384, es512, ps256 or ed25519."""
+    development: bool
+    """Made on this machine, and trusted by nobody."""
+
+    def __repr__(self) -> str:
+        return f"Identity({self.algorithm}, development={self.development})"
 
 
 @dataclass(frozen=True, slots=True)

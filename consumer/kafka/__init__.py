@@ -13,6 +13,6 @@ Reading. `subscriber.Intake` owns the consumer, and replaces one that can no lon
 Writing. `publisher` is the only way out for outcomes, retries, dead letters and progress; it sends
 by `producing` (one idempotent producer) and `bulk` (large records).
 
-Commands use `client`, `replay` and `topics_apply`. Three modules know what has no public name:
-`subscriber` FastStream's insides, `membership` aiokafka's, `decompression` aiokafka's batches.
+Commands use `client`, `replay` and `topics_apply`. What has no public name is known to few:
+FastStream's insides to `subscriber`; aiokafka's to `membership`, `decompression`, `header_names`.
 """

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.batching.cuda import settle
-from pipeline.engines.planes import Window
+from pipeline.planes import Window
 from pipeline.types import Frame
 
 Samples = NDArray[np.uint8]

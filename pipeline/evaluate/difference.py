@@ -6,9 +6,9 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from pipeline.engines.planes import Window, read_rgb
 from pipeline.evaluate.pixels import kept_out
 from pipeline.evaluate.suite import Evaluation
+from pipeline.planes import Window, read_rgb
 from pipeline.quality.watch import Watched
 from pipeline.types import Frame
 

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
-from pipeline.engines.checkpoint import check_names, read_checkpoint
-from pipeline.engines.planes import Window, read_rgb
+from pipeline.checkpoint import check_names, read_checkpoint
 from pipeline.errors import InputUnreadable, WeightsMissing
 from pipeline.evaluate.evidence import Evidence
 from pipeline.evaluate.ledger import Figures
+from pipeline.planes import Window, read_rgb
 from pipeline.quality.mouths import Mouths
 from pipeline.quality.watch import Watched, listen_to, listen_under
 from pipeline.reading.audio import Speech

@@ -13,8 +13,8 @@ import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.engines.planes import rgb_of
 from pipeline.faces.decimate import Look, Square, decimated
+from pipeline.planes import rgb_of
 from pipeline.types import Color, Frame
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pipeline.errors import EngineFailed
+from pipeline.types import Identity
 from schemas.codes import Stage
 
 DEVELOPMENT = "Face2Face development, not trusted"
@@ -29,22 +29,6 @@ DEVELOPMENT = "Face2Face development, not trusted"
 _FILE = "development.pem"
 _YEARS = 10
 _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A key with its certificate chain."""
-
-    chain: bytes
-    """PEM, the signer's certificate first."""
-    key: bytes
-    """PEM, PKCS #8, not encrypted."""
-    algorithm: str
-    """C2PA's name: es256, es384, es512, ps256 or ed25519."""
-    development: bool
-
-    def __repr__(self) -> str:
-        return f"Identity({self.algorithm}, development={self.development})"
 
 
 def load_identity(chain: Path, key: Path) -> Identity:

@@ -17,8 +17,9 @@ from typing import Any
 import c2pa
 
 from pipeline.errors import EngineFailed
-from pipeline.mark.certificate import DEVELOPMENT, Identity
+from pipeline.mark.certificate import DEVELOPMENT
 from pipeline.mark.words import PRODUCER, source_type
+from pipeline.types import Identity
 from schemas.codes import Stage
 from schemas.render import EngineFacts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from pipeline.engines.planes import Window, read_rgb
+from pipeline.planes import Window, read_rgb
 from pipeline.quality.watch import Watched
 
 _IO_ACROSS = 1.0

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.engines.planes import Window, mix, read_rgb
+from pipeline.planes import Window, mix, read_rgb
 from pipeline.types import Color, Frame
 from tests.pipeline.engines.single import write_rgb
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pipeline.engines.checkpoint import check_names, read_checkpoint
+from pipeline.checkpoint import check_names, read_checkpoint
 from pipeline.engines.musetalk.networks import build_tiny, build_unet, build_vae, build_whisper
 
 Build = Callable[[], nn.Module]

@@ -15,9 +15,9 @@ from torch import Tensor
 from pipeline.engines.musetalk.picture import SIDE
 from pipeline.engines.neural.boxes import Box
 from pipeline.engines.neural.reading import stacked, windows_rgb
-from pipeline.engines.planes import Window
 from pipeline.engines.taps import lanczos4_taps
 from pipeline.engines.windows import windows_around
+from pipeline.planes import Window
 from pipeline.types import Color, Frame
 
 _TAPS = 8

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pipeline import weights_hub
-from pipeline.engines.checkpoint import check_names
+from pipeline.checkpoint import check_names
 from pipeline.engines.musetalk.checkpoint import BUILDERS, Build, convert
 from pipeline.engines.musetalk.networks import Networks, load_into
 from pipeline.hub_fetch import OnBytes

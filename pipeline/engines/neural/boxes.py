@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from pipeline.avatars.parts import Parts, Unfit
-from pipeline.engines.planes import Window
+from pipeline.planes import Window
 
 EXPAND = 1.5
 """Side of the blending square over the longer side of the box."""

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from pipeline.engines.fitting import Stretch, Taps, fitted, taps_of
-from pipeline.engines.planes import Window, mix, planes_of
 from pipeline.engines.windows import brought, cut, pasted, staging, to_host, windows_around
+from pipeline.planes import Window, mix, planes_of
 from pipeline.types import Color, Frame
 
 

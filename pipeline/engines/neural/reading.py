@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.engines.planes import Window, rgb_of
 from pipeline.engines.windows import part_of, staging
+from pipeline.planes import Window, rgb_of
 from pipeline.types import Color, Frame
 
 

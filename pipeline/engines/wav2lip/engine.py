@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pipeline.checkpoint import check_names, read_checkpoint
 from pipeline.engines.base import Reference
-from pipeline.engines.checkpoint import check_names, read_checkpoint
 from pipeline.engines.neural.avatar import Avatar, Layout
 from pipeline.engines.neural.engine import NeuralEngine
 from pipeline.engines.wav2lip.avatar import prepare

@@ -25,7 +25,7 @@ from pipeline.engines.neural.mask import (
     gaussian_blur,
     grown_skin,
 )
-from pipeline.engines.planes import Window, mix, planes_of
+from pipeline.planes import Window, mix, planes_of
 from pipeline.types import Color, Frame
 from tests.pipeline.engines.resized import opencv_lanczos4
 

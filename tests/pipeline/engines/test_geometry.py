@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.engines.musetalk.boxes import points_68
 from pipeline.engines.neural.boxes import Box
-from pipeline.engines.planes import Window, read_rgb
+from pipeline.planes import Window, read_rgb
 from tests.pipeline.engines import synthetic
 from tests.pipeline.engines.resized import opencv_linear
 from tests.pipeline.engines.runs import musetalk, timeline_of

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pipeline.engines.neural.compose import Placed, compose
-from pipeline.engines.planes import Window
+from pipeline.planes import Window
 from pipeline.types import Color, Frame
 from tests.pipeline.engines import synthetic
 from tests.pipeline.engines.resized import opencv_linear

@@ -7,7 +7,7 @@ from pipeline.engines.musetalk.boxes import points_68
 from pipeline.engines.musetalk.crops import crop_faces
 from pipeline.engines.neural.boxes import Box
 from pipeline.engines.neural.masks import MASK, soft_masks
-from pipeline.engines.planes import Window, read_rgb
+from pipeline.planes import Window, read_rgb
 from pipeline.types import Color
 from tests.pipeline.engines import synthetic
 from tests.pipeline.engines.resized import opencv_linear
