@@ -7,6 +7,7 @@ torch, numpy, av, rich or the servers of the demo.
 from __future__ import annotations
 
 import errno
+import io
 import sys
 from importlib import import_module
 
@@ -138,7 +139,9 @@ def _full(error: OSError, as_json: bool) -> int:
 def _usage(error: click.UsageError, as_json: bool) -> int:
     if as_json:
         return show_error(CommandError.usage(error.format_message()).error, as_json)
-    error.show()
+    text = io.StringIO()
+    error.show(text)  # with what was typed
+    say(text.getvalue().rstrip("\n"))
     return BAD_INPUT
 
 

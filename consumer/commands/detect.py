@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from consumer.commands.local import typed_errors
-from consumer.local.console import CommandError, emit
+from consumer.local.console import CommandError, emit, tell
 from consumer.local.files import existing
 from consumer.local.known_jobs import jobs_of_store, remembered
 from consumer.local.options import JSON_FLAG
@@ -54,9 +54,9 @@ def detect(
     if as_json:
         emit(labels)
         return
-    click.echo(_sentence(labels))
+    tell(_sentence(labels))
     for name, layer in labels["layers"].items():
-        click.echo(f"  {name:<10} {layer['status']:<9} {_why(layer)}".rstrip())
+        tell(f"  {name:<10} {layer['status']:<9} {_why(layer)}".rstrip())
 
 
 def _anchors(path: Path | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from consumer.commands.local import typed_errors, use_settings
-from consumer.local.console import emit, say
+from consumer.local.console import emit, say, tell
 from consumer.local.options import JSON_FLAG
 
 
@@ -30,6 +30,4 @@ def engines(as_json: bool) -> None:
         return
     for engine in found:
         weights = ", ".join(f"{w.name} {w.revision}" for w in engine.weights) or "no weights"
-        click.echo(
-            f"{engine.name} {engine.version} ({engine.revision}) on {engine.device}: {weights}"
-        )
+        tell(f"{engine.name} {engine.version} ({engine.revision}) on {engine.device}: {weights}")

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from consumer.commands.local import check_device, device, typed_errors
-from consumer.local.console import CommandError, emit, say
+from consumer.local.console import CommandError, emit, say, tell
 from consumer.local.files import existing
 from consumer.local.options import JSON_FLAG
 from consumer.workers.processors import available
@@ -98,13 +98,13 @@ def _show(result: dict[str, Any]) -> None:
     for name, measure in result["measures"].items():
         bar = "" if measure["bar"] is None else f"bar {measure['bar']:g}"
         better = "" if measure["better"] == "neither" else f"better {measure['better']}"
-        click.echo(
+        tell(
             f"{name:<27} {measure['value']:>9g} {measure['unit']:<20} {better:<14} {bar:<10} "
             f"{verdicts[measure['met']]}".rstrip()
         )
     layers = result["labels"]["layers"]
     found = [f"{name} {layer['status']}" for name, layer in layers.items()]
-    click.echo(f"{'labels':<27} {', '.join(found)}")
+    tell(f"{'labels':<27} {', '.join(found)}")
     names: dict[str, list[str]] = {}
     for name, reason in result["left_out"].items():
         names.setdefault(reason, []).append(name)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from consumer.commands.local import check_device, device, typed_errors
-from consumer.local.console import CommandError, emit, say
+from consumer.local.console import CommandError, emit, say, tell
 from consumer.local.files import check_output, existing
 from consumer.local.options import JSON_FLAG
 from consumer.workers.processors import available
@@ -52,5 +52,5 @@ def inspect(mp4: Path, output: Path | None, as_json: bool, **given: Any) -> None
         emit({**figures, "sheet": str(png)})
         return
     for name, value in figures.items():
-        click.echo(f"{name:<24} {value}")
+        tell(f"{name:<24} {value}")
     say(f"contact sheet: {png}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from consumer.local.console import FAILED, CommandError, emit, say
+from consumer.local.console import FAILED, CommandError, emit, say, tell
 from consumer.local.opened import opened
 from consumer.local.options import JSON_FLAG
 from consumer.settings.load import load
@@ -84,9 +84,9 @@ def lifecycle_sweep(dry_run: bool, path: Path | None, as_json: bool) -> int:
         for rule in done.rules:
             gone = rule.overdue if dry_run else rule.removed
             size = f"{rule.bytes / 1e6:.1f} MB"
-            click.echo(f"{rule.prefix:<12} {verb} {gone} of {rule.seen} objects, {size}")
+            tell(f"{rule.prefix:<12} {verb} {gone} of {rule.seen} objects, {size}")
             for key in rule.examples:
-                click.echo(f"{'':<12} {key}")
+                tell(f"{'':<12} {key}")
     if done.cut_short:
         say("warning: more is overdue than one pass takes; run it again")
     if dry_run and done.overdue:
@@ -130,8 +130,8 @@ def _show(report: Report, as_json: bool) -> None:
     else:
         for rule in report.rules:
             has = "none" if rule.found_days is None else f"{rule.found_days} d"
-            click.echo(f"{rule.state:<8} {rule.prefix:<12} wanted {rule.wanted_days} d, has {has}")
+            tell(f"{rule.state:<8} {rule.prefix:<12} wanted {rule.wanted_days} d, has {has}")
         for other in report.others:
-            click.echo(f"{'other':<8} {other.prefix:<12} {other.days} d")
+            tell(f"{'other':<8} {other.prefix:<12} {other.days} d")
     for warning in report.warnings:
         say(f"warning: {warning}")

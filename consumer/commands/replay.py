@@ -18,7 +18,7 @@ from consumer.kafka.replay import Row
 from consumer.kafka.replay import replay as replay_records
 from consumer.kafka.selection import ReplayError, Selection
 from consumer.kafka.topics_apply import admin
-from consumer.local.console import CommandError, broker_errors, emit, say, stoppable
+from consumer.local.console import CommandError, broker_errors, emit, say, stoppable, tell
 from consumer.local.opened import opened
 from consumer.local.options import JSON_FLAG
 from consumer.settings import Settings
@@ -135,4 +135,4 @@ def _tell(row: Row, as_json: bool) -> None:
     place = f"{row.partition}/{row.offset}"
     when = row.sent_at.isoformat(timespec="seconds")
     reason = f"  ({row.reason})" if row.reason else ""
-    click.echo(f"{place:<10} {when}  {row.job_id:<36}  {row.outcome:<9}  {row.action}{reason}")
+    tell(f"{place:<10} {when}  {row.job_id:<36}  {row.outcome:<9}  {row.action}{reason}")

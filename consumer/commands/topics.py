@@ -11,7 +11,7 @@ import click
 
 from consumer.kafka.topics_apply import Change, admin, apply, brokers, plan
 from consumer.kafka.topics_file import TopicsFileError, WantedTopics, default_path, read
-from consumer.local.console import CommandError, broker_errors, emit
+from consumer.local.console import CommandError, broker_errors, emit, tell
 from consumer.local.options import JSON_FLAG
 
 _DID = {"create": "made", "grow": "grown", "configure": "configured", "keep": "kept"}
@@ -57,7 +57,7 @@ def topics_apply(
         emit({"dry_run": dry_run, "topics": [asdict(change) for change in changes]})
     else:
         for change in changes:
-            click.echo(_line(change, _WOULD if dry_run else _DID))
+            tell(_line(change, _WOULD if dry_run else _DID))
 
 
 async def _run(wanted: WantedTopics, replication: int | None, dry_run: bool) -> list[Change]:

@@ -15,7 +15,7 @@ import click
 
 from consumer.caches import package_index, weights_root
 from consumer.commands.local import typed_errors
-from consumer.local.console import CommandError, emit, say
+from consumer.local.console import CommandError, emit, say, tell
 from consumer.local.options import JSON_FLAG
 from schemas.codes import ErrorCode, Stage
 
@@ -138,4 +138,4 @@ def _done(name: str, what: str, where: Path, as_json: bool) -> None:
     if as_json:
         emit({"weights": name, "status": what, "path": str(where)})
     else:
-        click.echo(f"{name}: {what}, {where}")
+        tell(f"{name}: {what}, {where}")

@@ -31,6 +31,14 @@ from schemas.render import ErrorFacts
 Handler = Callable[[int, FrameType | None], Any]
 OK, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 130
 
+_STEERING = (
+    *(code for code in range(0x20) if chr(code) not in "\n\t"),
+    *range(0x7F, 0xA0),
+    *(0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
+)
+"""Controls (ISO/IEC 6429), and letters that turn the direction of those beside them (UAX #9)."""
+_ESCAPES = {code: f"\\u{code:04x}" for code in _STEERING}
+
 _NEVER_WORKS = frozenset(
     {
         ErrorCode.INVALID_REQUEST,
@@ -180,14 +188,27 @@ def program() -> str:
     return str(Path(sys.executable).parent / "face2face")
 
 
+def shown(text: str) -> str:
+    """A text in which nothing steers the terminal: names of files and of others hold what they do.
+
+    Such letters come as JSON writes them, `\\u001b`, which leaves a line of JSON what it is.
+    """
+    return text.translate(_ESCAPES)
+
+
 def emit(value: Any) -> None:
     """Write one JSON object as one line to stdout, at once."""
-    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str))  # and flushes
+    tell(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str))  # and flushes
+
+
+def tell(text: str) -> None:
+    """Write a line of the result to stdout."""
+    click.echo(shown(text))
 
 
 def say(text: str = "") -> None:
     """Write a line for people to stderr."""
-    click.echo(text, err=True)
+    click.echo(shown(text), err=True)
 
 
 def show_error(error: ErrorFacts, as_json: bool) -> int:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import click
-
 from consumer.kafka.client import Event
-from consumer.local.console import emit
+from consumer.local.console import emit, tell
 from schemas.events import Completed, Failed, Progress
 from schemas.request import RenderRequest
 
@@ -78,10 +76,10 @@ class Narrator:
             self._detail("warning", warning)
 
     def _line(self, what: str, text: str) -> None:
-        click.echo(f"{time.monotonic() - self._began:6.1f} s  {what:<10} {text}")
+        tell(f"{time.monotonic() - self._began:6.1f} s  {what:<10} {text}")
 
     def _detail(self, what: str, text: Any) -> None:
-        click.echo(f"{'':>20}{what:<8} {text}")
+        tell(f"{'':>20}{what:<8} {text}")
 
 
 def _timings(timings_ms: dict[str, float]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
 import pytest
 
-from consumer.local.console import STOPPED
+from consumer.local.console import BAD_INPUT, STOPPED
 
 TERM_IN_A_CALLBACK = """
 import os, signal, sys
@@ -105,3 +106,30 @@ def test_a_command_cleans_up_when_its_terminal_is_closed_unless_nohup_holds_it(
     name: str, before: str, ends: str
 ) -> None:
     assert _run(STRUCK.format(name=name, before=before)).stderr.strip() == ends
+
+
+STEERING = "\x1b]0;\x07 \x9b31m \r \u202e \u2066 \u200f \x7f"
+
+
+@pytest.mark.parametrize("speak", ["say(text)", "tell(text)", "emit({'name': text})"])
+def test_names_of_files_steer_no_terminal_and_are_still_told(speak: str) -> None:
+    name = f"{STEERING}שלום 👩‍🚀.mp4"
+    code = f"from consumer.local.console import emit, say, tell\ntext = {name!r}\n{speak}"
+    ended = _run(code)
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 0, said
+    assert not set(said.rstrip("\n")) & {letter for letter in STEERING if not letter.isprintable()}
+    assert "\\u202e" in said
+    assert "שלום 👩‍🚀.mp4" in said
+    if speak.startswith("emit"):
+        assert json.loads(said) == {"name": name}
+
+
+@pytest.mark.parametrize("typed", ["\x1b]0;red\x07", "\u202edaol"])
+def test_what_was_typed_wrongly_steers_no_terminal(typed: str) -> None:
+    words = [sys.executable, "-m", "consumer.cli", "engines", typed]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == BAD_INPUT
+    assert "Usage: face2face" in ended.stderr
+    assert typed not in ended.stderr
+    assert json.dumps(typed)[1:-1] in ended.stderr
