@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
@@ -11,19 +10,16 @@ from importlib.metadata import version
 import click
 
 from consumer.caches import weights_root
+from consumer.commands.local import why_duix_is_silent
 from consumer.doctor import examine
 from consumer.doctor.findings import Finding, State
-from consumer.local.console import FAILED, emit
+from consumer.local.console import FAILED, emit, tell
 from consumer.local.options import JSON_FLAG
 from consumer.settings import Settings
 from consumer.settings.load import load
 from consumer.settings.names import unknown_names
 from consumer.workers.processors import available
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, see consumer.commands.local
-
-DUIX_S = 5.0
-"""Longest wait for the container of the engine duix."""
 _MARKS: dict[State, str] = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}
 
 
@@ -47,9 +43,9 @@ def doctor(as_json: bool) -> int:
         emit({"ok": healthy, "checks": [asdict(finding) for finding in findings]})
     else:
         for finding in findings:
-            click.echo(f"{_MARKS[finding.state]}  {finding.check:<10} {finding.text}")
+            tell(f"{_MARKS[finding.state]}  {finding.check:<10} {finding.text}")
             if finding.advice and finding.state != "ok":
-                click.echo(f"{'':>18}→ {finding.advice}")
+                tell(f"{'':>18}→ {finding.advice}")
     return 0 if healthy else FAILED
 
 
@@ -114,16 +110,10 @@ def _weights(wanted: str) -> list[Finding]:
 
 def _duix(settings: Settings) -> Finding:
     """The container of one engine: few have it, and it is missed where jobs go there unasked."""
-    from pipeline.engines.duix.client import DuixClient, Patience
-    from pipeline.errors import PipelineError
-
-    client = DuixClient(settings.duix_url, settings.data_dir, Patience(call=DUIX_S))
-    try:
-        client.check()
-    except PipelineError as error:
-        if settings.engine != "duix":
-            text = f"nothing answers at {settings.duix_url}; the engine duix alone would need it"
-            return Finding("duix", "ok", text)
-        advice = "Start the container, or correct DUIX_INTERNAL_URL."
-        return Finding("duix", "bad", error.message, advice)
-    return Finding("duix", "ok", f"its container answers at {settings.duix_url}")
+    why = why_duix_is_silent(settings)
+    if why is None:
+        return Finding("duix", "ok", f"its container answers at {settings.duix_url}")
+    if settings.engine != "duix":
+        text = f"nothing answers at {settings.duix_url}; the engine duix alone would need it"
+        return Finding("duix", "ok", text)
+    return Finding("duix", "bad", why, "Start the container, or correct DUIX_INTERNAL_URL.")

@@ -10,10 +10,14 @@ from importlib import import_module
 
 from consumer.caches import weights_root
 from consumer.local.console import CommandError, loading, stoppable
+from consumer.settings import Settings
 from consumer.workers.processors import available
 from schemas.codes import ErrorCode, Stage
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
+
+DUIX_S = 5.0
+"""Longest wait for an answer of the container of the engine duix."""
 
 # libgomp spins by default; on a shared machine that costs more than the work itself. It must be
 # set before torch is imported.
@@ -75,3 +79,16 @@ def device(name: str) -> str:
         text = f"--device {name!r}: torch sees {seen} GPUs of CUDA"
         raise CommandError.of(ErrorCode.ENGINE_UNAVAILABLE, Stage.PROBE, text)
     return name
+
+
+def why_duix_is_silent(settings: Settings) -> str | None:
+    """Why the container of the engine duix gives no usable answer; None when it does."""
+    from pipeline.engines.duix.client import DuixClient, Patience
+    from pipeline.errors import PipelineError
+
+    client = DuixClient(settings.duix_url, settings.data_dir, Patience(call=DUIX_S))
+    try:
+        client.check()
+    except PipelineError as error:
+        return error.message
+    return None

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from consumer.caches import avatars_root
-from consumer.commands.local import check_device, device, typed_errors, use_settings
+from consumer.commands.local import (
+    check_device,
+    device,
+    typed_errors,
+    use_settings,
+    why_duix_is_silent,
+)
 from consumer.commands.render_shown import progress, result, summarise
 from consumer.local.console import CommandError, emit, say
 from consumer.local.files import check_output, existing
@@ -62,13 +68,16 @@ def render(audio: Path, video: Path, output: Path, as_json: bool, **given: Any) 
         from pipeline.types import RenderSpec
 
         use_settings()
+        engine = given["engine"] or _engine()
+        if engine == "duix":
+            _say_if_silent()
         avatars = _avatars() if given["avatar_cache"] else None
         spec = RenderSpec(
             audio=audio,
             video=video,
             output=scratch / "output.mp4",
             scratch=scratch,
-            engine=given["engine"] or _engine(),
+            engine=engine,
             options=options,
             device=device(given["device"]),
             threads=given["threads"] or available(),
@@ -90,6 +99,15 @@ def _engine() -> str:
     from consumer.settings.load import load
 
     return load().engine
+
+
+def _say_if_silent() -> None:
+    """Say at once that a container does not answer: the engine waits for it, up to a minute."""
+    from consumer.settings.load import load
+
+    why = why_duix_is_silent(load())
+    if why is not None:
+        say(f"warning: {why}; it is waited for, at most a minute")
 
 
 def _avatars() -> AvatarFolder | None:

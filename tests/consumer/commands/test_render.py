@@ -23,6 +23,10 @@ class Seen(Exception):
     """The render is not what is tested."""
 
 
+said: list[str] = []
+"""What the commands of `spec_of` said, the last one last."""
+
+
 def spec_of(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> RenderSpec:
     """The order that the command line gives to the pipeline."""
     seen: list[RenderSpec] = []
@@ -37,7 +41,19 @@ def spec_of(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> R
     inputs = ["--audio", str(folder / "a.wav"), "--video", str(folder / "v.mp4")]
     done = CliRunner().invoke(render, [*inputs, "-o", str(folder / "o.mp4"), *arguments])
     assert isinstance(done.exception, Seen), done.output
+    said.append(done.output)
     return seen[0]
+
+
+def test_a_container_that_does_not_answer_is_said_before_it_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DUIX_INTERNAL_URL", "http://127.0.0.1:9")
+    spec_of(monkeypatch, tmp_path)
+    assert said.pop() == ""
+    spec_of(monkeypatch, tmp_path, "--engine", "duix")
+    assert "warning: the Duix service at http://127.0.0.1:9" in said[-1]
+    assert "waited for" in said.pop()
 
 
 def test_prepared_references_are_kept_in_the_users_cache_within_a_bound(
