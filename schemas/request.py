@@ -173,7 +173,7 @@ Metadata = Annotated[
     dict[Annotated[str, Field(max_length=128)], Annotated[str, Field(max_length=2048)]],
     Field(max_length=MAX_METADATA_ENTRIES),
 ]
-"""Text by text, echoed back in every event of the job."""
+"""Text by text, echoed back in the outcome of the job."""
 
 
 class RenderRequest(Asked):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from consumer import cli, doc_tables, metrics
 from consumer.http import gateway_metrics
+from consumer.kafka.untrusted_json import MAX_DEPTH, MAX_INTEGER_BITS, MAX_VALUES
 from consumer.local.console import BAD_INPUT, FAILED, OK, STOPPED
 from pipeline.reading.unopened import KINDS
-from schemas.export import CONTRACTS
+from schemas.export import CONTRACTS, json_schema
 from schemas.http import HttpCode
+from schemas.refs import MAX_KEY_BYTES
 from schemas.request import RenderOptions, RenderRequest
 
 ROOT = Path(__file__).parents[2]
@@ -47,11 +50,6 @@ def _unknown(value: object, known: object) -> set[str]:
     return set()
 
 
-def test_the_completed_example_shows_every_field_of_the_event() -> None:
-    example = next(json.loads(text) for name, text in EXAMPLES if name == "completed.v1")
-    assert set(example) == set(CONTRACTS["completed.v1"].model_fields)
-
-
 def test_every_field_of_a_request_is_explained() -> None:
     section = CONTRACT.partition("\n## Request")[2].partition("\n## Progress")[0]
     rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
@@ -59,6 +57,35 @@ def test_every_field_of_a_request_is_explained() -> None:
     fields = {*RenderRequest.model_fields} - {"options", "output"}
     options = {f"options.{name}" for name in RenderOptions.model_fields}
     assert named == fields | options | {"output.bucket", "output.prefix"}
+
+
+def test_every_limit_of_a_request_is_told() -> None:
+    section = CONTRACT.partition("\n## Rules that hold")[2].partition("\n## Media")[0]
+    told = {int(number.replace(",", "")) for number in re.findall(r"[0-9][0-9,]*", section)}
+    limits = set(_limits(json_schema("request.v1")))
+    assert {40, 128, 2048, 20_000} <= limits
+    of_fps = {32}  # of its text: its value is told
+    others = {MAX_KEY_BYTES, MAX_DEPTH, MAX_VALUES, MAX_INTEGER_BITS}
+    assert (limits - of_fps) | others <= told
+
+
+def _limits(schema: object) -> Iterator[int]:
+    """Every bound that a schema sets."""
+    if isinstance(schema, dict):
+        for name in ("maximum", "minimum", "maxLength", "maxProperties"):
+            if isinstance(schema.get(name), int):
+                yield schema[name]
+        for child in schema.values():
+            yield from _limits(child)
+    elif isinstance(schema, list):
+        for child in schema:
+            yield from _limits(child)
+
+
+@pytest.mark.parametrize("name", ["completed.v1", "failed.v1", "progress.v1", "control.v1"])
+def test_an_example_shows_every_field_of_its_event(name: str) -> None:
+    example = next(json.loads(text) for found, text in EXAMPLES if found == name)
+    assert set(example) == set(CONTRACTS[name].model_fields)
 
 
 def test_every_kind_of_file_that_is_read_is_named() -> None:
