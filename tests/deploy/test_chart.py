@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+from typing import Any
 
 import pytest
 import yaml
@@ -121,6 +123,61 @@ def test_selectors_find_their_pods_and_only_them(rendered: str) -> None:
         gateway = name.endswith("-gateway")
         assert hit == (["f2f-gateway"] if gateway else ["f2f"]), (kind, name)
     assert found == 8
+
+
+def test_prometheus_finds_each_pod_for_one_job_by_its_labels(rendered: str) -> None:
+    config = yaml.safe_load((ROOT / "deploy/prometheus/kubernetes.yaml").read_text("utf-8"))
+    taken = {}
+    for (kind, name), made in objects_of(rendered).items():
+        if kind not in ("StatefulSet", "Deployment", "Job"):
+            continue
+        template = made["spec"]["template"]
+        facts = {
+            f"pod_label_{re.sub('[^a-z]', '_', label)}": value
+            for label, value in template["metadata"].get("labels", {}).items()
+        }
+        (container,) = template["spec"]["containers"]
+        ports = [port["name"] for port in container.get("ports", [])]
+        facts["pod_container_port_name"] = "".join(ports)
+        taken[name] = [job["job_name"] for job in config["scrape_configs"] if _kept(job, facts)]
+    assert taken.pop("f2f") == ["face2face"]
+    assert taken.pop("f2f-gateway") == ["face2face-gateway"]
+    assert not any(taken.values())
+
+
+def _kept(job: dict[str, Any], facts: dict[str, str]) -> bool:
+    """Whether a job scrapes the pod of these facts."""
+    known = {f"__meta_kubernetes_{name}": value for name, value in facts.items()}
+    known["job"] = job["job_name"]
+    return all(
+        re.fullmatch(rule["regex"], ";".join(known.get(n, "") for n in rule["source_labels"]))
+        for rule in job["relabel_configs"]
+        if rule.get("action") == "keep"
+    )
+
+
+def test_every_pod_that_serves_says_that_it_has_metrics(rendered: str) -> None:
+    for (kind, name), made in objects_of(rendered).items():
+        if kind in ("StatefulSet", "Deployment"):
+            said = made["spec"]["template"]["metadata"].get("annotations", {})
+            assert said.get("prometheus.io/scrape") == "true", name
+            assert said["prometheus.io/path"] == "/metrics"
+            assert said["prometheus.io/port"] == "8385"
+
+
+def test_who_may_scrape_reaches_the_gateways_too() -> None:
+    who = {"networkPolicy.metricsFrom[0].podSelector.matchLabels.app": "prometheus"}
+    calls = {"networkPolicy.gatewayFrom[0].podSelector.matchLabels.app": "web"}
+    for chosen, gateway in ((who, None), (who | calls, ["web", "prometheus"])):
+        objects = objects_of(render(chosen))
+        found = {
+            name: [one["podSelector"]["matchLabels"]["app"] for one in rule["from"]]
+            if "from" in (rule := made["spec"]["ingress"][0])
+            else None
+            for (kind, name), made in objects.items()
+            if kind == "NetworkPolicy"
+        }
+        assert found == {"f2f-consumer": ["prometheus"], "f2f-gateway": gateway}
 
 
 def test_keda_counts_the_lag_of_the_group_that_the_pods_join() -> None:

@@ -191,12 +191,16 @@ def test_mounted_files_exist() -> None:
 def test_prometheus_asks_the_services_where_they_listen() -> None:
     config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yaml").read_text("utf-8"))
     assert (ROOT / "deploy/prometheus" / config["rule_files"][0]).is_file()
+    asked = set()
     for job in config["scrape_configs"]:
         (found,) = job["dns_sd_configs"]
-        service = found["names"][0]
-        settings = load(_environment(service))
-        port = settings.gateway_port if service == "gateway" else settings.http_port
-        assert found["port"] == port
+        for service in found["names"]:
+            asked.add(service)
+            settings = load(_environment(service))
+            port = settings.gateway_port if service == "gateway" else settings.http_port
+            assert found["port"] == port
+    serving = {n for n, made in SERVICES.items() if made.get("command") in (["run"], ["gateway"])}
+    assert asked == serving
 
 
 def test_the_board_finds_its_data_source() -> None:

@@ -29,6 +29,7 @@ CASES = yaml.safe_load((FOLDER / "tests.yaml").read_text(encoding="utf-8"))["tes
 BOARD = json.loads((ROOT / "deploy/grafana/dashboards/face2face.json").read_text(encoding="utf-8"))
 PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
 RUNBOOK = (ROOT / "deploy" / "runbook.md").read_text(encoding="utf-8")
+SCRAPES = ("prometheus.yaml", "kubernetes.yaml")
 OF_PROMETHEUS = {"up"}
 OF_PROCESSES = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
 
@@ -52,8 +53,22 @@ def test_every_alert_fires_and_keeps_quiet_as_its_cases_say() -> None:
     _promtool("test", "rules", "tests.yaml")
 
 
-def test_prometheus_reads_its_configuration() -> None:
-    _promtool("check", "config", "--syntax-only", "prometheus.yaml")
+@pytest.mark.parametrize("name", SCRAPES)
+def test_prometheus_reads_its_configuration(name: str) -> None:
+    _promtool("check", "config", "--syntax-only", name)
+
+
+@pytest.mark.parametrize("name", SCRAPES)
+def test_rules_look_for_the_jobs_that_are_scraped(name: str) -> None:
+    asked = set(re.findall(r'job="([^"]+)"', " ".join(rule["expr"] for rule in RULES.values())))
+    assert {job["job_name"] for job in _scrapes(name)} == asked
+
+
+def _scrapes(name: str) -> list[dict[str, Any]]:
+    jobs: list[dict[str, Any]] = yaml.safe_load((FOLDER / name).read_text("utf-8"))[
+        "scrape_configs"
+    ]
+    return jobs
 
 
 @pytest.mark.parametrize("alert", RULES)
