@@ -26,6 +26,7 @@ from tests.support.kafka import own_kafka as kafka_of_one_test
 from tests.support.processes import ServerFailed
 from tests.support.s3 import MinioServer, S3Process, VersityServer
 from tests.support.s3 import own_s3 as s3_of_one_test
+from tests.support.stores import NAMES, Stores
 
 settings.register_profile(
     "face2face",
@@ -91,56 +92,34 @@ def kafka(kafka_server: resolve.KafkaServer) -> Iterator[KafkaHandle]:
         handle.delete_topics()
 
 
-_STORES = dict(resolve.s3_choices())
-
-
 @pytest.fixture(scope="session")
-def s3_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, resolve.S3Server]]:
-    """Stores that were started so far, by name; filled by `_store`."""
-    started: dict[str, resolve.S3Server] = {}
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    """The stores of this run."""
+    found = Stores(lambda: tmp_path_factory.mktemp("s3-server"))
     try:
-        yield started
+        yield found
     finally:
-        for server in started.values():
-            server.stop()
-
-
-def _store(
-    name: str, started: dict[str, resolve.S3Server], folders: pytest.TempPathFactory
-) -> S3Handle:
-    if name not in started:
-        server = _STORES[name](folders.mktemp("s3-server"))
-        server.start()
-        started[name] = server
-    return S3Handle.fresh(started[name])
+        found.stop()
 
 
 @pytest.fixture
-def s3(
-    s3_servers: dict[str, resolve.S3Server], tmp_path_factory: pytest.TempPathFactory
-) -> S3Handle:
+def s3(stores: Stores) -> S3Handle:
     """The store of this run, with an empty bucket of this test's own."""
-    return _store(next(iter(_STORES)), s3_servers, tmp_path_factory)
+    return stores.fresh()
 
 
-@pytest.fixture(params=list(_STORES))
-def every_s3(
-    request: pytest.FixtureRequest,
-    s3_servers: dict[str, resolve.S3Server],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> S3Handle:
+@pytest.fixture(params=NAMES)
+def every_s3(request: pytest.FixtureRequest, stores: Stores) -> S3Handle:
     """Each store that this machine has, one after the other."""
-    return _store(request.param, s3_servers, tmp_path_factory)
+    return stores.fresh(request.param)
 
 
 @pytest.fixture
-def second_s3(
-    s3_servers: dict[str, resolve.S3Server], tmp_path_factory: pytest.TempPathFactory
-) -> S3Handle:
+def second_s3(stores: Stores) -> S3Handle:
     """VersityGW; the test skips (or fails when strict) where it was not built."""
-    if VersityServer.name not in _STORES:
+    if VersityServer.name not in NAMES:
         capabilities.unavailable(f"{VersityServer.name} was not built: `make test-servers`")
-    return _store(VersityServer.name, s3_servers, tmp_path_factory)
+    return stores.fresh(VersityServer.name)
 
 
 @pytest.fixture

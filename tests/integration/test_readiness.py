@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_service import Service, _service
+from tests.integration.service_process import Service, service_on
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle, S3Handle
 from tests.support.processes import wait_until
@@ -30,7 +30,7 @@ def test_a_store_that_goes_makes_it_unready_and_not_dead_until_it_is_back(
     kafka.require(Can.GROUPS)
     kafka.create_topics()
     s3 = S3Handle.fresh(own_s3)
-    with _service(kafka, tmp_path, **s3.env) as service:
+    with service_on(kafka, tmp_path, **s3.env) as service:
         wait_until(lambda: _reason(service) == "", 120, "ready")
         own_s3.kill()
         wait_until(lambda: "object store" in _reason(service), 120, "store is missed")
@@ -50,7 +50,7 @@ def test_a_disk_that_is_nearly_full_pauses_intake_and_says_so_by_its_setting(
     kafka.require(Can.GROUPS)
     kafka.create_topics()
     env = {**s3.env, "F2F_MIN_FREE_BYTES": str(2**50)}
-    with _service(kafka, tmp_path, **env) as service:
+    with service_on(kafka, tmp_path, **env) as service:
         wait_until(lambda: "F2F_MIN_FREE_BYTES" in _reason(service), 120, "disk is said")
         health = service.get("/health")[1]
         assert health["disk"]["ok"] is False
@@ -72,7 +72,7 @@ def test_a_log_that_nobody_reads_stops_nothing(
     end = os.open(log, os.O_WRONLY)
     fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, 4096)
     env = {"F2F_LOG_LEVEL": "debug", **s3.env}
-    with _service(kafka, tmp_path, **env) as service:
+    with service_on(kafka, tmp_path, **env) as service:
         wait_until(lambda: not select.select([], [end], [], 0)[1], 120, "a full pipe")
         wait_until(lambda: _reason(service) == "", 120, "ready")
         assert service.get("/livez")[0] == 200
@@ -89,7 +89,7 @@ def test_a_request_topic_that_is_removed_is_named(
     kafka.require(Can.GROUPS, Can.ADMIN)
     kafka.create_topics()
     admin = AdminClient({"bootstrap.servers": kafka.servers, "log_level": 0})
-    with _service(kafka, tmp_path, **s3.env) as service:
+    with service_on(kafka, tmp_path, **s3.env) as service:
         wait_until(lambda: _reason(service) == "", 120, "ready")
         (gone,) = admin.delete_topics([kafka.topics.requests]).values()
         gone.result(timeout=120)
@@ -110,7 +110,10 @@ def test_of_two_replicas_with_one_name_in_the_group_one_ends_and_says_which_sett
     folders = [tmp_path / name for name in ("first", "second")]
     for folder in folders:
         folder.mkdir()
-    with _service(kafka, folders[0], **env) as first, _service(kafka, folders[1], **env) as second:
+    with (
+        service_on(kafka, folders[0], **env) as first,
+        service_on(kafka, folders[1], **env) as second,
+    ):
         pair = (first, second)
         wait_until(lambda: any(s.process.poll() is not None for s in pair), 120, "one ends")
         ((ended, folder),) = [
@@ -132,7 +135,7 @@ def test_a_closed_terminal_drains_a_service_unless_it_was_told_to_ignore_that(
     kafka.create_topics()
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
     try:
-        with _service(kafka, tmp_path, **s3.env) as service:
+        with service_on(kafka, tmp_path, **s3.env) as service:
             wait_until(lambda: "ready" in service.events(), 120, "ready")
             service.process.send_signal(signal.SIGHUP)
             if not ignored:
@@ -151,14 +154,14 @@ def test_scratch_of_a_dead_process_is_gone_after_the_next_start(
     kafka.require(Can.GROUPS)
     kafka.create_topics()
     jobs = tmp_path / "data" / "jobs"
-    with _service(kafka, tmp_path, **s3.env) as first:
+    with service_on(kafka, tmp_path, **s3.env) as first:
         wait_until(lambda: jobs.is_dir() and any(jobs.iterdir()), 120, "scratch is there")
         (dead,) = jobs.iterdir()
         (dead / "0-left-behind").mkdir()
         first.process.kill()
         first.process.wait(120)
     assert (dead / "0-left-behind").exists()
-    with _service(kafka, tmp_path, **s3.env) as second:
+    with service_on(kafka, tmp_path, **s3.env) as second:
         wait_until(lambda: not dead.exists(), 120, "what the dead one left is gone")
         assert second.terminate() == 0
     assert list(jobs.iterdir()) == []

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import _store
 from tests.integration.observed.calls import API_KEY, SIGNATURE, get, submit_all
 from tests.integration.observed.watched import Run
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle
-from tests.support.otlp import collector
+from tests.support.otlp import Collector, collector
 from tests.support.processes import die_with_parent, free_port, wait_until
 from tests.support.prometheus import Prometheus, available, prometheus
-from tests.support.resolve import KafkaServer, S3Server
+from tests.support.resolve import KafkaServer
+from tests.support.stores import Stores
 
 ROOT = Path(__file__).parents[3]
 ASSETS = ROOT / "consumer" / "demo_assets"
@@ -117,54 +117,67 @@ def _settings(folder: Path, http: int, gate: int, traces_url: str) -> dict[str, 
 
 @pytest.fixture(scope="module")
 def run(
-    kafka_server: KafkaServer,
-    s3_servers: dict[str, S3Server],
-    tmp_path_factory: pytest.TempPathFactory,
+    kafka_server: KafkaServer, stores: Stores, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Run]:
     """Do the whole run once."""
-    from tests.conftest import _STORES
-
     pytest.importorskip("opentelemetry.sdk", reason="the extra `otel` is not installed")
     folder = tmp_path_factory.mktemp("observed")
     kafka = KafkaHandle.fresh(kafka_server)
     kafka.require(Can.GROUPS)
-    s3 = _store(next(iter(_STORES)), s3_servers, tmp_path_factory)
+    s3 = stores.fresh()
     kafka.create_topics()
     for name in ("speech.flac", "reference.mp4"):
         s3.client().fput_object(s3.bucket, f"inputs/{name}", str(ASSETS / name))
     http, gate = free_port(), free_port()
-    service, gateway = f"http://127.0.0.1:{http}", f"http://127.0.0.1:{gate}"
-    with contextlib.ExitStack() as stack:
-        traces = stack.enter_context(collector())
+    with collector() as traces, contextlib.ExitStack() as stack:
         env = {**kafka.env, **s3.env, **_settings(folder, http, gate, traces.url)}
-        processes = stack.enter_context(contextlib.ExitStack())
-        processes.enter_context(_process("run", env, folder / "service.log"))
-        early = get(f"{service}/readyz")[0]
-        processes.enter_context(_process("gateway", env, folder / "gateway.log"))
-        scraped: Prometheus | None = None
-        if available():
-            targets = {
-                "face2face": f"127.0.0.1:{http}",
-                "face2face-gateway": f"127.0.0.1:{gate}",
-            }
-            scraped = stack.enter_context(prometheus(folder / "prom", targets, RULES))
-        key = {"X-API-Key": API_KEY}
-        wait_until(lambda: get(f"{service}/readyz")[0] == 200, 120, "service ready")
-        wait_until(lambda: get(f"{gateway}/readyz", **key)[0] == 200, 120, "gateway ready")
-        outcomes = submit_all(gateway, s3, kafka)
-        wait_until(lambda: _complete(service), 120, "all records counted")
-        board = _board(scraped) if scraped is not None else {}
-        metrics = _families(get(f"{service}/metrics")[1])
-        metrics |= _families(get(f"{gateway}/metrics", **key)[1])
-        health = json.loads(get(f"{service}/health")[1])
-        gateway_health = json.loads(get(f"{gateway}/health", **key)[1])
-        firing = _firing(scraped) if scraped is not None else []
-        processes.close()
-        logs = "".join(
-            (folder / f"{name}.log").read_text(encoding="utf-8") for name in ("service", "gateway")
-        )
-        yield Run(
-            health, gateway_health, (early, 200), metrics, board, firing, outcomes, traces, logs,
-            [s3.secret_key, API_KEY, SIGNATURE],
-        )  # fmt: skip
+        with _process("run", env, folder / "service.log"):
+            early = get(f"http://127.0.0.1:{http}/readyz")[0]
+            with _process("gateway", env, folder / "gateway.log"):
+                scraped = _scraped(stack, folder, http, gate)
+                seen = _watched(http, gate, scraped, traces, lambda url: submit_all(url, s3, kafka))
+        seen.ready, seen.logs = (early, 200), _logs(folder)
+        seen.secrets = [s3.secret_key, API_KEY, SIGNATURE]
+        yield seen
     kafka.delete_topics()
+
+
+def _scraped(stack: contextlib.ExitStack, folder: Path, http: int, gate: int) -> Prometheus | None:
+    """A Prometheus that watches both processes, where this machine has one."""
+    if not available():
+        return None
+    targets = {"face2face": f"127.0.0.1:{http}", "face2face-gateway": f"127.0.0.1:{gate}"}
+    return stack.enter_context(prometheus(folder / "prom", targets, RULES))
+
+
+def _watched(
+    http: int,
+    gate: int,
+    scraped: Prometheus | None,
+    traces: Collector,
+    submit: Callable[[str], dict[str, Any]],
+) -> Run:
+    """Submit everything to a service and a gateway that run, and ask them all that they tell."""
+    service, gateway = (f"http://127.0.0.1:{port}" for port in (http, gate))
+    key = {"X-API-Key": API_KEY}
+    wait_until(lambda: get(f"{service}/readyz")[0] == 200, 120, "service ready")
+    wait_until(lambda: get(f"{gateway}/readyz", **key)[0] == 200, 120, "gateway ready")
+    outcomes = submit(gateway)
+    wait_until(lambda: _complete(service), 120, "all records counted")
+    board = _board(scraped) if scraped is not None else {}
+    metrics = _families(get(f"{service}/metrics")[1])
+    metrics |= _families(get(f"{gateway}/metrics", **key)[1])
+    return Run(
+        health=json.loads(get(f"{service}/health")[1]),
+        gateway_health=json.loads(get(f"{gateway}/health", **key)[1]),
+        metrics=metrics,
+        board=board,
+        firing=_firing(scraped) if scraped is not None else [],
+        outcomes=outcomes,
+        traces=traces,
+    )
+
+
+def _logs(folder: Path) -> str:
+    names = ("service.log", "gateway.log")
+    return "".join((folder / name).read_text(encoding="utf-8") for name in names)

@@ -15,8 +15,7 @@ from pipeline.engines.neural.compose import compose
 from pipeline.engines.neural.masks import soft_masks
 from pipeline.types import Frame
 from tests.pipeline.engines import synthetic
-from tests.pipeline.engines.neural.test_compose import _placed
-from tests.pipeline.engines.neural.test_masks import _meshes
+from tests.pipeline.engines.neural.given import boxed_meshes, placed_faces
 from tests.support import paper_cuda
 
 Bring = Callable[[Tensor], Tensor]
@@ -71,7 +70,7 @@ def test_the_host_asks_for_no_copies_where_there_is_no_device(pinned: list[Shape
 def test_a_device_mixes_the_bytes_of_the_host_and_nothing_is_read_too_early(
     bring: Bring, pinned: list[Shape]
 ) -> None:
-    placed, faces, masks = _placed()
+    placed, faces, masks = placed_faces()
     want = compose(placed, faces, masks, synthetic.COLOR)
     stream = new_stream("cuda")
     with torch.inference_mode(), torch.cuda.stream(stream):
@@ -82,7 +81,7 @@ def test_a_device_mixes_the_bytes_of_the_host_and_nothing_is_read_too_early(
 
 
 def test_the_host_goes_on_while_masks_and_strengths_travel_behind_a_batch(bring: Bring) -> None:
-    placed, faces, masks = _placed()
+    placed, faces, masks = placed_faces()
     placed = [one._replace(strength=0.5) for one in placed]
     there, busy = bring(faces), bring(torch.zeros(2))
     with torch.inference_mode(), on_own_stream("cuda"):
@@ -99,7 +98,7 @@ def test_the_host_goes_on_while_masks_and_strengths_travel_behind_a_batch(bring:
 def test_masks_are_drawn_on_a_device_without_a_wait_and_with_the_bytes_of_the_host(
     bring: Bring,
 ) -> None:
-    meshes, boxes = _meshes()
+    meshes, boxes = boxed_meshes()
     want = soft_masks(meshes, boxes)
     assert 0 < int((want > 0).sum()) < want.numel()
     with torch.inference_mode(), on_own_stream("cuda"):

@@ -4,32 +4,11 @@ import pytest
 import torch
 
 from pipeline.engines.neural.compose import Placed, compose
-from pipeline.planes import Window
 from pipeline.types import Color, Frame
 from tests.pipeline.engines import synthetic
+from tests.pipeline.engines.neural.given import placed_faces
 from tests.pipeline.engines.resized import opencv_linear
 from tests.pipeline.engines.single import write_rgb
-
-WINDOWS = [
-    Window(20, 30, 120, 150),  # even
-    Window(21, 31, 120, 152),  # odd origin
-    Window(33, 10, 290, 201),  # larger than what the network paints
-    Window(0, 0, 128, 128),  # exactly half of it
-    Window(32, 0, 288, 256),  # exactly as large
-    Window(301, 201, 320, 256),  # in the corner
-]
-
-
-def _placed(device: str = "cpu") -> tuple[list[Placed], torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(7)
-    placed = [
-        Placed(synthetic.frame(n, 256, 320), window, 0.4 if n == 1 else 1.0)
-        for n, window in enumerate(WINDOWS)
-    ]
-    masks = torch.randint(0, 256, (len(WINDOWS), 128, 128), generator=generator).to(torch.uint8)
-    masks[:, :64] = 0
-    faces = torch.randint(0, 256, (len(WINDOWS), 3, 256, 256), generator=generator).to(torch.uint8)
-    return placed, faces.to(device), masks.to(device)
 
 
 def _one_by_one(
@@ -48,7 +27,7 @@ def _one_by_one(
 @pytest.mark.parametrize("matrix", [1, 5])
 def test_batch_has_the_bytes_of_single_frames(matrix: int, full_range: bool) -> None:
     color = Color(matrix, full_range, 1, 1)
-    given = _placed()
+    given = placed_faces()
     for made, want in zip(compose(*given, color), _one_by_one(*given, color), strict=True):
         assert made.index == want.index
         for a, b in ((made.y, want.y), (made.u, want.u), (made.v, want.v)):
@@ -56,7 +35,7 @@ def test_batch_has_the_bytes_of_single_frames(matrix: int, full_range: bool) -> 
 
 
 def test_frames_that_go_in_stay_as_they_are() -> None:
-    placed, faces, masks = _placed()
+    placed, faces, masks = placed_faces()
     before = [one.frame.y.clone() for one in placed]
     compose(placed, faces, masks, synthetic.COLOR)
     assert all(torch.equal(one.frame.y, y) for one, y in zip(placed, before, strict=True))
@@ -66,7 +45,7 @@ def test_frames_that_go_in_stay_as_they_are() -> None:
 def test_device_makes_the_bytes_of_the_host() -> None:
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-    want = compose(*_placed(), synthetic.COLOR)
-    for made, host in zip(compose(*_placed("cuda"), synthetic.COLOR), want, strict=True):
+    want = compose(*placed_faces(), synthetic.COLOR)
+    for made, host in zip(compose(*placed_faces("cuda"), synthetic.COLOR), want, strict=True):
         assert (made.y.int() - host.y.int()).abs().max() <= 1
         assert (made.u.int() - host.u.int()).abs().max() <= 1

@@ -3,27 +3,19 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.engines.musetalk.boxes import points_68
 from pipeline.engines.musetalk.crops import crop_faces
 from pipeline.engines.neural.boxes import Box
 from pipeline.engines.neural.masks import MASK, soft_masks
 from pipeline.planes import Window, read_rgb
 from pipeline.types import Color
 from tests.pipeline.engines import synthetic
+from tests.pipeline.engines.neural.given import FACES, boxed_meshes
 from tests.pipeline.engines.resized import opencv_linear
-from tests.pipeline.engines.single import crop, face_box, soft_mask
-
-FACES = [(150, 115, 62), (161, 120, 80), (90, 100, 41), (200, 90, 55)]
-
-
-def _meshes() -> tuple[torch.Tensor, list[Box]]:
-    meshes = torch.stack([synthetic.mesh(*face) for face in FACES])
-    boxes = [face_box(points_68(mesh), 240, 320) for mesh in meshes]
-    return meshes, [box for box in boxes if box is not None]
+from tests.pipeline.engines.single import crop, soft_mask
 
 
 def test_masks_of_a_batch_follow_the_rule_of_one_face() -> None:
-    meshes, boxes = _meshes()
+    meshes, boxes = boxed_meshes()
     masks = soft_masks(meshes, boxes)
     assert masks.shape == (len(FACES), MASK, MASK)
     for mesh, box, mask in zip(meshes, boxes, masks, strict=True):
@@ -35,14 +27,14 @@ def test_masks_of_a_batch_follow_the_rule_of_one_face() -> None:
 
 
 def test_mask_of_a_face_does_not_depend_on_its_company() -> None:
-    meshes, boxes = _meshes()
+    meshes, boxes = boxed_meshes()
     together = soft_masks(meshes, boxes)
     for n, box in enumerate(boxes):
         assert torch.equal(soft_masks(meshes[n : n + 1], [box])[0], together[n])
 
 
 def test_upper_half_of_the_face_is_never_painted() -> None:
-    meshes, boxes = _meshes()
+    meshes, boxes = boxed_meshes()
     for box, mask in zip(boxes, soft_masks(meshes, boxes), strict=True):
         rows = mask.amax(1).nonzero()[:, 0]
         assert rows[0] > MASK * 0.35, box
