@@ -66,8 +66,6 @@ class Job:
     request: RenderRequest
     generation: int = 0
     """How often a re-render was asked for (header `f2f-generation`); part of the render id."""
-    replay_of: str | None = None
-    """The event id of the request that this one repeats (header `f2f-replay-of`)."""
     traceparent: str | None = None
     """W3C Trace Context of upstream, passed on to every event."""
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)

@@ -58,7 +58,6 @@ def admit(record: Record) -> Job | Rejection:
         ),
         request=request,
         generation=generation,
-        replay_of=record.header(delivery.REPLAY_OF),
         traceparent=record.header("traceparent"),
     )
 

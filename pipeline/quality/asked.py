@@ -40,4 +40,4 @@ def asked_aperture(curve: MouthCurve, output: Watched, source: Watched | None) -
         (F,) float32.
     """
     targets = sample(curve, output.video.fps, output.video.frames)
-    return targets.to_range(range_of(source or output)).aperture
+    return range_of(source or output).path(targets).aperture

@@ -17,12 +17,10 @@ from pipeline.speech.grid import STEP_RATE, gaussian
 from pipeline.speech.mel import hear
 from pipeline.speech.phones import SILENCE, PhoneSpan, agree, labels
 from pipeline.speech.recogniser import recognise
-from pipeline.speech.targets import MouthTargets, sample
 from pipeline.speech.visemes import visemes
 
 if TYPE_CHECKING:
     from pipeline.reading.audio import Speech
-    from pipeline.timeline import Timeline
 
 _OPENNESS_SIGMA_S = 0.045
 _WIDTH_SIGMA_S = 0.063
@@ -72,10 +70,6 @@ class MouthCurve:
     def duration(self) -> float:
         """Seconds that the curves cover."""
         return self.openness.numel() / STEP_RATE
-
-    def sample(self, timeline: Timeline) -> MouthTargets:
-        """The mouth of every output frame, at exact times."""
-        return sample(self, timeline.fps, timeline.frames)
 
 
 @dataclass(frozen=True, slots=True)

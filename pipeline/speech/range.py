@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from pipeline.speech.targets import MouthTargets
+from pipeline.speech.targets import MouthTargets
 
 _TALKING_SPANS = (0.03, 0.045)
 """From the 3rd to the 90th percentile of the aperture, io: below the first nobody talks, from the

@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from pipeline.speech.closures import holds
 from pipeline.speech.grid import STEP_RATE, at_times
-
-if TYPE_CHECKING:
-    from pipeline.speech.mouth import MouthCurve
-    from pipeline.speech.range import MouthPath, MouthRange
+from pipeline.speech.mouth import MouthCurve
 
 LEAD = Fraction(30, 1000)
 """Seconds that the lips are ahead of the sound: they move before it is heard."""
@@ -39,13 +35,9 @@ class MouthTargets:
     rest: Tensor
     """0 in speech to 1 where the mouth has its resting shape."""
 
-    def to_range(self, mouth: MouthRange) -> MouthPath:
-        """The same mouth in the units of one person's face."""
-        return mouth.path(self)
-
 
 def sample(curve: MouthCurve, fps: Fraction, frames: int) -> MouthTargets:
-    """The mouth of each frame; frame n stands for [n, n + 1) / fps.
+    """The mouth of each output frame, at exact times; frame n stands for [n, n + 1) / fps.
 
     Curves are read in the middle of the frame's interval, and a closure that touches the interval
     holds for the whole frame, so that no closure falls between two frames. The ways into a closure

@@ -18,6 +18,7 @@ from pipeline.engines.viseme.presence import strength
 from pipeline.engines.viseme.select import Wanted, select
 from pipeline.speech.mouth import plan_mouth
 from pipeline.speech.range import MouthPath
+from pipeline.speech.targets import sample
 
 if TYPE_CHECKING:
     from pipeline.reading.audio import Speech
@@ -71,8 +72,8 @@ class Score:
 def compose(avatar: Avatar, speech: Speech, timeline: Timeline) -> Score:
     """Plan a whole speech."""
     curve = avatar.fit.apply(speech) if avatar.fit is not None else plan_mouth(speech)
-    targets = curve.sample(timeline)
-    path = targets.to_range(avatar.range)
+    targets = sample(curve, timeline.fps, timeline.frames)
+    path = avatar.range.path(targets)
     source = torch.tensor([timeline.source(n) for n in range(timeline.frames)])
     known = source.clamp(max=len(avatar.usable) - 1)
     usable = avatar.usable[known] & (source == known)

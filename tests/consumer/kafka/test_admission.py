@@ -61,9 +61,9 @@ def test_the_job_id_is_the_requests_then_the_carried_then_the_events() -> None:
 
 
 def test_headers_of_a_replay_are_read() -> None:
-    headers = {"f2f-generation": 3, "f2f-replay-of": "e", "traceparent": "00-aa-bb-01"}
+    headers = {"f2f-generation": 3, "traceparent": "00-aa-bb-01"}
     job = _job(make_record(headers=headers))
-    assert (job.generation, job.replay_of, job.traceparent) == (3, "e", "00-aa-bb-01")
+    assert (job.generation, job.traceparent) == (3, "00-aa-bb-01")
 
 
 def test_unknown_fields_are_ignored_and_a_byte_order_mark_too() -> None:

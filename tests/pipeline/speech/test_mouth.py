@@ -9,7 +9,7 @@ import torch
 from pipeline.speech.align import align
 from pipeline.speech.closures import Closure, caps
 from pipeline.speech.mouth import MouthCurve, listen, plan_heard, plan_mouth, settle
-from pipeline.speech.targets import LEAD, least
+from pipeline.speech.targets import LEAD, least, sample
 from pipeline.speech.visemes import LIPS_CLOSED, OPEN_VOWELS
 from pipeline.timeline import Timeline
 from schemas.request import Loop
@@ -127,7 +127,7 @@ def test_a_transcript_of_something_else_is_dropped() -> None:
 )
 def test_at_any_rate_every_closure_reaches_a_frame(spoken: MouthCurve, fps: Fraction) -> None:
     timeline = Timeline.fit(demo().duration, fps, 10, Loop.PINGPONG)
-    targets = spoken.sample(timeline)
+    targets = sample(spoken, timeline.fps, timeline.frames)
     for values in (targets.openness, targets.width, targets.jaw, targets.activity, targets.rest):
         assert values.shape == (timeline.frames,)
     for closure in spoken.closures:
@@ -150,7 +150,7 @@ def test_ten_minutes_at_ntsc_rate_do_not_drift() -> None:
 
 def test_the_lips_are_ahead_of_the_sound(spoken: MouthCurve) -> None:
     timeline = Timeline.fit(demo().duration, Fraction(100), 10, Loop.PINGPONG)
-    opening = spoken.sample(timeline).openness
+    opening = sample(spoken, timeline.fps, timeline.frames).openness
     both = torch.stack([opening[:600], spoken.capped[3:603]])
     assert float(torch.corrcoef(both)[0, 1]) > 0.99
 

@@ -97,7 +97,7 @@ def test_frames_without_a_usable_face_do_not_count() -> None:
 
 def test_targets_become_distances_of_this_face() -> None:
     mouth = MouthRange.from_track(*talking())
-    path = targets([1.0, 0.5, 0.0], [0, 0, 0], [False, False, True]).to_range(mouth)
+    path = mouth.path(targets([1.0, 0.5, 0.0], [0, 0, 0], [False, False, True]))
     assert abs(float(path.aperture[0]) - mouth.top) < 1e-6
     assert float(path.aperture[2]) == 0
     assert abs(float(path.width[0]) - mouth.narrow) < 1e-6
@@ -107,7 +107,7 @@ def test_targets_become_distances_of_this_face() -> None:
 
 def test_silence_is_the_resting_mouth_and_a_closure_wins_over_it() -> None:
     mouth = MouthRange.silent(0.03, 0.6)
-    path = targets([0.0, 0.0, 0.4], [1, 1, 1], [False, True, False]).to_range(mouth)
+    path = mouth.path(targets([0.0, 0.0, 0.4], [1, 1, 1], [False, True, False]))
     assert abs(float(path.aperture[0]) - 0.03) < 1e-6
     assert float(path.aperture[1]) == 0
     assert abs(float(path.aperture[2]) - 0.03) < 1e-6
