@@ -2,7 +2,7 @@
 
 The gateway is a process of its own, without state. `gateway_server` runs the app that `gateway`
 makes. Before every route stands `gateway_guard`; the routes are `gateway_jobs` (`/v1/jobs`),
-`gateway_old` (the call of the service before this one), `gateway_page` and `gateway_health`. They
+`gateway_old` (the call of the earlier HTTP service), `gateway_page` and `gateway_health`. They
 share, and do not own:
 
     gateway_upload     a multipart body, straight to disk

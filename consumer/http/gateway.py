@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -70,17 +71,66 @@ def make_app(settings: Settings) -> FastAPI:
         SettingsError: see `check_settings`.
     """
     check_settings(settings)
-    storage, hub, scratch = Storage(settings), Hub(settings), Scratch(settings)
-    inputs = Inputs(settings, storage, scratch)
-    requests = Requests(settings, storage, hub)
-    book = Book(settings, storage, hub)
+    parts = _Parts.of(settings)
+    app = FastAPI(
+        title="Face2Face",
+        version=version("face2face"),
+        summary="Speech and a reference video in, a lip-synced MP4 out.",
+        lifespan=lambda _: parts.running(),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # its absolute URL would take a key from https:// to http://
+        separate_input_output_schemas=False,
+    )
+    for router in parts.routers(settings):
+        app.include_router(router)
+    app.router.routes.extend(routes())
+    _add_errors(app)
+    _describe(app, keyed=settings.api_key is not None)
+    app.add_middleware(Guard, settings=settings, media_origin=_media_origin(settings))
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the routes share."""
+
+    storage: Storage
+    hub: Hub
+    scratch: Scratch
+    inputs: Inputs
+    requests: Requests
+    book: Book
+
+    @classmethod
+    def of(cls, settings: Settings) -> _Parts:
+        """The parts, not yet running."""
+        storage, hub, scratch = Storage(settings), Hub(settings), Scratch(settings)
+        inputs = Inputs(settings, storage, scratch)
+        requests, book = Requests(settings, storage, hub), Book(settings, storage, hub)
+        return cls(storage, hub, scratch, inputs, requests, book)
+
+    def routers(self, settings: Settings) -> tuple[APIRouter, ...]:
+        """The routes on them."""
+        old = OldApi(
+            settings,
+            inputs=self.inputs,
+            requests=self.requests,
+            book=self.book,
+            storage=self.storage,
+            scratch=self.scratch,
+        )
+        jobs = Jobs(settings, self.inputs, self.requests, self.book, self.scratch)
+        health = Health(settings, self.storage, self.scratch, self.hub)
+        return jobs.router(), old.router(), health.router()
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        scratch.open()
+    async def running(self) -> AsyncIterator[None]:
+        """Start them, and end them and their files on the way out."""
+        self.scratch.open()
         tasks = [
-            asyncio.create_task(lasting("hub", hub.run)),
-            asyncio.create_task(lasting("janitor", scratch.run_janitor)),
+            asyncio.create_task(lasting("hub", self.hub.run)),
+            asyncio.create_task(lasting("janitor", self.scratch.run_janitor)),
         ]
         try:
             yield
@@ -88,31 +138,9 @@ def make_app(settings: Settings) -> FastAPI:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await requests.close()
-            storage.close()
-            scratch.close()
-
-    app = FastAPI(
-        title="Face2Face",
-        version=version("face2face"),
-        summary="Speech and a reference video in, a lip-synced MP4 out.",
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,  # its absolute URL would take a key from https:// to http://
-        separate_input_output_schemas=False,
-    )
-    old = OldApi(
-        settings, inputs=inputs, requests=requests, book=book, storage=storage, scratch=scratch
-    )
-    app.include_router(Jobs(settings, inputs, requests, book, scratch).router())
-    app.include_router(old.router())
-    app.include_router(Health(settings, storage, scratch, hub).router())
-    app.router.routes.extend(routes())
-    _add_errors(app)
-    _describe(app, keyed=settings.api_key is not None)
-    app.add_middleware(Guard, settings=settings, media_origin=_media_origin(settings))
-    return app
+            await self.requests.close()
+            self.storage.close()
+            self.scratch.close()
 
 
 def _media_origin(settings: Settings) -> str:

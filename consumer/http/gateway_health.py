@@ -1,4 +1,4 @@
-"""`/health` in the shape of the service before this one, `/livez`, `/readyz` and `/metrics`."""
+"""`/health` in the shape of the earlier HTTP service, `/livez`, `/readyz` and `/metrics`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""`POST /api/generate_video`: exactly what the HTTP service before this one took and answered.
+"""`POST /api/generate_video`: takes and answers exactly what the earlier HTTP service did.
 
-200 for every job that reached its end, with `success` true or false; only a call that never became
-a job has another status, and it has the same body.
+The status is 200 for every job that reached its end, with `success` true or false. Only a call that
+never became a job has another status; its body has the same shape.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import iterate_in_threadpool
@@ -65,7 +66,7 @@ _SCHEMA = {
         },
     }
 }
-_ANSWERS = {
+_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "the job's end",
         "content": {
@@ -120,7 +121,7 @@ class OldApi:
             self.generate,
             methods=["POST"],
             openapi_extra=_SCHEMA,
-            responses=_ANSWERS,  # type: ignore[arg-type]
+            responses=_ANSWERS,
             summary="Render and wait; the answer holds the MP4 in base64",
         )
         return router

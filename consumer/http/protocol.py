@@ -1,8 +1,8 @@
-"""Connections that ask for nothing are closed: uvicorn waits for the head of a call without end.
+"""Closes connections that ask for nothing: uvicorn alone waits for a call's head without end.
 
-The gateway counts them among the calls that it takes at a time, so a thousand of them, which need
-no key, had everybody else answered 503, probes of the platform included; in a replica each would
-hold a descriptor.
+Such a connection needs no key. The gateway counts it among the calls that it takes at a time, so
+that a thousand of them would have all others answered 503, probes of the platform included; in a
+replica each would hold a descriptor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HEAD_S = 20.0
 
 
 class TimedProtocol(H11Protocol):
-    """HTTP/1.1 as uvicorn speaks it, to who says what is wanted within `HEAD_S`."""
+    """HTTP/1.1 as uvicorn speaks it, for clients that send the head of a call within `HEAD_S`."""
 
     _due: asyncio.TimerHandle | None = None
 

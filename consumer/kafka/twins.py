@@ -1,9 +1,9 @@
 """Tells a replica that another live one bears its `KAFKA_GROUP_INSTANCE_ID`.
 
 The brokers give a static member's place to whoever joins with its name last (KIP-345). aiokafka
-does not name itself in its heartbeats, so it is told only that its id is unknown; it would join
-again, and take the place back: two such replicas did so at every heartbeat for ever, and both
-worked on the same jobs. So a replica that lost its place asks who has it before it joins again
+does not name itself in its heartbeats, so it is told only that its id is unknown. It would join
+again and take the place back, as would the other at its next heartbeat, without end, and both would
+work on the same jobs. So a replica that lost its place asks who has it before it joins again
 (`consumer.kafka.assignment`), and of two that bear one name exactly one ends:
 
 - Who has kept the place for less than a session ends: the newcomer, whose place was taken back.

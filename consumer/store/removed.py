@@ -1,7 +1,8 @@
-"""Stores that take an object that was removed for one that is there.
+"""Writes over removed objects in stores that count them as present.
 
-VersityGW does in a bucket that keeps versions: the condition that nothing is under a key never
-holds there again, while reading finds nothing. Jobs whose objects had expired waited for ever.
+VersityGW does so in a bucket that keeps versions: once an object was removed, the condition that
+nothing is under its key never holds again, though reading finds nothing. Without this, jobs whose
+objects have expired would wait without end.
 """
 
 from __future__ import annotations
