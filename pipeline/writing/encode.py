@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import cast
@@ -18,23 +17,20 @@ from typing import cast
 import av
 import torch
 from av import VideoFrame
-from av.codec.context import Flags as CodecFlags
 from av.container import OutputContainer
 from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from pipeline.errors import EngineFailed, OutputInvalid
 from pipeline.reading.upright import samples
-from pipeline.types import AudioFacts, Color, Frame
+from pipeline.types import AudioFacts, Frame
 from pipeline.writing import nvenc, x264
+from pipeline.writing.coding import Coding
 from pipeline.writing.soundtrack import Soundtrack
 from pipeline.writing.turns import Turns
 from schemas.codes import Stage
 
 _log = logging.getLogger(__name__)
-_GOP_S = 2
-_LIMITED, _FULL = 1, 2
 
 Coder = Callable[[VideoFrame | None], "Iterable[Packet[VideoStream]]"]
 """Packets that a picture, or the end, brings out."""
@@ -43,9 +39,10 @@ Coder = Callable[[VideoFrame | None], "Iterable[Packet[VideoStream]]"]
 class _Picture:
     """A picture for the encoder, and its planes' samples in the encoder's own memory."""
 
-    def __init__(self, width: int, height: int, tick: Fraction) -> None:
+    def __init__(self, coding: Coding) -> None:
+        width, height = coding.width, coding.height
         self.frame = VideoFrame(width, height, "yuv420p")
-        self.frame.time_base = tick
+        self.frame.time_base = 1 / coding.fps
         sizes = ((height, width), *[(height // 2, width // 2)] * 2)
         with torch.inference_mode(False):  # so that a thread outside of that may write into them
             self.planes = [
@@ -58,11 +55,7 @@ class Encoder:
 
     Args:
         path: of the MP4; overwritten.
-        width: even.
-        height: even.
-        fps: frames per second, exactly.
-        color: tags of the stream and the container; planes are taken as they are.
-        crf: x264's constant rate factor.
+        coding: of its pictures.
         audio: the speech, decoded again and written beside the picture.
         frames: that will be written.
         metadata: words for the container; keys of one's own survive.
@@ -76,47 +69,32 @@ class Encoder:
     def __init__(
         self,
         path: Path,
+        coding: Coding,
         *,
-        width: int,
-        height: int,
-        fps: Fraction,
-        color: Color,
-        crf: int,
         audio: AudioFacts,
         frames: int,
         metadata: dict[str, str],
         device: str = "cpu",
     ) -> None:
         self._path = path
-        self._shape = (height, width)
-        self._fps = fps
-        self._color = color
+        self._coding = coding
         self._frames = frames
         self._count = 0
         self._closed = False
         self.warnings: list[str] = []
         """What is to be known of how it was encoded."""
         # x264 copies a picture before `encode` returns, so that two of them do for all.
-        self._pictures = [_Picture(width, height, 1 / fps) for _ in range(2)]
+        self._pictures = [_Picture(coding) for _ in range(2)]
         with ExitStack() as stack:
             stack.callback(self._remove)
-
-            def configure(codec: VideoCodecContext) -> None:
-                _configure(codec, width, height, fps, color)
-
             wants_device = nvenc.chosen(device)
             self._container = _container(path, metadata)
-            coded = self._on_device(crf, configure) if wants_device else None
+            coded = self._on_device() if wants_device else None
             if wants_device and coded is None:
                 self._container.close()  # nothing was written
                 self._container = _container(path, metadata)
             stack.enter_context(self._container)
-            if coded is None:
-                stream = _video(self._container, x264.CODEC, fps, x264.options(crf, width, height))
-                configure(stream.codec_context)
-                x264.set_threads(stream.codec_context, width, height)
-                coded = Turns(stream, configure, crf, width, height).encode
-            self._coded: Coder = coded
+            self._coded = coded or self._on_processors()
             self._sound = stack.enter_context(Soundtrack(self._container, audio))
             self._open = stack.pop_all()
 
@@ -140,13 +118,13 @@ class Encoder:
 
     def write(self, frame: Frame) -> None:
         """Encode one frame, and the sound up to its time."""
-        if frame.y.shape != self._shape:
+        width, height = self._coding.width, self._coding.height
+        if frame.y.shape != (height, width):
             raise EngineFailed(
-                f"a frame is {frame.width}x{frame.height} instead of"
-                f" {self._shape[1]}x{self._shape[0]}",
+                f"a frame is {frame.width}x{frame.height} instead of {width}x{height}",
                 stage=Stage.ENCODE,
             )
-        self._container.mux(self._sound.until(self._count, self._fps))
+        self._container.mux(self._sound.until(self._count, self._coding.fps))
         self._encode(self._picture(frame))
         self._count += 1
 
@@ -166,13 +144,21 @@ class Encoder:
         self._open.pop_all()
         self._sound.__exit__(None, None, None)
 
-    def _on_device(self, crf: int, configure: Callable[[VideoCodecContext], None]) -> Coder | None:
+    def _on_processors(self) -> Coder:
+        """x264; the stream's own encoder makes the header alone."""
+        coding = self._coding
+        options = x264.options(coding.crf, coding.width, coding.height)
+        stream = _video(self._container, x264.CODEC, coding, options)
+        x264.set_threads(stream.codec_context, coding.width, coding.height)
+        return Turns(stream, coding).encode
+
+    def _on_device(self) -> Coder | None:
         """The device's encoder, which works with threads of its own; None where it opens no more.
 
         That it once did says nothing: consumer cards encode few films at a time, of all processes.
         """
-        stream = _video(self._container, nvenc.CODEC, self._fps, nvenc.options(crf))
-        configure(stream.codec_context)
+        options = nvenc.options(self._coding.crf)
+        stream = _video(self._container, nvenc.CODEC, self._coding, options)
         try:
             stream.codec_context.open()
         except (av.FFmpegError, OSError) as error:
@@ -221,23 +207,9 @@ def _container(path: Path, metadata: dict[str, str]) -> OutputContainer:
 
 
 def _video(
-    container: OutputContainer, codec_name: str, fps: Fraction, options: dict[str, str]
+    container: OutputContainer, codec_name: str, coding: Coding, options: dict[str, str]
 ) -> VideoStream:
-    stream = cast(VideoStream, container.add_stream(codec_name, rate=fps, options=options))
-    stream.time_base = 1 / fps
+    stream = cast(VideoStream, container.add_stream(codec_name, rate=coding.fps, options=options))
+    stream.time_base = 1 / coding.fps
+    coding.configure(stream.codec_context)
     return stream
-
-
-def _configure(
-    codec: VideoCodecContext, width: int, height: int, fps: Fraction, color: Color
-) -> None:
-    codec.width, codec.height = width, height
-    codec.pix_fmt = "yuv420p"
-    codec.time_base = 1 / fps
-    codec.framerate = fps
-    codec.gop_size = max(1, round(_GOP_S * fps))
-    codec.colorspace = color.matrix
-    codec.color_range = _FULL if color.full_range else _LIMITED
-    codec.color_primaries = color.primaries
-    codec.color_trc = color.transfer
-    codec.flags |= CodecFlags.bitexact.value

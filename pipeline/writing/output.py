@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.timeline import Timeline
 from pipeline.types import AudioFacts, RenderSpec, VideoFacts
+from pipeline.writing.coding import Coding
 from pipeline.writing.encode import Encoder
 
 
@@ -27,11 +28,7 @@ def open_output(
     """
     return Encoder(
         spec.output,
-        width=video.width,
-        height=video.height,
-        fps=timeline.fps,
-        color=video.color,
-        crf=spec.options.crf,
+        Coding(video.width, video.height, timeline.fps, video.color, spec.options.crf),
         audio=audio,
         frames=timeline.frames,
         metadata=metadata,

@@ -6,7 +6,6 @@ next begins, with a key picture. Both make the same header: the bound is no part
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import cast
 
 from av import VideoFrame
@@ -16,6 +15,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from pipeline.writing import x264
+from pipeline.writing.coding import Coding
 from pipeline.writing.fidelity import FIRST_LOOK, Bound, squares_of
 from pipeline.writing.permits import encoding
 
@@ -25,24 +25,13 @@ class Turns:
 
     Args:
         stream: of the output. Its own encoder is opened for the header and encodes nothing.
-        configure: sets size, rate, colours and group of pictures of an encoder.
-        crf: x264's rate factor.
-        width: of luma.
-        height: of luma.
+        coding: of its pictures.
     """
 
-    def __init__(
-        self,
-        stream: VideoStream,
-        configure: Callable[[VideoCodecContext], None],
-        crf: int,
-        width: int,
-        height: int,
-    ) -> None:
+    def __init__(self, stream: VideoStream, coding: Coding) -> None:
         self._stream = stream
-        self._configure = configure
-        self._crf, self._size = crf, (width, height)
-        self._bound = Bound(crf, width, height)
+        self._coding = coding
+        self._bound = Bound(coding.crf, coding.width, coding.height)
         self._looked = False
         self._begin()
 
@@ -66,10 +55,13 @@ class Turns:
 
     def _begin(self) -> None:
         codec = cast(VideoCodecContext, CodecContext.create(x264.CODEC, "w"))
-        self._configure(codec)
-        codec.options = x264.options(self._crf, *self._size, bound=self._bound.value)
+        coding = self._coding
+        coding.configure(codec)
+        codec.options = x264.options(
+            coding.crf, coding.width, coding.height, bound=self._bound.value
+        )
         codec.flags |= Flags.psnr.value | Flags.global_header.value
-        self._threads = x264.set_threads(codec, *self._size)
+        self._threads = x264.set_threads(codec, coding.width, coding.height)
         self._codec, self._count = codec, 0
 
     def _ask(self, picture: VideoFrame | None) -> list[Packet[VideoStream]]:

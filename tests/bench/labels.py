@@ -24,6 +24,7 @@ from pipeline.mark.reading import read_labels
 from pipeline.reading.decode import FrameReader
 from pipeline.reading.probe import probe_audio, probe_video
 from pipeline.types import AudioFacts, Frame, Limits, Marks, RenderSpec
+from pipeline.writing.coding import Coding
 from pipeline.writing.encode import Encoder
 from schemas.render import EngineFacts
 from schemas.request import RenderOptions
@@ -121,11 +122,7 @@ def labelled(folder: Path, job: str, frames: list[Frame]) -> Path:
     marks = picture_marks(spec, width, height)
     with Encoder(
         spec.output,
-        width=width,
-        height=height,
-        fps=Fraction(25),
-        color=BT709,
-        crf=RenderOptions().crf,
+        Coding(width, height, Fraction(25), BT709, RenderOptions().crf),
         audio=audio,
         frames=len(frames),
         metadata=words(spec, ENGINE),

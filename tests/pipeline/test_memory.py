@@ -18,6 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 import torch
 from pipeline.reading.decode import FrameReader
+from pipeline.writing.coding import Coding
 from pipeline.writing.encode import Encoder
 from pipeline.reading.probe import probe_audio, probe_video
 from pipeline.timeline import Timeline
@@ -32,8 +33,8 @@ audio = probe_audio(sound, Limits())
 timeline = Timeline.fit(audio.duration, video.fps, video.frames)
 out = scratch / (sound.stem + ".mp4")
 reader = FrameReader(video, 1, scratch)
-with Encoder(out, width=video.width, height=video.height, fps=timeline.fps, color=video.color,
-             crf=30, audio=audio, frames=timeline.frames, metadata={}) as encoder:
+coding = Coding(video.width, video.height, timeline.fps, video.color, crf=30)
+with Encoder(out, coding, audio=audio, frames=timeline.frames, metadata={}) as encoder:
     for frame in reader.read(timeline.source(n) for n in range(timeline.frames)):
         encoder.write(frame)
 verify(out, timeline, audio)

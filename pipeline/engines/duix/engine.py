@@ -7,7 +7,6 @@ import shutil
 import time
 import uuid
 import wave
-from fractions import Fraction
 from pathlib import Path
 
 from pipeline.engines.duix.client import DuixClient, Patience
@@ -19,6 +18,7 @@ from pipeline.reading.audio import load_speech
 from pipeline.reading.decode import FrameReader
 from pipeline.timeline import Timeline
 from pipeline.types import OnTick, Tick
+from pipeline.writing.coding import Coding
 from pipeline.writing.encode import Encoder
 from schemas.codes import Stage
 from schemas.render import EngineFacts
@@ -114,11 +114,7 @@ def _write_reference(job: WholeJob, path: Path, on_tick: OnTick) -> None:
     reader = FrameReader(video, max(1, job.threads // 2), job.scratch)
     with Encoder(
         path,
-        width=video.width,
-        height=video.height,
-        fps=Fraction(video.fps),
-        color=video.color,
-        crf=CRF,
+        Coding(video.width, video.height, video.fps, video.color, CRF),
         audio=job.audio,
         frames=frames,
         metadata={},

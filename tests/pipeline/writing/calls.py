@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import torch
@@ -11,11 +13,13 @@ import torch
 from pipeline.mark.words import container_metadata
 from pipeline.reading.probe import probe_audio
 from pipeline.types import AudioFacts, Color, Frame, Limits
+from pipeline.writing.coding import Coding
 from pipeline.writing.encode import Encoder
 from tests.support.media import Tone, picture, write_sound
 
 NTSC = Fraction(30_000, 1001)
 BT709 = Color(1, False, 1, 1)
+CODING = Coding(192, 128, Fraction(25), BT709, crf=18)
 
 
 def frame_of(number: int, width: int = 192, height: int = 128) -> Frame:
@@ -33,20 +37,23 @@ def speech(folder: Path, seconds: float, rate: int = 16_000, **more: object) -> 
     return probe_audio(write_sound(folder / f"speech-{rate}.wav", tone), Limits())
 
 
-def encoder(path: Path, audio: AudioFacts, frames: int, **changes: object) -> Encoder:
-    settings: dict[str, object] = {
-        "width": 192,
-        "height": 128,
-        "fps": Fraction(25),
-        "color": BT709,
-        "crf": 18,
-        "metadata": container_metadata("job-1", "viseme", "r1"),
-    }
-    settings.update(changes)
-    return Encoder(path, audio=audio, frames=frames, **settings)  # type: ignore[arg-type]
+def encoder(
+    path: Path,
+    audio: AudioFacts,
+    frames: int,
+    *,
+    metadata: dict[str, str] | None = None,
+    device: str = "cpu",
+    **changes: Any,
+) -> Encoder:
+    """An encoder of the numbered pictures; `changes` are those of `Coding`."""
+    words = container_metadata("job-1", "viseme", "r1") if metadata is None else metadata
+    coding = replace(CODING, **changes)
+    return Encoder(path, coding, audio=audio, frames=frames, metadata=words, device=device)
 
 
-def encode(path: Path, audio: AudioFacts, frames: int, **changes: object) -> Path:
+def encode(path: Path, audio: AudioFacts, frames: int, **changes: Any) -> Path:
+    """The file of the first numbered pictures; `changes` as for `encoder`."""
     with encoder(path, audio, frames, **changes) as out:
         for number in range(frames):
             out.write(frame_of(number))

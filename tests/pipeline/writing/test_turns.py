@@ -12,18 +12,19 @@ import av
 import numpy as np
 import pytest
 import torch
-from av.video.codeccontext import VideoCodecContext
 
 from pipeline.evaluate.pixels import psnr
 from pipeline.hardware import allow
-from pipeline.types import AudioFacts, Color, Frame
+from pipeline.types import AudioFacts, Frame
 from pipeline.writing import fidelity
+from pipeline.writing.coding import Coding
 from pipeline.writing.encode import Encoder
 from pipeline.writing.permits import encoding
 from pipeline.writing.turns import Turns
-from tests.pipeline.writing.calls import frame_of, speech
+from tests.pipeline.writing.calls import BT709, frame_of, speech
 
 WIDTH, HEIGHT, FRAMES = 640, 360, 45
+CODING = Coding(WIDTH, HEIGHT, Fraction(25), BT709, crf=18)
 LATER = 25
 """Frames from which on the first look has had its effect."""
 GRAIN = 2.8
@@ -46,17 +47,7 @@ def calm(number: int) -> Frame:
 
 
 def written(path: Path, audio: AudioFacts, make: Callable[[int], Frame]) -> Path:
-    with Encoder(
-        path,
-        width=WIDTH,
-        height=HEIGHT,
-        fps=Fraction(25),
-        color=Color(1, False, 1, 1),
-        crf=18,
-        audio=audio,
-        frames=FRAMES,
-        metadata={},
-    ) as out:
+    with Encoder(path, CODING, audio=audio, frames=FRAMES, metadata={}) as out:
         for number in range(FRAMES):
             out.write(make(number))
     return path
@@ -65,16 +56,11 @@ def written(path: Path, audio: AudioFacts, make: Callable[[int], Frame]) -> Path
 def test_an_encoder_that_fails_gives_its_permits_back() -> None:
     with av.open(BytesIO(), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=25)
-        turns = Turns(stream, _configure, 18, WIDTH, HEIGHT)
+        turns = Turns(stream, CODING)
         turns.encode(None)
         with pytest.raises(av.FFmpegError):
             turns.encode(av.VideoFrame(WIDTH, HEIGHT, "yuv420p"))  # behind the end
     assert encoding._taken == 0
-
-
-def _configure(codec: VideoCodecContext) -> None:
-    codec.width, codec.height, codec.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-    codec.time_base, codec.framerate = Fraction(1, 25), Fraction(25)
 
 
 def luma_db(path: Path, make: Callable[[int], Frame]) -> float:
