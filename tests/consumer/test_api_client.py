@@ -34,7 +34,7 @@ async def bridge(settings: Settings) -> AsyncIterator[Gateway]:
         yield made
 
 
-async def test_two_lines_make_a_video(bridge: Gateway, tmp_path: Path) -> None:
+async def test_two_files_become_a_video_in_two_lines(bridge: Gateway, tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(WAV)
     (tmp_path / "v.mp4").write_bytes(MP4)
     async with Face2Face(bridge.url, api_key="key") as f2f:
@@ -53,7 +53,9 @@ async def test_two_lines_make_a_video(bridge: Gateway, tmp_path: Path) -> None:
     ]
 
 
-async def test_locations_and_progress(bridge: Gateway, s3: S3Handle, tmp_path: Path) -> None:
+async def test_locations_are_taken_and_progress_is_told(
+    bridge: Gateway, s3: S3Handle, tmp_path: Path
+) -> None:
     gate = tmp_path / "gate"
     put_inputs(s3, {"gate": str(gate)})
     seen: list[Progress] = []

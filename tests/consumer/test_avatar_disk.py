@@ -37,7 +37,7 @@ def test_a_limit_of_nothing_leaves_no_folder_behind(tmp_path: Path) -> None:
     assert trim(tmp_path / "absent", 0) == 0
 
 
-def test_a_full_disk_takes_them_all(tmp_path: Path) -> None:
+def test_a_full_disk_makes_all_kept_avatars_go(tmp_path: Path) -> None:
     put(tmp_path, 1)
     assert trim(tmp_path, 1000, keep_free=shutil.disk_usage(tmp_path).total) == 0
 
@@ -76,7 +76,7 @@ def test_no_name_leads_out_of_the_folder(name: str, tmp_path: Path) -> None:
     assert owned(tmp_path, name) is None
 
 
-def test_links_are_not_ours(tmp_path: Path) -> None:
+def test_links_in_the_folder_are_neither_followed_nor_removed(tmp_path: Path) -> None:
     folder, secret = tmp_path / "avatars", tmp_path / "secret"
     secret.write_text("s", encoding="utf-8")
     path = put(folder, 1)

@@ -181,7 +181,7 @@ def test_the_profiles_are_those_that_the_head_of_the_file_explains() -> None:
     assert used == set(re.findall(r"--profile (\w+)", text))
 
 
-def test_mounted_files_exist() -> None:
+def test_every_file_that_compose_mounts_exists() -> None:
     mounts = [m for service in SERVICES.values() for m in service.get("volumes", [])]
     sources = [ROOT / m.split(":")[0] for m in mounts if m.startswith("./")]
     assert sources

@@ -117,6 +117,8 @@ def test_only_regular_files_are_opened(good: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["wrong.jpg", "wrong.txt", "wrong.m3u8", "x%03d.png", "concat:a|b.mp4", "*.png", "-i"]
 )
-def test_names_mean_nothing(good: Path, tmp_path: Path, name: str) -> None:
+def test_a_file_is_read_by_its_content_whatever_its_name(
+    good: Path, tmp_path: Path, name: str
+) -> None:
     (tmp_path / name).write_bytes((good / "a.mp4").read_bytes())
     assert use(tmp_path / name) == {"video", "audio"}

@@ -63,7 +63,7 @@ def test_lip_network_matches(npz: Npz, network: SyncNet) -> None:
         close(f"syncnet lip_out[{n}]", network.lip(x)[0], vectors["lip_out"][n], 1e-5)
 
 
-def test_scores_match(npz: Npz) -> None:
+def test_scores_match_the_published_evaluation(npz: Npz) -> None:
     vectors = npz("syncnet_v2")
     pairs = [key[:-3] for key in vectors if re.fullmatch(r"lse_\d+_im", key)]
     assert pairs

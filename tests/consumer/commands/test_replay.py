@@ -78,7 +78,7 @@ async def test_a_dry_run_says_what_the_real_one_then_does(
     assert sorted(json.loads(record.value)["job_id"] for record in sent) == ["j1", "j2"]
 
 
-def test_one_job_alone_is_found(env: dict[str, str]) -> None:
+def test_a_job_id_takes_that_job_s_requests_alone(env: dict[str, str]) -> None:
     code, rows = _replay(env, "--job-id", "j2", "--dry-run")
     assert code == 0
     assert [row.get("job_id") for row in rows[:-1]] == ["j2"]

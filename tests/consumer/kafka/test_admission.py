@@ -210,7 +210,7 @@ def test_what_a_location_carries_to_let_others_in_is_never_shown(
 
 
 @given(st.binary(max_size=400))
-def test_no_bytes_raise(value: bytes) -> None:
+def test_no_bytes_whatever_make_admission_raise(value: bytes) -> None:
     admit(make_record(value))
 
 

@@ -20,7 +20,7 @@ def _job(job_id: str = "j") -> Job:
     return job
 
 
-def test_a_running_job_is_told() -> None:
+def test_a_running_job_is_told_of_its_own_cancel_alone() -> None:
     known, job = Cancellations(), _job()
     with known.watch(job, sent_ms=100):
         assert not job.cancelled.is_set()
@@ -82,7 +82,7 @@ def test_what_cannot_be_read_is_passed_over() -> None:
         assert job.cancelled.is_set()
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_newest_cancels_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "MAX_REMEMBERED", 3)
     known = Cancellations()
     for number in range(10):

@@ -56,7 +56,7 @@ def test_large_and_turned_recordings_are_media(kind: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"])
-def test_pictures_are_media(kind: str) -> None:
+def test_every_kind_of_picture_is_taken_for_media(kind: str) -> None:
     from PIL import Image
 
     out = io.BytesIO()
@@ -78,11 +78,11 @@ def test_pictures_are_media(kind: str) -> None:
         b"RIFFxxxxACON",
     ],
 )
-def test_other_files_are_not(head: bytes) -> None:
+def test_pages_programs_and_archives_are_not_taken_for_media(head: bytes) -> None:
     assert media_kind(head) is None
 
 
-def test_a_page_is_told_from_bytes() -> None:
+def test_a_web_page_is_told_from_other_text_and_from_bytes() -> None:
     assert looks_like_text(b"\xef\xbb\xbf \n<!DOCTYPE HTML>") == "a web page"
     assert looks_like_text(b'{"a": 1}') == "text"
     assert looks_like_text(b"\x00\x01\x02") is None

@@ -59,7 +59,9 @@ async def test_a_bucket_is_made_once(every_s3: S3Handle, storage: Storage) -> No
     await storage.check()
 
 
-async def test_listing_and_removing(every_s3: S3Handle, storage: Storage) -> None:
+async def test_a_prefix_lists_its_own_keys_and_removing_twice_is_fine(
+    every_s3: S3Handle, storage: Storage
+) -> None:
     for key in ("a/1", "a/2", "b/1"):
         await storage.put(every_s3.bucket, key, b"x")
     listed = await storage.list_objects(every_s3.bucket, "a/")

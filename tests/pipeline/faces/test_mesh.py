@@ -33,7 +33,7 @@ def test_score_tells_a_face_from_none(mesh: MeshNetwork, portrait: Frame) -> Non
     assert float(scores[1]) < 0.5
 
 
-def test_features_lie_in_order(mesh: MeshNetwork, portrait: Frame) -> None:
+def test_lips_and_eyes_of_a_portrait_lie_in_their_order(mesh: MeshNetwork, portrait: Frame) -> None:
     points = placed(mesh, portrait, REGION)
     for ring in (
         topology.LIPS_OUTER_UPPER,

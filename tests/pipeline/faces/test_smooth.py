@@ -74,7 +74,7 @@ def test_another_face_or_place_is_a_cut_and_a_blink_is_none(tmp_path: Path) -> N
     assert geometry.cut.nonzero()[:, 0].tolist() == [20, 30]
 
 
-def test_chunks_leave_no_trace(tmp_path: Path) -> None:
+def test_smoothing_in_chunks_gives_what_one_piece_gives(tmp_path: Path) -> None:
     torch.manual_seed(1)
     meshes = face() + 0.3 * torch.randn(600, 478, 3)
     whole = smoothed(meshes, tmp_path).store.read(0, 600)

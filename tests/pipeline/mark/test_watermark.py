@@ -62,7 +62,7 @@ def test_small_marked_picture_keeps_its_luma_and_at_least_47_db_of_its_chroma(
             assert int((one.int() - two.int()).abs().max()) <= 2
 
 
-def test_input_is_left_alone() -> None:
+def test_the_frame_that_is_marked_stays_as_it_was() -> None:
     frame = scene(0)
     Watermark(JOB, WIDTH, HEIGHT).apply(frame)
     assert torch.equal(frame.u, scene(0).u)

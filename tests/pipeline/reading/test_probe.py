@@ -79,7 +79,7 @@ def test_max_height_is_that_of_the_upright_picture(tmp_path: Path) -> None:
     assert (facts.width, facts.height) == (60, 120)
 
 
-def test_pixels_become_square(tmp_path: Path) -> None:
+def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:
     facts = probe(write_clip(tmp_path / "wide.mp4", Clip(frames=2, aspect=Fraction(4, 3))))
     assert (facts.width, facts.height) == (256, 128)
 

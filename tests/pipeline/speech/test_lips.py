@@ -101,7 +101,7 @@ def test_the_reading_that_ships_finds_the_lips_of_real_speech() -> None:
     assert sum(a > b for a, b in pairs) / len(pairs) > 0.9
 
 
-def test_nothing_is_read_of_nothing() -> None:
+def test_no_frames_give_no_readings() -> None:
     found = lip_reading()(torch.zeros(0, 576))
     assert found.closed.shape == found.teeth.shape == (0,)
 

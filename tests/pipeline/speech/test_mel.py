@@ -13,7 +13,7 @@ def test_a_step_every_10_ms_whatever_the_length() -> None:
         assert level.shape == (samples // 160 + 1,)
 
 
-def test_blocks_leave_no_seam() -> None:
+def test_blocks_give_what_one_piece_gives() -> None:
     sound = noise(31.0)
     whole, level = hear(sound)
     part, part_level = hear(sound[20 * 16_000 :])

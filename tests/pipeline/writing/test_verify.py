@@ -52,19 +52,19 @@ def test_a_good_output_is_described(output: Path, timeline: Timeline, audio: Aud
 
 
 @pytest.mark.parametrize("frames", [49, 51])
-def test_a_wrong_number_of_frames_is_found(
+def test_a_wrong_number_of_frames_is_refused(
     output: Path, timeline: Timeline, audio: AudioFacts, frames: int
 ) -> None:
     with pytest.raises(OutputInvalid, match="frames 50 instead of"):
         verify(output, dataclasses.replace(timeline, frames=frames), audio)
 
 
-def test_a_wrong_rate_is_found(output: Path, timeline: Timeline, audio: AudioFacts) -> None:
+def test_another_frame_rate_is_refused(output: Path, timeline: Timeline, audio: AudioFacts) -> None:
     with pytest.raises(OutputInvalid, match="lasts"):
         verify(output, dataclasses.replace(timeline, fps=Fraction(24)), audio)
 
 
-def test_sound_of_another_length_is_found(
+def test_sound_of_another_length_is_refused(
     output: Path, timeline: Timeline, audio: AudioFacts
 ) -> None:
     for seconds in (Fraction(19, 10), Fraction(21, 10)):
@@ -72,14 +72,16 @@ def test_sound_of_another_length_is_found(
             verify(output, timeline, dataclasses.replace(audio, duration=seconds))
 
 
-def test_sound_of_another_rate_is_found(
+def test_sound_of_another_rate_is_refused(
     output: Path, timeline: Timeline, audio: AudioFacts
 ) -> None:
     with pytest.raises(OutputInvalid, match="audio_rate"):
         verify(output, timeline, dataclasses.replace(audio, rate=48_000))
 
 
-def test_missing_streams_are_found(tmp_path: Path, timeline: Timeline, audio: AudioFacts) -> None:
+def test_a_file_without_one_of_its_streams_is_refused(
+    tmp_path: Path, timeline: Timeline, audio: AudioFacts
+) -> None:
     silent = write_clip(tmp_path / "silent.mp4", Clip(frames=50))
     blind = write_sound(tmp_path / "blind.m4a", Tone(2.0, rate=16_000, layout="mono"))
     with pytest.raises(OutputInvalid, match="no sound"):
@@ -88,14 +90,18 @@ def test_missing_streams_are_found(tmp_path: Path, timeline: Timeline, audio: Au
         verify(blind, timeline, audio)
 
 
-def test_late_sound_is_found(tmp_path: Path, timeline: Timeline, audio: AudioFacts) -> None:
+def test_sound_that_starts_late_is_refused(
+    tmp_path: Path, timeline: Timeline, audio: AudioFacts
+) -> None:
     late = Tone(1.9, rate=16_000, layout="mono", delay=Fraction(1, 10))
     path = write_clip(tmp_path / "late.mp4", Clip(frames=50, sound=late))
     with pytest.raises(OutputInvalid, match="late"):
         verify(path, timeline, audio)
 
 
-def test_late_picture_is_found(tmp_path: Path, timeline: Timeline, audio: AudioFacts) -> None:
+def test_a_picture_that_starts_late_is_refused(
+    tmp_path: Path, timeline: Timeline, audio: AudioFacts
+) -> None:
     times = [Fraction(n + 2, 25) for n in range(50)]
     clip = Clip(frames=50, times=times, sound=Tone(2.0, rate=16_000, layout="mono"))
     with pytest.raises(OutputInvalid, match="does not start at 0"):
@@ -103,7 +109,7 @@ def test_late_picture_is_found(tmp_path: Path, timeline: Timeline, audio: AudioF
 
 
 @pytest.mark.parametrize("part", [0.0, 0.3, 0.6, 0.95])
-def test_a_cut_file_is_found(
+def test_a_file_that_is_cut_off_is_refused(
     output: Path, timeline: Timeline, audio: AudioFacts, part: float
 ) -> None:
     data = output.read_bytes()
@@ -112,7 +118,7 @@ def test_a_cut_file_is_found(
         verify(output, timeline, audio)
 
 
-def test_a_picture_that_does_not_decode_is_found(
+def test_a_picture_that_does_not_decode_is_refused(
     output: Path, timeline: Timeline, audio: AudioFacts
 ) -> None:
     with av.open(str(output)) as container:
@@ -126,6 +132,6 @@ def test_a_picture_that_does_not_decode_is_found(
         verify(output, timeline, audio)
 
 
-def test_no_file_is_found(tmp_path: Path, timeline: Timeline, audio: AudioFacts) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path, timeline: Timeline, audio: AudioFacts) -> None:
     with pytest.raises(OutputInvalid):
         verify(tmp_path / "nothing.mp4", timeline, audio)

@@ -59,7 +59,7 @@ def test_no_usable_face_is_an_error(tmp_path: Path) -> None:
         VisemeEngine("cpu", []).prepare(reference, lambda tick: None)
 
 
-def test_still_picture_speaks(tmp_path: Path) -> None:
+def test_a_still_picture_moves_its_mouth(tmp_path: Path) -> None:
     job = run([Pose()], tmp_path, 0.6, apertures=[0.0, 0.12])
     assert job.finish.quality["painted_frames"] == 15
     assert not same(job.after[6], job.after[7])
@@ -75,7 +75,7 @@ def test_still_picture_blinks_and_a_video_does_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.03, 0.1])
-def test_shortest_speech(seconds: float, tmp_path: Path) -> None:
+def test_the_shortest_speech_gives_a_frame_at_least(seconds: float, tmp_path: Path) -> None:
     job = run(puppet.talking(), tmp_path, seconds)
     assert len(job.after) == len(job.before) >= 1
 

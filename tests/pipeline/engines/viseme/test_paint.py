@@ -60,7 +60,7 @@ def test_mouth_opens_and_closes_as_planned(poses: list[Pose], mode: str, tmp_pat
     assert max(closed) < 0.06 < min(opened)
 
 
-def test_face_at_the_picture_s_edge(tmp_path: Path) -> None:
+def test_a_face_across_the_picture_s_edge_is_painted_inside_it(tmp_path: Path) -> None:
     poses = [replace(p, x=30.0, y=240.0) for p in puppet.silent(6)]
     job = run(poses, tmp_path, 0.24, apertures=[0.1])
     assert all(a.y.shape == b.y.shape for a, b in zip(job.before, job.after, strict=True))

@@ -54,7 +54,7 @@ def test_nothing_moves_at_the_outline_and_beyond() -> None:
         assert float(((far - middle) / half).norm(dim=1).max()) < 1.05
 
 
-def test_detail_is_kept() -> None:
+def test_a_swaying_face_keeps_its_detail() -> None:
     before, points = still(), head(POSE)
     after = sway(before, points, (0.005, 0.005), "cpu")
     part = (slice(120, 200), slice(160, 240))
