@@ -79,7 +79,8 @@ def compose(avatar: Avatar, speech: Speech, timeline: Timeline) -> Score:
     usable = avatar.usable[known] & (source == known)
     if avatar.expression is not None:
         path = keep_width(path, avatar.expression[known], avatar.range, timeline.fps)
-    shown = strength(usable, avatar.yaw[known])
+    shot = avatar.reference.track.cut.cumsum(0)[known]
+    shown = strength(usable, avatar.yaw[known], shot)
     score = Score(avatar, source, path, targets.closed, shown, timeline.fps)
     cast(score)
     return score

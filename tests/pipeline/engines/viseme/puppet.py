@@ -7,7 +7,7 @@ follows the points: skin, lips, and, where the lips are apart, a row of teeth ov
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -179,10 +179,16 @@ class Track:
 
 
 def reference(
-    poses: list[Pose], scratch: Path, height: int = 320, width: int = 400, fps: int = 25
+    poses: list[Pose],
+    scratch: Path,
+    height: int = 320,
+    width: int = 400,
+    fps: int = 25,
+    cuts: Sequence[int] = (),
 ) -> Reference:
-    """A clip of such heads."""
+    """A clip of such heads; shots begin at `cuts`."""
     track: Any = Track(poses)
+    track.cut[list(cuts)] = True
 
     def read(indices: Iterable[int]) -> Iterator[Frame]:
         return (draw(poses[n], n, height, width) for n in indices)

@@ -28,6 +28,21 @@ def test_frames_without_a_face_pass_through_and_fade(tmp_path: Path) -> None:
     assert strength[14] < 0.5
 
 
+def test_nothing_fades_towards_a_cut(tmp_path: Path) -> None:
+    poses = puppet.talking(40)
+    for n in range(15, 22):
+        poses[n] = replace(poses[n], present=False)
+    job = run(poses, tmp_path, 1.6, apertures=[0.0], cuts=(15, 22))
+    strength = job.plan.strength
+    assert (strength[:15] == 1).all()
+    assert (strength[15:22] == 0).all()
+    assert (strength[22:] == 1).all()
+    job = run(poses, tmp_path, 1.6, apertures=[0.0], cuts=(22,))
+    strength = job.plan.strength
+    assert strength[14] < 0.5
+    assert (strength[22:] == 1).all()
+
+
 def test_profile_fades_out_between_35_and_40_degrees(tmp_path: Path) -> None:
     poses = [Pose(yaw=min(45.0, n)) for n in range(50)]
     job = run(poses, tmp_path, 2.0, apertures=[0.1])
