@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,6 +21,8 @@ _WORDS = {
     "timezone_aware": _TIME,
 }
 """Kind of finding (pydantic's) → what is asked."""
+_SUBJECT = re.compile(r"^[A-Z][a-z]+ should ")
+"""Whom pydantic speaks of: the field stands before it already."""
 _KINDS = {
     type(None): "null",
     str: "string",
@@ -48,7 +51,8 @@ def reason(finding: Any) -> str:
         return "is missing"
     if kind == "extra_forbidden":
         return "is no name that is known here"
-    return _WORDS.get(kind) or str(finding["msg"]).removeprefix("Value error, ")
+    said = str(finding["msg"]).removeprefix("Value error, ")
+    return _WORDS.get(kind) or _SUBJECT.sub("must ", said)
 
 
 def reasons(error: ValidationError) -> str:

@@ -37,6 +37,7 @@ from consumer.remote.addresses import HostRefused, check_host, is_loopback_host
 from consumer.scratch import Scratch
 from consumer.settings import Settings, SettingsError
 from consumer.store.storage import Storage
+from consumer.wording import reason
 from schemas.codes import ErrorCode
 from schemas.http import HttpCode
 from schemas.request import RenderRequest
@@ -161,7 +162,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        text = "; ".join(f"{line['loc'][-1]}: {line['msg']}" for line in error.errors())
+        text = "; ".join(f"{line['loc'][-1]} {reason(line)}" for line in error.errors())
         refusal = Refused.of(ErrorCode.INVALID_REQUEST, text)
         return answer(refusal.problem, request.url.path)
 
