@@ -22,6 +22,7 @@ from consumer.http.gateway_metrics import REQUEST_SECONDS, REQUESTS
 from consumer.http.gateway_problems import Refused, answer
 from consumer.remote.addresses import HostRefused, check_host, is_loopback_host
 from consumer.settings import Settings
+from schemas.codes import ErrorCode
 from schemas.http import HttpCode
 
 GUARDED = ("/api/", "/v1/")
@@ -77,6 +78,7 @@ class Guard:
         self._check_origin(scope["method"], headers)
         if scope["path"].startswith(GUARDED):
             self._check_key(headers)
+        _check_encoding(headers)
 
     def _check_key(self, headers: Headers) -> None:
         if self._key is None:
@@ -100,6 +102,16 @@ class Guard:
         foreign = origin is not None and _authority(origin) != host.lower()
         if method not in SAFE and (foreign or headers.get("sec-fetch-site") == "cross-site"):
             raise Refused.of(HttpCode.FOREIGN_ORIGIN, "the call comes from a page of another site")
+
+
+def _check_encoding(headers: Headers) -> None:
+    """A packed body would be read as it stands, and called no JSON."""
+    packed = headers.get("content-encoding", "").strip().lower()
+    if packed not in ("", "identity"):
+        raise Refused.of(
+            ErrorCode.INVALID_REQUEST,
+            f"the body is packed (Content-Encoding {packed[:40]!r}); send it as it is",
+        )
 
 
 class _Call:

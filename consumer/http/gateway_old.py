@@ -124,6 +124,10 @@ class OldApi:
             responses=_ANSWERS,
             summary="Render and wait; the answer holds the MP4 in base64",
         )
+        # the old service redirected callers from here
+        router.add_api_route(
+            "/generate_video/", self.generate, methods=["POST"], include_in_schema=False
+        )
         return router
 
     async def generate(self, request: Request) -> Response:

@@ -66,6 +66,20 @@ async def head_of(port: int, call: bytes) -> bytes:
         writer.close()
 
 
+@pytest.mark.parametrize("packed", ["gzip", "br, gzip", "IDENTITY"])
+async def test_a_packed_body_is_called_that_and_no_broken_json(packed: str) -> None:
+    async with guarded(reads) as port, httpx2.AsyncClient() as http:
+        answer = await http.post(
+            f"http://127.0.0.1:{port}/v1/jobs", content=b"x", headers={"content-encoding": packed}
+        )
+    if packed == "IDENTITY":
+        assert answer.text == "1"
+        return
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (422, "INVALID_REQUEST")
+    assert f"Content-Encoding '{packed}'" in problem["detail"]
+
+
 @pytest.mark.parametrize("sent", [b"", b"{", b"{" * 19])
 async def test_a_body_that_does_not_come_gives_its_call_up(
     sent: bytes, monkeypatch: pytest.MonkeyPatch

@@ -34,6 +34,13 @@ async def test_the_old_client_works_as_it_stands(bridge: Gateway, s3: S3Handle) 
     assert video == output_bytes(speech, b"a reference that nobody decodes")
 
 
+async def test_a_slash_at_the_end_of_the_path_redirects_nobody_and_changes_nothing(
+    bridge: Gateway, s3: S3Handle
+) -> None:
+    answer = await bridge.http.post("/api/generate_video/", json=locations(s3))
+    assert (answer.status_code, answer.json()["success"]) == (200, True)
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 786_432, 786_433, 1_600_001])
 async def test_a_video_of_any_size_comes_whole(
     size: int, bridge: Gateway, s3: S3Handle, settings: Settings
