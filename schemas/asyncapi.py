@@ -183,13 +183,34 @@ def _headers(kind: EventType, *, required: bool) -> dict[str, Any]:
     return headers
 
 
+_DEAD_HEADERS = {
+    "f2f-job-id": "its job, or the id under which its failure was announced",
+    "f2f-error-code": "stable error code",
+    "f2f-error-message": "why, for people",
+    "f2f-error-retryable": "true or false",
+    "f2f-error-attempt": "attempts that were started; 0 where it is not a request",
+    "f2f-error-first-failed-at": "RFC 3339",
+    "f2f-attempt": "the same number of attempts",
+    "f2f-original-topic": "where the record stood",
+    "f2f-original-partition": "where the record stood",
+    "f2f-original-offset": "where the record stood",
+    "f2f-original-timestamp": "of the record, milliseconds since the epoch",
+    "f2f-truncated": "bytes that the value had, where it is cut",
+    "f2f-unread": "why there is no value: its batch cannot be decompressed",
+}
+
+
 def _dead() -> dict[str, Any]:
     return {
         "name": "dead",
         "contentType": "application/octet-stream",
         "headers": {
             "type": "object",
-            "description": "f2f-error-* say why, f2f-original-* say where the record came from",
+            "description": "beside the headers of the record itself",
+            "properties": {
+                name: {"type": "string", "description": text}
+                for name, text in _DEAD_HEADERS.items()
+            },
         },
         "payload": {"description": "the original bytes, untouched"},
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,18 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from consumer import cli, doc_tables, metrics
 from consumer.http import gateway_metrics
+from consumer.jobs import Record
+from consumer.kafka import delivery
+from consumer.kafka.copies import dead_headers
 from consumer.kafka.untrusted_json import MAX_DEPTH, MAX_INTEGER_BITS, MAX_VALUES
 from consumer.local.console import BAD_INPUT, FAILED, OK, STOPPED
 from pipeline.reading.unopened import KINDS
+from schemas.asyncapi import document
+from schemas.codes import ErrorCode, Stage
 from schemas.export import CONTRACTS, json_schema
 from schemas.http import HttpCode
 from schemas.refs import MAX_KEY_BYTES
+from schemas.render import ErrorFacts
 from schemas.request import RenderOptions, RenderRequest
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +93,17 @@ def _limits(schema: object) -> Iterator[int]:
 def test_an_example_shows_every_field_of_its_event(name: str) -> None:
     example = next(json.loads(text) for found, text in EXAMPLES if found == name)
     assert set(example) == set(CONTRACTS[name].model_fields)
+
+
+def test_every_header_of_a_dead_letter_is_told() -> None:
+    record = Record("face2face.requests", 0, 0, None, b"", (), 0)
+    error = ErrorFacts(code=ErrorCode.INTERNAL, stage=Stage.ADMIT, message="", retryable=False)
+    made = {name for name, _ in dead_headers(record, "job", error, 0, datetime.now(UTC))}
+    made |= {delivery.TRUNCATED, delivery.UNREAD}
+    section = CONTRACT.partition("\n## Topics")[2].partition("\n## Error codes")[0]
+    assert set(re.findall(r"`(f2f-[a-z-]+)`", section)) == made
+    dead = document()["components"]["messages"]["dead"]
+    assert set(dead["headers"]["properties"]) == made
 
 
 def test_every_kind_of_file_that_is_read_is_named() -> None:
