@@ -154,7 +154,12 @@ class Face2Face:
         raise GatewayUnreachable(f"no outcome of job {job.job_id!r} was heard")
 
     async def submit(self, audio: str | Path, video: str | Path, **request: Any) -> JobView:
-        """Send a job; returns as soon as it is accepted. Raises CallRefused."""
+        """Send a job; returns as soon as it is accepted.
+
+        Raises:
+            CallRefused: the gateway does not take it.
+            ValueError: one input is a file and the other one a location.
+        """
         given = {"audio": audio, "video": video}
         located = [isinstance(each, str) and "://" in each for each in given.values()]
         if all(located):
@@ -171,15 +176,28 @@ class Face2Face:
             return await self._view("POST", "/v1/jobs", files=files, data=data)
 
     async def job(self, job_id: str) -> JobView:
-        """What is known about a job now. Raises CallRefused."""
+        """What is known about a job now.
+
+        Raises:
+            CallRefused: the job is not known.
+        """
         return await self._view("GET", f"/v1/jobs/{job_id}")
 
     async def cancel(self, job_id: str) -> JobView:
-        """Ask the service to stop a job. Raises CallRefused."""
+        """Ask the service to stop a job.
+
+        Raises:
+            CallRefused: the job is not known.
+        """
         return await self._view("DELETE", f"/v1/jobs/{job_id}")
 
     async def events(self, job_id: str) -> AsyncIterator[Event]:
-        """Everything about a job from now on, its outcome last; connects again when cut."""
+        """Everything about a job from now on, its outcome last; connects again when cut.
+
+        Raises:
+            CallRefused: the job is not known.
+            GatewayUnreachable: the events broke off `RECONNECTS` times in a row without a word.
+        """
         silent = 0
         while silent < RECONNECTS:
             silent += 1
@@ -195,7 +213,12 @@ class Face2Face:
         raise GatewayUnreachable(f"the events of job {job_id!r} break off again and again")
 
     async def download(self, completed: Completed) -> AsyncIterator[bytes]:
-        """The bytes of a result, from a URL that is made for this call."""
+        """The bytes of a result, from a URL that is made for this call.
+
+        Raises:
+            CallRefused: the job is not known any more.
+            GatewayUnreachable: there is no URL for it, or the store does not serve it.
+        """
         view = await self.job(completed.job_id)
         if view.completed is None or view.completed.download_url is None:
             raise GatewayUnreachable(f"job {completed.job_id!r} has no download URL")

@@ -26,7 +26,7 @@ _ASKED = re.compile(r"GLOBAL (\S+)")
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Tensors of a file, without executing anything that is in it.
+    """Tensors of a file by name, of any shape, without executing anything that is in it.
 
     Raises:
         WeightsMissing: neither safetensors nor a torch archive of tensors.
@@ -59,7 +59,7 @@ def _reason(error: Exception) -> str:
 
 
 def check_names(network: str, tensors: Mapping[str, Tensor], shape: nn.Module) -> None:
-    """Refuse what does not fit, by name.
+    """Refuse tensors that do not fit a network, by name and shape.
 
     Raises:
         WeightsMissing: a tensor is missing or unknown, or a shape differs.

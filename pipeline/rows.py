@@ -96,7 +96,7 @@ class RowFile:
             view, offset = view[done:], offset + done
 
     def chunks(self) -> Iterator[Tensor]:
-        """All rows, some at a time."""
+        """All rows, some at a time: (n, …) each."""
         step = max(1, _CHUNK_BYTES // max(1, self.row_bytes))
         for start in range(0, self._count, step):
             yield self.read(start, min(start + step, self._count))

@@ -199,7 +199,12 @@ class _Taker:
             self._out = None
 
     def result(self) -> Upload:
-        """What came, once it is complete."""
+        """What came, once it is complete.
+
+        Raises:
+            Refused: the body is cut off, or a file is missing or given as a text.
+            Fault: INPUT_UNREADABLE, for a file that is not media.
+        """
         if not self._ended:
             raise _invalid("the multipart body ends before its last boundary")
         for name in FILES:

@@ -83,7 +83,12 @@ def _not_before(start: Any, end: Any) -> bool:
 
 
 async def records(settings: Settings, selection: Selection) -> AsyncIterator[Record]:
-    """The selected records, partition by partition, up to what was there at the start."""
+    """The selected records, partition by partition, up to what was there at the start.
+
+    Raises:
+        ReplayError: the topic or the partition does not exist.
+        ClientFailed: the brokers do not answer.
+    """
     topic = settings.topics.dlq if selection.dead_letters else settings.topics.requests
     async with _reader(settings, topic) as reader:
         partitions = sorted(await know_topic(reader, topic))

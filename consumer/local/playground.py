@@ -233,7 +233,11 @@ class Playground(Startable):
 
 
 def free_port(wanted: int = 0) -> int:
-    """A port of loopback that nobody listens on now: `wanted` when it is free, else any."""
+    """A port of loopback that nobody listens on now: `wanted` when it is free, else any.
+
+    Raises:
+        EmbeddedFailed: no port is free.
+    """
     for port in (wanted, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))

@@ -32,7 +32,11 @@ class Buckets:
         self._endpoint = endpoint
 
     def server_time(self) -> datetime:
-        """What the store's clock says, by the `Date` of an answer."""
+        """What the store's clock says, by the `Date` of an answer.
+
+        Raises:
+            OSError: the answer has none.
+        """
         answer = self._sdk.http.request("HEAD", self._endpoint, redirect=False)
         said = answer.headers.get("date")
         if said is None:

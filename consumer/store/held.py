@@ -104,7 +104,12 @@ class Held:
         return count
 
     async def confirm(self) -> None:
-        """Make sure that the lease is still ours; asks the store only when that is in doubt."""
+        """Make sure that the lease is still ours; asks the store only when that is in doubt.
+
+        Raises:
+            LeaseLost: it is not.
+            Fault: the store does not answer.
+        """
         if self.lost.is_set():
             raise LeaseLost
         if time.monotonic() - self._renewed > self._ttl_s / 2:

@@ -62,7 +62,13 @@ class Reads:
             return None
 
     def open_at(self, ref: ObjectRef, offset: int, etag: str | None) -> Opened:
-        """Open an object for `download`: retries are its business, so none are made here."""
+        """Open an object for `download`: retries are its business, so none are made here.
+
+        Raises:
+            Changed: the object has another ETag now.
+            Cut: the connection broke, or the store does not answer.
+            Fault: INPUT_NOT_FOUND, STORE_DENIED.
+        """
         headers = {"If-Match": f'"{etag}"'} if etag else None
         try:
             answer = self._sdk.file_client.get_object(

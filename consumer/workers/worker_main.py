@@ -127,7 +127,12 @@ class _Run:
         self.tick = RunTick(run=order.run, stage="probe", done=0, total=0)
 
     def on_tick(self, tick: Tick) -> None:
-        """Note the progress; stop the render when nobody wants it or its time is over."""
+        """Note the progress; stop the render when nobody wants it or its time is over.
+
+        Raises:
+            Cancelled: the parent asked to stop.
+            DeadlineExceeded: the render has used up its budget.
+        """
         from pipeline.errors import Cancelled, DeadlineExceeded
 
         run = self.order.run

@@ -117,7 +117,11 @@ class Batcher(Generic[Item, Made]):
         give_back_memory()
 
     def offer(self, lane: Lane[Item, Made], items: Sequence[Item]) -> None:
-        """Frames of a lane; `Lane.submit` calls it."""
+        """Queue frames of a lane; `Lane.submit` calls it.
+
+        Raises:
+            ValueError: the lane is closed.
+        """
         with self._news:
             if lane.line not in self._lanes:
                 raise ValueError("the lane is closed")
@@ -125,7 +129,7 @@ class Batcher(Generic[Item, Made]):
             self._news.notify()
 
     def drop(self, lane: Lane[Item, Made]) -> None:
-        """A lane that is not used any more; `Lane.close` calls it."""
+        """Forget a lane and what it still waits for; `Lane.close` calls it."""
         with self._news:
             if self._lanes.pop(lane.line, None) is not None:
                 self._shares.leave(lane.line)

@@ -36,10 +36,13 @@ def capture(
 
     Args:
         network: has run before.
-        inputs: in the places where they will always be.
+        inputs: (n, …) for each column, in the places where they will always be.
         stream: captures.
         pool: of graphs that run one after the other, `torch.cuda.graph_pool_handle`.
         device: of CUDA.
+
+    Returns:
+        The graph, and the (n, …) tensor that each replay writes.
 
     Raises:
         Exception: one of `compiling.FAILURES`, why it cannot be captured.

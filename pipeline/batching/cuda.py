@@ -70,7 +70,10 @@ def settle(device: str) -> None:
 
 
 def on_host(made: torch.Tensor) -> torch.Tensor:
-    """What this thread had made, in host memory; the wait is asleep, which `cpu` alone is not."""
+    """What this thread had made, of any shape, in host memory.
+
+    The wait is asleep, which that of `cpu` alone is not.
+    """
     settle(str(made.device))
     return made.cpu()
 

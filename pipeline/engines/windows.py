@@ -86,7 +86,10 @@ def pasted(
 
 
 def to_host(planes: Sequence[Tensor]) -> list[Tensor]:
-    """Copies in host memory; the device has finished with everything before when it returns."""
+    """Copies of uint8 planes, of any shape, in host memory.
+
+    When it returns, the device has finished with everything that was asked of it before.
+    """
     device = planes[0].device
     if device.type == "cpu":
         return list(planes)
@@ -98,7 +101,7 @@ def to_host(planes: Sequence[Tensor]) -> list[Tensor]:
 
 
 def brought(here: Tensor, device: torch.device) -> Tensor:
-    """A host tensor on the device; what follows on its stream waits, and the host does not.
+    """A host tensor of any shape on the device; what follows on its stream waits, not the host.
 
     `to` alone waits for all that was asked of the stream before, and keeps a processor busy.
     """
@@ -112,12 +115,12 @@ def brought(here: Tensor, device: torch.device) -> Tensor:
 def staging(
     shape: tuple[int, ...], device: torch.device, dtype: torch.dtype = torch.uint8
 ) -> Tensor:
-    """Host memory that the device can read while the host goes on."""
+    """Empty host memory of a shape, which the device can read while the host goes on."""
     return torch.empty(shape, dtype=dtype, pin_memory=device.type == "cuda")
 
 
 def part_of(plane: Tensor, window: Window, scale: int = 1) -> Tensor:
-    """The samples of a plane inside a window, in one step."""
+    """(h / scale, w / scale) samples of an (H, W) plane inside a window of luma, in one step."""
     row, column = plane.stride()
     return plane.as_strided(
         ((window.y1 - window.y0) // scale, (window.x1 - window.x0) // scale),

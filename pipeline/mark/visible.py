@@ -90,7 +90,7 @@ class _Overlay:
         self._above = np.rint(above * 256 + 128).astype(np.uint16)  # half a level, for rounding
 
     def over(self, plane: Tensor, top: int, left: int) -> Tensor:
-        """A copy of the plane with its box covered."""
+        """A copy of an (H, W) uint8 plane, its box at (top, left) covered."""
         made = plane.clone()
         height, width = self._below.shape
         box: NDArray[np.uint8] = made.numpy()[top : top + height, left : left + width]

@@ -122,7 +122,7 @@ class _MarkedPlane:
             self._draw(row, column)
 
     def add_to(self, plane: Tensor) -> Tensor:
-        """The plane with the change, at most 0 and 255."""
+        """The (H, W) uint8 plane with the change, kept within 0 to 255."""
         import cv2
 
         made: Any = cv2.subtract(cv2.add(plane.numpy(), self._more), self._less)

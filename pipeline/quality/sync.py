@@ -116,7 +116,14 @@ def closures(spans: Sequence[PhoneSpan], measured: Tensor, fps: float, lead_s: f
 def open_vowels(
     spans: Sequence[PhoneSpan], measured: Tensor, fps: float, lead_s: float
 ) -> list[tuple[PhoneSpan, int]]:
-    """Every open vowel, and the frame at which the mouth is widest in it."""
+    """Every open vowel, and the frame at which the mouth is widest in it.
+
+    Args:
+        spans: what was said.
+        measured: (F,) aperture of each frame, io.
+        fps: frames per second.
+        lead_s: seconds that the lips are ahead of the sound.
+    """
     found = []
     for span in spans:
         if span.name not in OPEN_VOWELS:

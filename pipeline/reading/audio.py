@@ -70,7 +70,13 @@ def reading_s(limits: Limits) -> float:
 
 
 def measure(path: Path, limits: Limits) -> AudioFacts:
-    """Rate, channels and exact length of a file's sound (`pipeline.reading.probe.probe_audio`)."""
+    """Rate, channels and exact length of a file's sound (`pipeline.reading.probe.probe_audio`).
+
+    Raises:
+        InputUnreadable: not media, or nothing in it decodes.
+        MediaLimitExceeded: it is larger, longer or slower to read than the limits allow.
+        NoAudio: no sound track, or one without a sample.
+    """
     clock = Clock(path, reading_s(limits))
     check_file(path, limits, Stage.PROBE)
     open_on_trial(path, limits, Stage.PROBE)

@@ -219,7 +219,11 @@ def _check_streams(path: Path, container: InputContainer, limits: Limits, stage:
 
 
 def check_decoder(path: Path, stream: Stream, stage: Stage) -> None:
-    """Refuse a stream whose codec is unknown or not on the list."""
+    """Refuse a stream whose codec is unknown or not on the list.
+
+    Raises:
+        InputUnreadable: names the codec, and what to save the file as.
+    """
     if not has_decoder(stream):
         codec = stream.codec_context
         name = "unknown" if codec is None else codec.name

@@ -94,7 +94,7 @@ def _made(device: str, options: dict[str, object]) -> HWAccel:
 
 
 def same(found: list[Tensor], want: list[Tensor]) -> bool:
-    """Whether lumas are the same up to one level, and none is missing."""
+    """Whether (H, W) uint8 lumas are the same up to one level, and none is missing."""
     return len(found) == len(want) and all(
         a.shape == b.shape and int((a.int() - b.int()).abs().max()) <= 1
         for a, b in zip(found, want, strict=True)

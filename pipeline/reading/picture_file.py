@@ -60,7 +60,11 @@ class PictureFile:
             written += os.pwrite(self._file.fileno(), rest, offset + written)
 
     def read(self, slot: int) -> Planes:
-        """A picture that was put, in memory of its own."""
+        """A picture that was put, in memory of its own.
+
+        Raises:
+            OSError: the scratch file is shorter than it was.
+        """
         whole = np.empty(self._bytes, np.uint8)
         room = whole.data
         offset = slot * self._bytes

@@ -80,7 +80,11 @@ def _sound_stream(container: InputContainer) -> AudioStream | None:
 
 
 def check_shape(path: Path, rate: int, channels: int) -> None:
-    """Refuse rates and channel counts that no recording has."""
+    """Refuse rates and channel counts that no recording has.
+
+    Raises:
+        InputUnreadable: names the value and its bounds.
+    """
     for name, value, (least, most) in (
         ("rate", rate, _RATES),
         ("channels", channels, _CHANNELS),

@@ -70,7 +70,7 @@ def _missing(what: str) -> WeightsMissing:
 
 
 def read_archive(data: bytes) -> dict[str, Tensor]:
-    """The tensors of a `.hama` file as float32.
+    """The tensors of a `.hama` file by name, of any shape, as float32.
 
     Raises:
         ValueError: it is not one, or is cut off.

@@ -75,7 +75,11 @@ def recognise(
 
 
 def blocks(level: Tensor) -> Iterator[tuple[int, int]]:
-    """Half-open step ranges of at most 20 s, cut at the quietest 100 ms between 10 and 20 s."""
+    """Half-open step ranges of at most 20 s, cut at the quietest 100 ms between 10 and 20 s.
+
+    Args:
+        level: (T,) dB below full scale.
+    """
     total, start = level.numel(), 0
     while total - start > _LONGEST:
         window = level[start + _SHORTEST : start + _LONGEST]
@@ -99,7 +103,13 @@ def _block(samples: Tensor, level: Tensor, start: int, stop: int) -> list[PhoneS
 
 
 def pcm(samples: Tensor, start: int, stop: int) -> bytes:
-    """16-bit samples of a step range, for the recogniser."""
+    """16-bit little-endian samples of a step range, for the recogniser.
+
+    Args:
+        samples: (N,) float at 16 kHz, -1 to 1.
+        start: first step.
+        stop: behind the last step.
+    """
     piece = samples[start * HOP : stop * HOP].detach().cpu().float()
     piece = torch.nan_to_num(piece, nan=0.0, posinf=0.0, neginf=0.0).clamp(-1, 1)
     data: bytes = (piece * 32767).round().to(torch.int16).numpy().astype("<i2").tobytes()

@@ -117,7 +117,12 @@ class Encoder:
                 self._remove()  # the first error is the one to tell
 
     def write(self, frame: Frame) -> None:
-        """Encode one frame, and the sound up to its time."""
+        """Encode one frame, and the sound up to its time.
+
+        Raises:
+            EngineFailed: the frame has another size.
+            OSError: the disk is full, or the file cannot be written.
+        """
         width, height = self._coding.width, self._coding.height
         if frame.y.shape != (height, width):
             raise EngineFailed(

@@ -58,7 +58,7 @@ def current_names(
 
     Args:
         network: its name in the manifest.
-        tensors: as published.
+        tensors: as published, of any shape.
         shape: the network, for the shapes of layers that were once 1 x 1 convolutions.
     """
     if network == "whisper":

@@ -66,7 +66,11 @@ class MuseTalkEngine(NeuralEngine):
 
     @property
     def painter(self) -> Painter:
-        """The device side, shared by all jobs."""
+        """The device side, shared by all jobs.
+
+        Raises:
+            ValueError: the engine was made without its networks.
+        """
         if self._loaded is None:
             raise ValueError("this engine was made without its networks")
         return self._loaded

@@ -104,6 +104,11 @@ def build_whisper(config: Config = WHISPER) -> WhisperEncoder:
 def load_into(network: nn.Module, weights: Mapping[str, Tensor], device: str = "cpu") -> None:
     """Give a network its weights, all of them and no others, without a second copy.
 
+    Args:
+        network: made on the device `meta`.
+        weights: by the names of its state.
+        device: where it goes.
+
     Raises:
         RuntimeError: a name is missing or unknown, or a shape differs; the message lists them.
     """

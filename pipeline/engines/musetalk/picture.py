@@ -62,6 +62,6 @@ def decode(vae: AutoencoderKL | AutoencoderTiny, latents: Tensor) -> Tensor:
 
 
 def to_bytes(pictures: Tensor) -> Tensor:
-    """Pictures of -1 to 1 as 8-bit ones."""
+    """(B, 3, H, W) pictures of -1 to 1 as uint8 of the same shape."""
     unit = (pictures.to(torch.float32) / 2 + 0.5).clamp(0, 1)
     return (unit * 255).round().to(torch.uint8)

@@ -24,7 +24,7 @@ def windows_rgb(
 
 
 def stacked(parts: Sequence[Tensor], device: torch.device) -> Tensor:
-    """Host tensors of one shape as one on the device; what follows on its stream waits."""
+    """B host tensors of one shape as (B, …) on the device; what follows on its stream waits."""
     held = staging((len(parts), *parts[0].shape), device, parts[0].dtype)
     return torch.stack(list(parts), out=held).to(device, non_blocking=True)
 

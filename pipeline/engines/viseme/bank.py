@@ -61,7 +61,7 @@ def limit(canvas: Canvas) -> int:
 
 
 def thin(frames: Tensor, most: int, run: int = 48) -> Tensor:
-    """At most `most` of the ascending frames, in runs of neighbours spread over all of them."""
+    """At most `most` of (N,) ascending frames, in runs of neighbours spread over all of them."""
     if len(frames) <= most:
         return frames
     run = min(run, most)

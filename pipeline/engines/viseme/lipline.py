@@ -49,7 +49,7 @@ class LipLine:
         return cls(middle, axis, length / 2, up, low)
 
     def rows(self, rows: Tensor) -> LipLine:
-        """Some of the mouths."""
+        """Some of the mouths, by (b,) indices."""
         return LipLine(
             self.middle[rows], self.axis[rows], self.half[rows], self.upper[rows], self.lower[rows]
         )

@@ -68,13 +68,13 @@ def inside(where: Tensor, polygon: Tensor) -> Tensor:
 
 
 def smooth(x: Tensor) -> Tensor:
-    """0 below 0, 1 above 1, without a corner at either end."""
+    """(…) shares: 0 below 0, 1 above 1, without a corner at either end."""
     t = x.clamp(0, 1)
     return t * t * (3 - 2 * t)
 
 
 def bell(x: Tensor) -> Tensor:
-    """exp(-x²): 1 at 0, nothing far away.
+    """exp(-x²) of (…) numbers: 1 at 0, nothing far away.
 
     Where it is far below what a float next to 1 can tell, it stops falling: numbers that are too
     small to be normal ones take a processor thirty times as long.

@@ -32,7 +32,7 @@ class Parting:
     inside: Tensor
 
     def rows(self, rows: Tensor) -> Parting:
-        """Some of the mouths."""
+        """Some of the mouths, by (b,) indices."""
         return Parting(
             self.along[rows],
             self.off[rows],
@@ -77,5 +77,5 @@ class Lips:
         return cls(line, part(line, area.lips_luma, 1.0), part(line, area.lips_chroma, 2.0))
 
     def rows(self, rows: Tensor) -> Lips:
-        """Some of the mouths."""
+        """Some of the mouths, by (b,) indices."""
         return Lips(self.line.rows(rows), self.luma.rows(rows), self.chroma.rows(rows))

@@ -45,7 +45,7 @@ class Scene:
     """(B,) pixels per io."""
 
     def rows(self, rows: Tensor) -> Scene:
-        """Some of the mouths."""
+        """Some of the mouths, by (b,) indices."""
         return Scene(
             self.own[rows],
             self.wanted[rows],

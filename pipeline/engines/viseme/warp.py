@@ -80,7 +80,7 @@ class Base:
         return points @ self.turn.transpose(1, 2) + self.shift[:, None]
 
     def rows(self, rows: Tensor) -> Base:
-        """Some of the mouths."""
+        """Some of the mouths, by (b,) indices."""
         return Base(self.turn[rows], self.shift[rows])
 
     def size(self) -> Tensor:
@@ -114,7 +114,15 @@ def skin_field(canvas: Canvas, wanted: Tensor, source: Tensor) -> Tensor:
 
 
 def tuck(source: Tensor, closing: Tensor) -> Tensor:
-    """Points with the inner contours moved into the lips, where nothing but lip is seen."""
+    """Points with the inner contours moved into the lips, where nothing but lip is seen.
+
+    Args:
+        source: (B, K, 2) pixels.
+        closing: (B,) 0 to 1, how much of the opening vanishes.
+
+    Returns:
+        (B, K, 2).
+    """
     moved = source.clone()
     io = (source[:, _EYE_RIGHT] - source[:, _EYE_LEFT]).norm(dim=1)[:, None, None]
     for inner, near, far in ((_IN_UP, _NEXT_UP, _MID_UP), (_IN_LOW, _NEXT_LOW, _MID_LOW)):
@@ -151,7 +159,11 @@ def _border(canvas: Canvas, like: Tensor) -> Tensor:
 
 
 def at_rest(like: Tensor) -> Base:
-    """For a source that is the very frame under the output: far from the mouth nothing moves."""
+    """For a source that is the very frame under the output: far from the mouth nothing moves.
+
+    Args:
+        like: (B, …), whose number and device are taken.
+    """
     turn = torch.eye(2, device=like.device).expand(len(like), 2, 2)
     return Base(turn, torch.zeros(len(like), 2, device=like.device))
 

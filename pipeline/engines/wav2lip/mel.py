@@ -84,7 +84,7 @@ def windows(mel: Tensor, starts: list[int]) -> Tensor:
 
 
 def at_least_one_window(mel: Tensor) -> Tensor:
-    """The mel, with silence behind it where it is shorter than one window."""
+    """(80, T) mel, with silence behind it where it is shorter than one window."""
     return F.pad(mel, (0, max(0, WINDOW - mel.shape[1])), value=SILENCE)
 
 

@@ -21,5 +21,5 @@ def network_input(faces: Tensor) -> Tensor:
 
 
 def to_bytes(painted: Tensor) -> Tensor:
-    """The network's output as 8-bit pictures, cut off and not rounded, as the original does it."""
+    """(B, 3, S, S) output of 0 to 1 as uint8, cut off and not rounded, as the original does it."""
     return (painted.to(torch.float32) * 255.0).to(torch.uint8)
