@@ -19,6 +19,18 @@ from typing import Any
 
 PATH = shutil.which("chromium") or shutil.which("google-chrome")
 LIMIT = 64 * 1024 * 1024
+"""Longest message, bytes."""
+OPTIONS = (
+    "--headless=new",
+    "--remote-debugging-pipe",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-extensions",
+    "--disable-background-networking",
+    "--autoplay-policy=no-user-gesture-required",
+)
 
 
 class Tab:
@@ -121,27 +133,36 @@ class Tab:
 @asynccontextmanager
 async def chromium(folder: Path) -> AsyncIterator[Tab]:
     """A browser with a profile of its own in `folder`."""
-    assert PATH is not None
     to_browser, from_us = os.pipe()
     to_us, from_browser = os.pipe()
+    browser = await _start(folder, to_browser, from_browser)
+    os.close(to_browser)
+    os.close(from_browser)
+    reader, writer = await _streams(to_us, from_us)
+    tab = Tab(reader, writer)
+    listening = asyncio.create_task(tab.listen())
+    try:
+        await tab.attach()
+        yield tab
+    finally:
+        writer.close()
+        await _end(browser)
+        listening.cancel()
+
+
+async def _start(folder: Path, reads: int, writes: int) -> asyncio.subprocess.Process:
+    """The browser, which finds its ends of the pipes at 3 and 4."""
+    assert PATH is not None
 
     def wire() -> None:
         # Above 4 first: the pipes' own numbers may be 3 and 4.
-        a, b = os.dup(to_browser), os.dup(from_browser)
+        a, b = os.dup(reads), os.dup(writes)
         os.dup2(a, 3)
         os.dup2(b, 4)
 
-    browser = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         PATH,
-        "--headless=new",
-        "--remote-debugging-pipe",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--disable-extensions",
-        "--disable-background-networking",
-        "--autoplay-policy=no-user-gesture-required",
+        *OPTIONS,
         f"--user-data-dir={folder}",
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
@@ -150,29 +171,27 @@ async def chromium(folder: Path) -> AsyncIterator[Tab]:
         preexec_fn=wire,
         start_new_session=True,
     )
-    os.close(to_browser)
-    os.close(from_browser)
+
+
+async def _streams(reads: int, writes: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Our ends of the pipes."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=LIMIT)
     await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(to_us, "rb")
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(reads, "rb")
     )
     transport, protocol = await loop.connect_write_pipe(
-        asyncio.streams.FlowControlMixin, os.fdopen(from_us, "wb")
+        asyncio.streams.FlowControlMixin, os.fdopen(writes, "wb")
     )
-    tab = Tab(reader, asyncio.StreamWriter(transport, protocol, None, loop))
-    listening = asyncio.create_task(tab.listen())
+    return reader, asyncio.StreamWriter(transport, protocol, None, loop)
+
+
+async def _end(browser: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        browser.terminate()
     try:
-        await tab.attach()
-        yield tab
-    finally:
-        transport.close()
+        await asyncio.wait_for(browser.wait(), 10)
+    except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
-            browser.terminate()
-        try:
-            await asyncio.wait_for(browser.wait(), 10)
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(browser.pid, 9)
-            await browser.wait()
-        listening.cancel()
+            os.killpg(browser.pid, 9)
+        await browser.wait()

@@ -32,62 +32,79 @@ def write_tiled(
         for y in range(rows)
         for x in range(columns)
     ]
-    tiles = len(parts)
-    parts.append(
-        _coded(padded[:side, :side] // 2, samples)
-    )  # the thumbnail, which must not be taken
-    grid, thumbnail = tiles + 2, tiles + 1
-    layout = struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, width, height)
-    kinds = [(n, b"hvc1") for n in range(1, thumbnail + 1)] + [(grid, b"grid")]
+    parts.append(_coded(padded[:side, :side] // 2, samples))  # the thumbnail, never to be taken
     properties = [
         parts[0][0],
         _full(b"ispe", 0, struct.pack(">II", side, side)),
         _full(b"ispe", 0, struct.pack(">II", width, height)),
         _box(b"irot", bytes([quarters])),
     ]
-    owned = [(n, b"\x81\x02") for n in range(1, thumbnail + 1)] + [(grid, b"\x03\x84")]
+    items = _Items(
+        [len(data) for _, data in parts],
+        struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, width, height),
+        properties,
+    )
+    kind = _box(b"ftyp", b"heic" + bytes(4) + b"mif1heic")
+    data = b"".join(data for _, data in parts)
+    behind = len(kind) + len(items.meta(0)) + 8
+    path.write_bytes(kind + items.meta(behind) + _box(b"mdat", data))
+    return path
 
-    def meta(start: int) -> bytes:
-        places = []
-        for number, (_, data) in enumerate(parts, 1):
-            places.append(struct.pack(">HHHHII", number, 0, 0, 1, start, len(data)))
-            start += len(data)
-        places.append(struct.pack(">HHHHII", grid, 1, 0, 1, 0, len(layout)))
+
+class _Items:
+    """The items of a file: tiles from 1 on, the thumbnail, and the grid, which is the picture.
+
+    Args:
+        sizes: bytes of the tiles and the thumbnail, which lie one behind the other.
+        layout: what the grid's item says.
+        properties: coder, size of a tile, size of the picture, turn.
+    """
+
+    def __init__(self, sizes: list[int], layout: bytes, properties: list[bytes]) -> None:
+        self._sizes = sizes
+        self._layout = layout
+        self._properties = properties
+        self._tiles = len(sizes) - 1
+        self._thumbnail, self._grid = len(sizes), len(sizes) + 1
+
+    def meta(self, start: int) -> bytes:
+        """The box `meta`, for data that begins at a byte of the file."""
         return _full(
             b"meta",
             0,
             _full(b"hdlr", 0, bytes(4) + b"pict" + bytes(13)),
-            _full(b"pitm", 0, struct.pack(">H", grid)),
-            _full(b"iloc", 1, struct.pack(">BBH", 0x44, 0, len(places)), *places),
-            _full(
-                b"iinf",
-                0,
-                struct.pack(">H", len(kinds)),
-                *(_full(b"infe", 2, struct.pack(">HH4sB", n, 0, k, 0)) for n, k in kinds),
-            ),
-            _full(
-                b"iref",
-                0,
-                _box(b"dimg", struct.pack(f">{tiles + 2}H", grid, tiles, *range(1, tiles + 1))),
-                _box(b"thmb", struct.pack(">HHH", thumbnail, 1, grid)),
-            ),
-            _box(
-                b"iprp",
-                _box(b"ipco", *properties),
-                _full(
-                    b"ipma",
-                    0,
-                    struct.pack(">I", len(owned)),
-                    *(struct.pack(">HB", n, len(p)) + p for n, p in owned),
-                ),
-            ),
-            _box(b"idat", layout),
+            _full(b"pitm", 0, struct.pack(">H", self._grid)),
+            self._places(start),
+            self._kinds(),
+            self._references(),
+            _box(b"iprp", _box(b"ipco", *self._properties), self._owners()),
+            _box(b"idat", self._layout),
         )
 
-    kind = _box(b"ftyp", b"heic" + bytes(4) + b"mif1heic")
-    data = b"".join(data for _, data in parts)
-    path.write_bytes(kind + meta(len(kind) + len(meta(0)) + 8) + _box(b"mdat", data))
-    return path
+    def _places(self, start: int) -> bytes:
+        places = []
+        for number, size in enumerate(self._sizes, 1):
+            places.append(struct.pack(">HHHHII", number, 0, 0, 1, start, size))
+            start += size
+        places.append(struct.pack(">HHHHII", self._grid, 1, 0, 1, 0, len(self._layout)))
+        return _full(b"iloc", 1, struct.pack(">BBH", 0x44, 0, len(places)), *places)
+
+    def _kinds(self) -> bytes:
+        kinds = [(n, b"hvc1") for n in range(1, self._grid)] + [(self._grid, b"grid")]
+        entries = [_full(b"infe", 2, struct.pack(">HH4sB", n, 0, k, 0)) for n, k in kinds]
+        return _full(b"iinf", 0, struct.pack(">H", len(kinds)), *entries)
+
+    def _references(self) -> bytes:
+        tiles = range(1, self._tiles + 1)
+        ids = struct.pack(f">{self._tiles + 2}H", self._grid, self._tiles, *tiles)
+        shown = struct.pack(">HHH", self._thumbnail, 1, self._grid)
+        return _full(b"iref", 0, _box(b"dimg", ids), _box(b"thmb", shown))
+
+    def _owners(self) -> bytes:
+        """Which properties each item has, from 1; the high bit says that it is essential."""
+        owned = [(n, b"\x81\x02") for n in range(1, self._grid)] + [(self._grid, b"\x03\x84")]
+        entries = [struct.pack(">HB", n, len(p)) + p for n, p in owned]
+        return _full(b"ipma", 0, struct.pack(">I", len(owned)), *entries)
 
 
 def _coded(picture: NDArray[np.uint8], samples: str) -> tuple[bytes, bytes]:

@@ -19,9 +19,10 @@ import uvicorn
 from aiokafka import AIOKafkaConsumer
 
 from consumer.http.gateway import make_app
-from consumer.jobs import Job, Record
+from consumer.jobs import Job, JobProcessor, Record
 from consumer.kafka.admission import admit
 from consumer.kafka.client import connection, listen_from_now
+from consumer.kafka.delivery import to_record
 from consumer.kafka.publisher import Publisher
 from consumer.processing import open_processor
 from consumer.settings import Settings
@@ -81,39 +82,48 @@ async def service(settings: Settings, renderer: str = RENDERER) -> AsyncIterator
     try:
         await listen_from_now(listener, (topics.requests, topics.control))
         async with open_processor(settings, publisher, renderer=renderer) as work:
-            running: dict[str, Job] = {}
-            tasks: set[asyncio.Task[object]] = set()
-
-            async def take() -> None:
-                while True:
-                    raw = await listener.getone()
-                    if raw.topic == topics.control:
-                        control = Control.model_validate_json(raw.value or b"")
-                        if control.job_id in running:
-                            running[control.job_id].cancelled.set()
-                        continue
-                    headers = tuple((name, value or b"") for name, value in raw.headers)
-                    record = Record(
-                        raw.topic,
-                        raw.partition,
-                        raw.offset,
-                        raw.key,
-                        raw.value,
-                        headers,
-                        raw.timestamp,
-                    )
-                    job = admit(record)
-                    assert isinstance(job, Job), job
-                    running[job.job_id] = job
-                    tasks.add(asyncio.create_task(work.processor.process(job)))
-
-            taking = asyncio.create_task(take())
+            intake = _Intake(listener, topics.control, work.processor)
+            taking = asyncio.create_task(intake.run())
             try:
                 yield
             finally:
-                for task in (taking, *tasks):
-                    task.cancel()
-                await asyncio.gather(taking, *tasks, return_exceptions=True)
+                taking.cancel()
+                await asyncio.gather(taking, return_exceptions=True)
+                await intake.stop()
     finally:
         await listener.stop()
         await publisher.stop()
+
+
+class _Intake:
+    """Hands each request to the processor, and each cancel to its job."""
+
+    def __init__(self, listener: AIOKafkaConsumer, control: str, processor: JobProcessor) -> None:
+        self._listener = listener
+        self._control = control
+        self._processor = processor
+        self._jobs: dict[str, Job] = {}
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    async def run(self) -> None:
+        while True:
+            raw = await self._listener.getone()
+            if raw.topic == self._control:
+                self._cancel(Control.model_validate_json(raw.value or b""))
+            else:
+                self._begin(to_record(raw))
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begin(self, record: Record) -> None:
+        job = admit(record)
+        assert isinstance(job, Job), job
+        self._jobs[job.job_id] = job
+        self._tasks.add(asyncio.create_task(self._processor.process(job)))
+
+    def _cancel(self, control: Control) -> None:
+        if control.job_id in self._jobs:
+            self._jobs[control.job_id].cancelled.set()
