@@ -143,41 +143,52 @@ def _nothing(*_: Any, **__: Any) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
-    """Let torch.cuda be on paper until the test ends.
+class _Cuda:
+    """What torch.cuda does here: what needs to know the device, or this thread's streams."""
 
-    Returns:
-        What brings a tensor to the device.
-    """
-    empty, device = torch.empty, Device()
-    patch.setattr(f"{__name__}.pools", Pools())
+    def __init__(self) -> None:
+        self._device = Device()
+        self._empty = torch.empty
 
-    def unpinned(*args: Any, pin_memory: bool = False, **more: Any) -> Tensor:
+    def empty(self, *args: Any, pin_memory: bool = False, **more: Any) -> Tensor:
+        """`torch.empty`, with memory of the host where it is to be pinned."""
         if not pin_memory and "device" in more:
-            return empty(*args, **more)
+            return self._empty(*args, **more)
         with torch._C._DisableTorchDispatch():  # memory of the host, whatever the stream
-            return empty(*args, **more)
+            return self._empty(*args, **more)
+
+    def brought(self, tensor: Tensor) -> Tensor:
+        """The tensor on the device."""
+        there = tensor.clone().as_subclass(OnPaper)
+        self._device.take([there])
+        return there
 
     @contextmanager
-    def stream(entered: PaperStream) -> Iterator[None]:
+    def stream(self, entered: PaperStream) -> Iterator[None]:
+        """What is asked of the device inside is asked of a stream."""
         before = getattr(here, "streams", [])
         here.streams = [*before, entered]
         try:
-            with _Late(entered, device):
+            with _Late(entered, self._device):
                 yield
         finally:
             here.streams = before
 
+    def set_stream(self, now: PaperStream) -> None:
+        """Stay on a stream from now on."""
+        here.streams = [] if isinstance(now, Host) else [now]
+
     @contextmanager
     def graph(
-        captured: PaperGraph, pool: Any, stream: PaperStream, capture_error_mode: str
+        self, captured: PaperGraph, pool: Any, stream: PaperStream, capture_error_mode: str
     ) -> Iterator[None]:
+        """Capture what is asked inside; where that fails, leave what torch leaves."""
         assert capture_error_mode == "thread_local", "what other threads do would break it"
         pools.begin(pool)
         before = getattr(here, "streams", [])
         here.streams, here.captures = [*before, stream], True
         try:
-            with _Recorder(captured, device):
+            with _Recorder(captured, self._device):
                 yield
         except GivenUp:
             here.captures = False
@@ -191,28 +202,29 @@ def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
         pools.end(0, pool)
         here.streams, here.captures = before, False
 
-    def set_stream(now: PaperStream) -> None:
-        here.streams = [] if isinstance(now, Host) else [now]
 
-    def brought(tensor: Tensor) -> Tensor:
-        there = tensor.clone().as_subclass(OnPaper)
-        device.take([there])
-        return there
+def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
+    """Let torch.cuda be on paper until the test ends.
 
-    patch.setattr(torch, "empty", unpinned)
+    Returns:
+        What brings a tensor to the device.
+    """
+    cuda = _Cuda()
+    patch.setattr(f"{__name__}.pools", Pools())
+    patch.setattr(torch, "empty", cuda.empty)
     patch.setattr(Tensor, "record_stream", lambda tensor, stream: stream.kept.append(tensor))
     for name, paper in {
         "Stream": PaperStream,
         "Event": PaperEvent,
         "CUDAGraph": PaperGraph,
-        "graph": graph,
+        "graph": cuda.graph,
         "graph_pool_handle": pools.handle,
         "is_current_stream_capturing": lambda: getattr(here, "captures", False),
         "current_device": lambda: 0,
-        "set_stream": set_stream,
+        "set_stream": cuda.set_stream,
         "synchronize": pools.wait,
         "device": _nothing,
-        "stream": stream,
+        "stream": cuda.stream,
         "current_stream": lambda *_: current(),
         "empty_cache": pools.give_back,
         "_lazy_init": lambda: None,
@@ -220,4 +232,4 @@ def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
         patch.setattr(torch.cuda, name, paper)
     patch.setattr(torch._C, "_cuda_endAllocateToPool", pools.end)
     patch.setattr(torch._C, "_cuda_releasePool", pools.release)
-    return brought
+    return cuda.brought
