@@ -87,7 +87,7 @@ def download(scratch: Path, index_url: str | None) -> Path:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             # what pip keeps meanwhile, too, needs its room where the weights will be
-            env={**os.environ, "TMPDIR": str(scratch)},
+            env={**os.environ, "TMPDIR": str(scratch)},  # noqa: TID251 - passed on, not read
             text=True,
             timeout=TIMEOUT_S,
             check=False,
