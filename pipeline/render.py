@@ -37,6 +37,7 @@ from pipeline.reading.channels import sound_warnings
 from pipeline.reading.decode import FrameReader
 from pipeline.reading.kept import KeptPictures
 from pipeline.reading.probe import probe_audio, probe_video
+from pipeline.reading.tone import tone_warnings
 from pipeline.reading.trial import get_ready
 from pipeline.render_whole import render_whole
 from pipeline.speech.ahead import recognised_ahead
@@ -141,6 +142,7 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
             *finish.warnings,
             *track.warnings(),
             *sound_warnings(job.audio),
+            *tone_warnings(job.video),
             *rate_warnings(job.timeline),
             *job.notes,
         ],

@@ -17,6 +17,7 @@ from pipeline.mark.applying import picture_marks, seal, words
 from pipeline.reading.channels import sound_warnings
 from pipeline.reading.decode import FrameReader
 from pipeline.reading.probe import probe_audio, probe_video
+from pipeline.reading.tone import tone_warnings
 from pipeline.stopwatch import Stopwatch
 from pipeline.stream import prefetch
 from pipeline.timeline import Timeline, rate_warnings
@@ -60,7 +61,12 @@ def render_whole(
         engine=engine.facts,
         timings_ms=watch.report(),
         quality={**verified.ends},
-        warnings=[*sound_warnings(audio), *rate_warnings(timeline), *notes],
+        warnings=[
+            *sound_warnings(audio),
+            *tone_warnings(video),
+            *rate_warnings(timeline),
+            *notes,
+        ],
         labels=labels,
     )
 

@@ -80,6 +80,9 @@ class VideoFacts:
     """The reference has a sound track of its own, which may be speech."""
     scale: float = 1.0
     """Pixels of `width` to one of the upright reference, which requests count in; 1 or less."""
+    source: Color | None = None
+    """How the file's own pictures are to be read, where `pipeline.reading.tone` brings them to
+    `color`; None where they have it already."""
 
     @property
     def duration(self) -> Fraction:

@@ -247,7 +247,12 @@ class _Source:
         if self._upright is None:
             video = self._video
             self._upright = Upright(
-                video.width, video.height, video.color, orientation_of(frame), self._hidden
+                video.width,
+                video.height,
+                video.color,
+                orientation_of(frame),
+                self._hidden,
+                video.source,
             )
         planes = self._upright.planes(frame)
         self._last = (frame, planes)

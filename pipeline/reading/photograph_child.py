@@ -11,15 +11,21 @@ import warnings
 import zlib
 from contextlib import suppress
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
+from av import VideoFrame
 from numpy.typing import NDArray
 from pi_heif import open_heif
 from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
 from PIL.Image import DecompressionBombError
 
+from pipeline.reading.container import known_kind, open_options
 from pipeline.reading.profile import is_foreign
+from pipeline.reading.tone import ToneMap, is_other
+from pipeline.types import Color, Limits
 
 _DAMAGED = (
     *(OSError, EOFError, ValueError, LookupError, RuntimeError, SyntaxError, TypeError),
@@ -39,6 +45,11 @@ _UPRIGHT = {
     8: _TURN.ROTATE_90,
 }
 """What undoes each orientation of EXIF (CIPA DC-008, tag 0x0112)."""
+
+_LAYOUTS = {3: ("rgb24", "rgb48le"), 4: ("rgba", "rgba64le")}
+"""Of 8 and 16 bits, by samples per pixel."""
+_STRIP = 2**20
+"""Pixels whose colours are changed at a time."""
 
 Pixels = NDArray[np.uint8]
 Answer = tuple[dict[str, Any], Pixels | None]
@@ -72,7 +83,12 @@ def _heic(path: str, most: int) -> Answer:
     told: dict[str, Any] = {"size": [int(side) for side in heif.size]}
     if heif.size[0] * heif.size[1] > most:
         return told, None
-    pixels = _in_colour(np.array(heif))  # a copy: what libheif has goes with it
+    words = heif.info.get("nclx_profile", {})
+    coded = words.get("color_primaries", 2), words.get("transfer_characteristics", 2)
+    if is_other(*coded):
+        deep = open_heif(path, convert_hdr_to_8bit=False)
+        return told, _shown(_in_colour(np.array(deep)), *coded)
+    pixels = _of_8_bits(_in_colour(np.array(heif)))  # a copy: what libheif has goes with it
     profile = heif.info.get("icc_profile")
     if profile and is_foreign(profile):
         return told, np.asarray(_in_srgb(Image.fromarray(pixels), profile))
@@ -91,7 +107,22 @@ def _by_pillow(path: str, kind: str, most: int) -> Answer:
             shown = _in_srgb(image, profile)
         else:
             shown = image.convert("RGBA" if image.has_transparency_data else "RGB")
-        return told, np.asarray(shown.transpose(_UPRIGHT[way]) if way in _UPRIGHT else shown)
+        pixels = np.asarray(shown.transpose(_UPRIGHT[way]) if way in _UPRIGHT else shown)
+        coded = _words(path) if kind == "AVIF" and not profile else (2, 2)
+        return told, _shown(pixels, *coded) if is_other(*coded) else pixels
+
+
+def _words(path: str) -> tuple[int, int]:
+    """Primaries and transfer by ITU-T H.273 that an AVIF is coded with, which Pillow does not
+    tell."""
+    options = open_options(Limits())
+    with (
+        suppress(av.FFmpegError, OSError, ValueError, LookupError, RuntimeError),
+        av.open(f"file:{path}", mode="r", format=known_kind(Path(path)), **options) as film,
+    ):
+        codec = film.streams.video[0].codec_context
+        return int(codec.color_primaries), int(codec.color_trc)
+    return 2, 2
 
 
 def _orientation(image: Image.Image) -> int:
@@ -123,14 +154,37 @@ def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     return made
 
 
-def _in_colour(pixels: NDArray[Any]) -> Pixels:
-    """(H, W, 3) or, with transparency, (H, W, 4) of 8 bits.
+def _shown(pixels: NDArray[Any], primaries: int, transfer: int) -> Pixels:
+    """A picture of high dynamic range or wide colours as an ordinary screen shows it.
+
+    Args:
+        pixels: (H, W, 3) or (H, W, 4) of 8 or 16 bits.
+        primaries: ITU-T H.273.
+        transfer: of the same.
+    """
+    tone = ToneMap(Color(matrix=0, full_range=True, primaries=primaries, transfer=transfer))
+    height, width, count = pixels.shape
+    layout, deep = _LAYOUTS[count]
+    given = deep if pixels.dtype == np.uint16 else layout
+    shown = np.empty(pixels.shape, np.uint8)
+    rows = max(1, _STRIP // width)
+    for top in range(0, height, rows):  # a whole one would take gigabytes
+        strip = VideoFrame.from_ndarray(np.ascontiguousarray(pixels[top : top + rows]), given)
+        made = tone.shown(strip, width, strip.height, layout)
+        shown[top : top + rows] = made.to_ndarray()
+    return shown
+
+
+def _of_8_bits(pixels: NDArray[Any]) -> Pixels:
+    return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+
+
+def _in_colour(pixels: NDArray[Any]) -> NDArray[Any]:
+    """(H, W, 3) or, with transparency, (H, W, 4).
 
     Args:
         pixels: as libheif gives them; (H, W) or (H, W, 2) of 8 or 16 bits where it is grey.
     """
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
     whole = pixels[..., None] if pixels.ndim == 2 else pixels
     if whole.shape[2] > 2:
         return whole

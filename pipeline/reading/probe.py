@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoVideo
 from pipeline.reading.audio import measure
+from pipeline.reading.colors import Words, delivered
 from pipeline.reading.container import (
     PICTURES,
     STATES_SECONDS,
@@ -37,18 +38,11 @@ from pipeline.reading.png_words import MOST_WORDS, words_too_large
 from pipeline.reading.scan import declared_rates, scan_pictures, video_stream
 from pipeline.reading.transparency import decoded, decoder_of
 from pipeline.reading.trial import open_on_trial
-from pipeline.reading.upright import Orientation, is_rgb, orientation_of
-from pipeline.types import AudioFacts, Color, Limits, VideoFacts
+from pipeline.reading.upright import Orientation, orientation_of
+from pipeline.types import AudioFacts, Limits, VideoFacts
 from schemas.codes import Stage
 from schemas.request import RenderOptions
 
-_BT709, _BT601 = 1, 6
-_UNKNOWN = (0, 2, 3)
-"""H.273: RGB or reserved, unspecified, reserved."""
-_JFIF = ("mjpeg", "webp")
-"""Codecs whose pictures have the matrix of BT.601 whatever their size."""
-_SRGB_TRANSFER = 13
-_FULL_RANGE = 2
 _STILL_TIMES = 7
 """Times `max_pixels` that a still may have: it is scaled down, as phones take 12 to 50 megapixels
 and there is but one of it."""
@@ -100,19 +94,21 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
         width, height = _within(width, height, most)
     check_pixels(path, width, height, limits)
     grid = Grid(STILL_FPS, 1, False) if still else fit_grid(table, rates)
+    color, source = delivered(path, frame, codec)
     return VideoFacts(
         path=path,
         width=width,
         height=height,
         fps=grid.fps,
         frames=grid.frames,
-        color=_color(frame, codec),
+        color=color,
         codec=codec,
         rotation=orientation.rotation,
         variable_rate=grid.variable,
         still=still or _one_picture(table),
         has_audio=has_audio,
         scale=height / _delivered_size(frame, aspect, orientation, None)[1],
+        source=source,
     )
 
 
@@ -143,19 +139,21 @@ def _probe_photograph(
     upright, square = orientation_of(frame), Fraction(1)
     width, height = _delivered_size(frame, square, upright, options.max_height)
     width, height = _within(width, height, most)
+    color, source = delivered(path, frame, codec)
     return VideoFacts(
         path=path,
         width=width,
         height=height,
         fps=STILL_FPS,
         frames=1,
-        color=_color(frame, codec),
+        color=color,
         codec=codec,
         rotation=0,
         variable_rate=False,
         still=True,
         has_audio=False,
         scale=height / _delivered_size(frame, square, upright, None)[1],
+        source=source,
     )
 
 
@@ -191,6 +189,7 @@ def _first_picture(path: Path, limits: Limits, clock: Clock) -> tuple[VideoFrame
         stream = _wanted(path, container, limits)
         only(container, stream)
         codec = decoder_of(stream)
+        words = Words.of(stream.codec_context)
         codec.options = {"max_pixels": str(limits.max_pixels)}
         codec.thread_count = 1
         for packet in packets(container, stream, clock):
@@ -201,6 +200,7 @@ def _first_picture(path: Path, limits: Limits, clock: Clock) -> tuple[VideoFrame
             if frames:
                 frame = frames[0]
                 check_pixels(path, frame.width, frame.height, limits)
+                words.put(frame)
                 aspect = stream.sample_aspect_ratio or codec.sample_aspect_ratio or Fraction(1)
                 own = codec is stream.codec_context
                 return frame, aspect, codec.codec.canonical_name if own else codec.name
@@ -237,23 +237,3 @@ def _within(width: int, height: int, most: int) -> tuple[int, int]:
 
 def _even(side: Fraction) -> int:
     return max(2, int(side) // 2 * 2)
-
-
-def _color(frame: VideoFrame, codec: str) -> Color:
-    """The source's colour tags; where it has none, those of its size (BT.709 from 720 lines), and
-    of RGB and JPEG those of sRGB, whose primaries are BT.709's whatever the size."""
-    usual = _BT709 if frame.height >= 720 and codec not in _JFIF else _BT601
-    matrix = int(frame.colorspace)
-    primaries = int(frame.color_primaries)
-    transfer = int(frame.color_trc)
-    rgb = is_rgb(frame)
-    srgb = rgb or codec in _JFIF
-    full = int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith("yuvj")
-    if frame.format.name.startswith("gray") and int(frame.color_range) == 0:
-        full = True
-    return Color(
-        matrix=usual if matrix in _UNKNOWN else matrix,
-        full_range=full and not rgb,
-        primaries=(_BT709 if srgb else usual) if primaries in _UNKNOWN else primaries,
-        transfer=(_SRGB_TRANSFER if srgb else usual) if transfer in _UNKNOWN else transfer,
-    )

@@ -1,7 +1,8 @@
 """From libavcodec's pictures to the pipeline's: upright, even, 8-bit 4:2:0 planes of their own.
 
 Nothing here changes colours: matrix and range stay what the source says, and RGB becomes limited
-range YCbCr by the matrix that `pipeline.types.Color` names.
+range YCbCr by the matrix that `pipeline.types.Color` names. Only what ordinary screens cannot show
+goes through `pipeline.reading.tone`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from pipeline.reading.tone import ToneMap
 from pipeline.types import Color
 
 Planes = tuple[Tensor, Tensor, Tensor]
@@ -155,6 +157,7 @@ class Upright:
         orientation: of the stream.
         hidden: whether nothing can be seen of the whole film, so that its transparency is not meant
             (`pipeline.reading.hidden`); asked at a picture of which nothing can be seen.
+        source: how its pictures are to be read, where their colours are to be changed.
     """
 
     def __init__(
@@ -164,8 +167,10 @@ class Upright:
         color: Color,
         orientation: Orientation,
         hidden: Callable[[], bool] = lambda: True,
+        source: Color | None = None,
     ) -> None:
         self._hidden = hidden
+        self._tone = None if source is None else ToneMap(source)
         self._orientation = orientation
         self._coded = (height, width) if orientation.transpose else (width, height)
         self._color = color
@@ -178,6 +183,10 @@ class Upright:
         """Luma (H, W) and both chroma planes (H/2, W/2) of a picture, in memory of their own."""
         width, height = self._coded
         fits = frame.width & ~1 == width and frame.height & ~1 == height
+        if self._tone is not None:
+            size = (frame.width, frame.height) if fits else (width, height)
+            layout = "yuva420p" if has_alpha(frame) else "yuv420p"
+            frame, fits = self._tone.shown(frame, *size, layout), True
         name = frame.format.name
         if fits and name == "nv12":
             return self._interleaved(frame, width, height)

@@ -10,9 +10,19 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.support import light
+
+_TURN = 4
+"""Its place among the properties, from 1."""
+
 
 def write_tiled(
-    path: Path, picture: NDArray[np.uint8], side: int, quarters: int, samples: str = "yuvj420p"
+    path: Path,
+    picture: NDArray[np.uint8],
+    side: int,
+    quarters: int,
+    samples: str = "yuvj420p",
+    transfer: int | None = None,
 ) -> Path:
     """A photograph of a (H, W, 3) picture in square tiles.
 
@@ -22,23 +32,28 @@ def write_tiled(
         side: of a tile, px.
         quarters: turns counterclockwise that bring it upright.
         samples: libavutil's name of how they are coded, such as `gray10le`.
+        transfer: draws it in BT.2020 and this curve (`tests.support.light`), and says so.
     """
     height, width = picture.shape[:2]
     rows, columns = -(-height // side), -(-width // side)
     padding = ((0, rows * side - height), (0, columns * side - width), (0, 0))
     padded = np.pad(picture, padding, "edge")
     parts = [
-        _coded(padded[side * y : side * (y + 1), side * x : side * (x + 1)], samples)
+        _coded(padded[side * y : side * (y + 1), side * x : side * (x + 1)], samples, transfer)
         for y in range(rows)
         for x in range(columns)
     ]
-    parts.append(_coded(padded[:side, :side] // 2, samples))  # the thumbnail, never to be taken
+    # The thumbnail, never to be taken.
+    parts.append(_coded(padded[:side, :side] // 2, samples, transfer))
     properties = [
         parts[0][0],
         _full(b"ispe", 0, struct.pack(">II", side, side)),
         _full(b"ispe", 0, struct.pack(">II", width, height)),
         _box(b"irot", bytes([quarters])),
     ]
+    if transfer is not None:
+        words = struct.pack(">HHHB", light.BT2020, transfer, light.BT2020, 0)
+        properties.append(_box(b"colr", b"nclx" + words))
     items = _Items(
         [len(data) for _, data in parts],
         struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, width, height),
@@ -57,7 +72,7 @@ class _Items:
     Args:
         sizes: bytes of the tiles and the thumbnail, which lie one behind the other.
         layout: what the grid's item says.
-        properties: coder, size of a tile, size of the picture, turn.
+        properties: coder, size of a tile, size of the picture, turn, and colours where it has some.
     """
 
     def __init__(self, sizes: list[int], layout: bytes, properties: list[bytes]) -> None:
@@ -103,11 +118,12 @@ class _Items:
     def _owners(self) -> bytes:
         """Which properties each item has, from 1; the high bit says that it is essential."""
         owned = [(n, b"\x81\x02") for n in range(1, self._grid)] + [(self._grid, b"\x03\x84")]
-        entries = [struct.pack(">HB", n, len(p)) + p for n, p in owned]
+        told = b"\x05" if len(self._properties) > _TURN else b""  # the colours
+        entries = [struct.pack(">HB", n, len(p + told)) + p + told for n, p in owned]
         return _full(b"ipma", 0, struct.pack(">I", len(owned)), *entries)
 
 
-def _coded(picture: NDArray[np.uint8], samples: str) -> tuple[bytes, bytes]:
+def _coded(picture: NDArray[np.uint8], samples: str, transfer: int | None) -> tuple[bytes, bytes]:
     """Its box hvcC, and the picture itself."""
     file = BytesIO()
     with av.open(file, "w", format="mp4") as container:
@@ -118,8 +134,13 @@ def _coded(picture: NDArray[np.uint8], samples: str) -> tuple[bytes, bytes]:
         stream.height, stream.width = picture.shape[:2]
         stream.pix_fmt = samples
         stream.codec_context.codec_tag = "hvc1"
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
-        container.mux(stream.encode(frame.reformat(format=samples)))
+        if transfer is None:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
+            frame = frame.reformat(format=samples)
+        else:
+            frame = av.VideoFrame.from_ndarray(light.in_light(picture, transfer), "rgb48le")
+            frame = frame.reformat(format=samples, dst_colorspace=light.BT2020, dst_color_range=1)
+        container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     whole = file.getvalue()
     at = whole.index(b"hvcC") - 4

@@ -16,6 +16,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.support import light
+
 BITS = 12
 """Fields of the number; pictures count up to 4095."""
 _FIELD_ROWS = 8
@@ -98,7 +100,8 @@ class Clip:
     """Seconds at which each picture starts; None is the constant rate."""
     time_base: Fraction | None = None
     color: tuple[int, int, int, int] | None = None
-    """H.273 matrix, range (1 limited, 2 full), primaries, transfer."""
+    """H.273 matrix, range (1 limited, 2 full), primaries, transfer. Where the last one is of high
+    dynamic range, or the primaries are BT.2020's, the pictures are drawn so (`light`)."""
     aspect: Fraction | None = None
     sound: Tone | None = None
     container: str | None = None
@@ -127,7 +130,7 @@ def write_clip(path: Path, clip: Clip) -> Path:
         base = stream.codec_context.time_base
         for number in range(clip.frames):
             drawn = _as_coded(picture(number, clip.width, clip.height), clip)
-            frame = av.VideoFrame.from_ndarray(drawn, "rgb24")
+            frame = _lit(drawn, clip)
             frame = frame.reformat(
                 format=clip.pix_fmt,
                 dst_colorspace=clip.color[0] if clip.color else None,
@@ -140,6 +143,12 @@ def write_clip(path: Path, clip: Clip) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def _lit(drawn: NDArray[np.uint8], clip: Clip) -> av.VideoFrame:
+    if clip.color is None or clip.color[2] != light.BT2020:
+        return av.VideoFrame.from_ndarray(drawn, "rgb24")
+    return av.VideoFrame.from_ndarray(light.in_light(drawn, clip.color[3]), "rgb48le")
 
 
 def _as_coded(upright: NDArray[np.uint8], clip: Clip) -> NDArray[np.uint8]:

@@ -42,6 +42,7 @@ OTHER: dict[str, Any] = {
     "still": True,
     "has_audio": False,
     "scale": 0.5,
+    "source": Color(9, False, 9, 18),
 }
 ENGINE = EngineFacts(
     name="viseme",

@@ -85,8 +85,15 @@ def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:
 
 
 def test_color_tags_are_copied(tmp_path: Path) -> None:
+    clip = Clip(frames=2, color=(5, 2, 5, 6))
+    facts = probe(write_clip(tmp_path / "pal.mp4", clip))
+    assert (facts.color, facts.source) == (Color(5, True, 5, 6), None)
+
+
+def test_tags_of_high_dynamic_range_are_those_of_the_source_alone(tmp_path: Path) -> None:
     clip = Clip(frames=2, color=(9, 2, 9, 16))
-    assert probe(write_clip(tmp_path / "pq.mp4", clip)).color == Color(9, True, 9, 16)
+    facts = probe(write_clip(tmp_path / "pq.mp4", clip))
+    assert (facts.color, facts.source) == (Color(1, False, 1, 1), Color(9, True, 9, 16))
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(480, 6), (720, 1)])

@@ -1,0 +1,93 @@
+"""How a reference's colours are to be read, by its own words or by what is usual."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from av import VideoFrame
+from av.video.codeccontext import VideoCodecContext
+
+from pipeline.reading.light import HLG, PQ
+from pipeline.reading.tone import shown_as
+from pipeline.reading.upright import is_rgb
+from pipeline.types import Color
+
+_BT709, _BT601, _BT2020 = 1, 6, 9
+_UNNAMED = 2
+_UNKNOWN = (0, _UNNAMED, 3)
+"""H.273: RGB or reserved, unspecified, reserved."""
+_JFIF = ("mjpeg", "webp")
+"""Codecs whose pictures have the matrix of BT.601 whatever their size."""
+_SRGB_TRANSFER = 13
+_FULL_RANGE = 2
+
+
+class Words(NamedTuple):
+    """How a container says that the colours are to be read, for films that do not say so
+    themselves; by ITU-T H.273."""
+
+    matrix: int
+    primaries: int
+    transfer: int
+    span: int
+
+    @classmethod
+    def of(cls, codec: VideoCodecContext) -> Words:
+        """Of a stream of which nothing was decoded yet."""
+        return cls(
+            int(codec.colorspace),
+            int(codec.color_primaries),
+            int(codec.color_trc),
+            int(codec.color_range),
+        )
+
+    def put(self, frame: VideoFrame) -> None:
+        """Name what a picture leaves unnamed."""
+        if int(frame.colorspace) == _UNNAMED:
+            frame.colorspace = self.matrix
+        if int(frame.color_primaries) == _UNNAMED:
+            frame.color_primaries = self.primaries
+        if int(frame.color_trc) == _UNNAMED:
+            frame.color_trc = self.transfer
+        if not int(frame.color_range):
+            frame.color_range = self.span
+
+
+def delivered(path: Path, frame: VideoFrame, codec: str) -> tuple[Color, Color | None]:
+    """The colours that are delivered, and those of the file where they are others.
+
+    Args:
+        path: of the file.
+        frame: its first picture.
+        codec: of it.
+
+    Raises:
+        InputUnreadable: they are others, and coded in a way that is not known.
+    """
+    told = _color(frame, codec)
+    shown = shown_as(path, told)
+    return (told, None) if shown is None else (shown, told)
+
+
+def _color(frame: VideoFrame, codec: str) -> Color:
+    """The source's colour tags; where it has none, those of its size (BT.709 from 720 lines), of
+    high dynamic range BT.2020, and of RGB and JPEG those of sRGB, whose primaries are BT.709's
+    whatever the size."""
+    usual = _BT709 if frame.height >= 720 and codec not in _JFIF else _BT601
+    matrix = int(frame.colorspace)
+    primaries = int(frame.color_primaries)
+    transfer = int(frame.color_trc)
+    if primaries == _BT2020 or (primaries in _UNKNOWN and transfer in (HLG, PQ)):
+        usual = primaries = _BT2020
+    rgb = is_rgb(frame)
+    srgb = rgb or codec in _JFIF
+    full = int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith("yuvj")
+    if frame.format.name.startswith("gray") and int(frame.color_range) == 0:
+        full = True
+    return Color(
+        matrix=usual if matrix in _UNKNOWN else matrix,
+        full_range=full and not rgb,
+        primaries=(_BT709 if srgb else usual) if primaries in _UNKNOWN else primaries,
+        transfer=(_SRGB_TRANSFER if srgb else usual) if transfer in _UNKNOWN else transfer,
+    )
