@@ -11,11 +11,12 @@ The caller owns the scratch folder. `on_tick` is called between batches and may 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import chain, islice
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -42,10 +43,10 @@ from pipeline.reading.trial import get_ready
 from pipeline.render_whole import render_whole
 from pipeline.speech.ahead import recognised_ahead
 from pipeline.stopwatch import Stopwatch
-from pipeline.stream import Sink, prefetch
+from pipeline.stream import Sink, batched, prefetch
 from pipeline.timeline import Timeline, rate_warnings
 from pipeline.types import AudioFacts, Frame, OnTick, RenderSpec, Tick, VideoFacts
-from pipeline.writing.output import open_output
+from pipeline.writing.output import in_spite_of_loss, open_output
 from pipeline.writing.verify import verify
 from schemas.codes import Stage
 from schemas.render import EngineFacts, RenderReport
@@ -166,7 +167,7 @@ def _open(spec: RenderSpec, watch: Stopwatch, on_tick: OnTick, stack: ExitStack)
 
 
 def _track(job: _Job, total: int) -> FaceTrack:
-    decoded = job.watch.timed("decode", _batches(job.reader.read(range(total)), job.batch))
+    decoded = job.watch.timed("decode", batched(job.reader.read(range(total)), job.batch))
     with ExitStack() as stack, job.watch.stage("track"):
         # One waits, one is in hand and one is being decoded: frame by frame, each would wake
         # somebody who asks for the interpreter's lock.
@@ -216,24 +217,30 @@ def _own_speech(job: _Job) -> Speech | None:
 def _picture(job: _Job, engine: Engine[Any, Any], track: FaceTrack, cabinet: Cabinet) -> Finish:
     reference = _reference(job, track)
     avatar = cabinet.avatar(engine, reference, lambda: _prepare(job, engine, reference))
+    return in_spite_of_loss(job.spec, partial(_film, job, engine, avatar), job.notes)
+
+
+def _film(job: _Job, engine: Engine[Any, Any], avatar: Any, device: str | None) -> Finish:
+    """The whole film, encoded by a device; None: by x264, and it is not made once more."""
     with job.watch.stage("plan"):
         plan = engine.plan(avatar, job.speech, job.timeline, job.spec.deadline)
-    del job.speech  # painting needs the plan alone
+    if device is None:
+        del job.speech  # painting needs the plan alone
     give_back()  # hearing a long speech takes more for a moment than painting ever will
     try:
-        _encode(job, engine, plan)
+        _encode(job, engine, plan, device)
     finally:
         finish = engine.finish(plan)
     return finish
 
 
-def _encode(job: _Job, engine: Engine[Any, Any], plan: Any) -> None:
-    marks = picture_marks(job.spec, job.video.width, job.video.height)
+def _encode(job: _Job, engine: Engine[Any, Any], plan: Any, device: str | None) -> None:
+    spec, video = job.spec, job.video
+    marks = picture_marks(spec, video.width, video.height)
     with ExitStack() as stack:
         encoder = stack.enter_context(
-            open_output(job.spec, words(job.spec, engine.facts), job.video, job.audio, job.timeline)
+            open_output(spec, words(spec, engine.facts), video, job.audio, job.timeline, device)
         )
-
         job.notes += encoder.warnings
 
         def encode(frames: list[Frame]) -> None:
@@ -257,7 +264,7 @@ def _generate(job: _Job, engine: Engine[Any, Any], plan: Any, sink: Sink[list[Fr
     if not timeline.loops:
         job.kept.enough()  # nobody comes after this pass
     sources = (timeline.source(n) for n in range(timeline.frames))
-    decoded = job.watch.timed("decode", _batches(job.reader.read(sources), job.batch))
+    decoded = job.watch.timed("decode", batched(job.reader.read(sources), job.batch))
     batches = prefetch(decoded, QUEUE, "decode")
     done = 0
     try:
@@ -273,12 +280,6 @@ def _generate(job: _Job, engine: Engine[Any, Any], plan: Any, sink: Sink[list[Fr
             job.on_tick(Tick("generate", done, timeline.frames))
     finally:
         batches.close()
-
-
-def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
-    iterator = iter(frames)
-    while batch := list(islice(iterator, size)):
-        yield batch
 
 
 @contextmanager

@@ -9,6 +9,7 @@ of every other engine.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from pipeline.engines.whole import WholeEngine, WholeJob
@@ -22,7 +23,7 @@ from pipeline.stopwatch import Stopwatch
 from pipeline.stream import prefetch
 from pipeline.timeline import Timeline, rate_warnings
 from pipeline.types import AudioFacts, OnTick, RenderSpec, Tick, VideoFacts
-from pipeline.writing.output import open_output
+from pipeline.writing.output import in_spite_of_loss, open_output
 from pipeline.writing.verify import verify
 from schemas.codes import Stage
 from schemas.render import EngineFacts, RenderReport
@@ -51,7 +52,9 @@ def render_whole(
     if video.still and options.fps is None:
         fps = result.fps
     timeline = Timeline.fit(audio.duration, result.fps, result.frames, Loop.HOLD, fps)
-    notes = _encode(spec, engine.facts, watch, result, audio, timeline, on_tick)
+    notes: list[str] = []
+    film = partial(_encode, spec, engine.facts, watch, result, audio, timeline, on_tick)
+    notes += in_spite_of_loss(spec, film, notes)
     with watch.stage("mark"):
         labels = seal(spec, engine.facts)
     with watch.stage("verify"):
@@ -96,6 +99,7 @@ def _encode(
     audio: AudioFacts,
     timeline: Timeline,
     on_tick: OnTick,
+    device: str | None,
 ) -> list[str]:
     """Write the file; what is to be known of how."""
     marks = picture_marks(spec, result.width, result.height)
@@ -103,7 +107,7 @@ def _encode(
     sources = (timeline.source(n) for n in range(timeline.frames))
     frames = prefetch(watch.timed("decode", reader.read(sources)), AHEAD, "decode")
     try:
-        with open_output(spec, words(spec, facts), result, audio, timeline) as encoder:
+        with open_output(spec, words(spec, facts), result, audio, timeline, device) as encoder:
             for n, frame in enumerate(frames):
                 marked = marks.apply(frame)
                 with watch.stage("encode"):

@@ -43,7 +43,8 @@ class WorkSettings(Group):
         "F2F_ENCODER",
         "x264",
         "who encodes; auto: the GPU where it really can, which makes other bytes on every machine; "
-        "nvenc: the GPU, else no worker starts. A film that finds no session free goes to x264",
+        "nvenc: the GPU, else no worker starts. A film that finds no session free, or loses "
+        "it, goes to x264",
     )
     gpu_batch: int = env(
         "F2F_GPU_BATCH", 64, "frames of the largest batch of a neural engine on a GPU", ge=8, le=256

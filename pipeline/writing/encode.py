@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 from pipeline.errors import EngineFailed, OutputInvalid
 from pipeline.reading.upright import samples
 from pipeline.types import AudioFacts, Frame
-from pipeline.writing import nvenc, x264
+from pipeline.writing import losses, nvenc, x264
 from pipeline.writing.coding import Coding
 from pipeline.writing.soundtrack import Soundtrack
 from pipeline.writing.turns import Turns
@@ -59,10 +59,10 @@ class Encoder:
         audio: the speech, decoded again and written beside the picture.
         frames: that will be written.
         metadata: words for the container; keys of one's own survive.
-        device: of the job; its video unit may be allowed to encode (`pipeline.hardware`).
+        device: whose video unit encodes (`nvenc.chosen`); None: x264 does.
 
     Raises:
-        EngineUnavailable: a GPU's encoder is demanded, and there is none.
+        losses.Lost: the device's encoder failed in the midst; also what `write` and `close` raise.
         OSError: the disk is full, or the file cannot be written.
     """
 
@@ -74,23 +74,24 @@ class Encoder:
         audio: AudioFacts,
         frames: int,
         metadata: dict[str, str],
-        device: str = "cpu",
+        device: str | None = None,
     ) -> None:
         self._path = path
         self._coding = coding
         self._frames = frames
         self._count = 0
         self._closed = False
+        self._device = device
         self.warnings: list[str] = []
         """What is to be known of how it was encoded."""
         # x264 copies a picture before `encode` returns, so that two of them do for all.
         self._pictures = [_Picture(coding) for _ in range(2)]
         with ExitStack() as stack:
             stack.callback(self._remove)
-            wants_device = nvenc.chosen(device)
             self._container = _container(path, metadata)
-            coded = self._on_device() if wants_device else None
-            if wants_device and coded is None:
+            coded = None if device is None else self._on_device(device)
+            if device is not None and coded is None:
+                self._device = None
                 self._container.close()  # nothing was written
                 self._container = _container(path, metadata)
             stack.enter_context(self._container)
@@ -146,6 +147,8 @@ class Encoder:
         except BaseException:
             self._open.close()
             raise
+        if self._device is not None:
+            losses.end(self._device)
         self._open.pop_all()
         self._sound.__exit__(None, None, None)
 
@@ -157,7 +160,7 @@ class Encoder:
         x264.set_threads(stream.codec_context, coding.width, coding.height)
         return Turns(stream, coding).encode
 
-    def _on_device(self) -> Coder | None:
+    def _on_device(self, device: str) -> Coder | None:
         """The device's encoder, which works with threads of its own; None where it opens no more.
 
         That it once did says nothing: consumer cards encode few films at a time, of all processes.
@@ -172,7 +175,16 @@ class Encoder:
             _log.warning("%s: %s", self._path.name, text)
             self.warnings.append(text)
             return None
-        return stream.encode
+        began = losses.begin(device)
+
+        def coded(picture: VideoFrame | None) -> list[Packet[VideoStream]]:
+            try:
+                return stream.encode(picture)
+            except av.FFmpegError as error:
+                losses.lose(device, began)
+                raise losses.Lost(str(error) or type(error).__name__) from error
+
+        return coded
 
     def _encode(self, picture: VideoFrame | None) -> None:
         for packet in self._coded(picture):

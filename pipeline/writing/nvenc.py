@@ -5,7 +5,10 @@ another machine would not give the same bytes. Leases and adoption still see to 
 centre GPUs such as A100, H100 and H200 have none.
 
 Whether there is one is tried once per process and device, by encoding some pictures and decoding
-them again: they must come back, all of them, and look as they did.
+them again: they must come back, all of them, and look as they did. That says nothing of a later
+film: it may find no session free, or lose the encoder midway (`pipeline.writing.losses`). What the
+encoder was sent by then is gone, and all pictures of a film share one set of parameters (ISO/IEC
+14496-15, `avc1`), so that nobody else can go on with it: `output.in_spite_of_loss` makes it anew.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from pipeline import hardware
 from pipeline.batching.cuda import is_cuda
 from pipeline.errors import EngineUnavailable
 from pipeline.reading.upright import samples
+from pipeline.writing import losses
 from schemas.codes import Stage
 
 CODEC = "h264_nvenc"
@@ -43,6 +47,8 @@ def options(crf: int) -> dict[str, str]:
 def chosen(device: str) -> bool:
     """Whether a job on a device is to be encoded by its video unit, `F2F_ENCODER`.
 
+    Not where it has lost too many films by now, even if it is demanded: no job is lost by it.
+
     Raises:
         EngineUnavailable: it is demanded, and the device has none that encodes.
     """
@@ -51,7 +57,7 @@ def chosen(device: str) -> bool:
         return False
     trouble = _trouble(device)
     if trouble is None:
-        return True
+        return losses.steady(device)
     if wanted == "auto":
         return False
     raise EngineUnavailable(

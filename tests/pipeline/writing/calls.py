@@ -43,7 +43,7 @@ def encoder(
     frames: int,
     *,
     metadata: dict[str, str] | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     **changes: Any,
 ) -> Encoder:
     """An encoder of the numbered pictures; `changes` are those of `Coding`."""

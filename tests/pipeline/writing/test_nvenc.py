@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 import torch
+from av import VideoFrame
+from av.error import ExternalError
+from av.packet import Packet
+from av.video.stream import VideoStream
 
 from consumer.caches import weights_root
+from pipeline.engines.viseme.engine import VisemeEngine
 from pipeline.errors import EngineUnavailable
 from pipeline.hardware import EncoderName, allow
+from pipeline.types import AudioFacts, RenderSpec
 from pipeline.weights import use_weights_root
-from pipeline.writing import nvenc, x264
+from pipeline.writing import encode as encode_module
+from pipeline.writing import losses, nvenc, x264
+from pipeline.writing.coding import Coding
+from pipeline.writing.output import in_spite_of_loss
 from tests.pipeline.avatars.test_render import make
 from tests.pipeline.writing.calls import encode, encoder, frame_of, speech
 
@@ -23,9 +33,58 @@ from tests.pipeline.writing.calls import encode, encoder, frame_of, speech
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     nvenc._trouble.cache_clear()
+    losses._counts.clear()
     yield
     nvenc._trouble.cache_clear()
+    losses._counts.clear()
     allow(encoder="x264")
+
+
+class Breaking:
+    """A stream whose encoder fails at one of its pictures; the end is one, too."""
+
+    def __init__(self, stream: VideoStream, at: int) -> None:
+        self._stream = stream
+        self._left = at
+        self.codec_context = stream.codec_context
+
+    def encode(self, picture: VideoFrame | None) -> list[Packet[VideoStream]]:
+        self._left -= 1
+        if self._left < 0:
+            raise ExternalError(1, "the device has gone", "nvenc")
+        return self._stream.encode(picture)
+
+
+@pytest.fixture
+def breaks(
+    monkeypatch: pytest.MonkeyPatch,
+    there: None,
+) -> Callable[[int | None], None]:
+    """From now on the device's encoder fails at this picture of each film; None: never."""
+    whole = encode_module._video
+    breaking: list[int | None] = [None]
+
+    def video(container: Any, name: str, coding: Coding, options: dict[str, str]) -> Any:
+        stream = whole(container, name, coding, options)
+        at = breaking[0]
+        return stream if at is None or name != nvenc.CODEC else Breaking(stream, at)
+
+    def at(picture: int | None) -> None:
+        breaking[0] = picture
+
+    monkeypatch.setattr(encode_module, "_video", video)
+    allow(encoder="auto")
+    return at
+
+
+def film(
+    path: Path, audio: AudioFacts, frames: int, device: str = "cuda"
+) -> tuple[bytes, list[str]]:
+    """What a job makes of numbered pictures, and what it says of how."""
+    spec = RenderSpec(audio.path, audio.path, path, path.parent, device=device)
+    notes: list[str] = []
+    in_spite_of_loss(spec, lambda by: encode(path, audio, frames, device=by), notes)
+    return path.read_bytes(), notes
 
 
 @pytest.fixture
@@ -46,8 +105,9 @@ def test_auto_falls_back_where_nothing_encodes(device: str, tmp_path: Path) -> N
         pytest.skip("a CUDA device might encode")
     allow(encoder="auto")
     assert not nvenc.chosen(device)
-    path = encode(tmp_path / "out.mp4", speech(tmp_path, 0.2), 5, device=device)
-    assert b"x264" in path.read_bytes()
+    made, notes = film(tmp_path / "out.mp4", speech(tmp_path, 0.2), 5, device)
+    assert b"x264" in made
+    assert not notes
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -58,7 +118,7 @@ def test_a_demanded_encoder_that_is_not_there_is_an_error_that_says_what_to_do(
         pytest.skip("a CUDA device might encode")
     allow(encoder="nvenc")
     with pytest.raises(EngineUnavailable, match=f"nvenc, but {device} does not.*set x264 or auto"):
-        encode(tmp_path / "out.mp4", speech(tmp_path, 0.2), 5, device=device)
+        film(tmp_path / "out.mp4", speech(tmp_path, 0.2), 5, device)
     assert not (tmp_path / "out.mp4").exists()
 
 
@@ -67,7 +127,8 @@ def test_a_demanded_encoder_that_is_not_there_is_an_error_that_says_what_to_do(
 def test_an_encoder_that_proved_itself_makes_the_file(wanted: EncoderName, tmp_path: Path) -> None:
     allow(encoder=wanted)
     assert nvenc.chosen("cuda")
-    path = encode(tmp_path / "out.mp4", speech(tmp_path, 0.2), 5, device="cuda")
+    path = tmp_path / "out.mp4"
+    film(path, speech(tmp_path, 0.2), 5)
     with av.open(str(path)) as made:
         assert made.streams.video[0].codec_context.name == "mpeg4"
         assert sum(1 for _ in made.decode(video=0)) == 5
@@ -103,6 +164,89 @@ def test_a_job_without_a_free_session_says_so_in_its_report(
     assert made.pixels == want.pixels
     (note,) = set(made.report.warnings) - set(want.report.warnings)
     assert "encoded by x264" in note
+
+
+@pytest.mark.parametrize("picture", [0, 3, 9, 10])
+def test_a_film_whose_encoder_fails_midway_is_made_by_x264_and_says_so(
+    picture: int, tmp_path: Path, breaks: Callable[[int | None], None]
+) -> None:
+    """At its first picture, in its midst, at its last one, and when it is to give the rest."""
+    audio = speech(tmp_path, 0.4)
+    want = encode(tmp_path / "want.mp4", audio, 10).read_bytes()
+    breaks(picture)
+    made, notes = film(tmp_path / "out.mp4", audio, 10)
+    assert made == want, "nothing of the film that broke is in it"
+    (said,) = notes
+    assert "encoded by x264 from the start" in said
+    assert "the device has gone" in said
+
+
+def test_a_device_goes_on_encoding_until_it_has_lost_films_in_a_row(
+    tmp_path: Path, breaks: Callable[[int | None], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    audio = speech(tmp_path, 0.2)
+
+    def lost(at: int | None) -> bool:
+        breaks(at)
+        return bool(film(tmp_path / "out.mp4", audio, 5)[1])
+
+    assert [lost(at) for at in (2, 2, None, 2, 2)] == [True, True, False, True, True]
+    assert nvenc.chosen("cuda"), "a film that came to its end between them counts"
+    assert lost(2)
+    assert not nvenc.chosen("cuda")
+    assert not lost(2), "x264 from the beginning"
+    allow(encoder="nvenc")
+    assert not nvenc.chosen("cuda"), "demanded or not: jobs are not lost by it"
+    assert "lost 3 in a row" in caplog.text
+
+
+def test_films_that_are_lost_at_one_time_count_once() -> None:
+    began = [losses.begin("cuda") for _ in range(8)]
+    for each in began:
+        losses.lose("cuda", each)
+    assert losses.steady("cuda")
+
+
+def test_errors_of_anything_but_the_encoder_end_the_film(
+    tmp_path: Path, breaks: Callable[[int | None], None]
+) -> None:
+    breaks(None)
+    spec = RenderSpec(tmp_path, tmp_path, tmp_path / "out.mp4", tmp_path, device="cuda")
+    asked: list[str | None] = []
+
+    def film(by: str | None) -> None:
+        asked.append(by)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        in_spite_of_loss(spec, film, [])
+    assert asked == ["cuda"]
+
+
+def test_a_job_whose_encoder_fails_midway_paints_once_more_from_what_it_prepared(
+    tmp_path: Path, breaks: Callable[[int | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_weights_root(weights_root())
+    allow(encoder="x264")
+    want = make(tmp_path, "want", None)
+    prepared: list[None] = []
+    whole = VisemeEngine.prepare
+
+    def prepare(*given: Any) -> Any:
+        prepared.append(None)
+        return whole(*given)
+
+    monkeypatch.setattr(VisemeEngine, "prepare", prepare)
+    allow(encoder="auto")
+    # The job is the processors', but for its encoder: where there is no GPU, none can be asked for.
+    monkeypatch.setattr(nvenc, "chosen", lambda _: True)
+    breaks(3)
+    made = make(tmp_path, "made", None)
+    assert made.spec.output.read_bytes() == want.spec.output.read_bytes()
+    (note,) = set(made.report.warnings) - set(want.report.warnings)
+    assert "failed midway" in note
+    assert made.report.quality == want.report.quality, "nothing is counted twice"
+    assert len(prepared) == 1
 
 
 def test_the_trial_finds_pictures_that_are_missing_or_others(
@@ -144,6 +288,7 @@ def test_a_rate_factor_becomes_constant_quality_without_bytes_of_chance() -> Non
 @pytest.mark.gpu
 def test_a_gpu_encodes_or_says_why_not(tmp_path: Path) -> None:
     allow(encoder="auto")
-    path = encode(tmp_path / "out.mp4", speech(tmp_path, 0.4), 10, device="cuda")
+    path = tmp_path / "out.mp4"
+    film(path, speech(tmp_path, 0.4), 10)
     with av.open(str(path)) as made:
         assert sum(1 for _ in made.decode(video=0)) == 10
