@@ -52,7 +52,7 @@ def without_networks(width: int) -> Iterator[None]:
     Args:
         width: of a token.
     """
-    made = torch.zeros(BUCKETS[-1], 3, SIDE, SIDE, dtype=torch.uint8)
+    made = torch.full((BUCKETS[-1], 3, SIDE, SIDE), 128, dtype=torch.uint8)
     states = torch.zeros(1500, STATES, width)
 
     def encode(_: object, seen: Tensor) -> Tensor:

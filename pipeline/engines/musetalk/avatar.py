@@ -17,6 +17,7 @@ from pipeline.engines.musetalk.crops import crop_faces
 from pipeline.engines.musetalk.painter import Painter
 from pipeline.engines.neural.avatar import Avatar, chunk_on, empty
 from pipeline.engines.neural.boxes import Box
+from pipeline.engines.neural.lost import refuse_infinite
 from pipeline.rows import RowFile
 from pipeline.types import Frame, OnTick, Tick
 
@@ -68,5 +69,6 @@ def _seen(frames: list[Frame], avatar: Avatar, device: str) -> list[tuple[Tensor
 
 def _keep(lane: Lane[Item, Row], count: int, latents: RowFile) -> None:
     if count:
-        made = gather([lane.take() for _ in range(count)])
-        latents.write(len(latents), on_host(made).to(latents.dtype))
+        made = on_host(gather([lane.take() for _ in range(count)]))
+        refuse_infinite(made)  # kept, they would fail every later job on this video
+        latents.write(len(latents), made.to(latents.dtype))

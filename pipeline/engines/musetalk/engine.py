@@ -15,6 +15,7 @@ from pipeline.engines.musetalk.doubling import double_at_once
 from pipeline.engines.musetalk.hearing import SpeechTokens
 from pipeline.engines.musetalk.networks import Networks
 from pipeline.engines.musetalk.painter import Painter
+from pipeline.engines.musetalk.precision import sound
 from pipeline.engines.neural.avatar import Avatar, Layout
 from pipeline.engines.neural.engine import NeuralEngine
 from pipeline.types import OnTick
@@ -101,7 +102,8 @@ def load_engine(
 
     Args:
         root: folder of all weights.
-        device: `cpu`, `cuda`, `cuda:1`, …; half precision on CUDA, float32 elsewhere.
+        device: `cpu`, `cuda`, `cuda:1`, …; half precision on CUDA (`precision.sound`), float32
+            elsewhere.
         fast: decode with the tiny autoencoder: 213 instead of 800 GFLOP per frame.
         threads: processors that one operator may use on the CPU.
         compiled: on CUDA, compile the networks for the largest batch.
@@ -109,8 +111,12 @@ def load_engine(
     Raises:
         WeightsMissing: they are not here; names the command that brings them.
     """
-    dtype = torch.float16 if is_cuda(device) else torch.float32
-    networks = tuned(weights.load(root, device, dtype, fast), innermost=is_cuda(device))
+    innermost = is_cuda(device)
+
+    def load(dtype: torch.dtype) -> Networks:
+        return tuned(weights.load(root, device, dtype, fast), innermost=innermost)
+
+    networks = sound(load) if is_cuda(device) else load(torch.float32)
     return MuseTalkEngine(networks, device, fast, weights.facts(fast), threads, compiled)
 
 

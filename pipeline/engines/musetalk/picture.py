@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pipeline.engines.neural.lost import bytes_of
+
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, AutoencoderTiny
 
@@ -64,4 +66,4 @@ def decode(vae: AutoencoderKL | AutoencoderTiny, latents: Tensor) -> Tensor:
 def to_bytes(pictures: Tensor) -> Tensor:
     """(B, 3, H, W) pictures of -1 to 1 as uint8 of the same shape."""
     unit = (pictures.to(torch.float32) / 2 + 0.5).clamp(0, 1)
-    return (unit * 255).round().to(torch.uint8)
+    return bytes_of((unit * 255).round())

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pipeline.engines.fitting import Stretch, Taps, fitted, taps_of
+from pipeline.engines.neural.lost import brightest, refuse_lost
 from pipeline.engines.windows import brought, cut, pasted, staging, to_host, windows_around
 from pipeline.planes import Window, mix, planes_of
 from pipeline.types import Color, Frame
@@ -40,6 +41,9 @@ def compose(placed: Sequence[Placed], faces: Tensor, masks: Tensor, color: Color
         masks: (B, M, M) uint8 on the device: 0 keeps the frame's sample, 255 takes the face's.
         color: how the planes are to be read.
 
+    Raises:
+        EngineFailed: a face is none (`neural.lost`).
+
     Returns:
         New frames. A luma sample where the fitted mask is 0, and a chroma sample of four such luma
         samples, are bit-identical.
@@ -60,7 +64,9 @@ def compose(placed: Sequence[Placed], faces: Tensor, masks: Tensor, color: Color
         mix(plane, over.round().clamp(0, 255).to(torch.uint8), weights[min(number, 1)])
         for number, (plane, over) in enumerate(zip(below, above, strict=True))
     ]
-    return pasted(frames, windows, to_host(mixed))
+    *planes, most = to_host([*mixed, brightest(faces)])
+    refuse_lost(most)
+    return pasted(frames, windows, planes)
 
 
 def _taps(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pipeline.engines.neural.lost import bytes_of
+
 
 def network_input(faces: Tensor) -> Tensor:
     """The picture input: the face with a black lower half, then the face.
@@ -22,4 +24,4 @@ def network_input(faces: Tensor) -> Tensor:
 
 def to_bytes(painted: Tensor) -> Tensor:
     """(B, 3, S, S) output of 0 to 1 as uint8, cut off and not rounded, as the original does it."""
-    return (painted.to(torch.float32) * 255.0).to(torch.uint8)
+    return bytes_of(painted.to(torch.float32) * 255.0)

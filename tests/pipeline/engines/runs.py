@@ -28,10 +28,14 @@ def musetalk_fast() -> MuseTalkEngine:
     return MuseTalkEngine(tiny_networks(fast=True), "cpu", fast=True, used=[])
 
 
-def wav2lip() -> Wav2LipEngine:
+def wav2lip_network() -> Wav2Lip:
     network = Wav2Lip(VARIANTS[96], width=1 / 8)
     network.load_state_dict(weights_for(network, "tiny"))
-    return Wav2LipEngine(network.eval().requires_grad_(False), "cpu", [])
+    return network.eval().requires_grad_(False)
+
+
+def wav2lip() -> Wav2LipEngine:
+    return Wav2LipEngine(wav2lip_network(), "cpu", [])
 
 
 def timeline_of(seconds: float, frames: int, fps: Fraction = Fraction(25)) -> Timeline:

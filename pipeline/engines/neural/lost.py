@@ -1,0 +1,65 @@
+"""Pictures that a network made without numbers (NaN): found, and never shown.
+
+Half precision ends at 65504, and some GPUs compute wrongly in it. What comes of that is no number,
+spreads over the whole picture at the next normalisation, and as 8-bit samples would be a black
+mouth. Such a picture becomes black in all of its samples, which nothing that is painted ever is.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipeline.errors import EngineFailed
+from schemas.codes import Stage
+
+
+def bytes_of(pictures: Tensor) -> Tensor:
+    """Samples from 0 to 255 as 8-bit ones; pictures with one that is no number are all 0.
+
+    Args:
+        pictures: (..., 3, S, S) float.
+    """
+    lost = pictures.isnan().flatten(-3).any(-1)[..., None, None, None]
+    return torch.where(lost, 0, pictures).to(torch.uint8)
+
+
+def brightest(pictures: Tensor) -> Tensor:
+    """(B,) uint8 of (B, 3, S, S), for `refuse_lost`."""
+    return pictures.flatten(1).amax(1)
+
+
+def refuse_lost(found: Tensor) -> None:
+    """Look whether some pictures are lost.
+
+    Args:
+        found: from `brightest`, on the host.
+
+    Raises:
+        EngineFailed: some are.
+    """
+    _refuse(found == 0)
+
+
+def refuse_infinite(made: Tensor) -> None:
+    """Look whether all of what a network made are numbers.
+
+    Args:
+        made: (B, …) float, on the host.
+
+    Raises:
+        EngineFailed: some are none.
+    """
+    _refuse(~made.isfinite().flatten(1).all(1))
+
+
+def _refuse(lost: Tensor) -> None:
+    if not bool(lost.any()):
+        return
+    count = int(lost.sum())
+    raise EngineFailed(
+        f"the network made no numbers (NaN) for {count} of {len(lost)} faces: its weights are"
+        " damaged (`face2face weights verify`), or this device cannot compute them",
+        stage=Stage.GENERATE,
+        lost=count,
+    )
