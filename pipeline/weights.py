@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
+from safetensors import SafetensorError
 
 from pipeline.errors import WeightsMissing
 from pipeline.face_wheel import MEMBERS, PACKAGE, PULL, VERSION, Installed, convert, download
@@ -131,6 +132,8 @@ def load_faces(root: Path | None = None) -> FaceModels:
         return FaceModels(graph.load("detector", folder), graph.load("mesh", folder))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _missing(folder, f"{Path(str(error.filename or folder)).name} is missing") from error
+    except (SafetensorError, ValidationError, OSError) as error:
+        raise _missing(folder, f"they cannot be read ({_why(error)})") from error
 
 
 def face_facts() -> list[WeightFacts]:
@@ -151,8 +154,8 @@ def _problem(folder: Path) -> str | None:
         record = Installed.model_validate_json((folder / "installed.json").read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return "nothing is installed"
-    except ValidationError:
-        return "installed.json cannot be read"
+    except (ValidationError, OSError) as error:
+        return f"installed.json cannot be read ({_why(error)})"
     for name, sha256 in record.files.items():
         path = folder / name
         if not path.is_file():
@@ -166,6 +169,10 @@ def _missing(folder: Path, problem: str) -> WeightsMissing:
     return WeightsMissing(
         f"face models: {problem} in {folder}; {PULL}", stage=Stage.TRACK, folder=str(folder)
     )
+
+
+def _why(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 @contextmanager

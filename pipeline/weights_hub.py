@@ -212,6 +212,13 @@ def read_installed(folder: Path) -> Installed:
 
 
 def _finding(manifest: HubManifest, root: Path, network: str, *, deep: bool) -> Finding | None:
+    try:
+        return _compared(manifest, root, network, deep=deep)
+    except OSError as error:  # such as a volume that another user may read
+        return Finding(network, f"cannot be read ({error.strerror or type(error).__name__})")
+
+
+def _compared(manifest: HubManifest, root: Path, network: str, *, deep: bool) -> Finding | None:
     folder = root / manifest.name
     path = folder / f"{network}.safetensors"
     record = read_installed(folder).files.get(network)

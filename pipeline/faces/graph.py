@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from pipeline.tensor_file import write_tensors
 from schemas.request import Contract
 
 
@@ -51,8 +52,7 @@ def save(model: Model, folder: Path) -> list[Path]:
     name = model.graph.name
     text, tensors = folder / f"{name}.json", folder / f"{name}.safetensors"
     text.write_text(model.graph.model_dump_json() + "\n")
-    save_file(model.weights, tensors)
-    tensors.chmod(0o644)  # the library leaves it to its owner; a service runs as somebody else
+    write_tensors(model.weights, tensors)
     return [text, tensors]
 
 

@@ -133,6 +133,14 @@ def test_missing_models_name_the_command_that_brings_them(call: object, tmp_path
     assert caught.value.stage is Stage.TRACK
 
 
+@pytest.mark.parametrize("name", ["mesh.safetensors", "detector.json"])
+def test_damaged_models_name_the_command_that_brings_them(name: str, root: Path) -> None:
+    path = root / "faces" / REVISION / name
+    path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(WeightsMissing, match=r"cannot be read .*face2face weights pull faces"):
+        load_faces(root)
+
+
 @pytest.mark.usefixtures("only_loopback")
 def test_another_wheel_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
     fake_wheel(tmp_path, {"mediapipe/x.py": b"raise SystemExit('imported')"})

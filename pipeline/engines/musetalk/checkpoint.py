@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pipeline.checkpoint import check_names, read_checkpoint
 from pipeline.engines.musetalk.networks import build_tiny, build_unet, build_vae, build_whisper
+from pipeline.tensor_file import write_tensors
 
 Build = Callable[[], nn.Module]
 
@@ -44,11 +44,12 @@ def convert(
 
     Raises:
         WeightsMissing: the file is no checkpoint of this network.
+        OSError: the target cannot be written, such as on a full disk.
     """
     shape = builders[network]()
     tensors = current_names(network, read_checkpoint(source), shape)
     check_names(network, tensors, shape)
-    save_file({key: value.contiguous() for key, value in tensors.items()}, target)
+    write_tensors(tensors, target)
 
 
 def current_names(

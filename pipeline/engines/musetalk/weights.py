@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline import weights_hub
 from pipeline.checkpoint import check_names
 from pipeline.engines.musetalk.checkpoint import BUILDERS, Build, convert
 from pipeline.engines.musetalk.networks import Networks, load_into
+from pipeline.errors import WeightsMissing
 from pipeline.hub_fetch import OnBytes
 from pipeline.weights_hub import Announce, Finding, HubManifest, Installed
+from schemas.codes import Stage
 from schemas.render import WeightFacts
 
 NETWORKS = ["unet", "vae", "whisper"]
@@ -73,10 +76,24 @@ def load(
     loaded: dict[str, nn.Module] = {}
     for name, path in files.items():
         network = builders[name]()
-        tensors = load_file(path)
+        tensors = _tensors(path)
         check_names(name, tensors, network)
         load_into(network, tensors)
         loaded[name] = network.to(device, torch.float32 if name == "whisper" else dtype)
     vae = loaded["vae"]
     decoder = loaded["taesd"] if fast else vae
     return Networks(unet=loaded["unet"], vae=vae, decoder=decoder, whisper=loaded["whisper"])
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """Of a file of the right size, which says nothing of what is in it."""
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise WeightsMissing(
+            f"weights of musetalk: {path} cannot be read ({why});"
+            " run `face2face weights pull musetalk`",
+            stage=Stage.GENERATE,
+            engine="musetalk",
+        ) from error

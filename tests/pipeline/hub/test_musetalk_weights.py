@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,44 @@ def test_loading_needs_no_hub_and_gives_the_published_weights(
         wanted = weights_for(BUILDERS[name](), SALT)
         assert all(torch.equal(wanted[key], value) for key, value in network.state_dict().items())
     assert (loaded.decoder is loaded.vae) is not fast
+
+
+def test_weights_of_the_right_size_that_are_none_name_the_command(
+    tmp_path: Path, contents: dict[str, bytes]
+) -> None:
+    manifest = manifest_of(contents)
+    with Hub({(REPO, REVISION, PATHS[n]): content for n, content in contents.items()}) as hub:
+        pull(manifest, tmp_path, hub)
+    path = tmp_path / "musetalk" / "vae.safetensors"
+    path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(WeightsMissing, match=r"vae\.safetensors cannot be read .*pull musetalk`"):
+        musetalk_weights.load(tmp_path, "cpu", torch.float32, pinned=manifest, builders=BUILDERS)
+
+
+def test_weights_may_be_read_by_another_user_than_the_one_who_pulled(
+    tmp_path: Path, contents: dict[str, bytes]
+) -> None:
+    with Hub({(REPO, REVISION, PATHS[n]): content for n, content in contents.items()}) as hub:
+        pull(manifest_of(contents), tmp_path, hub)
+    made = sorted((tmp_path / "musetalk").glob("*.safetensors"))
+    assert [oct(path.stat().st_mode & 0o777) for path in made] == ["0o644"] * 4
+
+
+def test_conversion_that_finds_no_room_is_the_system_s_own_error(tmp_path: Path) -> None:
+    """By a limit of a file's size, in a process of its own, as a full disk answers."""
+    source = tmp_path / "taesd.safetensors"
+    source.write_bytes(save(published("taesd")))
+    script = (
+        "import resource, sys; from pathlib import Path;"
+        "from pipeline.engines.musetalk.checkpoint import convert;"
+        "from tests.pipeline.engines.musetalk.tiny import BUILDERS;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
+        "convert('taesd', Path(sys.argv[1]), Path(sys.argv[2]), BUILDERS)"
+    )
+    asked = [sys.executable, "-c", script, str(source), str(tmp_path / "made.safetensors")]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith("OSError: [Errno 27]"), done.stderr
+    assert not (tmp_path / "made.safetensors").exists()
 
 
 def test_published_manifest_pins_every_network_of_the_engine() -> None:

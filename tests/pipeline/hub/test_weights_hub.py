@@ -100,6 +100,19 @@ def test_verify_finds_what_changed_on_disk(
     assert weights_hub.verify(manifest, tmp_path) == []
 
 
+def test_weights_that_this_user_may_not_read_are_a_finding_and_no_defect(
+    tmp_path: Path, hub: Hub, contents: dict[str, bytes]
+) -> None:
+    pull(manifest_of(contents), tmp_path, hub)
+    record = tmp_path / "musetalk" / "installed.json"
+    record.unlink()
+    record.mkdir()  # EISDIR: also root is refused
+    found = weights_hub.verify(manifest_of(contents), tmp_path)
+    assert {each.problem for each in found} == {"cannot be read (Is a directory)"}
+    with pytest.raises(WeightsMissing, match=r"cannot be read .*weights pull musetalk"):
+        weights_hub.installed(manifest_of(contents), tmp_path, ["unet"])
+
+
 def test_changed_pin_makes_the_old_file_count_as_missing(
     tmp_path: Path, contents: dict[str, bytes], hub: Hub
 ) -> None:
