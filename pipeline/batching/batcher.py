@@ -100,13 +100,17 @@ class Batcher(Generic[Item, Made]):
 
         Args:
             deadline: monotonic second at which the job must be done; near it, it goes first.
+
+        Raises:
+            RuntimeError: no thread can be started, by a limit of processes.
         """
         with self._news:
+            if self._thread is None:
+                thread = threading.Thread(target=self._serve, name="f2f-batch", daemon=True)
+                thread.start()  # else there is no lane either: nobody would serve it, ever
+                self._thread = thread
             lane = Lane(self, self._shares.join(deadline))
             self._lanes[lane.line] = lane
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="f2f-batch", daemon=True)
-                self._thread.start()
         return lane
 
     def keep_below(self, size: int) -> None:

@@ -140,6 +140,22 @@ def test_taking_more_than_was_submitted_is_refused_instead_of_waiting_for_ever()
         lane.take()
 
 
+def test_a_job_that_no_thread_can_serve_fails_and_the_next_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    batcher = Batcher(Device(), (1,))
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError, match="new thread"):
+            batcher.open()
+    with batcher.open() as lane:
+        lane.submit([3])
+        assert lane.take() == 6
+
+
 def test_thread_ends_with_the_last_lane_and_starts_with_the_next() -> None:
     batcher = Batcher(Device(), (1,))
     for _ in range(2):
