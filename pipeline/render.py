@@ -10,9 +10,7 @@ The caller owns the scratch folder. `on_tick` is called between batches and may 
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
@@ -25,11 +23,13 @@ from pipeline.allocator import give_back, keep_freed_memory
 from pipeline.avatars.cabinet import Cabinet, open_cabinet
 from pipeline.avatars.key import folders
 from pipeline.avatars.reach import tracked_frames
-from pipeline.batching.cuda import is_cuda, is_out_of_memory, on_own_stream
+from pipeline.batch_sizes import batch_of
+from pipeline.batching.cuda import on_own_stream
 from pipeline.engines import registry
 from pipeline.engines.base import Engine, Finish, Reference
 from pipeline.engines.whole import WholeEngine
-from pipeline.errors import EngineFailed, OutOfMemory, PipelineError, ScratchFull
+from pipeline.errors import EngineFailed, PipelineError
+from pipeline.exhausted import machine_limits
 from pipeline.faces.track import FaceTrack, track_faces
 from pipeline.mark.applying import picture_marks, seal, words
 from pipeline.mark.fonts import check_label
@@ -52,27 +52,13 @@ from schemas.codes import Stage
 from schemas.render import EngineFacts, RenderReport
 from schemas.request import exact_fps
 
-BATCH = 8
-"""Frames that travel together through generate, on the CPU."""
-GPU_BATCH = 16
-"""On a GPU, where a batch's steps cost the interpreter more than their samples cost the device."""
 QUEUE = 2
 """Batches that a stage may be ahead."""
-LARGE_PIXELS, LARGE_BATCH = 1_500_000, 4
-"""Pictures above this travel in smaller batches on the CPU: one of 1080p takes 3 MB, and dozens are
-on their way."""
 
 
 def engines() -> list[EngineFacts]:
     """The engines that can run on this machine."""
     return registry.available()
-
-
-def batch_of(pixels: int, device: str) -> int:
-    """Frames of a size that travel together through generate on a device."""
-    if is_cuda(device):
-        return GPU_BATCH
-    return LARGE_BATCH if pixels > LARGE_PIXELS else BATCH
 
 
 def avatar_folders(device: str) -> dict[str, list[str]]:
@@ -111,7 +97,12 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
     watch = Stopwatch()
     keep_freed_memory()
     # CUDA's default stream is one for all jobs, and for the decoder's copies: they would queue.
-    with _machine_limits(), on_own_stream(spec.device), ExitStack() as stack:
+    with (
+        machine_limits(),
+        torch.inference_mode(),
+        on_own_stream(spec.device),
+        ExitStack() as stack,
+    ):
         stack.callback(give_back)
         get_ready()
         check_label(spec.options.label)
@@ -280,19 +271,3 @@ def _generate(job: _Job, engine: Engine[Any, Any], plan: Any, sink: Sink[list[Fr
             job.on_tick(Tick("generate", done, timeline.frames))
     finally:
         batches.close()
-
-
-@contextmanager
-def _machine_limits() -> Iterator[None]:
-    """Name what this machine ran out of, wherever it happened."""
-    try:
-        with torch.inference_mode():
-            yield
-    except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and not is_out_of_memory(error):
-            raise
-        raise OutOfMemory(f"out of memory: {error}", stage=Stage.GENERATE) from error
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise ScratchFull(f"scratch disk is full: {error.strerror}", stage=Stage.ENCODE) from error

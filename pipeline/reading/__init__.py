@@ -6,6 +6,7 @@
     decode     `FrameReader`: pictures by the number of their frame on the `grid`, in any order
 
 A picture passes `cursor` (seek and decode), `fields` (interlaced film) and `upright` (planes of our
-own), in this order. `FrameReader` owns the open file and what `kept` and `blocks` hold of it in
-scratch. Nothing here trusts a header. What an input cannot be raises `InputError`.
+own; high dynamic range by `tone`), in this order; `colors` says how its colours are to be read.
+`FrameReader` owns the open file and what `kept` and `blocks` hold of it in scratch. Nothing here
+trusts a header. What an input cannot be raises `InputError`.
 """

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from pipeline import render as pipeline_render
+from pipeline import batch_sizes
 from pipeline.engines import registry
 from pipeline.engines.musetalk import hearing, painter
 from pipeline.engines.musetalk.engine import MuseTalkEngine
@@ -38,7 +38,7 @@ _APART = 16
 def in_batches_of_a_gpu() -> Iterator[None]:
     """As many frames travel together as on a GPU, and no operator has helpers on the host."""
     with (
-        patch.object(pipeline_render, "BATCH", pipeline_render.GPU_BATCH),
+        patch.object(batch_sizes, "BATCH", batch_sizes.GPU_BATCH),
         patch.object(avatar, "_CHUNK", avatar._GPU_CHUNK),
         patch.object(registry, "operator_threads", lambda *_: 1),
     ):

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline.batch_sizes import batch_of
 from pipeline.batching.cuda import REACH_FIRST
 from pipeline.engines import registry
 from pipeline.errors import EngineUnavailable, OutOfMemory
-from pipeline.render import batch_of, render
+from pipeline.render import render
 from pipeline.types import RenderSpec
 from schemas.codes import Stage
 from tests.support import paper_cuda
