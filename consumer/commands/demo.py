@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import tempfile
 import time
 from pathlib import Path
 
 import click
 
+from consumer.commands.local import check_faces
 from consumer.local.console import broker_errors, embedded_errors, emit, program, say, stoppable
 from consumer.local.files import check_output
 from consumer.local.options import JSON_FLAG
 from consumer.local.playground import Playground
+from consumer.settings.load import load
 from schemas.request import RenderRequest
 
 ASSETS = Path(__file__).parents[1] / "demo_assets"
@@ -39,6 +42,8 @@ def demo(output: Path, as_json: bool) -> None:
     last one {"demo": "ok", "mp4": PATH, "job_id": ID}.
     """
     check_output(output, AUDIO, VIDEO)
+    if load().engine != "duix":
+        check_faces()
     with (
         stoppable(),
         broker_errors(),
@@ -70,7 +75,7 @@ async def _one_job(place: Playground, output: Path, as_json: bool) -> str:
             job_id = await client.submit(request)
             narrator.sent(job_id, settings.topics.requests, request)
             completed = await follow(client, job_id, TIMEOUT_S, narrator.event)
-        await bring(storage, completed, output)
+        await bring(storage, completed, output, kept=False)
         return job_id
     finally:
         storage.close()
@@ -91,5 +96,6 @@ def _farewell(output: Path, job_id: str, took_s: float, as_json: bool) -> None:
         emit({"demo": "ok", "mp4": str(path), "job_id": job_id})
     say(f"\nthe MP4: {path}  ({took_s:.0f} s in all)")
     say("look at it with any player, or as a contact sheet with measured lip movements:")
-    say(f"  {program()} inspect {output} --audio {AUDIO}")
+    made, audio = shlex.quote(str(output)), shlex.quote(str(AUDIO))
+    say(f"  {program()} inspect {made} --audio {audio}")
     say(f"the same on a broker and a store that stay, for more jobs: {program()} dev")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from consumer.commands.local import check_faces
 from consumer.local.console import (
     CommandError,
     broker_errors,
@@ -42,6 +43,10 @@ def dev(kafka: str | None, as_json: bool) -> None:
     The embedded broker serves most clients, but not Apache's own for Java and not kafka-python 3:
     give those a real broker with --kafka. Its topics are made; they and their records stay.
     """
+    try:
+        check_faces()
+    except CommandError as missing:
+        say(f"warning: {missing}")
     with (
         stoppable(),
         broker_errors(),

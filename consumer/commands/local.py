@@ -81,6 +81,22 @@ def device(name: str) -> str:
     return name
 
 
+def check_faces() -> None:
+    """Look for the face models, which every engine of ours needs; torch is not loaded for it.
+
+    Raises:
+        CommandError: WEIGHTS_MISSING, with the command that brings them.
+    """
+    from pipeline.errors import WeightsMissing
+    from pipeline.weights import use_weights_root, verify_faces
+
+    use_weights_root(weights_root())
+    try:
+        verify_faces()
+    except WeightsMissing as error:
+        raise CommandError(error.error_facts()) from error
+
+
 def why_duix_is_silent(settings: Settings) -> str | None:
     """Why the container of the engine duix gives no usable answer; None when it does."""
     from pipeline.engines.duix.client import DuixClient, Patience

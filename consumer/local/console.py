@@ -13,6 +13,7 @@ import io
 import json
 import logging
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -182,10 +183,10 @@ def exit_code(code: ErrorCode) -> int:
 
 
 def program() -> str:
-    """This command as the reader's shell finds it."""
+    """This command as the reader's shell finds it, whatever the folders on the way are called."""
     if shutil.which("face2face"):
         return "face2face"
-    return str(Path(sys.executable).parent / "face2face")
+    return shlex.quote(str(Path(sys.executable).parent / "face2face"))
 
 
 def shown(text: str) -> str:

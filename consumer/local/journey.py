@@ -117,8 +117,11 @@ def _quiet(job_id: str) -> Iterator[Callable[[], None]]:
         timer.cancel()
 
 
-async def bring(storage: Storage, completed: Completed, path: Path) -> Path:
+async def bring(storage: Storage, completed: Completed, path: Path, *, kept: bool = True) -> Path:
     """Fetch the MP4 and compare it with what the event says.
+
+    Args:
+        kept: whether it can still be fetched from the store when this fails.
 
     Raises:
         Fault: what the store raises, or OUTPUT_INVALID when the digest differs.
@@ -139,10 +142,9 @@ async def bring(storage: Storage, completed: Completed, path: Path) -> Path:
     except Fault as fault:
         if fault.code is not ErrorCode.SCRATCH_FULL:
             raise
-        text = (
-            f"no room in {str(path.parent)!r} for {output.size} bytes; the MP4 stays in the store, "
-            f"{output.url}"
-        )
+        text = f"no room in {str(path.parent)!r} for {output.size} bytes"
+        if kept:
+            text += f"; the MP4 stays in the store, {output.url}"
         raise CommandError.plain(fault.code, fault.error.stage, text) from fault
     finally:
         half.unlink(missing_ok=True)

@@ -117,16 +117,17 @@ async def test_a_result_that_is_not_the_announced_one_leaves_no_file(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.parametrize("kept", [True, False])
 async def test_a_disk_without_room_for_the_result_is_named_and_where_it_stays(
-    storage: Storage, s3: S3Handle, tmp_path: Path
+    storage: Storage, s3: S3Handle, tmp_path: Path, kept: bool
 ) -> None:
     await storage.put(s3.bucket, "results/j/r.mp4", CONTENT)
     (tmp_path / ".out.mp4.part").symlink_to("/dev/full")
     with pytest.raises(CommandError) as full:
-        await bring(storage, _completed(s3.bucket), tmp_path / "out.mp4")
+        await bring(storage, _completed(s3.bucket), tmp_path / "out.mp4", kept=kept)
     assert full.value.error.code is ErrorCode.SCRATCH_FULL
     assert f"no room in '{tmp_path}' for {len(CONTENT)} bytes" in full.value.error.message
-    assert "stays in the store, s3://" in full.value.error.message
+    assert ("stays in the store, s3://" in full.value.error.message) is kept
     assert list(tmp_path.iterdir()) == []
 
 
