@@ -1,7 +1,8 @@
 """Whether a record in work takes a place here, or only waits for the replica that works on it.
 
 After a rebalance a replica is given records whose jobs still run elsewhere. Were they counted like
-its own, a new replica of a busy fleet would stand idle for as long as those jobs last.
+its own, a new replica of a busy fleet would stand idle for as long as those jobs last. Those that
+wait for a worker which cannot work here count so, too: another replica may well be given them.
 """
 
 from __future__ import annotations

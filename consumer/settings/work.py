@@ -17,7 +17,11 @@ MOST_LEASE_S = 86_400.0
 class WorkSettings(Group):
     """Who renders, and when a job is tried again or given up."""
 
-    engine: str = env("F2F_ENGINE", "viseme", "engine of requests that name none")
+    engine: str = env(
+        "F2F_ENGINE",
+        "viseme",
+        "engine of requests that name none; a replica that lacks its files takes no work",
+    )
     devices: Names = env(
         "F2F_DEVICES",
         ("auto",),

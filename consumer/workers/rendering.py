@@ -93,6 +93,34 @@ def get_ready(device: str, warm: str | None) -> None:
         loaded.warm(device)
 
 
+def check_default(engine: str | None, device: str) -> None:
+    """Make sure that jobs which name no engine find all that theirs needs on this machine.
+
+    Else each of them would fail, attempt by attempt, on a replica that calls itself ready.
+
+    Args:
+        engine: which they get; None for none.
+        device: of this process.
+
+    Raises:
+        WeightsMissing: says what is missing, and the command that brings it.
+    """
+    from pipeline.engines import registry
+    from pipeline.errors import WeightsMissing
+    from pipeline.weights import verify_faces
+
+    if engine is None:
+        return
+    try:
+        if registry.prepares(engine):  # all but those whose container looks for faces itself
+            verify_faces()
+        if (lack := registry.missing(device).get(engine)) is not None:
+            raise lack
+    except WeightsMissing as lack:
+        text = f"the default engine {engine!r} (F2F_ENGINE) cannot work here: {lack.message}"
+        raise WeightsMissing(text, stage=lack.stage, **lack.detail) from lack
+
+
 def missing(device: str) -> dict[str, ErrorFacts]:
     """The engines that this release knows and this machine cannot run."""
     from pipeline.engines import registry

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import structlog
 
 from consumer.faults import Fault
 from consumer.metrics import SLOTS_BUSY, SLOTS_TOTAL
+from consumer.places import elsewhere
 from consumer.settings import Settings
 from consumer.workers.devices import placed
 from consumer.workers.protocol import PIPELINE
@@ -137,7 +138,9 @@ class Fleet:
             if said is not None:
                 break
             self._news.clear()
-            await self._news.wait()
+            # no drain shall wait for a worker that may never be ready
+            with elsewhere() if self.why_not_ready() else nullcontext():
+                await self._news.wait()
         for engine in said.engines:
             if engine.name == name:
                 folders = tuple(said.avatars.get(name, ()))

@@ -235,10 +235,6 @@ class Worker:
                 self._remember(message)
                 WORKER_UP.labels(self.device.label).set(1)
                 log.info("worker ready", device=self.device.label, worker=message.pid)
-                lack = message.missing.get(self._warm or "")
-                if lack is not None:  # every job that names no engine fails by it
-                    text = "the default engine cannot work here"
-                    log.error(text, device=self.device.label, engine=self._warm, error=lack.message)
                 self._on_change()
             case Unready():
                 self.trouble, self._unready = message.error, True

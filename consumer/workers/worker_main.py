@@ -45,6 +45,7 @@ from consumer.workers.protocol import (
     read_parent,
 )
 from consumer.workers.rendering import (
+    check_default,
     describe,
     get_ready,
     hangs,
@@ -59,7 +60,7 @@ from consumer.workers.rendering import (
 )
 from schemas.codes import ErrorCode, Stage
 from schemas.device import WAYS, DeviceMemory
-from schemas.render import RenderReport
+from schemas.render import ErrorFacts, RenderReport
 
 if TYPE_CHECKING:
     from pipeline.device_memory import MemoryWatch
@@ -179,17 +180,20 @@ class Server:
             module = importlib.import_module(module_name)
             self._render = getattr(module, function)
             engines = list(module.engines())
-            lacking = missing(self._device) if renderer == PIPELINE else {}
+            lacking: dict[str, ErrorFacts] = {}
             if renderer == PIPELINE:
-                able = any(engine.name == self._warm for engine in engines)
-                get_ready(self._device, self._warm if able else None)
+                check_default(self._warm, self._device)
+                lacking = missing(self._device)
+                get_ready(self._device, self._warm)
             folders = getattr(module, "avatar_folders", None)
             avatars = folders(self._device) if folders else {}
             self._memory = watched(self._device)
             keep_from_collector()
         except Exception as error:  # noqa: BLE001 - told to the parent, whatever it is
-            traceback.print_exc()
-            self._send(Unready(error=describe(error, ErrorCode.ENGINE_UNAVAILABLE)))
+            told = describe(error, ErrorCode.ENGINE_UNAVAILABLE)
+            if told.code is not ErrorCode.WEIGHTS_MISSING:  # which says what to do
+                traceback.print_exc()
+            self._send(Unready(error=told))
             broken = is_sticky(error) and networks(self._device)[0]  # it had answered until then
             os._exit(EXIT_STICKY if broken else EXIT_UNREADY)
         ways, slowed = networks(self._device)

@@ -33,9 +33,9 @@ SECRETS = {
 
 @asynccontextmanager
 async def running_worker(
-    *, stall_s: float = 30.0, renderer: str = RENDERER
+    *, stall_s: float = 30.0, renderer: str = RENDERER, warm: str | None = None
 ) -> AsyncIterator[Worker]:
-    worker = Worker(CPU, stall_timeout_s=stall_s, renderer=renderer)
+    worker = Worker(CPU, stall_timeout_s=stall_s, renderer=renderer, warm=warm)
     worker.start()
     try:
         yield worker

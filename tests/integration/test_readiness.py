@@ -60,6 +60,23 @@ def test_a_disk_that_is_nearly_full_pauses_intake_and_says_so_by_its_setting(
         assert service.terminate() == 0
 
 
+def test_a_replica_whose_default_engine_lacks_files_names_the_command_and_leaves_requests_unread(
+    kafka: KafkaHandle, s3: S3Handle, tmp_path: Path
+) -> None:
+    kafka.require(Can.GROUPS)
+    kafka.create_topics()
+    env = {**s3.env, "F2F_WEIGHTS_DIR": str(tmp_path / "weights")}
+    with service_on(kafka, tmp_path, **env) as service:
+        command = "face2face weights pull faces"
+        wait_until(lambda: command in _reason(service), 120, "the command is named")
+        wait_until(lambda: "intake pauses" in service.events(), 120, "intake pauses")
+        health = service.get("/health")[1]
+        assert command in health["kafka"]["intake"]
+        assert health["kafka"]["member"] is True
+        assert service.get("/livez")[0] == 200
+        assert service.terminate() == 0
+
+
 def test_a_log_that_nobody_reads_stops_nothing(
     kafka: KafkaHandle, s3: S3Handle, tmp_path: Path
 ) -> None:

@@ -7,17 +7,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from consumer.places import PLACE, Place
 from consumer.workers.slots import Fleet
 from tests.support.null_render import RENDERER
-from tests.support.work import settings_for
+from tests.support.work import settings_for, until
 
 
 @asynccontextmanager
-async def _fleet(folder: Path, slots: int) -> AsyncIterator[Fleet]:
+async def _fleet(folder: Path, slots: int, renderer: str = RENDERER) -> AsyncIterator[Fleet]:
     from tests.support.handles import S3Handle
 
     nowhere = S3Handle("none", "http://127.0.0.1:9", "a", "b", frozenset(), "bucket")
-    fleet = Fleet(settings_for(nowhere, folder, F2F_SLOTS=slots), RENDERER)
+    fleet = Fleet(settings_for(nowhere, folder, F2F_SLOTS=slots), renderer)
     fleet.start()
     try:
         yield fleet
@@ -42,6 +43,19 @@ async def test_no_more_jobs_hold_a_slot_than_there_are_and_they_come_in_order(
 
         await asyncio.gather(*(work(n) for n in range(10)))
         assert (most, order) == (2, list(range(10)))
+
+
+async def test_who_waits_for_a_worker_that_cannot_work_takes_no_place(tmp_path: Path) -> None:
+    """A replica that was told to go waited for such jobs until its grace was over."""
+    place = Place(lambda: None)
+    PLACE.set(place)
+    async with _fleet(tmp_path, 1, "tests.support.no_such_module:render") as fleet:
+        waiting = asyncio.create_task(fleet.engine("viseme"))
+        await until(lambda: place.elsewhere)
+        assert fleet.why_not_ready() is not None
+        waiting.cancel()
+        await asyncio.wait((waiting,))
+        assert not place.elsewhere
 
 
 async def test_a_suspect_is_alone_and_does_not_starve(tmp_path: Path) -> None:

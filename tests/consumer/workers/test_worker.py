@@ -12,12 +12,11 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import capture_logs
 
-from consumer.faults import Fault
+from consumer.caches import weights_root
 from consumer.workers import worker as worker_module
-from consumer.workers.protocol import Ready, RunTick
-from consumer.workers.worker import Worker
-from schemas.codes import ErrorCode, Stage
-from tests.consumer.children import CPU, fault_of, render, running_worker, until_ready
+from consumer.workers.protocol import PIPELINE, RunTick
+from schemas.codes import ErrorCode
+from tests.consumer.children import fault_of, render, running_worker, until_ready
 from tests.support.work import until
 
 
@@ -162,13 +161,30 @@ async def test_a_child_whose_text_has_no_end_is_heard_on(
         assert worker.restarts == 0
 
 
-def test_a_default_engine_that_lacks_something_is_said_when_the_worker_is_ready() -> None:
-    """Every job that names no engine fails by it; nothing else would say so before."""
-    lack = Fault.of(ErrorCode.WEIGHTS_MISSING, Stage.GENERATE, "no unet").error
-    ready = Ready(pid=1, device="cpu", engines=[], missing={"musetalk": lack})
-    for warm, said in (("viseme", []), ("musetalk", [lack.message])):
-        worker = Worker(CPU, stall_timeout_s=30, warm=warm)
-        with capture_logs() as lines:
-            worker._hear(ready)
-        text = "the default engine cannot work here"
-        assert [line["error"] for line in lines if line["event"] == text] == said
+@pytest.mark.parametrize(
+    ("engine", "wanted"),
+    [("viseme", "face2face weights pull faces"), ("wav2lip", "put wav2lip.pth")],
+)
+async def test_a_worker_whose_default_engine_lacks_files_takes_no_job_until_they_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, wanted: str
+) -> None:
+    """It said ready, and every job that named no engine failed after its last attempt."""
+    here = weights_root()
+    monkeypatch.setenv("F2F_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setattr(worker_module, "LONGEST_PAUSE_S", 0.1)
+    if engine != "viseme":
+        (tmp_path / "faces").symlink_to(here / "faces")
+    with capture_logs() as lines:
+        async with running_worker(renderer=PIPELINE, warm=engine) as worker:
+            await until(lambda: worker.restarts > 1)
+            assert worker.facts is None
+            assert worker.trouble is not None
+            assert worker.trouble.code is ErrorCode.WEIGHTS_MISSING
+            assert f"{engine!r} (F2F_ENGINE)" in worker.trouble.message
+            assert wanted in worker.trouble.message
+            if engine == "viseme":
+                (tmp_path / "faces").symlink_to(here / "faces")
+                await until_ready(worker)
+                assert worker.trouble is None
+    said = [line for line in lines if line["event"] in ("worker cannot work", "worker says")]
+    assert {line["event"] for line in said} == {"worker cannot work"}, "without a traceback"
