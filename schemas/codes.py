@@ -49,6 +49,7 @@ class ErrorCode(Open):
     SCRATCH_FULL = "SCRATCH_FULL"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     STORE_DENIED = "STORE_DENIED"
+    STORE_FULL = "STORE_FULL"
     BROKER_UNAVAILABLE = "BROKER_UNAVAILABLE"
     WORKER_CRASHED = "WORKER_CRASHED"
     WORKER_STALLED = "WORKER_STALLED"
@@ -112,6 +113,9 @@ _FACTS: dict[ErrorCode, CodeFacts] = {
     ErrorCode.STORE_UNAVAILABLE: CodeFacts(True, "Check the object store."),
     ErrorCode.STORE_DENIED: CodeFacts(
         False, "Give the service's credentials access to the named bucket."
+    ),
+    ErrorCode.STORE_FULL: CodeFacts(
+        True, "Raise the quota of the named bucket, or make room in it."
     ),
     ErrorCode.BROKER_UNAVAILABLE: CodeFacts(
         True,

@@ -98,6 +98,8 @@ _NAMES = frozenset(
     }
 )
 """The key is none for this store, or another object is in its way: who named it must change it."""
+_FULL = frozenset({"QuotaExceeded", "XMinioAdminBucketQuotaExceeded"})
+"""The bucket takes no more, until somebody makes room: unlike a right, that changes by itself."""
 _NO_STORE = frozenset({"InvalidResponseError", "ParseError"})
 """Errors of the SDK about answers that are not S3's; it says no more than that."""
 _NO_ELEMENT = "XML element <"
@@ -135,6 +137,8 @@ def explain(error: Exception, what: str, *, reading: bool = False) -> Fault:
     failing = status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR
     if failing or code in _AGAIN or status in _AGAIN_STATUSES:
         return Fault.of(ErrorCode.STORE_UNAVAILABLE, stage, f"{what}: the store answers {answer}")
+    if code in _FULL:
+        return Fault.of(ErrorCode.STORE_FULL, stage, f"{what}: the store answers {code}")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return Fault.of(ErrorCode.STORE_DENIED, stage, f"{what}: the store answers {answer}")
     if code in _NAMES and not reading:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydantic import ValidationError
 
 from consumer.faults import Fault
@@ -33,10 +35,19 @@ class StoredOutcomes:
             Fault: the store does not answer, or the service's own bucket cannot be read.
             OutcomesHidden: the bucket that the request names cannot be read.
         """
-        keys = Keys.of(job, "x", self._default_bucket)
-        plain = keys.plain(self._default_bucket)  # where the store takes no such name
-        found = await self._under(keys)
-        return found if plain.manifest == keys.manifest else found + await self._under(plain)
+        own = self._default_bucket
+        keys = Keys.of(job, "x", own)
+        # a failure is recorded where the request's bucket, or its prefix, cannot be used
+        places = dict.fromkeys((replace(keys, bucket=own), keys.plain(own)))
+        found = [manifest for place in places for manifest in await self._under(place)]
+        if keys.bucket == own:
+            return found
+        try:
+            return found + await self._under(keys)
+        except OutcomesHidden:
+            if found:
+                return found
+            raise
 
     async def _under(self, keys: Keys) -> list[Manifest]:
         folder = keys.manifest.rpartition("/")[0] + "/"

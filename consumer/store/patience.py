@@ -16,12 +16,23 @@ from schemas.codes import ErrorCode
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 10.0
 OUTAGE = frozenset({ErrorCode.STORE_UNAVAILABLE})
-OWN_BUCKET = OUTAGE | {ErrorCode.STORE_DENIED}
+OWN_BUCKET = OUTAGE | {ErrorCode.STORE_DENIED, ErrorCode.STORE_FULL}
 """On the service's own bucket a refusal is the operator's to mend, and never the job's fault."""
 OVERDUE_S = 10.0
 """Whoever has waited for so long is counted, and said in `/health`."""
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
+
+
+def waited_out(bucket: str, own: str) -> frozenset[ErrorCode]:
+    """The faults that are waited out on a bucket.
+
+    Another's bucket may refuse us, and only its job is told: to wait would hold up all others.
+
+    Args:
+        own: the service's bucket.
+    """
+    return OWN_BUCKET if bucket == own else OUTAGE
 
 
 @dataclass(frozen=True, slots=True)

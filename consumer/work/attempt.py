@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from consumer.settings import Settings
 from consumer.store import records
 from consumer.store.facts import Stored
 from consumer.store.held import Held
-from consumer.store.patience import OUTAGE, OWN_BUCKET, patient
+from consumer.store.patience import patient, waited_out
 from consumer.store.records import Keys
 from consumer.store.storage import Storage, file_sha256
 from consumer.work.avatars import Avatars, Drawer
@@ -53,16 +53,19 @@ class Case:
     """Why it cannot work, known before it starts."""
     drawer: Drawer | None = None
     """What was kept of its reference, once it was rendered."""
+    asked: Keys = field(init=False)
+    """Where the request wants its result, whether that can be used or not."""
 
     def __post_init__(self) -> None:
         self.fault = self.engine.fault
+        self.asked = self.keys
 
     def fall_back(self, bucket: str, fault: Fault) -> None:
         """Record the failure in the service's bucket, because the request's own cannot be used."""
         if self.keys.bucket == bucket:
             return
         output = f"output bucket {self.keys.bucket!r} cannot be used: {fault.what}"
-        self.fault = Fault.of(ErrorCode.STORE_DENIED, Stage.STORE, output)
+        self.fault = Fault.of(fault.code, Stage.STORE, output)
         self.keys = Keys(
             bucket, self.keys.mp4, self.keys.manifest, self.keys.marker, self.keys.draft
         )
@@ -131,7 +134,7 @@ class Attempt:
         except ValidationError:
             return None
         stat = partial(self._storage.stat, case.keys.bucket, case.keys.mp4)
-        codes = OWN_BUCKET if case.keys.bucket == own else OUTAGE
+        codes = waited_out(case.keys.bucket, own)
         there = await patient(stat, "look for the MP4", codes)
         if there is None or (there.size, there.sha256) != (draft.output.size, draft.output.sha256):
             return None
@@ -226,8 +229,7 @@ class Attempt:
         So an upload of a replica that lost its lease without knowing can replace nothing.
         """
         keys, replace = case.keys, None
-        own = keys.bucket == self._settings.s3_bucket
-        codes = OWN_BUCKET if own else OUTAGE  # another's bucket may refuse us: that is final
+        codes = waited_out(keys.bucket, self._settings.s3_bucket)
         while True:
             put = partial(
                 self._storage.put_file,

@@ -26,7 +26,7 @@ from consumer.settings import Settings
 from consumer.store import records
 from consumer.store.held import Held, LeaseLost
 from consumer.store.lease import Leases, Watch
-from consumer.store.patience import OUTAGE, patient
+from consumer.store.patience import OUTAGE, patient, waited_out
 from consumer.store.storage import Storage
 from consumer.work.announcing import Announcing
 from consumer.work.attempt import Attempt, Case
@@ -169,7 +169,17 @@ class Outcome:
         # a process that stood still since its upload may have a successor with another MP4
         await patient(held.confirm, "confirm the lease")
         put = partial(self._storage.put_if_absent, case.keys.bucket, case.keys.manifest, data)
-        if await patient(put, "put the manifest"):
+        place, codes = case.keys, waited_out(case.keys.bucket, self._settings.s3_bucket)
+        try:
+            written = await patient(put, "put the manifest", codes)
+        except Fault as fault:
+            if isinstance(outcome, Completed):
+                return await self._end_badly(case, held, fault.error)
+            self._move(case, fault)
+            if case.keys == place:
+                raise
+            return await self._commit(case, held, outcome)
+        if written:
             if isinstance(outcome, Failed) and held.attempt > 0:
                 await self._tidy(case)
             return await self._announce(case, held, mine, reused=False)
@@ -178,7 +188,9 @@ class Outcome:
 
     async def _tidy(self, case: Case) -> None:
         """Remove the MP4 that an attempt may have left which nobody will ever adopt."""
-        remove = partial(self._storage.remove, case.keys.bucket, case.keys.mp4)
+        if case.keys.mp4 != case.asked.mp4:
+            return  # the store takes no such name
+        remove = partial(self._storage.remove, case.asked.bucket, case.asked.mp4)
         try:
             await patient(remove, "remove the MP4", OUTAGE)
         except Fault as fault:  # it expires
@@ -204,14 +216,18 @@ class Outcome:
             delay = delays[min(started, len(delays)) - 1]
             due = datetime.now(UTC) + timedelta(seconds=delay)
             return await self._announcing.retry(case, error, started, due)
-        if error.code is ErrorCode.STORE_DENIED:
-            case.fall_back(self._settings.s3_bucket, Fault(error))
-        if (error.code, error.stage) == (ErrorCode.INVALID_REQUEST, Stage.STORE):
-            case.rename(self._settings.s3_bucket, Fault(error))
+        self._move(case, Fault(error))
         outcome = records.failed(
             case.job, case.render_id, error, started, self._settings.max_attempts
         )
         return await self._commit(case, held, outcome)
+
+    def _move(self, case: Case, fault: Fault) -> None:
+        """Record the outcome in the service's bucket, where the request's place is the trouble."""
+        if fault.code in (ErrorCode.STORE_DENIED, ErrorCode.STORE_FULL):
+            case.fall_back(self._settings.s3_bucket, fault)
+        if (fault.code, fault.error.stage) == (ErrorCode.INVALID_REQUEST, Stage.STORE):
+            case.rename(self._settings.s3_bucket, fault)
 
 
 async def _give_back(held: Held, render_id: str) -> None:

@@ -93,6 +93,26 @@ async def test_something_else_in_the_store_s_place_is_typed_too(
         storage.close()
 
 
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [("403 Forbidden", "QuotaExceeded"), ("400 Bad Request", "XMinioAdminBucketQuotaExceeded")],
+)
+async def test_a_bucket_without_room_is_no_right_that_is_missing(
+    tmp_path: Path, status: str, said: str
+) -> None:
+    xml = f"<Error><Code>{said}</Code><Message>.</Message></Error>".encode()
+    async with web() as site:
+        site.answers = {"/bucket/k": reply(status, xml, Content_Type="application/xml")}
+        address = f"http://127.0.0.1:{site.port}"
+        other = S3Handle("other", address, "a", "b", frozenset(), "bucket")
+        storage = Storage(settings_for(other, tmp_path))
+        with pytest.raises(Fault) as caught:
+            await storage.put("bucket", "k", b"x")
+        storage.close()
+    assert (caught.value.code, caught.value.error.retryable) == (ErrorCode.STORE_FULL, True)
+    assert "bucket 'bucket'" in caught.value.what
+
+
 @pytest.mark.parametrize(("minutes", "where"), [(20, "behind"), (-20, "ahead of")])
 async def test_a_clock_that_is_off_is_named_where_the_store_refuses_it(
     tmp_path: Path, minutes: int, where: str

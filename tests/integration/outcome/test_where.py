@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from consumer.faults import Fault
 from consumer.store.outcomes import StoredOutcomes
 from schemas.codes import ErrorCode, Stage, facts
+from tests.support.accounts import administration, without
 from tests.support.handles import S3Handle
 from tests.support.work import (
     make_job,
@@ -72,6 +75,63 @@ async def test_an_output_bucket_that_refuses_the_mp4_fails_the_job_for_good(
         assert (first.kind, first.code) == ("failed", ErrorCode.STORE_DENIED)
         assert (second.reused, starts(log)) == (True, 1)
         assert len(set(one.memory.event_ids)) == 1
+
+
+@pytest.mark.parametrize(
+    ("plan", "code"), [({}, ErrorCode.STORE_DENIED), ({"error": "NoFace"}, ErrorCode.NO_FACE)]
+)
+async def test_an_output_bucket_that_refuses_the_record_of_an_outcome_ends_its_job_all_the_same(
+    s3: S3Handle, tmp_path: Path, plan: dict[str, Any], code: ErrorCode
+) -> None:
+    """It waited for ever, and after three such jobs its replica took no others."""
+    theirs = f"{s3.bucket}-theirs"
+    s3.client().make_bucket(theirs)
+    put_inputs(s3, plan)
+    account = without(s3, "s3:PutObject", where=f"arn:aws:s3:::{theirs}/*.json")
+    async with replica(account, tmp_path) as one:
+        job = make_job(s3, output={"bucket": theirs})
+        first, second = await one.process(job), await one.process(job)
+        assert (first.kind, first.code, first.reused) == ("failed", code, False)
+        assert (second.code, second.reused) == (code, True)
+        assert len(set(one.memory.event_ids)) == 1
+        storage = one.processing.processor._storage  # type: ignore[attr-defined]
+        (found,) = await StoredOutcomes(storage, s3.bucket)(job)
+        assert found.failed is not None
+        assert found.failed.error.code is code
+    assert list(s3.client().list_objects(theirs, recursive=True)) == [], "and no MP4 is left"
+
+
+async def test_a_full_output_bucket_puts_its_job_off_and_takes_the_result_when_there_is_room(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    """A quota that was met once failed the job for good."""
+    theirs = f"{s3.bucket}-theirs"
+    s3.client().make_bucket(theirs)
+    put_inputs(s3, {"size": 100_000})
+    quota = administration(s3)
+    quota.bucket_quota_set(theirs, 50_000)
+    async with replica(s3, tmp_path) as one:
+        job = make_job(s3, output={"bucket": theirs})
+        put_off = await one.process(job)
+        assert (put_off.kind, put_off.code) == ("retried", ErrorCode.STORE_FULL)
+        quota.bucket_quota_clear(theirs)
+        done = await one.process(job)
+        assert (done.kind, done.attempt) == ("completed", 2)
+
+
+async def test_an_output_bucket_that_stays_full_fails_its_job_after_the_last_attempt(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    theirs = f"{s3.bucket}-theirs"
+    s3.client().make_bucket(theirs)
+    put_inputs(s3, {"size": 100_000})
+    administration(s3).bucket_quota_set(theirs, 50_000)
+    async with replica(s3, tmp_path, F2F_MAX_ATTEMPTS=2) as one:
+        job = make_job(s3, output={"bucket": theirs})
+        verdicts = [await one.process(job) for _ in range(3)]
+        assert [v.kind for v in verdicts] == ["retried", "failed", "failed"]
+        assert one.memory.kinds() == ["retry", "dead_letter", "failed", "failed"]
+        assert theirs in str(one.memory.told[-1])
 
 
 async def test_results_may_go_to_another_bucket(s3: S3Handle, tmp_path: Path) -> None:
