@@ -2,6 +2,9 @@
 
 A send may happen twice, when its first answer was lost. A producer that can no longer number its
 records is replaced by a new one; whoever waits for the old one's answer sends again.
+
+Records that may get lost are better sent without numbers: one that a partition refuses leaves a gap
+there, behind which nothing more is taken.
 """
 
 from __future__ import annotations
@@ -38,10 +41,16 @@ log = structlog.get_logger("publisher")
 
 
 class Line:
-    """A connection to the brokers on which records are sent."""
+    """A connection to the brokers on which records are sent.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: of the brokers.
+        numbered: whether a record must arrive, once for each send, at all in-sync replicas.
+    """
+
+    def __init__(self, settings: Settings, *, numbered: bool = True) -> None:
         self._settings = settings
+        self._numbered = numbered
         self._producer: AIOKafkaProducer | None = None
         self._stopped = False
         self._replaced = asyncio.Event()
@@ -170,8 +179,8 @@ class Line:
         producer = AIOKafkaProducer(
             **connection(self._settings),
             client_id=f"face2face-{self._settings.replica}",
-            acks="all",
-            enable_idempotence=True,
+            acks="all" if self._numbered else 1,
+            enable_idempotence=self._numbered,
             max_request_size=MAX_REQUEST_BYTES,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             retry_backoff_ms=round(FIRST_PAUSE_S * 1000),

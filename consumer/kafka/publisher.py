@@ -46,14 +46,18 @@ class Publisher:
         self._topics = settings.topics
         self._line = Line(settings)
         self._letters = DeadLetters(settings, self._line)
+        self._signs = Line(settings, numbered=False)
         self._pending: set[asyncio.Task[Any]] = set()
         self._throttle = Throttle()
         self._too_small: dict[str, str] = {}
         """Topics that took no outcome, not even a shortened one, and why."""
+        self._untold: Exception | None = None
+        """Why the last sign of life did not arrive; None when it did."""
 
     async def start(self) -> None:
         """Connect; waits until a broker answers."""
         await self._line.start()
+        await self._signs.start()
 
     def get_ready(self) -> None:
         """Open the second connection and learn where topics live, while other work goes on.
@@ -71,7 +75,7 @@ class Publisher:
         """Close the connections; what is not acknowledged after 2 s is given up."""
         for task in self._pending:
             task.cancel()
-        lines = (self._line, *self._letters.large_lines)
+        lines = (self._line, self._signs, *self._letters.large_lines)
         await asyncio.gather(*(line.stop() for line in lines))
 
     async def topics(self) -> set[str]:
@@ -177,26 +181,29 @@ class Publisher:
         task.add_done_callback(self._pending.discard)
 
     async def _progress(self, event: Progress, envelope: Envelope) -> None:
-        producer = self._line.producer
+        producer, topic = self._signs.producer, self._topics.progress
         if producer is None:
             return
-        with contextlib.suppress(KafkaError, TimeoutError):
-            await asyncio.wait_for(
-                producer.send_and_wait(
-                    self._topics.progress,
-                    event.model_dump_json(exclude_none=True).encode(),
-                    key=event.job_id.encode(),
-                    headers=_encode(envelope.headers()),
-                ),
-                PROGRESS_EVERY_S,
-            )
+        value, headers = _value(event), _encode(envelope.headers())
+        key = event.job_id.encode()
+        try:
+            async with asyncio.timeout(PROGRESS_EVERY_S):
+                await producer.send_and_wait(topic, value, key=key, headers=headers)
+        except (KafkaError, TimeoutError) as error:
+            if self._untold is None:
+                log.warning("progress is not told", topic=topic, error=repr(error))
+            self._untold = error
+        else:
+            if self._untold is not None:
+                log.info("progress is told again", topic=topic)
+            self._untold = None
 
     async def _event(self, topic: str, event: Completed | Failed, envelope: Envelope) -> None:
         value = _value(event)
         await self._line.send(topic, value, event.job_id.encode(), _encode(envelope.headers()))
 
 
-def _value(event: Completed | Failed) -> bytes:
+def _value(event: Completed | Failed | Progress) -> bytes:
     return event.model_dump_json(exclude_none=True).encode()
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from consumer.jobs import Record
 from consumer.kafka import producing
@@ -102,6 +104,34 @@ async def test_progress_is_thinned_and_never_waits(lab: Lab, publisher: Publishe
     got = [json.loads(r.value) for r in await lab.read(lab.topics.progress, 22)]
     mine = [e["percent"] for e in got if e["job_id"] == "j"]
     assert sorted(mine) == [0, *range(5, 101, 5)]
+
+
+async def test_progress_comes_again_when_its_topic_takes_what_it_had_refused(
+    lab: Lab, publisher: Publisher
+) -> None:
+    """A refused record left a gap in the numbers of its partition, behind which none was taken."""
+    topic = lab.topics.progress
+
+    async def limit(size: int) -> None:
+        change = Change(topic, "configure", 1, 1, {"max.message.bytes": str(size)})
+        async with admin(lab.settings()) as client:
+            await apply(client, [change], 1)
+
+    async def told(lines: list[Any], event: str) -> None:
+        async def said() -> bool:
+            publisher.progress(_progress(0, str(uuid.uuid4())))  # each of a job of its own
+            return event in [line["event"] for line in lines]
+
+        await until(said)
+
+    publisher.progress(_progress(0))
+    assert len(await lab.read(topic, 1)) == 1
+    with capture_logs() as lines:
+        await limit(100)
+        await told(lines, "progress is not told")
+        await limit(1_000_000)
+        await told(lines, "progress is told again")
+    assert [line["event"] for line in lines].count("progress is not told") == 1
 
 
 async def test_an_announcement_waits_out_a_broker_that_is_away(
