@@ -33,6 +33,7 @@ REDIRECTS = 5
 _REDIRECT = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _AGAIN = frozenset({408, 425, 429})
+_DENIED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _HEADERS = [
     (b"Accept", b"video/*, audio/*, image/*, application/octet-stream;q=0.9, */*;q=0.1"),
     (b"Accept-Encoding", b"identity"),
@@ -173,8 +174,12 @@ def _check_status(hop: Hop, status: int) -> None:
         raise fault(ErrorCode.INPUT_NOT_FOUND, text)
     if status in _AGAIN or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise unreachable(text)
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        raise fault(ErrorCode.INPUT_FORBIDDEN, f"{text}: it wants credentials, and none are sent")
+    signed = bool(urlsplit(hop.url).query)
+    if status in _DENIED or (signed and status == HTTPStatus.BAD_REQUEST):  # AWS to a stale token
+        why = "it wants credentials, and none are sent"
+        if signed:
+            why = "it does not take what follows the '?': signed URLs must live until they are read"
+        raise fault(ErrorCode.INPUT_FORBIDDEN, f"{text}: {why}")
     raise fault(ErrorCode.INPUT_UNREADABLE, text)
 
 

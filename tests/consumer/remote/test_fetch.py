@@ -116,6 +116,18 @@ async def test_a_signature_in_the_query_is_never_shown(site: Web, tmp_path: Path
     assert "topsecret" not in f"{fault} {fault.error!r}"
 
 
+@pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden"])
+async def test_a_signed_url_that_is_over_is_told_from_a_host_that_wants_credentials(
+    status: str, site: Web, tmp_path: Path
+) -> None:
+    address = f"http://127.0.0.1:{site.port}/v.mp4"
+    site.answers["/v.mp4"] = reply(status)
+    signed = await refused(f"{address}?X-Signature=s", tmp_path / "in", DEV)
+    assert signed.code is ErrorCode.INPUT_FORBIDDEN
+    assert "signed URLs must live until they are read" in signed.what
+    assert "signed" not in (await refused(address, tmp_path / "in", DEV)).what
+
+
 async def test_a_cancelled_fetch_leaves_no_file(site: Web, tmp_path: Path) -> None:
     came = asyncio.Event()
 
