@@ -27,6 +27,10 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"GIF8", "gif"),
     (b"BM", "bmp"),
+    (b"\x06\x0e+4\x02\x05\x01\x01", "mxf"),
+    (b"\x1f\x07\x00", "dv"),
+    (b"#!SILK", "silk"),
+    (b"\x02#!SILK", "silk"),
     (b"II*\x00", "tiff"),
     (b"MM\x00*", "tiff"),
 )

@@ -30,7 +30,7 @@ from schemas.codes import Stage
 DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2",
     "matroska,webm",
-    "aac,aiff,amr,asf,au,avi,caf,flac,flv,gif,mp3,mpeg,mpegts,ogg,w64,wav",
+    "aac,aiff,amr,asf,au,avi,caf,dv,flac,flv,gif,mp3,mpeg,mpegts,mxf,ogg,w64,wav",
     "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe",
 )
 """libavformat's names of what is read."""
@@ -38,12 +38,15 @@ DECODERS = (
     # picture
     "h264,hevc,av1,libdav1d,vp8,vp9,libvpx,libvpx-vp9,mpeg4,msmpeg4,msmpeg4v2,mpeg1video"
     ",mpeg2video,mjpeg,png,webp,gif,bmp,prores,dnxhd,dvvideo,h263,flv,theora,vc1,wmv1,wmv2,wmv3"
-    ",rawvideo,ffv1,huffyuv,ffvhuff,utvideo,qtrle"
+    ",rawvideo,ffv1,huffyuv,ffvhuff,utvideo,qtrle,cfhd,vp6,vp6a,vp6f"
     # sound
     ",aac,aac_fixed,aac_latm,mp1,mp1float,mp2,mp2float,mp3,mp3float,opus,libopus,vorbis,libvorbis,flac,alac"
     ",ac3,eac3,amrnb,amrwb,wmav1,wmav2,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,speex,libspeex,gsm"
     ",gsm_ms,pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le"
     ",pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,pcm_bluray,pcm_dvd,wavpack,tta"
+    # sound of telephones and of older recorders
+    ",adpcm_yamaha,adpcm_swf,g722,g723_1,g726,g726le,g729,nellymoser,qcelp,evrc,wmapro,wmavoice"
+    ",wmalossless,dca"
 )
 """libavcodec's names of what is decoded; everything else stays shut."""
 STATES_SECONDS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flac", "wav", "ogg")
@@ -70,6 +73,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (8, b"WAVE", "wav"),
     (0, b"fLaC", "flac"),
     (0, b"OggS", "ogg"),
+    (0, b"\x06\x0e+4\x02\x05\x01\x01\r\x01\x02\x01\x01\x02", "mxf"),
 )
 _RESUMES = 64
 """Times in a row that reading goes on after a damaged packet before it counts as the end."""

@@ -98,6 +98,7 @@ def _with_holes(table: PictureTable, average: Fraction) -> Grid | None:
     most were dropped and the average is not too slow for lips."""
     steps = np.diff(table.pts)
     usual = float(np.median(steps))
+    usual = float(steps[np.abs(steps - usual) < usual / 2].mean())  # coarse ticks hide it
     counts = np.ones_like(steps)
     for _ in range(3):  # the usual step, ever more exactly
         counts = np.maximum(1, np.rint(steps / usual).astype(np.int64))

@@ -16,6 +16,9 @@ from pipeline.reading.limits import check_video_seconds
 from pipeline.reading.splices import Splices
 from pipeline.types import Limits
 
+_GUESSING = ("avi", "mxf")
+"""Containers that count packets: with pictures out of order libavformat's time stamps are
+guesses."""
 _NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -81,8 +84,7 @@ def scan_pictures(
         return None
     if container.format.name in CUT:
         shown = shown[lead:] if splices.found and keys else _decodable(shown, keys, lead)
-    # AVI counts packets: with pictures out of order its time stamps are guesses.
-    reliable = container.format.name != "avi" or stream.codec_context.reorder_depth == 0
+    reliable = container.format.name not in _GUESSING or stream.codec_context.reorder_depth == 0
     reliable = reliable and not splices.found  # else pictures of two recordings lie at one time
     return make_table(shown, end, keys, base, stream.average_rate, reliable)
 

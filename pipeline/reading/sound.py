@@ -33,7 +33,7 @@ from pipeline.reading.container import (
 )
 from pipeline.reading.limits import check_audio_seconds
 from pipeline.reading.resampling import in_one_plane
-from pipeline.reading.scan import first_shown
+from pipeline.reading.scan import first_shown, video_stream
 from pipeline.reading.sound_frames import Ruler, Shape, make_finite
 from pipeline.reading.splices import Holes
 from pipeline.types import Limits
@@ -69,9 +69,10 @@ def open_sound(path: Path, limits: Limits, clock: Clock | None = None) -> Iterat
 
 
 def _sound_stream(container: InputContainer) -> AudioStream | None:
-    """The stream that is heard: libavformat's choice, or another one where that has no decoder, as
-    a film's surround sound may have none. One that nothing decodes only where there is no other."""
-    best = container.streams.best("audio")
+    """The stream that is heard: libavformat's choice, of the programme that is watched where there
+    are several, or another one where that has no decoder, as a film's surround sound may have none.
+    One that nothing decodes only where there is no other."""
+    best = container.streams.best("audio", video_stream(container))
     if isinstance(best, AudioStream) and has_decoder(best):
         return best
     tracks = container.streams.audio

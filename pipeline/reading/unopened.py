@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 
 KINDS = (
-    "MP4, MOV, MKV, WebM, AVI, MPEG, FLV, WMV, GIF, JPEG, PNG, WebP, HEIC, AVIF, BMP; "
+    "MP4, MOV, MKV, WebM, AVI, MPEG, MXF, DV, FLV, WMV, GIF, JPEG, PNG, WebP, HEIC, AVIF, BMP; "
     "WAV, MP3, M4A, AAC, FLAC, Ogg, AMR, AIFF, CAF, WMA"
 )
 """What is read, as people call it."""
@@ -21,6 +21,9 @@ _MOV = "mov,mp4,m4a,3gp,3g2,mj2"
 _HEAD, _WORDS = 4096, 64
 """Bytes that are looked at: for zeros, and for letters alone."""
 _BOXES = 10_000
+_SILK = (b"#!SILK_V3", b"\x02#!SILK_V3")
+_LISTS = (b"#EXTM3U", b"[playlist]", b"<?xml")
+_SEGMENTS = (b"styp", b"moof", b"sidx")
 _TEXT = frozenset((*b"\t\n\f\r", *range(0x20, 0x7F)))
 
 
@@ -51,6 +54,15 @@ def _seen(path: Path, kind: str | None) -> str | None:
     if not head.strip(b"\0"):
         return (
             "it begins with zeros, as a copy or an upload leaves it that broke off; send it again"
+        )
+    if head.startswith(_SILK):
+        return "it is SILK, as WeChat and QQ record speech; save it as MP3 or WAV"
+    if head.startswith(_LISTS) and any(word in head for word in (b"#EXTM3U", b"File1=", b"<MPD")):
+        return "it is a list of files to play, and not the media; send the media file itself"
+    if head[4:8] in _SEGMENTS:
+        return (
+            "it is a piece of a stream (DASH, HLS) that cannot be read without the first one; "
+            "send the whole recording as one file"
         )
     if _TEXT.issuperset(head[:_WORDS]):
         return "it is text, such as a server's page about an error; send the media file itself"

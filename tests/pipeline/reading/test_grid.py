@@ -96,6 +96,14 @@ def test_a_recorded_screen_keeps_the_rate_at_which_it_moves() -> None:
     assert (grid.fps, grid.frames) == (Fraction(30), 701)
 
 
+@pytest.mark.parametrize("rate", [Fraction(30), Fraction(60)])
+def test_a_long_hole_between_coarse_time_stamps_leaves_the_rate_as_it_is(rate: Fraction) -> None:
+    """A browser counts milliseconds: the usual step is not 33 of them."""
+    times = [n / rate for n in [*range(20), *range(20 + 15 * int(rate), 200 + 15 * int(rate))]]
+    grid = fit_grid(table(times, 1 / rate, MS), [])
+    assert (grid.fps, grid.frames) == (rate, 200 + 15 * int(rate))
+
+
 def test_pictures_at_no_rate_at_all_get_their_average_however_slow() -> None:
     times = [Fraction(n * n, 100) for n in range(40)]
     grid = fit_grid(table(times, Fraction(1, 25)), [])

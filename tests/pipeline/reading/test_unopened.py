@@ -57,6 +57,36 @@ def test_a_page_about_an_error_is_called_text_and_not_repeated(tmp_path: Path) -
     assert "hunter2" not in _said(path)
 
 
+@pytest.mark.parametrize("begin", [b"#!SILK_V3", b"\x02#!SILK_V3"])
+def test_a_voice_message_of_wechat_is_called_by_its_name(tmp_path: Path, begin: bytes) -> None:
+    path = tmp_path / "msg.amr"
+    path.write_bytes(begin + bytes(range(1, 200)) * 20)
+    assert "it is SILK, as WeChat and QQ record speech; save it as MP3 or WAV" in _said(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXTINF:10,\nhttps://a.example/secret/1.ts\n",
+        '<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>secret',
+    ],
+)
+def test_a_list_of_files_is_called_so_and_not_followed(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "film.m3u8"
+    path.write_text(text)
+    assert "it is a list of files to play" in _said(path)
+    assert "secret" not in _said(path)
+
+
+def test_a_piece_of_a_stream_says_that_its_first_one_is_missing(tmp_path: Path) -> None:
+    whole = write_clip(
+        tmp_path / "film.mp4", Clip(muxer={"movflags": "frag_keyframe+empty_moov+dash"})
+    ).read_bytes()
+    path = tmp_path / "seg-7.m4s"
+    path.write_bytes(whole[whole.index(b"moof") - 4 :])
+    assert "a piece of a stream (DASH, HLS)" in _said(path)
+
+
 def test_what_is_of_another_kind_is_told_what_is_read(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     path.write_bytes(b"%PDF-1.7\n" + bytes(range(256)) * 40)
