@@ -35,7 +35,7 @@ def inspect(
         path: the video.
         png: the picture to write.
         audio: the speech that it was made from; else its own sound track.
-        reference: the video that it was made from, for ratios and the person's own way to speak.
+        reference: the video that it was made from, for ratios and the person's own way of speaking.
         transcript: what is said, if known.
         device: where the face is tracked.
         threads: for decoding.

@@ -33,7 +33,7 @@ class Quality:
     curve: MouthCurve | None
     """The mouth that the speech asks for; None without sound."""
     requested: Tensor | None
-    """(F,) aperture per frame as it was asked for, io."""
+    """(F,) aperture per frame that the speech asks for, io; None without sound."""
     shuts: list[Shut]
     vowels: list[tuple[PhoneSpan, int]]
     """Open vowels and the frame at which the mouth is widest in each."""
@@ -44,7 +44,6 @@ def measure(
     *,
     audio: Path | None = None,
     reference: Path | None = None,
-    requested: Tensor | None = None,
     transcript: str | None = None,
     device: str = "cpu",
     threads: int = 2,
@@ -56,8 +55,6 @@ def measure(
         audio: the speech that it was made from; else its own sound track.
         reference: the video that it was made from, for ratios, and for the person's own way of
             speaking where it has one.
-        requested: (F,) aperture per output frame as the engine planned it; else it is planned anew
-            from the files.
         transcript: what is said, if known.
         device: where the face is tracked.
         threads: for decoding.
@@ -73,11 +70,10 @@ def measure(
     if source is not None:
         figures["reference"] = _ratios(figures, _picture(source))
     if speech is None:
-        return Quality(figures, watched, None, None, requested, [], [])
+        return Quality(figures, watched, None, None, None, [], [])
     own = own_fit(reference, source)
     curve = own.apply(speech) if own is not None else plan_mouth(speech)
-    if requested is None:
-        requested = asked_aperture(curve, watched, source)
+    requested = asked_aperture(curve, watched, source)
     fps, lead = float(watched.video.fps), LEAD_S
     shuts = closures(curve.phones, watched.mouths.aperture, fps, lead)
     vowels = open_vowels(curve.phones, watched.mouths.aperture, fps, lead)

@@ -71,14 +71,7 @@ def _facts(
     _check_keyframes(output, table)
     first, last, rate = _sound_span(output)
     _equal("audio_rate", rate, output_rate(audio.rate))
-    slack = 1 / timeline.fps
-    if first > _START_SLACK:
-        raise OutputInvalid(f"sound starts {float(first):.3f} s late", stage=Stage.VERIFY)
-    if abs(last - audio.duration) > slack:
-        raise OutputInvalid(
-            f"sound lasts {float(last):.3f} s instead of {float(audio.duration):.3f} s",
-            stage=Stage.VERIFY,
-        )
+    _check_sound(first, last, audio.duration, slack=1 / timeline.fps)
     codec = video.codec_context
     media = MediaFacts(
         width=codec.width,
@@ -117,6 +110,17 @@ def _check_clock(table: PictureTable, timeline: Timeline) -> None:
         raise OutputInvalid(
             f"the picture lasts {float(table.duration):.3f} s instead of"
             f" {float(timeline.duration):.3f} s",
+            stage=Stage.VERIFY,
+        )
+
+
+def _check_sound(first: Fraction, last: Fraction, wanted: Fraction, slack: Fraction) -> None:
+    """The sound starts with the picture and lasts as long as the speech; all in seconds."""
+    if first > _START_SLACK:
+        raise OutputInvalid(f"sound starts {float(first):.3f} s late", stage=Stage.VERIFY)
+    if abs(last - wanted) > slack:
+        raise OutputInvalid(
+            f"sound lasts {float(last):.3f} s instead of {float(wanted):.3f} s",
             stage=Stage.VERIFY,
         )
 

@@ -37,13 +37,6 @@ def test_a_file_without_sound_is_measured_without_speech() -> None:
     assert quality.figures["aperture_io"]["p50"] >= 0
 
 
-def test_what_was_requested_may_be_passed_in() -> None:
-    own = measure(PORTRAIT).watched.mouths.aperture
-    figures = measure(PORTRAIT, audio=SPEECH, requested=own).figures
-    assert figures["aperture_r"] > 0.99
-    assert figures["aperture_lag_ms"] == 0
-
-
 def test_a_clip_without_a_face_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(NoFace):
         measure(write_clip(tmp_path / "bars.mp4", Clip(frames=5)))
