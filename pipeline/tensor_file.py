@@ -16,8 +16,9 @@ _ERRNO = re.compile(r"\(os error (\d+)\)")
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a file that everybody may read: the library leaves it to its owner, but who pulls is
-    often another user than who renders.
+    """Write a file that everybody may read.
+
+    The library leaves it to its owner, but who pulls is often another user than who renders.
 
     Raises:
         OSError: such as a full disk, which the library says in words of its own.

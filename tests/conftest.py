@@ -124,8 +124,9 @@ def second_s3(stores: Stores) -> S3Handle:
 
 @pytest.fixture
 def heard_signals() -> Iterator[None]:
-    """SIGINT and SIGHUP reach what a test starts, also where whoever runs the tests ignores them,
-    as a shell does for what it runs in the background, and nohup: children inherit that.
+    """SIGINT and SIGHUP reach what a test starts, also where they are ignored.
+
+    A shell ignores them for what it runs in the background, as nohup does, and children inherit it.
     """
     before = {
         signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),

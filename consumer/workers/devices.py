@@ -103,10 +103,10 @@ def placed(settings: Settings) -> tuple[list[Device], int]:
 
 
 def visible_gpus(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Names of the GPUs that this process was given: of CUDA_VISIBLE_DEVICES, of the container
-    (NVIDIA_VISIBLE_DEVICES), of the driver, of nvidia-smi.
+    """Names of the GPUs that this process was given; none where torch is built without CUDA.
 
-    None where torch is built for processors alone.
+    The first of these that says something: CUDA_VISIBLE_DEVICES, the container's
+    NVIDIA_VISIBLE_DEVICES, the driver, nvidia-smi.
     """
     if _for_processors_alone():
         return ()

@@ -147,8 +147,10 @@ def networks(device: str) -> tuple[dict[str, Way], list[str]]:
 
 
 def let_the_log_speak() -> None:
-    """Lines of the pipeline go to stderr, where the parent reads them: Python alone shows no more
-    than warnings, and what a device was found to do is none."""
+    """Send the pipeline's log lines to stderr, where the parent reads them.
+
+    Python alone shows no more than warnings, and what a device was found to do is none.
+    """
     said = logging.StreamHandler()
     said.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     log = logging.getLogger("pipeline")

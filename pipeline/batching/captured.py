@@ -233,8 +233,10 @@ class Captured:
                 network(*inputs)
 
     def _convolving(self, by_trial: bool) -> AbstractContextManager[Any]:
-        """How cuDNN goes to work. What it found by trial it takes again when a graph is captured,
-        where nothing can be tried; its choices are known by the precision that they were made for.
+        """How cuDNN goes to work.
+
+        What it found by trial it takes again when a graph is captured, where nothing can be tried;
+        its choices are known by the precision that they were made for.
         """
         return torch.backends.cudnn.flags(
             enabled=True, benchmark=by_trial, allow_tf32=not self._exact

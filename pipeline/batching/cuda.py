@@ -37,8 +37,11 @@ def urgent_priority(device: str) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device's memory ended. torch's allocator has a type for it; whoever takes memory
-    beside that, such as a graph that is made ready or a library's handle, says it in words."""
+    """Whether a device's memory ended.
+
+    torch's allocator has a type for it; what takes memory beside that, such as a graph that is made
+    ready or a library's handle, says it in words.
+    """
     if isinstance(error, torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in no_memory.SIGNS)

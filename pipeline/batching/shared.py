@@ -53,8 +53,11 @@ class Shared:
                 self._batcher.keep_below(size)
 
     def _fits(self, size: int) -> bool:
-        """Whether the device has memory for a size. The error is forgotten when this returns: as
-        long as it lives, its frames hold what the attempt took."""
+        """Whether the device has memory for a size.
+
+        The error is forgotten when this returns: as long as it lives, its frames hold what the
+        attempt took.
+        """
         try:
             self._runner.warm(size)
         except RuntimeError as error:

@@ -140,8 +140,9 @@ def lies_on(ours: Mouths, theirs: Mouths, both: Tensor, places: Tensor) -> bool:
 
 
 def followed(lips: Tensor, skull: Tensor, loud: Tensor | None = None) -> Tensor:
-    """The lips of a mouth that keeps its shape while its head turns, or follows the loudness, too:
-    least squares in hindsight, the best of its kind.
+    """The lips of a mouth that keeps its shape while its head turns, or follows the loudness, too.
+
+    Least squares in hindsight: the best of its kind.
 
     Args:
         lips: (N, K, 2) io, aligned by the skull in the picture's plane.

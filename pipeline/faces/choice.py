@@ -16,17 +16,21 @@ RIVAL = 0.5
 
 
 def asked_box(box: FaceBox, video: VideoFacts) -> Tensor:
-    """(4,) pixels: what the box holds of the frame. Boxes count pixels of the reference before it
-    was scaled, and what lies beyond the frame would be searched through for nothing, however far it
-    goes."""
+    """(4,) pixels of the frame: what the box holds of it.
+
+    Boxes count pixels of the reference before it was scaled. What lies beyond the frame would be
+    searched through for nothing, however far it goes.
+    """
     sides = (video.width, video.height) * 2
     places = zip(box.box, sides, strict=True)
     return torch.tensor([min(max(place * video.scale, 0.0), side) for place, side in places])
 
 
 def pick(followers: list[Follower], wanted: Tensor | None) -> Follower:
-    """The face that is nearest to (4,) `wanted` in the median frame; without it the one with the
-    largest area, summed over the clip."""
+    """The face nearest to (4,) `wanted` in the median frame, or the largest without it.
+
+    The largest by its area, summed over the clip.
+    """
     if wanted is None:
         return max(followers, key=lambda follower: follower.area_sum)
 
@@ -42,8 +46,11 @@ def pick(followers: list[Follower], wanted: Tensor | None) -> Follower:
 def find_rival(
     picked: Follower, followers: list[Follower], video: VideoFacts
 ) -> dict[str, Any] | None:
-    """The largest face beside the picked one, where it is nearly as large: `share` of its area, and
-    its `box` as a request would name it, in pixels of the reference."""
+    """The largest face beside the picked one, if it is nearly as large.
+
+    Its `share` of the picked one's area, and its `box` as a request would name it, in pixels of the
+    reference.
+    """
     shares = [_share_beside(follower, picked) for follower in followers]
     share, rival = max(zip(shares, followers, strict=True), key=lambda pair: pair[0])
     if share < RIVAL:

@@ -32,8 +32,11 @@ class Square(NamedTuple):
     scale: float
 
     def chroma(self) -> Square:
-        """The same on a chroma plane, whose samples sit on the left luma column of each pair,
-        between its two rows (H.264 annex E, chroma_sample_loc_type 0)."""
+        """The same on a chroma plane.
+
+        Its samples sit on the left luma column of each pair, between its two rows (H.264 annex E,
+        chroma_sample_loc_type 0).
+        """
         return Square(self.x / 2, (self.y - 0.5) / 2, self.right / 2, self.down / 2, self.scale / 2)
 
     @property

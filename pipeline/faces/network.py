@@ -230,8 +230,11 @@ def _padded_convolution(
 
 
 def _halved(a: Tensor) -> Tensor:
-    """Maximum of each 2x2 block; pairs of columns lie side by side in channels-last memory, which
-    makes two wide comparisons of it, three times quicker than max_pool2d."""
+    """Maximum of each 2x2 block, (B, C, H, W) to (B, C, H / 2, W / 2).
+
+    Pairs of columns lie side by side in channels-last memory, which makes two wide comparisons of
+    it, three times quicker than max_pool2d.
+    """
     batch, channels, high, wide = a.shape
     if high % 2 or wide % 2:
         return torch.max_pool2d(a, 2)

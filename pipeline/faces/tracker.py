@@ -182,8 +182,11 @@ class Tracker:
         return [(found.boxes[n], found.eyes[n]) for _, n in sorted(ranked, reverse=True)]
 
     def _closer(self, frame: Frame, found: Detections) -> Detections:
-        """What was found, or what tiles show when it is time for them and nothing was, or nothing
-        but what was looked at a moment ago: a small face is seen beside its place, if at all."""
+        """What was found, or what tiles show when it is time for them and nothing new was found.
+
+        That is nothing, or nothing but what was looked at a moment ago: a small face is seen beside
+        its place, if at all.
+        """
         if self._wanted is not None and not self.followers and frame.index >= self._search_at:
             close = self._detector.closely(frame, self._color, SMALLEST, self._wanted)
             if len(close):
@@ -223,8 +226,10 @@ class Tracker:
         return region[0]
 
     def _is_on_its_head(self, frame: Frame, box: Rect, angle: float) -> bool:
-        """Whether it is more of a face the other way round: the mesh, which is as sure of either,
-        puts the mouth on the forehead there."""
+        """Whether it is more of a face the other way round.
+
+        The mesh, which is as sure of either, puts the mouth on the forehead there.
+        """
         upright, turned = (
             self._detector.confirm([frame], [box], self._color, REACHES, way)[0]
             for way in (angle, angle + math.pi)

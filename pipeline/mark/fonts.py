@@ -98,8 +98,10 @@ def typeset(text: str, size: int) -> list[tuple[str, Font]]:
 
 
 def _one_line(text: str) -> str:
-    """The text with spaces for breaks and tabs, and without what else controls a terminal: a font
-    draws one line, and left out what stood behind the first break."""
+    """The text with spaces for breaks and tabs, and without what else controls a terminal.
+
+    A font draws one line: what stands behind a break would be left out.
+    """
     spaced = _BREAKS.sub(" ", text)
     return "".join(c for c in spaced if unicodedata.category(c) != "Cc")
 

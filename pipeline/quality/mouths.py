@@ -164,8 +164,10 @@ def _template(points: Tensor) -> Tensor:
 def _aligned(
     points: Tensor, template: Tensor | None, groups: tuple[tuple[int, ...], ...]
 ) -> tuple[list[Tensor], Tensor, Tensor]:
-    """Groups of points, (n, K, 2) each, after the least-squares similarity of the skull to the
-    template, and that similarity: middle and turn."""
+    """Groups of points aligned to the template by the skull, and that similarity: middle and turn.
+
+    Each group is (n, K, 2); the similarity is the least-squares one.
+    """
     flat = torch.view_as_complex(points.contiguous())
     skull = flat[:, STABLE]
     middle = skull.mean(1, keepdim=True)

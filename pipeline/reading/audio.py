@@ -64,8 +64,10 @@ class Speech:
 
 
 def reading_s(limits: Limits) -> float:
-    """Seconds that decoding a whole sound may take: longer where longer ones than usual are let
-    in, as two hours take 5 to 15."""
+    """Seconds that decoding a whole sound may take.
+
+    Longer where longer ones than usual are let in: two hours take 5 to 15.
+    """
     return limits.probe_timeout_s * max(1.0, limits.max_audio_s / Limits().max_audio_s)
 
 

@@ -24,8 +24,10 @@ _FULL_RANGE = 2
 
 
 class Words(NamedTuple):
-    """How a container says that the colours are to be read, for films that do not say so
-    themselves; by ITU-T H.273."""
+    """How a container says that the colours are to be read, by ITU-T H.273.
+
+    For films that do not say so themselves.
+    """
 
     matrix: int
     primaries: int
@@ -71,9 +73,11 @@ def delivered(path: Path, frame: VideoFrame, codec: str) -> tuple[Color, Color |
 
 
 def _color(frame: VideoFrame, codec: str) -> Color:
-    """The source's colour tags; where it has none, those of its size (BT.709 from 720 lines), of
-    high dynamic range BT.2020, and of RGB and JPEG those of sRGB, whose primaries are BT.709's
-    whatever the size."""
+    """The source's colour tags; where it has none, the usual ones.
+
+    Those of its size (BT.709 from 720 lines); of high dynamic range BT.2020; of RGB and JPEG those
+    of sRGB, whose primaries are BT.709's whatever the size.
+    """
     usual = _BT709 if frame.height >= 720 and codec not in _JFIF else _BT601
     matrix = int(frame.colorspace)
     primaries = int(frame.color_primaries)

@@ -255,8 +255,7 @@ def only(container: InputContainer, stream: Stream) -> None:
 def packets(
     container: InputContainer, stream: Stream, clock: Clock | None, others: Sequence[Stream] = ()
 ) -> Iterator[Packet[Any]]:
-    """Packets of a stream, and of others, in file order, then the empty one that flushes the
-    decoder.
+    """Packets of streams in file order, then the empty one that flushes the decoder.
 
     A damaged stretch is stepped over; what cannot be stepped over is the end of the file.
 

@@ -31,8 +31,9 @@ _TICK = Fraction(1, 1000)
 
 
 class Fields:
-    """Stands where a `pipeline.reading.cursor.Cursor` would, and makes interlaced pictures whole;
-    all others pass as they are.
+    """Stands where a `pipeline.reading.cursor.Cursor` would, and makes interlaced pictures whole.
+
+    All other pictures pass as they are.
 
     Args:
         cursor: over the pictures.
@@ -106,8 +107,7 @@ class Fields:
         return made
 
     def _beside(self, number: int, frame: VideoFrame) -> VideoFrame:
-        """A neighbour; the picture itself at the ends, and where its neighbour is of another
-        shape."""
+        """A neighbour, or the picture itself at the ends and beside one of another shape."""
         near = self._decoded(number) if number < self._count else None
         return frame if near is None or _shape(near) != _shape(frame) else near
 

@@ -93,9 +93,11 @@ def fit_grid(table: PictureTable, declared: Iterable[Fraction | None]) -> Grid:
 
 
 def _with_holes(table: PictureTable, average: Fraction) -> Grid | None:
-    """The rate at which pictures would come had none been dropped, as cameras drop some, and
-    recorders of screens all that show nothing new; None where they come at no such rate, or where
-    most were dropped and the average is not too slow for lips."""
+    """The rate at which pictures would come had none been dropped; None where there is none.
+
+    Cameras drop some, and recorders of screens all that show nothing new. None, too, where most
+    were dropped and the average is not too slow for lips.
+    """
     steps = np.diff(table.pts)
     usual = float(np.median(steps))
     usual = float(steps[np.abs(steps - usual) < usual / 2].mean())  # coarse ticks hide it

@@ -101,8 +101,10 @@ def _rolled_off(light: Light) -> Light:
 
 
 def _within(light: Light, luma: Light) -> Light:
-    """Colours that a screen does not have, drawn towards the grey of their luminance until it
-    does; all others as they are."""
+    """Colours that a screen does not have, drawn towards the grey of their luminance until it does.
+
+    All others stay as they are.
+    """
     grey = (light @ luma)[..., None].clip(0, 1)
     least, most = (light.min(-1, keepdims=True), light.max(-1, keepdims=True))
     down = np.where(least < 0, grey / (grey - least).clip(1e-12), 1)

@@ -1,9 +1,9 @@
-"""Photographs of phones and cameras that libavformat reads wrongly, or slowly: HEIC, AVIF, WebP,
-and JPEG and PNG with colours of their own.
+"""Photographs of phones and cameras that libavformat reads wrongly, or slowly.
 
-libavformat gives the tiles that phones cut HEIC into as streams, and leaves how they lie to its
-caller; it knows no colour profile; and libwebp takes a tenth of its time for lossless pictures.
-`pipeline.reading.trial`'s process reads them.
+HEIC, AVIF, WebP, and JPEG and PNG with colours of their own. libavformat gives the tiles that
+phones cut HEIC into as streams, and leaves how they lie to its caller; it knows no colour profile;
+and libwebp takes a tenth of its time for lossless pictures. `pipeline.reading.trial`'s process
+reads them.
 """
 
 from __future__ import annotations

@@ -113,8 +113,7 @@ def _by_pillow(path: str, kind: str, most: int) -> Answer:
 
 
 def _words(path: str) -> tuple[int, int]:
-    """Primaries and transfer by ITU-T H.273 that an AVIF is coded with, which Pillow does not
-    tell."""
+    """Primaries and transfer (ITU-T H.273) of an AVIF, which Pillow does not tell."""
     options = open_options(Limits())
     with (
         suppress(av.FFmpegError, OSError, ValueError, LookupError, RuntimeError),

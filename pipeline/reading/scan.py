@@ -111,8 +111,10 @@ def first_shown(container: InputContainer) -> Fraction | None:
 def _decodable(
     shown: list[int | None], keys: list[tuple[int | None, int | None]], lead: int
 ) -> list[int | None]:
-    """Pictures without those that lie before the first keyframe of a film that was cut there: one
-    picture would stand still for them."""
+    """Pictures without those before the first keyframe of a film that was cut there.
+
+    One picture would stand still for them.
+    """
     begin = keys[0][0] if lead and keys else None
     if begin is None:
         return shown

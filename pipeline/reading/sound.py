@@ -69,9 +69,11 @@ def open_sound(path: Path, limits: Limits, clock: Clock | None = None) -> Iterat
 
 
 def _sound_stream(container: InputContainer) -> AudioStream | None:
-    """The stream that is heard: libavformat's choice, of the programme that is watched where there
-    are several, or another one where that has no decoder, as a film's surround sound may have none.
-    One that nothing decodes only where there is no other."""
+    """The stream that is heard: libavformat's choice, or another one where that has no decoder.
+
+    Where there are several programmes, of the one that is watched. A film's surround sound may have
+    no decoder. A stream that nothing decodes is taken only where there is no other.
+    """
     best = container.streams.best("audio", video_stream(container))
     if isinstance(best, AudioStream) and has_decoder(best):
         return best
@@ -99,8 +101,10 @@ def check_shape(path: Path, rate: int, channels: int) -> None:
 
 
 def _stated_seconds(path: Path, container: InputContainer, stream: AudioStream) -> Fraction:
-    """By the header; of WAV no more than its bytes have room for, as what is made in a pipe says
-    the largest number that there is."""
+    """Seconds by the header; of WAV no more than its bytes have room for.
+
+    What is made in a pipe says the largest number that there is.
+    """
     if container.format.name not in STATES_SECONDS or not stream.duration or not stream.time_base:
         return Fraction(0)
     seconds = stream.duration * stream.time_base

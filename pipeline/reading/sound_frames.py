@@ -23,8 +23,10 @@ _FLOATS: dict[str, type[np.floating[Any]]] = {"flt": np.float32, "dbl": np.float
 
 
 class Ruler:
-    """Turns time stamps into samples from a track's start, in whole numbers: fractions for each
-    frame of sound took the interpreter longer than all else that a frame of the picture needs.
+    """Turns time stamps into samples from a track's start, in whole numbers.
+
+    Fractions for each frame of sound would take the interpreter longer than all else that a frame
+    of the picture needs.
 
     Args:
         base: seconds of one tick of the stamps.

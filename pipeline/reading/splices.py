@@ -63,8 +63,9 @@ class Splices:
 
 
 class Holes:
-    """Holes of one stream, in which another one of the file goes on. The file is read once more
-    when the first jump is asked about, and not before.
+    """Holes of one stream, in which another one of the file goes on.
+
+    The file is read once more when the first jump is asked about, and not before.
 
     Args:
         container: of the stream.

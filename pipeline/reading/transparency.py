@@ -1,6 +1,8 @@
-"""The decoder of a film with transparent parts: in WebM transparency is a second film beside the
-first, which libvpx alone reads (webmproject.org, "Alpha channel"); the usual decoder shows whatever
-colours lie hidden there."""
+"""The decoder of a film with transparent parts.
+
+In WebM transparency is a second film beside the first, which libvpx alone reads (webmproject.org,
+"Alpha channel"); the usual decoder shows whatever colours lie hidden there.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""Opening a file on trial, in a process of its own that can be ended, before this one opens it;
-and reading photographs there.
+"""Opens a file on trial, in a process that can be ended, before this one opens it.
 
-libavformat reads words and indexes in loops that look at no clock: 300,000 tags in 4 MB take it
-minutes, and a thousand edits in 2 MB take gigabytes. In a worker that would hold a place for as
-long as a job may take, and then end the jobs beside it. What was opened here in time is opened as
-quickly a second time. Such a process is used again and again, so that a trial costs a file what
-opening it costs.
+Photographs are read there, too. libavformat reads words and indexes in loops that look at no clock:
+300,000 tags in 4 MB take it minutes, and a thousand edits in 2 MB take gigabytes. In a worker that
+would hold a place for as long as a job may take, and then end the jobs beside it. What was opened
+here in time is opened as quickly a second time. Such a process is used again and again, so that a
+trial costs a file what opening it costs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The process of `pipeline.reading.trial`: opens one file after the other, and says how that went
-or what a photograph shows.
+"""The process of `pipeline.reading.trial`: opens files, one after the other.
 
-It imports little, as it has to start in a tenth of a second. Its own alarm ends it, also where its
-parent is gone by then.
+It says how that went, or what a photograph shows. It imports little, as it has to start in a tenth
+of a second. Its own alarm ends it, also where its parent is gone by then.
 """
 
 from __future__ import annotations

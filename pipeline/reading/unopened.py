@@ -28,8 +28,9 @@ _TEXT = frozenset((*b"\t\n\f\r", *range(0x20, 0x7F)))
 
 
 def reason(path: Path, kind: str | None, error: BaseException) -> str:
-    """What is wrong with a file, and what to do. Nothing of its content is told: it may be a
-    secret.
+    """What is wrong with a file, and what to do.
+
+    Nothing of its content is told: it may be a secret.
 
     Args:
         path: of the file.

@@ -111,8 +111,10 @@ def is_rgb(frame: VideoFrame) -> bool:
 
 
 def laid_out(frame: VideoFrame, layout: str) -> VideoFrame:
-    """The picture in another of libavutil's layouts, whatever it says of its colours: libswscale
-    refuses what it does not know, such as YCgCo. Levels are not to be taken for colours."""
+    """The picture in another of libavutil's layouts, whatever it says of its colours.
+
+    libswscale refuses what it does not know, such as YCgCo. Levels are not to be taken for colours.
+    """
     return frame.reformat(
         format=layout,
         src_colorspace=_BT709,
@@ -208,8 +210,11 @@ class Upright:
         return planes
 
     def _three(self, coded: Sequence[VideoPlane], width: int, height: int) -> Planes:
-        """Luma and both chroma planes. Where they lie upright already, as nearly always, numpy
-        copies them: it takes half of what torch's views take."""
+        """Luma and both chroma planes.
+
+        Where they lie upright already, as nearly always, numpy copies them: it takes half of what
+        torch's views take.
+        """
         if self._plain:
             made = whole_planes(width, height)
             for plane, seen in zip(made, coded, strict=False):  # behind them may be transparency

@@ -74,8 +74,9 @@ def activity(level: Tensor) -> Tensor:
 
 
 def drowned(level: Tensor) -> float:
-    """How little the level tells about who speaks when: noise is nearly as loud, or everything was
-    made so loud that it was cut off.
+    """How little the level tells about who speaks when.
+
+    Noise is nearly as loud, or everything was made so loud that it was cut off.
 
     Args:
         level: (T,) dB.

@@ -103,7 +103,6 @@ class _Error:
         self._squares += squares
 
     def db(self, samples: int) -> float:
-        """PSNR over all pictures, to hundredths, so that the last bit of a logarithm decides
-        nothing."""
+        """PSNR over all pictures, dB, in hundredths: a logarithm's last bit decides nothing."""
         mean = max(self._squares, 1) / (samples * self.pictures)
         return round(10 * math.log10(255**2 / mean), 2)

@@ -1,6 +1,6 @@
-"""The output's sound: the speech's own samples, as AAC at the source's rate, a little ahead of the
-picture, so that the file interleaves and memory stays flat.
+"""The output's sound: the speech's own samples, as AAC at the source's rate.
 
+It is written a little ahead of the picture, so that the file interleaves and memory stays flat.
 AAC puts 1024 samples of priming first; libavformat's MP4 muxer hides them behind an edit list, so
 that sound and picture both start at 0 (ISO/IEC 14496-12 8.6.6, Apple TN2258).
 """

@@ -119,11 +119,10 @@ Stretch = tuple[float, float]
 def joined(
     source: Path, target: Path, pictures: Sequence[Stretch], heard: Sequence[Stretch]
 ) -> Path:
-    """Stretches of a clip's pictures one after the other, encoded anew with hardly any loss, and
-    from the start of it stretches of its sound.
+    """Stretches of a clip's pictures one after the other, and from the start some of its sound.
 
-    Packets cannot be copied instead: a half would begin at its first keyframe, which may be its
-    last picture.
+    They are encoded anew, with hardly any loss. Packets cannot be copied instead: a half would
+    begin at its first keyframe, which may be its last picture.
     """
     samples = np.concatenate([_samples(source, stretch) for stretch in heard])
     with av.open(str(source)) as inside, av.open(str(target), "w") as outside:

@@ -1,5 +1,7 @@
-"""Promises: large blocks are used again, the first are there before a record needs them, and no
-full collection looks at what stays for ever."""
+"""Large blocks are used again, and no full collection looks at what stays for ever.
+
+The first blocks are there before a record needs them.
+"""
 
 from __future__ import annotations
 

@@ -55,8 +55,11 @@ def broker(own_kafka: ApacheKafka) -> str:
 
 @contextmanager
 def _service(broker: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """Answers the first request as the service would, with a stranger's outcome before it and a
-    copy after it; yields that request, which is there when the program is done."""
+    """Answers the first request as the service would, and yields it.
+
+    A stranger's outcome comes before the answer, and a copy after it. The request is there when the
+    program is done.
+    """
     (folder / "result.mp4").write_bytes(MP4)
     files = ThreadingHTTPServer(
         ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder))

@@ -85,8 +85,10 @@ class Painter:
             each.warm()
 
     def paint(self, deadline: float | None = None) -> Lane[Item, Row]:
-        """A job's lane: latents (8, 32, 32) and tokens (50, W) without positions of each face, to
-        (3, 256, 256) uint8 RGB on the device.
+        """A job's lane: from what each face is, to what it becomes.
+
+        Latents (8, 32, 32) and tokens (50, W) without positions, to (3, 256, 256) uint8 RGB on the
+        device.
         """
         return self._painting.open(deadline)
 

@@ -101,8 +101,10 @@ def inside_of(
 
 
 def evening(lines: LipLine) -> int:
-    """Pixels to each side over which a reference's teeth are made even, by its mouths (C): the same
-    in all of its frames, whichever are painted together."""
+    """Pixels to each side over which a reference's teeth are made even, by its mouths (C).
+
+    The same in all of its frames, whichever are painted together.
+    """
     return round(EVEN * float(lines.half.mean()))
 
 
@@ -143,8 +145,10 @@ def behind_lips(
 
 
 def _near_lips(part: Parting, line: LipLine, made: Tensor, reach: float) -> Tensor:
-    """(B, 1, h, w) 1 where lips all but meet that were not so in the source, to 0 where they are
-    `reach` halves of the mouth's width apart."""
+    """(B, 1, h, w) how much lips nearly meet that did not in the source.
+
+    1 where they all but meet, to 0 where they are `reach` halves of the mouth's width apart.
+    """
     wide = part.gap / line.half[:, None, None] / reach
     return (made[:, None, None] * (1 - smooth(wide))).unsqueeze(1)
 

@@ -102,8 +102,10 @@ def _lent(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
 
 
 def _shade(apart: Tensor, io: float) -> Tensor:
-    """What of a difference (B, 1, h, w) is light and not detail: two pictures' pores and edges,
-    one over the other, are sharp in neither."""
+    """What of a difference (B, 1, h, w) is light and not detail.
+
+    Two pictures' pores and edges, one over the other, are sharp in neither.
+    """
     cell = max(2, round(SHADE * io))
     coarse = F.avg_pool2d(apart, cell, ceil_mode=True, count_include_pad=False)
     size = (coarse.shape[-2] * cell, coarse.shape[-1] * cell)

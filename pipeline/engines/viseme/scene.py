@@ -99,8 +99,11 @@ def settle(score: Score, frames: Sequence[Frame], at: Tensor) -> Scene:
 
 
 def _wanted_shape(score: Score, heads: Heads, at: Tensor) -> Tensor:
-    """(B, K, 3): the frame's own shape with the planned aperture and width, or its slow part alone,
-    with the fast part of the lender's."""
+    """(B, K, 3) the shape that is wanted of each mouth, io.
+
+    The frame's own with the planned aperture and width; or its slow part, with the lender's fast
+    part.
+    """
     avatar = score.avatar
     bank, first, shape = avatar.bank, score.first, heads.shape
     if avatar.expression is not None and bank is not None and first is not None:

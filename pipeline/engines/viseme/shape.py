@@ -105,8 +105,10 @@ def edit(
 
 
 def below_nose(shape: Tensor) -> Tensor:
-    """How much of a face's own points speech moves: none at the base of the nose, where what is
-    measured from frame to frame is noise, and all from the corners of the mouth down.
+    """How much of a face's own points speech moves.
+
+    Nothing at the base of the nose, where what is measured from frame to frame is noise; all of it
+    from the corners of the mouth down.
 
     Args:
         shape: (B, K, 3) io.

@@ -39,8 +39,11 @@ def neighbours(frame: Tensor, run: Tensor) -> dict[int, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """How one state leads to another. A state is a way, 0 forwards and 1 backwards, in which the
-    reference was last run through, and a row; its number is way * C + row."""
+    """How one state leads to another.
+
+    A state is a row, and the way in which the reference was last run through, 0 forwards and 1
+    backwards; its number is way * C + row.
+    """
 
     jump: Tensor
     """(C, C) cost to a row (first) from one that is no neighbour; infinite from neighbours."""

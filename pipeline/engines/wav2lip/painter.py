@@ -66,8 +66,10 @@ class Painter:
         self._shared.warm()
 
     def paint(self, deadline: float | None = None) -> Lane[Item, Row]:
-        """A job's lane: (3, S, S) uint8 RGB of each face's box and its (80, 16) window of the mel,
-        to (3, S, S) uint8 RGB on the device.
+        """A job's lane: from what each face is, to what it becomes.
+
+        (3, S, S) uint8 RGB of its box and its (80, 16) window of the mel, to (3, S, S) uint8 RGB on
+        the device.
         """
         return self._shared.open(deadline)
 

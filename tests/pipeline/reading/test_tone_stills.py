@@ -1,5 +1,7 @@
-"""Photographs of high dynamic range look as on an ordinary screen, and so do those with a map of
-what brighter screens may add."""
+"""Photographs of high dynamic range look as on an ordinary screen.
+
+So do those with a map of what brighter screens may add.
+"""
 
 from __future__ import annotations
 
