@@ -9,6 +9,7 @@ import pytest
 
 from consumer.settings import Settings
 from consumer.settings.load import load
+from schemas.engines import ENGINES
 from tests.consumer.http.echo_render import HOLD, RENDERER
 from tests.consumer.http.stand import Gateway, gateway, service
 from tests.support.chromium import PATH, Tab, chromium
@@ -83,6 +84,24 @@ async def test_two_files_become_a_video_beside_its_reference(
     await _fits(tab)
     await tab.shot(tmp_path / "3-done.png")
     assert tab.complaints == []
+
+
+async def test_the_page_offers_every_engine_and_leaves_no_hole_between_its_facts(
+    bridge: Gateway, tab: Tab
+) -> None:
+    await tab.size(1280, 900)
+    await tab.go(bridge.url)
+    offered = await tab.eval("[...document.querySelectorAll('#engines option')].map(o => o.value)")
+    assert offered == list(ENGINES)
+    heights = await tab.eval("""(() => {
+      document.getElementById('done').hidden = false;
+      const whole = document.querySelector('.facts'), row = '<dt>a</dt><dd>b</dd>';
+      const cards = [...whole.children], rows = [1, 2, 20, 1];
+      cards.forEach((card, n) => { card.lastChild.innerHTML = row.repeat(rows[n]); });
+      return [whole.clientHeight, ...cards.map((card) => card.offsetHeight)];
+    })()""")
+    whole, *cards = heights
+    assert whole <= max(cards) + 20, "a short card never waits below the highest one"
 
 
 async def test_what_is_not_media_is_said_on_the_page(
