@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -22,42 +23,44 @@ class LeaseLost(Exception):
     """Another replica took the render over."""
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How a lease was taken."""
+
+    marker: AttemptMarker
+    """What was written; it bears our token."""
+    etag: str
+    """Of that version."""
+    before: AttemptMarker | None
+    """What it went over; None when nobody had begun."""
+    asked: float
+    """Second of `time.monotonic` before it was written; the answer may be read much later."""
+
+
 class Held:
     """A lease that is held, renewed in the background inside `async with`.
 
     Args:
-        file: the marker, which bears our token.
-        marker: what was written into it.
-        etag: of that version.
-        before: what it went over; None when nobody had begun.
+        file: the marker.
+        taken: how the lease was taken.
         render_id: what this holder would make. Until it begins, the marker names what the one
             before it made, so that no death in between hides an outcome.
-        asked: the monotonic time before it was written; the answer may be read much later.
-        ttl_s: the lease's time to live.
+        ttl_s: the lease's time to live, seconds.
         conditions: whether the server honours conditional writes.
     """
 
     def __init__(
-        self,
-        file: MarkerFile,
-        marker: AttemptMarker,
-        etag: str,
-        before: AttemptMarker | None,
-        *,
-        render_id: str,
-        asked: float,
-        ttl_s: float,
-        conditions: bool,
+        self, file: MarkerFile, taken: Taken, *, render_id: str, ttl_s: float, conditions: bool
     ) -> None:
         self.lost = asyncio.Event()
         self._file = file
         self._ttl_s = ttl_s
-        self._marker = marker
-        self._etag = etag
-        self._before = before
+        self._marker = taken.marker
+        self._etag = taken.etag
+        self._before = taken.before
         self._render_id = render_id
         self._conditions = conditions
-        self._renewed = asked
+        self._renewed = taken.asked
         self._writing = asyncio.Lock()
         self._beat_task: asyncio.Task[None] | None = None
 

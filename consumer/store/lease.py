@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 import structlog
 
 from consumer.faults import Fault
-from consumer.store.held import Held
+from consumer.store.held import Held, Taken
 from consumer.store.marker import MarkerFile, held_by, parse
 from consumer.store.storage import Storage
 from schemas.manifest import AttemptMarker, Lease
@@ -135,11 +135,8 @@ class Watch:
         before, self._found, self._token = self._found, None, uuid.uuid4().hex
         return Held(
             self._file,
-            marker,
-            etag,
-            before,
+            Taken(marker, etag, before, asked),
             render_id=self._render_id,
-            asked=asked,
             ttl_s=self._leases.ttl_s,
             conditions=conditions,
         )
