@@ -8,6 +8,8 @@ of every other engine.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -22,7 +24,8 @@ from pipeline.reading.tone import tone_warnings
 from pipeline.stopwatch import Stopwatch
 from pipeline.stream import prefetch
 from pipeline.timeline import Timeline, rate_warnings
-from pipeline.types import AudioFacts, OnTick, RenderSpec, Tick, VideoFacts
+from pipeline.types import AudioFacts, Frame, OnTick, RenderSpec, Tick, VideoFacts
+from pipeline.writing.encode import Encoder
 from pipeline.writing.output import in_spite_of_loss, open_output
 from pipeline.writing.verify import verify
 from schemas.codes import Stage
@@ -53,8 +56,8 @@ def render_whole(
         fps = result.fps
     timeline = Timeline.fit(audio.duration, result.fps, result.frames, Loop.HOLD, fps)
     notes: list[str] = []
-    film = partial(_encode, spec, engine.facts, watch, result, audio, timeline, on_tick)
-    notes += in_spite_of_loss(spec, film, notes)
+    film = _Film(spec, engine.facts, result, audio, timeline)
+    notes += in_spite_of_loss(spec, partial(_encode, film, watch, on_tick), notes)
     with watch.stage("mark"):
         labels = seal(spec, engine.facts)
     with watch.stage("verify"):
@@ -91,28 +94,39 @@ def _probe_result(spec: RenderSpec, job: WholeJob, made: Path) -> VideoFacts:
     return result
 
 
-def _encode(
-    spec: RenderSpec,
-    facts: EngineFacts,
-    watch: Stopwatch,
-    result: VideoFacts,
-    audio: AudioFacts,
-    timeline: Timeline,
-    on_tick: OnTick,
-    device: str | None,
-) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Film:
+    """What becomes the output."""
+
+    spec: RenderSpec
+    facts: EngineFacts
+    result: VideoFacts
+    """The engine's picture."""
+    audio: AudioFacts
+    timeline: Timeline
+
+    def frames(self) -> Iterator[Frame]:
+        """The engine's pictures, one for each frame of the output."""
+        reader = FrameReader(self.result, max(1, self.spec.threads // 2), self.spec.scratch)
+        return reader.read(self.timeline.source(n) for n in range(self.timeline.frames))
+
+    def opened(self, device: str | None) -> Encoder:
+        """The output, opened for its pictures; see `open_output`."""
+        named = words(self.spec, self.facts)
+        return open_output(self.spec, named, self.result, self.audio, self.timeline, device)
+
+
+def _encode(film: _Film, watch: Stopwatch, on_tick: OnTick, device: str | None) -> list[str]:
     """Write the file; what is to be known of how."""
-    marks = picture_marks(spec, result.width, result.height)
-    reader = FrameReader(result, max(1, spec.threads // 2), spec.scratch)
-    sources = (timeline.source(n) for n in range(timeline.frames))
-    frames = prefetch(watch.timed("decode", reader.read(sources)), AHEAD, "decode")
+    marks = picture_marks(film.spec, film.result.width, film.result.height)
+    frames = prefetch(watch.timed("decode", film.frames()), AHEAD, "decode")
     try:
-        with open_output(spec, words(spec, facts), result, audio, timeline, device) as encoder:
+        with film.opened(device) as encoder:
             for n, frame in enumerate(frames):
                 marked = marks.apply(frame)
                 with watch.stage("encode"):
                     encoder.write(marked)
-                on_tick(Tick("encode", n + 1, timeline.frames))
+                on_tick(Tick("encode", n + 1, film.timeline.frames))
             with watch.stage("encode"):
                 encoder.close()
     finally:
