@@ -216,6 +216,20 @@ def machinery_command(seconds: float, jobs: str, engine: str, lines: int, rounds
         click.echo(line)
 
 
+@bench.command("scheduling")
+@click.option("--seconds", default=6.0, show_default=True, help="of each render")
+@click.option("--jobs", default="1,8,16", show_default=True, help="at a time")
+@click.option("--lines", default=180, show_default=True, help="of the picture")
+@click.option("--slower", default=4.0, show_default=True, help="times than on a GPU")
+@click.option("--new", is_flag=True, help="references that no job has seen")
+def scheduling_command(seconds: float, jobs: str, lines: int, slower: float, new: bool) -> None:
+    """Whole renders beside a device of known speed: whether it is ever left without work."""
+    from tests.bench.scheduling import scheduling as run
+
+    for line in run(seconds, _counts(jobs) or (1,), lines, slower, new=new):
+        click.echo(line)
+
+
 def _counts(text: str) -> tuple[int, ...] | None:
     return tuple(int(count) for count in text.split(",")) if text else None
 

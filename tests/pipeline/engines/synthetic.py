@@ -77,11 +77,17 @@ def reference(
     width: int = 320,
     faceless: Iterable[int] = (),
     fps: Fraction = Fraction(25),
+    face: tuple[float, float, float] = (150, 115, 62),
 ) -> Reference:
-    """A clip in which a face drifts to the right; some frames have none."""
+    """A clip in which a face drifts to the right; some frames have none.
+
+    Args:
+        face: centre and radius (`mesh`) in the first frame, pixels.
+    """
+    x, y, radius = face
     usable = torch.ones(frames, dtype=torch.bool)
     usable[list(faceless)] = False
-    points = torch.stack([mesh(150 + 2 * n, 115, 62) for n in range(frames)])
+    points = torch.stack([mesh(x + 2 * n, y, radius) for n in range(frames)])
 
     def read(indices: Iterable[int]) -> Iterator[Frame]:
         return (frame(index, height, width) for index in indices)
