@@ -17,6 +17,7 @@ from pipeline.faces.appearance import sample
 from pipeline.faces.crop import cut_out
 from pipeline.faces.graph import Model
 from pipeline.faces.halves import halves_on
+from pipeline.faces.light import daylight
 from pipeline.faces.roi import to_frame
 from pipeline.faces.shared import network_on
 from pipeline.types import Color, Frame
@@ -94,7 +95,7 @@ class MeshNetwork:
     def _part(self, frames: Sequence[Frame], regions: Tensor, color: Color, part: slice) -> Meshes:
         frames, regions, network = frames[part], regions[part], self._network
         pictures = cut_out(frames, regions, network.size, color)
-        outputs = network(pictures)
+        outputs = network(daylight(pictures))
         places = self._merged(outputs)
         points = to_frame((places / network.size).cpu(), regions)
         score = torch.sigmoid(outputs["conv_faceflag"][:, 0]).cpu()
