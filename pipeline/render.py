@@ -111,7 +111,13 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
         torch.set_num_threads(threads)
         if isinstance(engine, WholeEngine):
             return render_whole(spec, engine, watch, on_tick)
-        job = _open(spec, watch, on_tick, stack)
+        return _render(_open(spec, watch, on_tick, stack), engine, threads)
+
+
+def _render(job: _Job, engine: Engine[Any, Any], threads: int) -> RenderReport:
+    """Render an opened job; the report follows when nothing is written any more."""
+    spec, watch = job.spec, job.watch
+    with ExitStack() as stack:
         if registry.hears_phones(spec.engine):
             job.speech = stack.enter_context(recognised_ahead(job.speech))
         cabinet = stack.enter_context(open_cabinet(spec, job.video, threads, watch))
