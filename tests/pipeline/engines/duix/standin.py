@@ -165,6 +165,20 @@ def _grey_copy(source: Path, target: Path, seconds: Fraction, back_and_forth: bo
 def container(data: Path, behave: Behaviour | None = None) -> Iterator[Container]:
     """Run one on a free port of loopback."""
     made = Container("", data, behave or Behaviour())
+    server = HTTPServer(("127.0.0.1", 0), _handler(made))
+    made.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _handler(made: Container) -> type[BaseHTTPRequestHandler]:
+    """What speaks HTTP for a container."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -203,13 +217,4 @@ def container(data: Path, behave: Behaviour | None = None) -> Iterator[Container
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    made.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield made
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return Handler
