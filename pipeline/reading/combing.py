@@ -1,15 +1,19 @@
-"""Whether film that is called interlaced shows two moments in each picture.
+"""Whether film shows two moments in each picture: by what it says of itself, it may or may not.
 
 Cameras and editors put progressive film into interlaced streams ("25PsF", "30p in 60i"), which is
 the stream's word alone. As libavfilter's idet does, lines are compared with those around them in
 their own picture and in the one before and after: of two moments, the lines of one field are nearer
 to the picture before, and those of the other to the picture after. idet counts whole pictures; here
 only what moves counts, as of somebody who talks that is a hundredth of the picture.
+
+And tapes that were digitised in haste are woven film that says it is progressive. Only film of the
+size and rate of a tape is looked at for that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from math import log
 from pathlib import Path
 
@@ -34,6 +38,14 @@ _ENOUGH = 500
 _EVEN = 0.05
 """Logarithm of the fields' difference up to which there is none: progressive film of eleven people
 is within .02 where enough moves, woven film beyond .15."""
+_WOVEN = 0.2
+"""The same from which on film is woven that says it is not: five people on tape, woven and encoded
+so, have .34 and more, and without .01; where hardly anything is left of it (crf 28), .13 and more.
+"""
+_TAPES = frozenset(
+    {(576, Fraction(25)), (480, Fraction(30_000, 1001)), (486, Fraction(30_000, 1001))}
+)
+"""Lines, and pictures a second."""
 _SMOOTH = 2
 """Times that the lines of one moment lie closer to each other than to those of the next picture."""
 
@@ -56,9 +68,36 @@ def is_combed(path: Path, table: PictureTable, limits: Limits) -> bool:
         if cursor is None:
             return True
         for first in _places(len(table.pts)):
-            for before, here, after in _threes(cursor, range(first, len(table.pts))[:_RUN]):
+            for before, here, after in _threes(cursor, range(first, len(table.pts))[:_RUN], True):
                 seen.add(before, here, after)
     return not seen.progressive
+
+
+def may_be_tape(lines: int, fps: Fraction) -> bool:
+    """Whether film has the size and the rate of a tape."""
+    return (lines, fps) in _TAPES
+
+
+def unsaid_order(path: Path, table: PictureTable, limits: Limits) -> str | None:
+    """Of film that says it is progressive, and plainly is not, which field came first: `tff` or
+    `bff`, as libavfilter calls them. None of all other film.
+
+    Args:
+        path: of the film.
+        table: its pictures.
+        limits: of opening it.
+
+    Raises:
+        InputUnreadable: it cannot be opened any more.
+    """
+    seen = _Seen()
+    with glance(path, table, limits) as cursor:
+        if cursor is None:
+            return None
+        for first in _places(len(table.pts)):
+            for before, here, after in _threes(cursor, range(first, len(table.pts))[:_RUN], False):
+                seen.add(before, here, after)
+    return seen.order
 
 
 def _places(count: int) -> list[int]:
@@ -67,8 +106,9 @@ def _places(count: int) -> list[int]:
     return sorted({room * (2 * n + 1) // (2 * _PLACES) for n in range(_PLACES)})
 
 
-def _threes(cursor: Cursor, numbers: range) -> Iterator[tuple[Luma, Luma, Luma]]:
-    """Three pictures in a row, all of one size, of which the middle one is called interlaced."""
+def _threes(cursor: Cursor, numbers: range, called: bool) -> Iterator[tuple[Luma, Luma, Luma]]:
+    """Three pictures in a row, all of one size, of which the middle one is called interlaced, or
+    not."""
     near: list[tuple[bool, Luma]] = []
     for number in numbers:
         frame = cursor.go(number)
@@ -76,7 +116,9 @@ def _threes(cursor: Cursor, numbers: range) -> Iterator[tuple[Luma, Luma, Luma]]
             continue
         luma = laid_out(frame, "gray").to_ndarray()[:, ::_COLUMNS].astype(np.int16)
         near = [*near[-2:], (frame.interlaced_frame, luma)]
-        if len(near) == 3 and near[1][0] and near[0][1].shape == near[1][1].shape == luma.shape:
+        if len(near) < 3 or near[1][0] is not called:
+            continue
+        if near[0][1].shape == near[1][1].shape == luma.shape:
             yield near[0][1], near[1][1], luma
 
 
@@ -101,6 +143,15 @@ class _Seen:
         self._own += int(own.sum())
         for n in range(2):
             self._other[n] += int(early[n::2].sum() + late[1 - n :: 2].sum())
+
+    @property
+    def order(self) -> str | None:
+        """Which field came first, where that is plain."""
+        upper, lower = self._other
+        share = log((upper + 1) / (lower + 1))
+        if self._samples < _ENOUGH or abs(share) < _WOVEN:
+            return None
+        return "tff" if share < 0 else "bff"
 
     @property
     def progressive(self) -> bool:

@@ -19,7 +19,7 @@ from av.codec.hwaccel import HWAccel
 
 from pipeline.errors import InputUnreadable, NoVideo
 from pipeline.reading.blocks import Blocks
-from pipeline.reading.combing import is_combed
+from pipeline.reading.combing import is_combed, may_be_tape, unsaid_order
 from pipeline.reading.container import only, open_media
 from pipeline.reading.cursor import Cursor
 from pipeline.reading.fields import Fields
@@ -85,6 +85,7 @@ class FrameReader:
         self._lock = threading.Lock()
         self._table: PictureTable | None = None
         self._combed: bool | None = None
+        self._order: tuple[str | None] | None = None
         self._hidden: bool | None = None
 
     def read(self, indices: Iterable[int]) -> Generator[Frame, None, None]:
@@ -157,7 +158,14 @@ class FrameReader:
             largest = max(4 * whole, Limits().max_pixels, codec.width * codec.height)
             threads = self._threads if accel is None else 1
             cursor = Cursor(container, stream, table, threads, largest, strict=accel is not None)
-            fields = Fields(cursor, len(table.pts), lambda: self._combs(table), threads)
+            tape = not video.still and may_be_tape(codec.height, video.fps)
+            fields = Fields(
+                cursor,
+                len(table.pts),
+                lambda: self._combs(table),
+                lambda: self._unsaid(table) if tape else None,
+                threads,
+            )
             yield _Source(video, table, fields, blocks, self._kept, lambda: self._hides(table))
 
     def _combs(self, table: PictureTable) -> bool:
@@ -167,6 +175,12 @@ class FrameReader:
                     self._video.path, table, _TRUSTED
                 )
             return self._combed
+
+    def _unsaid(self, table: PictureTable) -> str | None:
+        with self._lock:
+            if self._order is None:
+                self._order = (unsaid_order(self._video.path, table, _TRUSTED),)
+            return self._order[0]
 
     def _hides(self, table: PictureTable) -> bool:
         with self._lock:

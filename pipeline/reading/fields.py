@@ -23,8 +23,8 @@ from schemas.codes import Stage
 
 _SMALLEST = 4
 """Rows and columns that the filter needs."""
-_BWDIF = "mode=send_frame:parity=auto:deint=all"
-"""One picture for each, by its own word for which field came first. Which ones it is for is
+_BWDIF = "mode=send_frame:parity={}:deint=all"
+"""One picture for each. Which ones it is for is
 decided here: left to it, what follows a picture that it leaves alone would depend on the order."""
 _TICK = Fraction(1, 1000)
 """Seconds, where pictures have no time base; nobody reads the filter's times."""
@@ -39,15 +39,23 @@ class Fields:
         cursor: over the pictures.
         count: of all pictures.
         combed: whether pictures that are called interlaced really are; asked at the first such one.
+        order: which field came first in pictures that are not called so and are, `tff` or `bff`;
+            asked at the first such one.
         threads: for the filter.
     """
 
     def __init__(
-        self, cursor: Cursor, count: int, combed: Callable[[], bool], threads: int
+        self,
+        cursor: Cursor,
+        count: int,
+        combed: Callable[[], bool],
+        order: Callable[[], str | None],
+        threads: int,
     ) -> None:
         self._cursor = cursor
         self._count = count
         self._combed = combed
+        self._order = order
         self._threads = threads
         self._position = -1
         self._shown: VideoFrame | None = None
@@ -81,22 +89,24 @@ class Fields:
         if self._filter is not None and number != self._due:
             self._decoded(max(0, number - 1))  # first: a cursor goes back at some cost
         frame = self._decoded(number)
-        if frame is None or not frame.interlaced_frame:
+        if frame is None or min(frame.width, frame.height) < _SMALLEST:
             return frame
-        if min(frame.width, frame.height) < _SMALLEST or not self._combed():
+        # By its own word, or by what was seen of all.
+        first = "auto" if frame.interlaced_frame else self._order()
+        if first is None or (first == "auto" and not self._combed()):
             return frame
         try:
-            return self._whole(number, frame)
+            return self._whole(number, frame, first)
         except (FFmpegError, OSError, ValueError) as error:
             raise InputUnreadable(
                 f"picture {number} is interlaced and cannot be made whole: {error}",
                 stage=Stage.DECODE,
             ) from error
 
-    def _whole(self, number: int, frame: VideoFrame) -> VideoFrame:
+    def _whole(self, number: int, frame: VideoFrame, first: str) -> VideoFrame:
         running = self._filter
-        if running is None or self._due != number or not running.takes(frame):
-            running = self._filter = _Filter(frame, self._threads)
+        if running is None or self._due != number or not running.takes(frame, first):
+            running = self._filter = _Filter(frame, first, self._threads)
             if number > 0:
                 running.put(self._beside(number - 1, frame))
             running.put(frame)
@@ -121,8 +131,9 @@ class Fields:
 class _Filter:
     """A run of pictures of one shape through bwdif, which is one picture late."""
 
-    def __init__(self, first: VideoFrame, threads: int) -> None:
+    def __init__(self, first: VideoFrame, parity: str, threads: int) -> None:
         self._shape = _shape(first)
+        self._parity = parity
         self._graph = Graph()
         self._graph.threads = threads
         # What the filter does not take, as a GPU's layout, is laid out anew before it: between
@@ -135,12 +146,12 @@ class _Filter:
             colorspace=str(int(first.colorspace)),
             range=str(int(first.color_range)),
         )
-        bwdif = self._graph.add("bwdif", _BWDIF)
+        bwdif = self._graph.add("bwdif", _BWDIF.format(parity))
         self._graph.link_nodes(source, bwdif, self._graph.add("buffersink")).configure()
 
-    def takes(self, frame: VideoFrame) -> bool:
-        """Whether a picture is of the run's shape."""
-        return _shape(frame) == self._shape
+    def takes(self, frame: VideoFrame, parity: str) -> bool:
+        """Whether a picture is of the run's shape and order."""
+        return parity == self._parity and _shape(frame) == self._shape
 
     def put(self, frame: VideoFrame) -> VideoFrame | None:
         """The picture before this one, made whole; None for the first."""

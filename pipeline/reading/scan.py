@@ -19,11 +19,14 @@ from pipeline.types import Limits
 _GUESSING = ("avi", "mxf")
 """Containers that count packets: with pictures out of order libavformat's time stamps are
 guesses."""
+_COVERS = ("mjpeg", "png", "bmp", "webp")
+"""Codecs of cover art; of films, too, but hardly beside another film."""
 _NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The stream that is watched: the default one, then the largest; never cover art.
+    """The stream that is watched: the default one, then the largest; never cover art, also where
+    that is a track like any other, of one picture beside a film.
 
     Of two as large one that moves: a film in AVIF has its title picture before it.
     """
@@ -33,6 +36,7 @@ def video_stream(container: InputContainer) -> VideoStream | None:
     return max(
         moving,
         key=lambda s: (
+            s.codec_context is not None and s.codec_context.name not in _COVERS,
             bool(s.disposition & Disposition.default),
             (s.codec_context.width * s.codec_context.height) if s.codec_context else 0,
             s.frames != 1,

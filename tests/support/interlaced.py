@@ -37,6 +37,13 @@ class Woven:
     gop: int = 12
     matrix: int = 2
     """MatrixCoefficients of H.273 that the film claims."""
+    silent: bool = False
+    """Calls it progressive whatever comes first."""
+
+    @property
+    def called(self) -> str:
+        """What it says of itself."""
+        return "prog" if self.silent else self.first
 
 
 def scene(film: Woven, frame: int, moment: int) -> NDArray[np.uint8]:
@@ -82,7 +89,7 @@ def write_woven(path: Path, film: Woven) -> Path:
         codec.gop_size, codec.thread_count = film.gop, 1
         codec.time_base = 1 / film.fps
         codec.colorspace = film.matrix
-        if film.first != "prog":
+        if film.called != "prog":
             codec.flags |= Flags.interlaced_dct | Flags.interlaced_me
         named = _Named(film)
         for number in range(film.frames):
@@ -105,7 +112,7 @@ class _Named:
             time_base=1 / film.fps,
         )
         graph.link_nodes(
-            source, graph.add("setfield", f"mode={film.first}"), graph.add("buffersink")
+            source, graph.add("setfield", f"mode={film.called}"), graph.add("buffersink")
         ).configure()
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.reading.combing import Luma, _Seen, is_combed
+from pipeline.reading.combing import Luma, _Seen, is_combed, unsaid_order
 from pipeline.reading.decode import _TRUSTED, _scan
 from tests.pipeline.reading.calls import facts
 from tests.support import interlaced
@@ -42,6 +42,26 @@ def test_a_mouth_that_moves_tells_film_of_two_moments_from_film_of_one(
     monkeypatch.setattr(interlaced, "scene", _talking)
     film = Woven(30, SIDE, SIDE, first=first, moved=moved, options={"crf": crf})
     assert _combed(write_woven(tmp_path / "film.mp4", film)) is moved
+
+
+@pytest.mark.parametrize("crf", ["18", "26"])
+@pytest.mark.parametrize("first", ["tff", "bff"])
+@pytest.mark.parametrize("moved", [True, False], ids=["woven", "progressive"])
+def test_a_mouth_tells_the_order_of_woven_film_that_says_it_is_progressive(
+    tmp_path: Path, moved: bool, first: str, crf: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interlaced, "scene", _talking)
+    film = Woven(30, SIDE, SIDE, first=first, moved=moved, options={"crf": crf}, silent=True)
+    path = write_woven(tmp_path / "film.mp4", film)
+    assert unsaid_order(path, _scan(facts(path)), _TRUSTED) == (first if moved else None)
+
+
+def test_of_a_still_film_no_order_is_guessed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interlaced, "scene", lambda film, *_: _talking(film, 0, 3))
+    path = write_woven(tmp_path / "still.mp4", Woven(20, SIDE, SIDE, silent=True))
+    assert unsaid_order(path, _scan(facts(path)), _TRUSTED) is None
 
 
 def test_film_in_which_nothing_moves_is_believed(

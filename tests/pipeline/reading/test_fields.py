@@ -86,6 +86,43 @@ def test_camcorders_film_has_no_comb(
         assert _comb(_shown(new)) < 0.2 * _comb(_shown(old))
 
 
+@pytest.mark.parametrize("first", ["tff", "bff"])
+@pytest.mark.parametrize(("lines", "fps"), [(576, Fraction(25)), (480, NTSC)])
+def test_a_tape_that_says_it_is_progressive_shows_one_moment_in_each_picture(
+    lines: int, fps: Fraction, first: str, tmp_path: Path
+) -> None:
+    film = Woven(12, 192, lines, fps, first, options={"crf": "14"}, silent=True)
+    path = write_woven(tmp_path / "tape.mp4", film)
+    with av.open(str(path)) as container:
+        assert not any(frame.interlaced_frame for frame in container.decode(video=0))
+    frames = read(path)
+    for n, frame in enumerate(frames[1:-1], 1):
+        early, late = (np.abs(_shown(frame) - _moment(film, n, 2 * n + k)).mean() for k in (0, 1))
+        assert early < 1.5
+        assert late > 2 * early
+    (again,) = read(path, [5])
+    assert torch.equal(again.y, frames[5].y)
+
+
+def test_film_that_is_progressive_is_left_as_it_is_whatever_its_size(tmp_path: Path) -> None:
+    film = Woven(12, 192, 576, Fraction(25), "prog", moved=False)
+    path = write_woven(tmp_path / "film.mp4", film)
+    with av.open(str(path)) as container:
+        for frame, coded in zip(read(path), container.decode(video=0), strict=True):
+            assert np.array_equal(frame.y.numpy(), coded.to_ndarray()[: film.height])
+
+
+def test_other_film_than_of_tapes_is_not_looked_at(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr(decode, "unsaid_order", lambda path, *_: looked.append(path))
+    read(write_woven(made / "plain.mp4", Woven(4, first="prog", moved=False)))
+    assert not looked
+    read(write_woven(made / "sd.mp4", Woven(4, 64, 576, first="prog", moved=False)))
+    assert looked == [made / "sd.mp4"]
+
+
 def test_rate_and_length_stay_those_of_the_pictures(made: Path) -> None:
     video = facts(made / "upper-first.ts")
     assert (video.fps, video.frames, video.variable_rate) == (NTSC, 30, False)
@@ -161,8 +198,8 @@ def test_a_devices_own_layout_is_made_whole_too_in_the_same_colours(matrix: int,
             frame = woven(film, n).reformat(format=layout)
             frame.time_base = Fraction(1, 25)
             frame.colorspace, frame.color_range = matrix, span
-            run = run or fields._Filter(frame, 1)
-            assert run.takes(frame)
+            run = run or fields._Filter(frame, "auto", 1)
+            assert run.takes(frame, "auto")
             shown = run.put(frame)
         assert shown is not None
         assert (shown.colorspace, shown.color_range) == (matrix, span)
@@ -173,9 +210,9 @@ def test_a_devices_own_layout_is_made_whole_too_in_the_same_colours(matrix: int,
 def test_pictures_whose_colours_are_named_anew_are_not_of_one_run() -> None:
     frame = woven(Woven(), 0)
     frame.time_base = Fraction(1, 25)
-    run = fields._Filter(frame, 1)
+    run = fields._Filter(frame, "auto", 1)
     frame.colorspace = 9
-    assert not run.takes(frame)
+    assert not run.takes(frame, "auto")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.mov"])

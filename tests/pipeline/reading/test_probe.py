@@ -153,6 +153,26 @@ def _song_with_cover(path: Path) -> Path:
     return path
 
 
+def test_cover_art_that_is_a_track_like_any_other_is_not_the_film(tmp_path: Path) -> None:
+    path = tmp_path / "film.mkv"
+    with av.open(str(path), "w") as container:
+        streams = []
+        for codec, side, kind in (("libx264", 96, "yuv420p"), ("mjpeg", 256, "yuvj420p")):
+            stream = container.add_stream(codec, rate=25)
+            assert isinstance(stream, av.VideoStream)
+            stream.width = stream.height = side
+            stream.pix_fmt = kind
+            streams.append((stream, kind))
+        for stream, kind in reversed(streams):
+            for number in range(1 if kind == "yuvj420p" else 10):
+                frame = av.VideoFrame(stream.width, stream.height, kind)
+                frame.pts = number
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    facts = probe(path)
+    assert (facts.codec, facts.width, facts.frames) == ("h264", 96, 10)
+
+
 def test_cover_art_is_not_a_video(tmp_path: Path) -> None:
     song = _song_with_cover(tmp_path / "song.mp3")
     with av.open(str(song)) as container:
