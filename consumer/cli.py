@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -67,6 +68,18 @@ class LazyGroup(click.Group):
         module, _, attribute = _COMMANDS[name][0].partition(":")
         command: click.Command = getattr(import_module(f"consumer.commands.{module}"), attribute)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, with the name that may be meant where there is none of this one."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], _COMMANDS, 1)
+            if near:
+                error.message += f" Is {near[0]!r} meant?"
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands from the table alone."""

@@ -13,13 +13,19 @@ _LOCATION = re.compile(r"(s3|https?):/")
 """So begins one, as `Path` has it: of two slashes it keeps one."""
 
 
+_PIPE = Path("-")
+"""What other programs take for their standard input or output."""
+
+
 def why_unreadable(path: Path) -> str | None:
     """Why a file cannot be read, to be put behind its name; None when it can."""
     try:
         if path.is_dir():
             return "is a folder"
         if not path.exists():
-            return "does not exist"
+            return (
+                "does not exist" if path != _PIPE else "is no file; put what a pipe brings into one"
+            )
         if not path.is_file():
             return "is no regular file"
         path.open("rb").close()
@@ -34,14 +40,15 @@ def existing(path: Path, option: str) -> Path:
     Raises:
         CommandError: INPUT_NOT_FOUND, with the option, the path and the reason.
     """
-    why = why_unreadable(path)
-    if why is not None and _LOCATION.match(str(path)):
+    why, name = why_unreadable(path), str(path)
+    if why is not None and _LOCATION.match(name):
         why = "is a location, and this command takes files of this machine alone"
+        name = name.replace(":/", "://", 1)
     if why is not None:
         raise CommandError.of(
             ErrorCode.INPUT_NOT_FOUND,
             Stage.PROBE,
-            f"{option} {str(path)!r} {why}".strip(),
+            f"{option} {name!r} {why}".strip(),
             option=option,
             path=str(path),
         )
@@ -68,6 +75,8 @@ def check_output(output: Path, *inputs: Path | str) -> None:
 
 
 def _why_unwritable(output: Path, inputs: tuple[Path | str, ...]) -> str | None:
+    if output == _PIPE:
+        return "is no file, and nothing is written into a pipe; name a file"
     if output.is_dir():
         return "is a folder; name a file"
     if output.exists():

@@ -36,6 +36,13 @@ def test_help_names_every_command_without_importing_one() -> None:
     assert not [name for name in modules.split(",") if name.startswith("consumer.commands.")]
 
 
+def test_a_mistyped_command_is_told_the_one_that_may_be_meant() -> None:
+    done = face2face("rendr")
+    assert done.returncode == 2
+    assert "No such command 'rendr'. Is 'render' meant?" in done.stderr
+    assert "meant" not in face2face("xyz").stderr
+
+
 @pytest.mark.parametrize("name", cli._COMMANDS)
 def test_every_command_can_be_called_and_takes_json(name: str) -> None:
     module, _, attribute = cli._COMMANDS[name][0].partition(":")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,20 @@ def test_why_a_path_is_no_file_is_said(tmp_path: Path, name: str, why: str) -> N
 def test_a_location_in_the_place_of_a_file_is_called_one(location: str) -> None:
     with pytest.raises(CommandError, match="is a location, and this command takes files"):
         existing(Path(location), "--audio")
+    with pytest.raises(CommandError, match=re.escape(f"--audio {location!r} is")):
+        existing(Path(location), "--audio")
+
+
+def test_a_dash_is_no_file_and_no_name_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CommandError, match="'-' is no file; put what a pipe brings into one"):
+        existing(Path("-"), "--audio")
+    with pytest.raises(CommandError, match="'-' is no file, and nothing is written into a pipe"):
+        check_output(Path("-"))
+    Path("-").touch()
+    assert why_unreadable(Path("-")) is None, "somebody has a file of that name"
 
 
 @pytest.mark.parametrize("name", [LONG, "missing.wav", "."])
