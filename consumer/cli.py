@@ -77,9 +77,10 @@ class LazyGroup(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             near = get_close_matches(args[0], _COMMANDS, 1)
-            if near:
-                error.message += f" Is {near[0]!r} meant?"
-            raise
+            if not near:
+                raise
+            text = f"{error.message} Is {near[0]!r} meant?"
+            raise click.UsageError(text, ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands from the table alone."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 
@@ -79,6 +81,17 @@ def _render(settings: Settings) -> list[Any]:
     return [*shared, structlog.processors.JSONRenderer(default=str, ensure_ascii=False)]
 
 
+def _forms(secret: str) -> list[str]:
+    """A secret as texts may quote it: as it is, and inside a value, bytes, JSON or a URL."""
+    quoted = (
+        repr(secret)[1:-1],
+        ascii(secret)[1:-1],
+        repr(secret.encode())[2:-1],
+        json.dumps(secret)[1:-1],
+    )
+    return sorted({secret, *quoted, quote(secret, safe="")}, key=len, reverse=True)
+
+
 class Redactor:
     """A structlog processor that hides secrets of the settings and signatures of URLs."""
 
@@ -90,7 +103,9 @@ class Redactor:
             settings.api_key,
         )
         values = [secret.get_secret_value() for secret in secrets if secret is not None]
-        self._secrets = [value for value in values if len(value) >= _MIN_SECRET_CHARS]
+        self._secrets = [
+            form for value in values if len(value) >= _MIN_SECRET_CHARS for form in _forms(value)
+        ]
 
     def __call__(self, _logger: Any, _method: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """The event with every text in it, at any depth, made safe."""

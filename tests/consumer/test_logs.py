@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote_plus
+
+import pytest
 
 from consumer.logs import Redactor, _render
 from consumer.settings.load import load
@@ -27,6 +31,21 @@ def test_secrets_of_the_settings_are_hidden_at_any_depth() -> None:
     assert "hunter2" not in said
     assert "swordfish" not in said
     assert "7" in said
+
+
+@pytest.mark.parametrize("secret", ["pa'ss\\word", 'päss"wört', "a+b/c==", "tab\\tbed"])
+@pytest.mark.parametrize(
+    "quote_it", [str, repr, ascii, lambda s: repr(f"\0me\0{s}".encode()), json.dumps, quote_plus]
+)
+def test_secrets_are_hidden_however_a_text_quotes_them(
+    secret: str, quote_it: Callable[[str], str]
+) -> None:
+    env = {**ENV, "KAFKA_SASL_PASSWORD": secret}
+    quoted = quote_it(secret)
+    said = Redactor(load(env)).text(f"SaslAuthenticateRequest_v0(sasl_auth_bytes={quoted})")
+    assert "***" in said, said
+    assert "ss" not in said.removeprefix("SaslAuthenticateRequest_v0(sasl_auth_bytes=")
+    assert not {"a+b", "bed"} & set(said.split("="))
 
 
 def test_signatures_of_urls_are_hidden_and_the_rest_stays() -> None:
