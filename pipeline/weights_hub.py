@@ -11,11 +11,9 @@ and records what it did in `installed.json` beside the result. Rendering reads o
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -26,15 +24,13 @@ from pydantic import Field, ValidationError
 
 from pipeline.errors import WeightsMissing
 from pipeline.hub_fetch import OnBytes, Pin, fetch, sha256_of
+from pipeline.pulling import Announce, alone
 from schemas.codes import Stage
 from schemas.render import WeightFacts
 from schemas.request import Contract
 
 Convert = Callable[[str, Path, Path], None]
 """Convert the source file of a network (first) into a safetensors file (third)."""
-
-Announce = Callable[[str], None]
-"""Say one sentence to the person who pulls."""
 
 _NETWORK = r"^[a-z][a-z0-9_]{0,31}$"
 
@@ -148,7 +144,7 @@ def pull(
             announce(f"{network}: already here")
         return read_installed(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with alone(folder, announce, ".*.new"):
         downloads.mkdir(exist_ok=True)
         for network, (source, pin) in manifest.pins().items():
             if not _finding(manifest, root, network, deep=True):
@@ -259,11 +255,3 @@ def _replace(target: Path, write: Callable[[Path], object]) -> None:
         new.replace(target)
     finally:
         new.unlink(missing_ok=True)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Only one pull at a time works in a folder; a second one waits."""
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -16,7 +16,8 @@ from pipeline.engines.musetalk.checkpoint import BUILDERS, Build, convert
 from pipeline.engines.musetalk.networks import Networks, load_into
 from pipeline.errors import WeightsMissing
 from pipeline.hub_fetch import OnBytes
-from pipeline.weights_hub import Announce, Finding, HubManifest, Installed
+from pipeline.pulling import Announce
+from pipeline.weights_hub import Finding, HubManifest, Installed
 from schemas.codes import Stage
 from schemas.render import WeightFacts
 
