@@ -13,6 +13,7 @@ from consumer.caches import weights_root
 from consumer.commands.local import why_duix_is_silent
 from consumer.doctor import examine
 from consumer.doctor.findings import Finding, State
+from consumer.doctor.gpus import torch_and_gpus
 from consumer.local.console import FAILED, emit, tell
 from consumer.local.options import JSON_FLAG
 from consumer.settings import Settings
@@ -32,7 +33,8 @@ def doctor(as_json: bool) -> int:
     """
     settings = load()
     findings = [
-        *_machine(settings),
+        _machine(),
+        torch_and_gpus(settings),
         *_names(),
         *_weights(settings.engine),
         _duix(settings),
@@ -49,42 +51,17 @@ def doctor(as_json: bool) -> int:
     return 0 if healthy else FAILED
 
 
-def _machine(settings: Settings) -> list[Finding]:
-    import torch
-
+def _machine() -> Finding:
     text = (
         f"face2face {version('face2face')}, Python {platform.python_version()},"
         f" {available()} processors"
     )
-    found, gpus = [Finding("machine", "ok", text)], _gpus()
-    wanted = [name for name in settings.devices if name not in ("auto", "cpu")]
-    if wanted and not gpus:
-        text = f"F2F_DEVICES = {','.join(wanted)!r}, and torch {torch.__version__} sees no GPU"
-        return [*found, Finding("torch", "bad", text, "Install a driver, or set F2F_DEVICES=cpu.")]
-    return [*found, _torch(torch.__version__, gpus)]
+    return Finding("machine", "ok", text)
 
 
 def _names() -> list[Finding]:
     advice = "Correct the name, or take it out of the environment."
     return [Finding("settings", "warn", line, advice) for line in unknown_names()]
-
-
-def _gpus() -> list[str]:
-    import torch
-
-    if not torch.cuda.is_available():
-        return []
-    found = (torch.cuda.get_device_properties(n) for n in range(torch.cuda.device_count()))
-    return [f"{gpu.name} {gpu.total_memory / 2**30:.0f} GiB" for gpu in found]
-
-
-def _torch(torch_version: str, gpus: list[str]) -> Finding:
-    if gpus:
-        return Finding("torch", "ok", f"torch {torch_version} with {', '.join(gpus)}")
-    advice = (
-        "Nothing, for the engine viseme. For a GPU: install its driver, and not the CPU-only torch."
-    )
-    return Finding("torch", "ok", f"torch {torch_version}, no CUDA: work runs on the CPU", advice)
 
 
 def _weights(wanted: str) -> list[Finding]:

@@ -10,11 +10,11 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 
-from consumer.workers.devices import visible_gpus
+from consumer.doctor.gpus import unusable
 from pipeline.batching.cuda import is_cuda
 from tests.bench.apart import lines_of
 from tests.bench.fleet import GRACE_S, fleet
@@ -72,7 +72,7 @@ def gpu(
     seconds, frames = seconds or (1.0 if shrunken else 6.0), frames or (64 if shrunken else 1536)
     jobs = jobs or ((1, 2) if shrunken else (1, 8, 16))
     processes = processes or ((1, 2) if shrunken else (1, 2, 4, 8))
-    if shrunken and (why := without_gpu(os.environ)) is not None:
+    if shrunken and (why := unusable(os.environ)) is not None:
         yield f"NO GPU IS MEASURED: {why}"
     name = platform.processor() or "CPU" if shrunken else torch.cuda.get_device_name(device)
     toy = ", shrunken networks: only ratios mean anything" if shrunken else ""
@@ -101,15 +101,3 @@ def _alone(device: str, frames: int, compiled: bool, until: float) -> Iterator[s
     asked = ["--device", device, "--frames", str(frames), "" if compiled else "--no-compile"]
     command = [sys.executable, "-m", "tests.bench", "networks", *filter(None, asked)]
     yield from lines_of(command, until + GRACE_S)
-
-
-def without_gpu(environ: Mapping[str, str]) -> str | None:
-    """Why torch uses none of the GPUs that the driver knows; None where it does, or knows none."""
-    names = visible_gpus(environ)
-    if not names or torch.cuda.is_available():
-        return None
-    try:
-        torch.cuda.init()  # type: ignore[no-untyped-call]
-    except (RuntimeError, AssertionError) as error:
-        return f"the driver knows {len(names)} GPU(s), but torch {torch.__version__}: {error}"
-    return None

@@ -12,7 +12,6 @@ import torch
 from tests.bench import apart, clips, fleet, fleet_processes
 from tests.bench.busy import watched
 from tests.bench.fleet_processes import Round
-from tests.bench.gpu import without_gpu
 from tests.bench.rows import Asked, row, verdict
 
 
@@ -112,21 +111,6 @@ def test_what_runs_apart_is_ended_in_time() -> None:
     code = "import signal; print('one', flush=True); signal.pause()"
     lines = list(apart.lines_of([sys.executable, "-c", code], time.monotonic() + 2.0))
     assert lines[-1] == "  ended with -9: its time is over"
-
-
-def test_a_gpu_that_torch_cannot_use_is_not_passed_over_in_silence(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def refuse() -> None:
-        raise RuntimeError("the driver is too old")
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cuda, "init", refuse)
-    said = without_gpu({"CUDA_VISIBLE_DEVICES": "0,1"})
-    assert said is not None
-    assert said.startswith("the driver knows 2 GPU(s)")
-    assert said.endswith("the driver is too old")
-    assert without_gpu({"CUDA_VISIBLE_DEVICES": ""}) is None
 
 
 def test_a_driver_that_does_not_count_leaves_a_gpus_share_unknown_and_its_memory_known(

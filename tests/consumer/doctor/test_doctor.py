@@ -216,17 +216,6 @@ async def test_scratch_that_is_no_folder_is_said(
     assert "no folder" in found["disk"].text
 
 
-@pytest.mark.parametrize(
-    ("devices", "state"), [("0,1", "bad"), ("cuda:0", "bad"), ("cpu", "ok"), ("auto", "ok")]
-)
-def test_gpus_that_are_asked_for_and_not_there_are_bad(
-    monkeypatch: pytest.MonkeyPatch, devices: str, state: str
-) -> None:
-    monkeypatch.setattr(doctor_command, "_gpus", list)
-    found = _by_check(doctor_command._machine(load({"F2F_DEVICES": devices})))
-    assert found["torch"].state == state
-
-
 @pytest.mark.parametrize(("engine", "state"), [("duix", "bad"), ("viseme", "ok")])
 def test_a_container_that_does_not_answer_is_bad_where_jobs_go_there_unasked(
     engine: str, state: str
