@@ -7,8 +7,9 @@ stale, a defect) ends silently, and the service lives on without it. So such wor
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import structlog
 
@@ -39,3 +40,20 @@ async def lasting(
             log.exception("background work broke off and begins again", what=what, pause_s=pause)
         await asyncio.sleep(pause)
         pause = min(2 * pause, longest_pause_s)
+
+
+@contextlib.asynccontextmanager
+async def in_background(works: Mapping[str, Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
+    """Let works last beside the block; when it is left they have ended.
+
+    Args:
+        works: by what they are called in logs.
+    """
+    tasks = [asyncio.create_task(lasting(what, work), name=what) for what, work in works.items()]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):  # what follows has to be ended, too
+            await asyncio.gather(*tasks, return_exceptions=True)

@@ -7,7 +7,6 @@ wait for what they need.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +17,7 @@ import structlog
 
 from consumer.faults import Fault
 from consumer.jobs import Announcer, JobProcessor
-from consumer.lasting import lasting
+from consumer.lasting import in_background
 from consumer.metrics import MIN_FREE_BYTES, STORE_UP, STORE_WAITING
 from consumer.scratch import Scratch
 from consumer.settings import Settings
@@ -151,22 +150,17 @@ async def open_processor(
     processing = Processing(settings, outcome, fleet, scratch, storage, sweeper)
     MIN_FREE_BYTES.set(settings.min_free_bytes)
     fleet.start()
-    tasks = [
-        asyncio.create_task(lasting(what, work), name=what)
-        for what, work in (
-            ("janitor", scratch.run_janitor),
-            ("store", partial(processing.watch_store, settings.s3_bucket)),
-            ("sweeper", sweeper.run),
-            ("avatars", avatars.run),
-        )
-    ]
     try:
-        yield processing
+        async with in_background(
+            {
+                "janitor": scratch.run_janitor,
+                "store": partial(processing.watch_store, settings.s3_bucket),
+                "sweeper": sweeper.run,
+                "avatars": avatars.run,
+            }
+        ):
+            yield processing
     finally:
-        for task in tasks:
-            task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*tasks, return_exceptions=True)
         await fleet.stop()
         storage.close()
         scratch.close()

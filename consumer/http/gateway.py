@@ -6,7 +6,6 @@ call ─ guard ─┬─ inputs and note → store
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from consumer.http.gateway_old import OldApi
 from consumer.http.gateway_page import routes
 from consumer.http.gateway_problems import Refused, answer
 from consumer.http.gateway_requests import Requests
-from consumer.lasting import lasting
+from consumer.lasting import in_background
 from consumer.remote.addresses import HostRefused, check_host, is_loopback_host
 from consumer.scratch import Scratch
 from consumer.settings import Settings, SettingsError
@@ -129,16 +128,10 @@ class _Parts:
     async def running(self) -> AsyncIterator[None]:
         """Start them, and end them and their files on the way out."""
         self.scratch.open()
-        tasks = [
-            asyncio.create_task(lasting("hub", self.hub.run)),
-            asyncio.create_task(lasting("janitor", self.scratch.run_janitor)),
-        ]
         try:
-            yield
+            async with in_background({"hub": self.hub.run, "janitor": self.scratch.run_janitor}):
+                yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await self.requests.close()
             self.storage.close()
             self.scratch.close()

@@ -44,6 +44,23 @@ async def test_what_ends_at_once_begins_ever_more_seldom(monkeypatch: pytest.Mon
     assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
 
 
+async def test_works_in_the_background_have_ended_when_their_block_is_left() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.set()
+
+    async with lasting.in_background({"janitor": work}):
+        await asyncio.wait_for(begun.wait(), 120)
+        assert not ended.is_set()
+    assert ended.is_set()
+
+
 async def test_a_cancellation_ends_it() -> None:
     begun = asyncio.Event()
 
