@@ -79,8 +79,9 @@ def may_be_tape(lines: int, fps: Fraction) -> bool:
 
 
 def unsaid_order(path: Path, table: PictureTable, limits: Limits) -> str | None:
-    """Of film that says it is progressive, and plainly is not, which field came first: `tff` or
-    `bff`, as libavfilter calls them. None of all other film.
+    """Which field came first, of film that says it is progressive and plainly is not.
+
+    `tff` or `bff`, as libavfilter calls them; None for all other film.
 
     Args:
         path: of the film.
@@ -107,8 +108,7 @@ def _places(count: int) -> list[int]:
 
 
 def _threes(cursor: Cursor, numbers: range, called: bool) -> Iterator[tuple[Luma, Luma, Luma]]:
-    """Three pictures in a row, all of one size, of which the middle one is called interlaced, or
-    not."""
+    """Three pictures in a row, all of one size, whose middle one is `called` interlaced or not."""
     near: list[tuple[bool, Luma]] = []
     for number in numbers:
         frame = cursor.go(number)

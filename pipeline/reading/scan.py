@@ -25,10 +25,10 @@ _NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The stream that is watched: the default one, then the largest; never cover art, also where
-    that is a track like any other, of one picture beside a film.
+    """The stream that is watched: the default one, then the largest; never cover art.
 
-    Of two as large one that moves: a film in AVIF has its title picture before it.
+    Nor cover art that is a track like any other, of one picture beside a film. Of two as large one
+    that moves: a film in AVIF has its title picture before it.
     """
     moving = [s for s in container.streams.video if not s.disposition & _NOT_MOVING]
     if not moving:
