@@ -14,6 +14,7 @@ from pipeline.reading.upright import is_rgb
 from pipeline.types import Color
 
 _BT709, _BT601, _BT2020 = 1, 6, 9
+_BT2020_CURVE = 14
 _UNNAMED = 2
 _UNKNOWN = (0, _UNNAMED, 3)
 """H.273: RGB or reserved, unspecified, reserved."""
@@ -82,8 +83,9 @@ def _color(frame: VideoFrame, codec: str) -> Color:
     matrix = int(frame.colorspace)
     primaries = int(frame.color_primaries)
     transfer = int(frame.color_trc)
+    curve = usual
     if primaries == _BT2020 or (primaries in _UNKNOWN and transfer in (HLG, PQ)):
-        usual = primaries = _BT2020
+        usual, curve, primaries = _BT2020, _BT2020_CURVE, _BT2020
     rgb = is_rgb(frame)
     srgb = rgb or codec in _JFIF
     full = int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith("yuvj")
@@ -93,5 +95,5 @@ def _color(frame: VideoFrame, codec: str) -> Color:
         matrix=usual if matrix in _UNKNOWN else matrix,
         full_range=full and not rgb,
         primaries=(_BT709 if srgb else usual) if primaries in _UNKNOWN else primaries,
-        transfer=(_SRGB_TRANSFER if srgb else usual) if transfer in _UNKNOWN else transfer,
+        transfer=(_SRGB_TRANSFER if srgb else curve) if transfer in _UNKNOWN else transfer,
     )

@@ -210,6 +210,8 @@ def test_high_dynamic_range_without_more_words_is_that_of_bt2020(tmp_path: Path)
     assert facts(path).source == Color(BT2020, False, BT2020, HLG)
     path = write_clip(tmp_path / "b.mov", _clip(HLG, color=(2, 1, 2, HLG)))
     assert facts(path).source == Color(BT2020, False, BT2020, HLG)
+    path = write_clip(tmp_path / "c.mov", _clip(BT2020_SDR, color=(2, 1, BT2020, 2)))
+    assert facts(path).source == Color(BT2020, False, BT2020, BT2020_SDR)
 
 
 def test_ordinary_film_is_not_touched(tmp_path: Path) -> None:
