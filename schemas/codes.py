@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
+from pydantic import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
@@ -25,6 +29,17 @@ class Open(StrEnum):
         later = str.__new__(cls, value)
         later._name_ = later._value_ = value
         return later
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Those of this release as examples: a closed list would refuse those of the next one."""
+        schema = handler(core)
+        schema["examples"] = schema.pop("enum")
+        schema["pattern"] = f"^{_NAME.pattern}$"
+        schema["description"] = f"{schema['description']} Later releases may have more."
+        return schema
 
 
 class ErrorCode(Open):

@@ -48,7 +48,7 @@ SPAN_KINDS = ("no_face", "profile", "small_face", "occluded")
 class Span(Contract):
     """A stretch of output frames that was treated differently."""
 
-    kind: str = Field(json_schema_extra={"enum": [*SPAN_KINDS]})
+    kind: str = Field(examples=[*SPAN_KINDS])
     start_frame: int = Field(description="first output frame, from 0")
     end_frame: int = Field(description="one past the last output frame")
 

@@ -76,13 +76,15 @@ def _compare_kind(old: Schema, new: Schema, roots: _Roots, path: str) -> Iterato
 
 
 def _values(old: Schema, new: Schema, path: str) -> Iterator[str]:
+    """What happened to a list of values; one that became open keeps those it had as examples."""
     before = set(old.get("enum", [old["const"]] if "const" in old else []))
     after = set(new.get("enum", [new["const"]] if "const" in new else []))
-    if after:
-        for gone in sorted(map(str, before - after)):
+    known = after or set(map(str, new.get("examples", [])))
+    if before and known:
+        for gone in sorted(map(str, before - known)):
             yield f"{path}: value {gone!r} removed"
-        if not before:
-            yield f"{path}: now limited to {sorted(map(str, after))}"
+    if after and not before:
+        yield f"{path}: now limited to {sorted(map(str, after))}"
 
 
 def _limits(old: Schema, new: Schema, path: str) -> Iterator[str]:

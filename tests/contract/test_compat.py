@@ -7,12 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from schemas.export import CONTRACTS, json_schema
 from tests.contract.compat import Direction, Schema, breaks
 
 RELEASED = Path(__file__).parent / "released" / "v1"
+GOLDEN = Path(__file__).parent / "golden" / "v1"
 TAKEN = {"request.v1", "control.v1"}
 
 
@@ -72,6 +74,25 @@ def _changed(name: str, path: list[str], value: Any) -> Schema:
 def test_the_check_sees_a_break(name: str, path: list[str], value: Any, found: str) -> None:
     lines = breaks(_released(name), _changed(name, path, value), _direction(name))
     assert any(found in line for line in lines), lines
+
+
+def test_the_check_sees_a_value_that_an_open_list_lost() -> None:
+    today = json_schema("failed.v1")
+    today["$defs"]["ErrorCode"]["examples"].remove("NO_FACE")
+    assert breaks(_released("failed.v1"), today, "given") == [
+        "$.error.code: value 'NO_FACE' removed"
+    ]
+
+
+@pytest.mark.parametrize("name", ["failed.v1", "completed.v1"])
+def test_what_may_grow_is_no_closed_list_for_a_reader_who_checks_by_the_schema(name: str) -> None:
+    event = json.loads((GOLDEN / f"{name.removesuffix('.v1')}.full.json").read_text("utf-8"))
+    if name == "failed.v1":
+        event["error"] |= {"code": "CODE_OF_TOMORROW", "stage": "stage_of_tomorrow"}
+    else:
+        event["spans"] = [{"kind": "kind_of_tomorrow", "start_frame": 0, "end_frame": 1}]
+    jsonschema.Draft202012Validator(json_schema(name)).validate(event)
+    CONTRACTS[name].model_validate(event)
 
 
 @pytest.mark.parametrize(
