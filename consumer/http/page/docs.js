@@ -13,6 +13,9 @@ function kind(schema) {
   if (schema.$ref) return schema.$ref.split("/").pop();
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.enum) return schema.enum.map((each) => JSON.stringify(each)).join(" | ");
+  if (schema.type === "string" && schema.pattern && schema.examples?.length > 1) { // may grow
+    return [...schema.examples.map((each) => JSON.stringify(each)), "…"].join(" | ");
+  }
   const parts = schema.anyOf || schema.oneOf;
   if (parts) return parts.map(kind).filter((each) => each !== "null").join(" | ");
   if (schema.type === "array") return `list of ${kind(schema.items) || "anything"}`;

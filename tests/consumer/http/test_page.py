@@ -149,6 +149,9 @@ async def test_the_documentation_shows_every_route_without_anything_from_elsewhe
     text = await tab.eval("document.getElementById('routes').innerText")
     for path in ("/api/generate_video", "/v1/jobs/{job_id}/events", "/readyz"):
         assert path in text
+    shapes = await tab.eval("document.getElementById('shapes').textContent")
+    assert '"NO_VIDEO" | "NO_AUDIO"' in shapes
+    assert '"INTERNAL" | …' in shapes, "later releases may have more"
     await tab.eval("document.querySelector('.route').open = true")
     await _fits(tab)
     await tab.shot(tmp_path / "docs.png")
