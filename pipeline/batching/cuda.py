@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -19,6 +19,9 @@ REACH_BEFORE = -2
 """Of captured networks of many short steps: each would wait for a longer one's blocks of work."""
 capturing = threading.Lock()
 """Two captures at once, or one beside a device-wide synchronisation, would spoil each other."""
+_idle: dict[str, list[torch.cuda.Stream]] = {}
+"""Streams of jobs that have ended, by device; the last one first."""
+_handing_on = threading.Lock()
 
 
 def new_stream(device: str, priority: int = 0) -> torch.cuda.Stream:
@@ -81,10 +84,25 @@ def on_host(made: torch.Tensor) -> torch.Tensor:
     return made.cpu()
 
 
-def on_own_stream(device: str) -> AbstractContextManager[Any]:
-    """What runs inside goes to a stream of its own on a GPU; nothing changes on the CPU."""
-    own = is_cuda(device)
-    return torch.cuda.stream(new_stream(device, REACH_FIRST)) if own else nullcontext()
+@contextmanager
+def on_own_stream(device: str) -> Iterator[None]:
+    """What runs inside goes to a stream of its own on a GPU; nothing changes on the CPU.
+
+    Streams are handed on from job to job. torch's allocator keeps for each stream what ever worked
+    on it took: with new ones all 32 would hold a job's memory in the end, however few jobs run.
+    """
+    if not is_cuda(device):
+        yield
+        return
+    with _handing_on:
+        idle = _idle.setdefault(device, [])
+        own = idle.pop() if idle else new_stream(device, REACH_FIRST)
+    try:
+        with torch.cuda.stream(own):
+            yield
+    finally:
+        with _handing_on:
+            idle.append(own)
 
 
 def give_back_memory() -> None:

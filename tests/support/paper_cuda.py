@@ -211,6 +211,7 @@ def install(patch: pytest.MonkeyPatch) -> Callable[[Tensor], Tensor]:
     """
     cuda = _Cuda()
     patch.setattr(f"{__name__}.pools", Pools())
+    patch.setattr("pipeline.batching.cuda._idle", {})  # its streams are no other test's
     patch.setattr(torch, "empty", cuda.empty)
     patch.setattr(Tensor, "record_stream", lambda tensor, stream: stream.kept.append(tensor))
     for name, paper in {

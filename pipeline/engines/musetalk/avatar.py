@@ -7,7 +7,7 @@ from itertools import islice
 from torch import Tensor
 
 from pipeline.batching.batcher import Lane
-from pipeline.batching.cuda import on_host, on_own_stream, settle
+from pipeline.batching.cuda import on_host, settle
 from pipeline.batching.row import Row, gather
 from pipeline.batching.shared import Item
 from pipeline.engines.base import Reference
@@ -29,8 +29,7 @@ def prepare(reference: Reference, painter: Painter, on_tick: OnTick) -> Avatar:
         NoFace: no frame has a face whose box lies inside the picture.
     """
     made = empty(reference, _boxes(reference), painter.layout)
-    with on_own_stream(reference.device):
-        _encode(reference, made, painter, on_tick)
+    _encode(reference, made, painter, on_tick)
     return made
 
 

@@ -114,7 +114,7 @@ class NeuralEngine(ABC):
         deadline: float | None = None,
     ) -> Plan:
         """Get ready to hear the speech; faces are painted ahead of their frames."""
-        plan = planned(avatar, self.hear(speech), timeline, self._device)
+        plan = planned(avatar, self.hear(speech), timeline)
         plan.ahead = Ahead(
             self.painter.paint(deadline),
             plan.faces,
@@ -153,11 +153,10 @@ class NeuralEngine(ABC):
         if plan.ahead is None:
             raise ValueError("the plan is finished")
         avatar = plan.avatar
-        with plan.on_stream():
-            faces = gather(plan.ahead.take([output for _, output in chosen]))
-            placed = [
-                Placed(frame, avatar.boxes[frame.index].window(), plan.shown.strength(output))
-                for frame, output in chosen
-            ]
-            masks = avatar.masks[[avatar.rows[frame.index] for frame, _ in chosen]]
-            return compose(placed, faces, brought(masks, faces.device), avatar.color)
+        faces = gather(plan.ahead.take([output for _, output in chosen]))
+        placed = [
+            Placed(frame, avatar.boxes[frame.index].window(), plan.shown.strength(output))
+            for frame, output in chosen
+        ]
+        masks = avatar.masks[[avatar.rows[frame.index] for frame, _ in chosen]]
+        return compose(placed, faces, brought(masks, faces.device), avatar.color)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
 from torch import Tensor
 
-from pipeline.batching.cuda import REACH_FIRST, is_cuda, new_stream
 from pipeline.batching.shared import Item
 from pipeline.engines.fade import Presence, SpanLog
 from pipeline.engines.neural.ahead import Ahead
@@ -37,8 +34,6 @@ class Plan:
     timeline: Timeline
     shown: Presence
     """Which output frames have a face to paint."""
-    stream: torch.cuda.Stream | None
-    """Of this job alone on a GPU, so that jobs do not wait for each other's small steps."""
     log: SpanLog = field(default_factory=SpanLog)
     painted: int = 0
     ahead: Ahead | None = None
@@ -53,14 +48,9 @@ class Plan:
         seen = self.avatar.inputs[rows].unbind()
         return [(face, heard[n]) for face, n in zip(seen, chosen, strict=True)]
 
-    def on_stream(self) -> AbstractContextManager[Any]:
-        """What runs inside goes to this job's stream."""
-        return nullcontext() if self.stream is None else torch.cuda.stream(self.stream)
 
-
-def planned(avatar: Avatar, hearing: Hearing, timeline: Timeline, device: str) -> Plan:
+def planned(avatar: Avatar, hearing: Hearing, timeline: Timeline) -> Plan:
     """A job that was not begun."""
     boxes = avatar.boxes
     shown = Presence(timeline.frames, lambda output: timeline.source(output) in boxes)
-    stream = new_stream(device, REACH_FIRST) if is_cuda(device) else None
-    return Plan(avatar, hearing, timeline, shown, stream)
+    return Plan(avatar, hearing, timeline, shown)

@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 import torch
 from torch import Tensor
 
-from pipeline.batching.cuda import on_host, on_own_stream
+from pipeline.batching.cuda import on_host
 from pipeline.engines.base import Reference
 from pipeline.engines.fitting import Stretch, fitted, taps_of
 from pipeline.engines.meshes import MeshTrack, runs_of_meshes
@@ -32,12 +32,11 @@ def prepare(reference: Reference, layout: Layout, on_tick: OnTick) -> Avatar:
     """
     made = empty(reference, _boxes(reference), layout)
     frames = reference.frames(made.boxes)
-    with on_own_stream(reference.device):
-        while chunk := list(islice(frames, chunk_on(reference.device))):
-            boxes = made.draw_masks(chunk, reference.device)
-            pictures = _pictures(chunk, boxes, made.color, layout.shape[-1], reference.device)
-            made.inputs.write(len(made.inputs), on_host(pictures))
-            on_tick(Tick("prepare", len(made.inputs), len(made.boxes)))
+    while chunk := list(islice(frames, chunk_on(reference.device))):
+        boxes = made.draw_masks(chunk, reference.device)
+        pictures = _pictures(chunk, boxes, made.color, layout.shape[-1], reference.device)
+        made.inputs.write(len(made.inputs), on_host(pictures))
+        on_tick(Tick("prepare", len(made.inputs), len(made.boxes)))
     return made
 
 
