@@ -71,8 +71,11 @@ def _writing() -> Iterator[None]:
     except OSError as error:
         root, why = weights_root(), error.strerror or type(error).__name__
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CommandError.of(
-                ErrorCode.SCRATCH_FULL, Stage.FETCH, f"weights do not fit into {root}: {why}"
+            raise CommandError.plain(
+                ErrorCode.SCRATCH_FULL,
+                Stage.FETCH,
+                f"weights do not fit into {root}: {why}; free some room there, or set"
+                " F2F_WEIGHTS_DIR to a folder on another disk",
             ) from error
         raise CommandError.usage(
             f"weights cannot be kept in {root}: {why}; set F2F_WEIGHTS_DIR to a folder that this"
