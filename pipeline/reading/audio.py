@@ -22,7 +22,15 @@ from av import AudioFrame, AudioResampler
 from torch import Tensor
 
 from pipeline.errors import NoAudio
-from pipeline.reading.channels import MANY, MIX, ChannelMeter, alone
+from pipeline.reading.channels import (
+    FAINT,
+    MANY,
+    MIX,
+    ChannelMeter,
+    alone,
+    is_cancelled,
+    meter_of,
+)
 from pipeline.reading.container import Clock, check_file
 from pipeline.reading.resampling import resampled
 from pipeline.reading.sound import open_sound
@@ -40,10 +48,6 @@ SPEECH_RATE = 16_000
 _HUSHED = 0.01
 """Loudness from which on a mix of many channels certainly has not lost the speech; that is at 0.02
 and more."""
-_FAINT = 0.05
-"""The same of the mean of two channels that cancel each other: each keeps a noise of its own."""
-_CANCELLED = 3
-"""One channel that is so many times louder than the mean of both has its mirror in the other."""
 _OFFSET = 0.004
 """Mean of most seconds from which on it is an offset of the recorder, as sound has none."""
 
@@ -83,7 +87,7 @@ def measure(path: Path, limits: Limits) -> AudioFacts:
     check_file(path, limits, Stage.PROBE)
     open_on_trial(path, limits, Stage.PROBE)
     with open_sound(path, limits, clock) as track:
-        meter = ChannelMeter() if track.channels >= MANY else None
+        meter = meter_of(track.channels)
         samples = 0
         for frame in track.frames():
             samples += frame.samples
@@ -119,9 +123,9 @@ def load_speech(path: Path, limits: Limits, *, under_picture: bool = False) -> S
         MediaLimitExceeded: too many bytes, streams or seconds.
     """
     samples, duration, channels = _decoded(path, limits, under_picture, "mono")
-    if channels == 2 and _loudness(samples) < _FAINT:
+    if channels == 2 and _loudness(samples) < FAINT:
         left, _, _ = _decoded(path, limits, under_picture, "stereo")
-        if _loudness(left) > _CANCELLED * _loudness(samples):
+        if is_cancelled(_loudness(samples), _loudness(left)):
             samples = left
     if channels >= MANY and _loudness(samples) < _HUSHED:
         only = _lost(path, limits)

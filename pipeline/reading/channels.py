@@ -6,6 +6,7 @@ that channel alone is heard and written.
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,11 @@ MIX = {"rematrix_maxval": "1.0"}
 """Mixed so that no sum clips."""
 MANY = 3
 """Channels from which on a mix drops some."""
+FAINT = 0.05
+"""Loudness from which on a mean of two channels certainly has not lost the speech; that is at .02
+and more, but each keeps a noise of its own."""
+_CANCELLED = 3
+"""One channel that is so many times louder than the mean of both has its mirror in the other."""
 _HEARD = 0.003
 """Loudness of a channel that somebody spoke on; faint speech has more."""
 _LOUDER = 30
@@ -69,10 +75,55 @@ class ChannelMeter:
         return loudest
 
 
+class PairMeter:
+    """Measures whether two channels cancel each other in a mix.
+
+    A balanced cable in a stereo socket makes the right one the left one's mirror.
+    """
+
+    def __init__(self) -> None:
+        self._each = AudioResampler("flt")
+        self._left = self._mixed = 0.0
+        self._samples = 0
+
+    def add(self, frame: AudioFrame) -> None:
+        """Take the next frame."""
+        for piece in resampled(self._each, frame):
+            if piece.layout.nb_channels != 2:  # by its header alone it had two
+                continue
+            values = piece.to_ndarray().reshape(-1, 2).astype(np.float32, copy=False)
+            left = np.ascontiguousarray(values[:, 0])
+            mixed = (left + values[:, 1]) / 2
+            self._left += float(np.dot(left, left))
+            self._mixed += float(np.dot(mixed, mixed))
+            self._samples += piece.samples
+
+    def lost(self) -> int | None:
+        """The channel that is taken instead of the mix, 0, where that would lose the speech."""
+        if not self._samples:
+            return None
+        left, mixed = (sqrt(square / self._samples) for square in (self._left, self._mixed))
+        return 0 if is_cancelled(mixed, left) else None
+
+
+def is_cancelled(mixed: float, left: float) -> bool:
+    """Whether two channels cancel each other, by the loudness of their mean and of the left one."""
+    return mixed < FAINT and left > _CANCELLED * mixed
+
+
+def meter_of(channels: int) -> ChannelMeter | PairMeter | None:
+    """What finds speech that a mix of so many channels loses; None where it loses none."""
+    if channels >= MANY:
+        return ChannelMeter()
+    return PairMeter() if channels == 2 else None
+
+
 def sound_warnings(audio: AudioFacts) -> list[str]:
     """What a report says of a speech that a mix would lose."""
     if audio.alone is None:
         return []
+    if audio.channels == 2:
+        return ["the two channels of the speech cancel each other; the left one is written alone"]
     return [
         f"the speech is on channel {audio.alone + 1} of {audio.channels} alone, which a mix drops; "
         "that channel is heard and written"

@@ -52,6 +52,17 @@ def test_two_channels_that_cancel_each_other_are_heard(tmp_path: Path, noise: fl
         container.mux(stream.encode(None))
     heard = load_speech(path, Limits()).samples
     assert torch.allclose(heard, torch.from_numpy(values[0]), atol=1e-6)
+    audio = probe_audio(path, Limits())
+    assert audio.alone == 0
+    assert "cancel each other" in sound_warnings(audio)[0]
+    with (
+        av.open(str(tmp_path / "out.mp4"), "w") as container,
+        Soundtrack(container, audio) as track,
+    ):
+        container.mux(track.rest())
+    written = probe_audio(tmp_path / "out.mp4", Limits())
+    assert (written.channels, written.alone) == (1, None)
+    assert load_speech(tmp_path / "out.mp4", Limits()).samples.abs().max() > 0.2
 
 
 def _on_one_of(path: Path, channels: int, speaks: int) -> Path:
