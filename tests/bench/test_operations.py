@@ -1,3 +1,5 @@
+"""A frame costs the interpreter a bounded number of torch operators."""
+
 from __future__ import annotations
 
 from pathlib import Path

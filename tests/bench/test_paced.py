@@ -1,3 +1,5 @@
+"""A stand-in device is as busy as it is told to be, whoever asks."""
+
 from __future__ import annotations
 
 import threading

@@ -1,3 +1,5 @@
+"""Rows of a benchmark stand alone: one that fails, hangs or is late costs no other."""
+
 from __future__ import annotations
 
 import sys

@@ -1,3 +1,5 @@
+"""A device's memory is measured before jobs, and for each job on top."""
+
 from __future__ import annotations
 
 from types import SimpleNamespace

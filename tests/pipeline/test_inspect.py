@@ -1,3 +1,5 @@
+"""A contact sheet shows what was asked and what came."""
+
 from __future__ import annotations
 
 import itertools

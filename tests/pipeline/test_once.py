@@ -1,3 +1,5 @@
+"""What is shared is made once, however many jobs ask."""
+
 from __future__ import annotations
 
 import threading

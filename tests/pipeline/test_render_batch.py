@@ -1,3 +1,5 @@
+"""How many frames travel together, on which stream, and what lack of memory is called."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The two halves of the suite are the whole of it."""
+
 from __future__ import annotations
 
 from tests.support.halves import TESTS, WAITING, command, folders, status

@@ -1,3 +1,5 @@
+"""Web servers on loopback, plain and with TLS, for inputs that are fetched."""
+
 from __future__ import annotations
 
 import ssl

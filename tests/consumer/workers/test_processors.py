@@ -1,3 +1,5 @@
+"""A worker uses the processors of its affinity and its quota, and no more."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""Slots follow the memory that was measured, or the number that is set."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""One thread serves all jobs: shared batches, in order, and no job's trouble is another's."""
+
 from __future__ import annotations
 
 import threading

@@ -1,3 +1,5 @@
+"""A captured network makes what it makes when run as it is."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Every job gets its fair share of a batch, in order, and late ones go first."""
+
 from __future__ import annotations
 
 import pytest

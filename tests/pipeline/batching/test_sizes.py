@@ -1,3 +1,5 @@
+"""A batch runs at the smallest size that holds it."""
+
 from __future__ import annotations
 
 import pytest

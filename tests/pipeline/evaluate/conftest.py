@@ -1,3 +1,5 @@
+"""One evaluation of the demo, shared by the tests of this folder."""
+
 from __future__ import annotations
 
 import json

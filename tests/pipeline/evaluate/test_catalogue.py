@@ -1,3 +1,5 @@
+"""Every figure has a name and a bar, and one that is missing has a reason."""
+
 from __future__ import annotations
 
 import math

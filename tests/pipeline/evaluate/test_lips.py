@@ -1,3 +1,5 @@
+"""Pauses, loudness and rest are measured as they are."""
+
 from __future__ import annotations
 
 from fractions import Fraction

@@ -1,3 +1,5 @@
+"""Pixels are compared outside the lower face, with the right frame of the reference."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""Looking at a batch in halves gives the same bits on any number of threads."""
+
 from __future__ import annotations
 
 import threading

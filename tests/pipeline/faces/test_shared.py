@@ -1,3 +1,5 @@
+"""A network that jobs share says what each job's own would say."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""The face models, without which these tests fail with the reason."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""A mouth is measured free of size, tilt and the head's motion."""
+
 from __future__ import annotations
 
 import math

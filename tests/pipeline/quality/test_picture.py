@@ -1,3 +1,5 @@
+"""Sharpness is detail, and nothing else."""
+
 from __future__ import annotations
 
 import torch

@@ -1,3 +1,5 @@
+"""Agreement, lag and closures are found where they are, and nowhere else."""
+
 from __future__ import annotations
 
 import math

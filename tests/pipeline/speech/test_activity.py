@@ -1,3 +1,5 @@
+"""Speech is told from silence and noise by its level."""
+
 from __future__ import annotations
 
 import torch

@@ -1,3 +1,5 @@
+"""Lips shut on every bilabial, and where nobody says one they do not."""
+
 from __future__ import annotations
 
 import torch

@@ -1,3 +1,5 @@
+"""Mel and loudness of any sound, a step every 10 ms."""
+
 from __future__ import annotations
 
 import torch

@@ -1,3 +1,5 @@
+"""The mouth follows the speech, whatever the sound."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Phones cover the whole sound, and known words are aligned."""
+
 from __future__ import annotations
 
 import itertools

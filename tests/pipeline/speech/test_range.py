@@ -1,3 +1,5 @@
+"""The range of a mouth is the person's own, or people's where nothing is known."""
+
 from __future__ import annotations
 
 import itertools

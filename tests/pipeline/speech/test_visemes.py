@@ -1,3 +1,5 @@
+"""Every phone has a shape of the mouth."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""The score finds the offset, and says when there is none."""
+
 from __future__ import annotations
 
 import pytest

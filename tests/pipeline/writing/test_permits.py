@@ -1,3 +1,5 @@
+"""Permits are given together, in turn, and never more than there are."""
+
 from __future__ import annotations
 
 import threading

@@ -1,3 +1,5 @@
+"""The face box follows the landmarks as in training, and stays inside the picture."""
+
 from __future__ import annotations
 
 import torch

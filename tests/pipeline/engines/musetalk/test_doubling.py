@@ -1,3 +1,5 @@
+"""Doubling and convolving in one step gives the numbers of both steps."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Speech is encoded piece by piece, and each frame hears what it would hear alone."""
+
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor

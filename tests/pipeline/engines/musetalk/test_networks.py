@@ -1,3 +1,5 @@
+"""Networks have the published tensors, and their libraries are imported late."""
+
 from __future__ import annotations
 
 import hashlib

@@ -1,3 +1,5 @@
+"""Each frame hears its own stretch of the speech, at every rate and length."""
+
 from __future__ import annotations
 
 from fractions import Fraction

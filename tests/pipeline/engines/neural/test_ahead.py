@@ -1,3 +1,5 @@
+"""Faces are painted once, ahead of need, and each frame gets its own."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""A batch of painted faces has the bytes that each frame alone would have."""
+
 from __future__ import annotations
 
 import pytest

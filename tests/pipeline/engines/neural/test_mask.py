@@ -1,3 +1,5 @@
+"""The mask covers mouth and chin, and nothing outside it is touched."""
+
 from __future__ import annotations
 
 import pytest

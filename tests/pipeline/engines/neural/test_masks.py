@@ -1,3 +1,5 @@
+"""Masks and crops of a batch are those of single faces."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""The bell of the mask is exact and makes no denormal numbers."""
+
 from __future__ import annotations
 
 import torch

@@ -1,3 +1,5 @@
+"""Heads turn steadily: noise is smoothed, motion and cuts are kept."""
+
 from __future__ import annotations
 
 import torch

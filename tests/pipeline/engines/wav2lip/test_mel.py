@@ -1,3 +1,5 @@
+"""Every frame has its window of the mel, in exact time."""
+
 from __future__ import annotations
 
 from fractions import Fraction

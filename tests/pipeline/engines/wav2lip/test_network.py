@@ -1,3 +1,5 @@
+"""Each variant has its published size and sees what it was trained on."""
+
 from __future__ import annotations
 
 import pytest
