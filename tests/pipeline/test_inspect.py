@@ -10,21 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.errors import WeightsMissing
 from pipeline.inspect import MAX_STRIPS, STRIP_S, inspect, stretches
 from pipeline.quality.sheet import ACROSS, SIDE, WIDTH, Strip, Tile, draw
 from pipeline.speech.phones import PhoneSpan
-from pipeline.weights import load_faces
 
 ASSETS = Path(__file__).parents[2] / "consumer" / "demo_assets"
-
-
-@pytest.fixture
-def face_models() -> None:
-    try:
-        load_faces()
-    except WeightsMissing as error:
-        pytest.fail(error.message)
 
 
 def strip(start: float, requested: torch.Tensor | None) -> Strip:

@@ -8,22 +8,17 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import WeightsMissing
 from pipeline.evaluate.evidence import Sources
 from pipeline.evaluate.suite import Evaluation, evaluate
-from pipeline.weights import load_faces
+from pipeline.weights import FaceModels
 
 ASSETS = Path(__file__).parents[3] / "consumer" / "demo_assets"
 PORTRAIT, SPEECH = ASSETS / "reference.mp4", ASSETS / "speech.flac"
 
 
 @pytest.fixture(scope="session")
-def untouched() -> Evaluation:
+def untouched(face_models: FaceModels) -> Evaluation:
     """The demo's portrait as an output of itself, with a speech that it does not say."""
-    try:
-        load_faces()
-    except WeightsMissing as error:
-        pytest.fail(error.message)
     return evaluate(Sources(PORTRAIT, reference=PORTRAIT, audio=SPEECH))
 
 

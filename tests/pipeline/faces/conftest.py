@@ -1,33 +1,24 @@
-"""The pulled face models; without them these tests have nothing to say and stop with the reason."""
+"""The face networks, and the demo's portrait for them to look at."""
 
 from __future__ import annotations
 
 import pytest
 
-from pipeline.errors import WeightsMissing
 from pipeline.faces.detector import Detector
 from pipeline.faces.mesh import MeshNetwork
 from pipeline.types import Frame
-from pipeline.weights import FaceModels, load_faces
+from pipeline.weights import FaceModels
 from tests.pipeline.faces.pictures import demo_frames
 
 
 @pytest.fixture(scope="session")
-def models() -> FaceModels:
-    try:
-        return load_faces()
-    except WeightsMissing as error:
-        pytest.fail(error.message)
+def detector(face_models: FaceModels) -> Detector:
+    return Detector(face_models.detector)
 
 
 @pytest.fixture(scope="session")
-def detector(models: FaceModels) -> Detector:
-    return Detector(models.detector)
-
-
-@pytest.fixture(scope="session")
-def mesh(models: FaceModels) -> MeshNetwork:
-    return MeshNetwork(models.mesh)
+def mesh(face_models: FaceModels) -> MeshNetwork:
+    return MeshNetwork(face_models.mesh)
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from tests.pipeline.faces.pictures import (
 )
 from tests.support.tracking import tracked
 
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = pytest.mark.usefixtures("face_models")
 
 
 def test_the_largest_of_two_faces_is_taken_unless_a_box_names_the_other(

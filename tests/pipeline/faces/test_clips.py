@@ -15,7 +15,7 @@ from schemas.request import RenderOptions
 from tests.support.tracking import tracked
 
 MEDIA = Path(__file__).parents[4] / "shared" / "media"
-pytestmark = [pytest.mark.media, pytest.mark.usefixtures("models")]
+pytestmark = [pytest.mark.media, pytest.mark.usefixtures("face_models")]
 
 
 def clip(name: str, folder: Path, frames: int) -> FaceTrack:

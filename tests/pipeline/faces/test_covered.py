@@ -141,7 +141,7 @@ def test_colours_are_read_where_the_points_are() -> None:
     assert not bool(seen[0, 1:].any())
 
 
-@pytest.mark.usefixtures("models")
+@pytest.mark.usefixtures("face_models")
 @pytest.mark.parametrize("shape", [hand, telephone, microphone])
 def test_things_before_a_real_face_are_seen(
     shape: Shape, portrait: Frame, mesh: MeshNetwork

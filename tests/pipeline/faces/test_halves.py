@@ -18,12 +18,12 @@ COUNTS = [1, FEWEST, FEWEST + 1]
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_meshes_have_the_same_bits_on_any_number_of_threads(
-    models: FaceModels, portrait: Frame, count: int
+    face_models: FaceModels, portrait: Frame, count: int
 ) -> None:
     regions = torch.tensor([[255.0 + n, 163, 221, 0] for n in range(count)])
     with torch.inference_mode():
         one, two = (
-            MeshNetwork(models.mesh, threads=threads)(
+            MeshNetwork(face_models.mesh, threads=threads)(
                 [portrait] * count, regions, demo_facts().color
             )
             for threads in (1, 2)

@@ -84,7 +84,7 @@ def lit(frame: Frame, stage: tuple[Light, Light], bright: float) -> Frame:
     return replace(frame, y=y, u=u, v=v)
 
 
-@pytest.mark.usefixtures("models")
+@pytest.mark.usefixtures("face_models")
 @pytest.mark.parametrize(
     ("stage", "bright"), [(STAGE, 0.8), (DAY, 0.02)], ids=["on a stage", "in the dark"]
 )

@@ -21,9 +21,9 @@ def _pictures(count: int, side: int) -> Tensor:
 
 @pytest.mark.parametrize("name", ["detector", "mesh"])
 def test_layers_say_what_torch_says_to_a_thousandth_of_a_pixel(
-    models: FaceModels, name: str
+    face_models: FaceModels, name: str
 ) -> None:
-    model = getattr(models, name)
+    model = getattr(face_models, name)
     theirs, ours = Network(model), LiteNetwork(model)
     pictures = _pictures(2, ours.size)
     want, made = theirs(pictures), ours(pictures)
@@ -33,9 +33,9 @@ def test_layers_say_what_torch_says_to_a_thousandth_of_a_pixel(
 
 
 def test_a_picture_gives_the_same_bits_alone_in_a_batch_and_beside_other_threads(
-    models: FaceModels,
+    face_models: FaceModels,
 ) -> None:
-    network = LiteNetwork(models.detector)
+    network = LiteNetwork(face_models.detector)
     pictures = _pictures(4, network.size)
     together = network(pictures)
     with ThreadPoolExecutor(4) as pool:

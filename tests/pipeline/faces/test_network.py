@@ -107,8 +107,8 @@ def test_unknown_operation_is_refused_when_the_graph_is_loaded(kind: type[Networ
 
 
 @pytest.mark.parametrize("name", ["detector", "mesh"])
-def test_a_batch_gives_what_its_pictures_give_alone(models: FaceModels, name: str) -> None:
-    network = Network(getattr(models, name))
+def test_a_batch_gives_what_its_pictures_give_alone(face_models: FaceModels, name: str) -> None:
+    network = Network(getattr(face_models, name))
     torch.manual_seed(2)
     pictures = torch.rand(3, 3, network.size, network.size)
     together: dict[str, Any] = network(pictures)
@@ -119,10 +119,10 @@ def test_a_batch_gives_what_its_pictures_give_alone(models: FaceModels, name: st
 
 
 @pytest.mark.gpu
-def test_cuda_computes_what_the_cpu_computes(models: FaceModels) -> None:
+def test_cuda_computes_what_the_cpu_computes(face_models: FaceModels) -> None:
     torch.manual_seed(3)
     pictures = torch.rand(4, 3, 192, 192)
-    here = Network(models.mesh)(pictures)
-    there = Network(models.mesh, "cuda")(pictures.cuda())
+    here = Network(face_models.mesh)(pictures)
+    there = Network(face_models.mesh, "cuda")(pictures.cuda())
     for key, values in here.items():
         torch.testing.assert_close(there[key].cpu(), values, atol=0.2, rtol=1e-2)

@@ -23,8 +23,8 @@ def _pictures(count: int) -> torch.Tensor:
     return torch.rand(count, 3, 192, 192, generator=torch.Generator().manual_seed(count))
 
 
-def test_shared_network_says_what_the_jobs_own_would_say(models: FaceModels) -> None:
-    own, together = Network(models.mesh), SharedNetwork(models.mesh, "cpu")
+def test_shared_network_says_what_the_jobs_own_would_say(face_models: FaceModels) -> None:
+    own, together = Network(face_models.mesh), SharedNetwork(face_models.mesh, "cpu")
     for count in (1, 3):
         want, made = own(_pictures(count)), together(_pictures(count))
         assert made.keys() == want.keys()
@@ -32,8 +32,8 @@ def test_shared_network_says_what_the_jobs_own_would_say(models: FaceModels) -> 
             torch.testing.assert_close(made[name], value, atol=1e-4, rtol=1e-4)
 
 
-def test_jobs_that_look_at_once_get_their_own_faces(models: FaceModels) -> None:
-    own, together = Network(models.mesh), SharedNetwork(models.mesh, "cpu")
+def test_jobs_that_look_at_once_get_their_own_faces(face_models: FaceModels) -> None:
+    own, together = Network(face_models.mesh), SharedNetwork(face_models.mesh, "cpu")
     counts = [1, 2, 3, 4]
     with ThreadPoolExecutor(4) as pool:
         looks = list(pool.map(lambda count: together(_pictures(count)), counts))
@@ -55,7 +55,7 @@ def on_paper(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     loaded.of_root.forget()
 
 
-@pytest.mark.usefixtures("on_paper", "models")
+@pytest.mark.usefixtures("on_paper", "face_models")
 def test_on_a_gpu_the_first_job_finds_every_size_captured_whatever_its_budget() -> None:
     loaded.warm("cpu")
     pairs = [loaded.networks("cpu", threads) for threads in (1, 2, 16)]
@@ -67,8 +67,8 @@ def test_on_a_gpu_the_first_job_finds_every_size_captured_whatever_its_budget() 
 
 
 @pytest.mark.usefixtures("on_paper")
-def test_a_look_that_was_captured_sees_what_the_network_sees(models: FaceModels) -> None:
-    own, there = Network(models.detector), SharedNetwork(models.detector, "cpu")
+def test_a_look_that_was_captured_sees_what_the_network_sees(face_models: FaceModels) -> None:
+    own, there = Network(face_models.detector), SharedNetwork(face_models.detector, "cpu")
     there.warm()
     seen = torch.rand(3, 3, 128, 128, generator=torch.Generator().manual_seed(3))
     made = there(seen)
@@ -76,17 +76,17 @@ def test_a_look_that_was_captured_sees_what_the_network_sees(models: FaceModels)
         torch.testing.assert_close(made[name].as_subclass(Tensor), value, atol=1e-4, rtol=1e-4)
 
 
-def test_cpu_keeps_a_network_for_each_caller(models: FaceModels) -> None:
-    assert isinstance(network_on(models.mesh, "cpu"), LiteNetwork)
+def test_cpu_keeps_a_network_for_each_caller(face_models: FaceModels) -> None:
+    assert isinstance(network_on(face_models.mesh, "cpu"), LiteNetwork)
 
 
 @pytest.mark.gpu
-def test_gpu_says_what_the_cpu_says(models: FaceModels) -> None:
+def test_gpu_says_what_the_cpu_says(face_models: FaceModels) -> None:
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     want, made = (
-        Network(models.mesh)(_pictures(5)),
-        SharedNetwork(models.mesh, "cuda")(_pictures(5)),
+        Network(face_models.mesh)(_pictures(5)),
+        SharedNetwork(face_models.mesh, "cuda")(_pictures(5)),
     )
     for name, value in want.items():
         torch.testing.assert_close(made[name], value, atol=0.1, rtol=1e-2)

@@ -36,7 +36,7 @@ def _tracked(frames: list[Frame], scratch: Path) -> FaceTrack:
     return tracked(frames, demo_facts(), len(frames), scratch)
 
 
-@pytest.mark.usefixtures("models")
+@pytest.mark.usefixtures("face_models")
 @pytest.mark.parametrize("tone", [dark, pale])
 def test_face_is_found_where_it_is_on_dark_and_on_pale_skin(
     tone: Callable[[Frame], Frame], tmp_path: Path

@@ -25,7 +25,7 @@ from tests.pipeline.faces.pictures import (
     resized,
 )
 
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = pytest.mark.usefixtures("face_models")
 
 
 def moving(portrait: Frame, count: int, step: int) -> list[Frame]:
@@ -121,7 +121,9 @@ def test_the_demo_clip_is_usable_throughout(tmp_path: Path) -> None:
 
 
 @pytest.mark.gpu
-def test_cuda_sees_what_the_cpu_sees(tmp_path: Path, portrait: Frame, models: FaceModels) -> None:
+def test_cuda_sees_what_the_cpu_sees(
+    tmp_path: Path, portrait: Frame, face_models: FaceModels
+) -> None:
     here = track([portrait], tmp_path).points(0, 1)
     there = follow(iter([portrait]), portrait, 1, tmp_path, device="cuda").points(0, 1)
     assert float((here - there)[..., :2].norm(dim=2).mean()) < 0.3

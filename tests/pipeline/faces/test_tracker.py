@@ -24,13 +24,13 @@ from tests.pipeline.faces.pictures import (
     resized,
 )
 
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = pytest.mark.usefixtures("face_models")
 
 
 def test_a_first_look_that_slips_is_not_the_last(
-    tmp_path: Path, portrait: Frame, models: FaceModels
+    tmp_path: Path, portrait: Frame, face_models: FaceModels
 ) -> None:
-    network, looks = MeshNetwork(models.mesh), []
+    network, looks = MeshNetwork(face_models.mesh), []
 
     def slips_once(frames: Sequence[Frame], regions: Tensor, color: Color) -> Meshes:
         seen = network(frames, regions, color)
@@ -40,17 +40,17 @@ def test_a_first_look_that_slips_is_not_the_last(
         return seen
 
     mesh: Any = slips_once
-    tracker = Tracker(Detector(models.detector), mesh, COLOR, lambda: PointStore(tmp_path))
+    tracker = Tracker(Detector(face_models.detector), mesh, COLOR, lambda: PointStore(tmp_path))
     tracker.feed(renumbered([portrait] * 8))
     assert len(tracker.followers) == 1
     assert tracker.followers[0].box_at(0) is not None
 
 
 def test_a_face_that_is_lost_where_it_was_found_is_looked_for_later(
-    tmp_path: Path, portrait: Frame, models: FaceModels
+    tmp_path: Path, portrait: Frame, face_models: FaceModels
 ) -> None:
     """As one that stands on its head: a careful look sees it, following it does not."""
-    network, looks, lost = MeshNetwork(models.mesh), [], True
+    network, looks, lost = MeshNetwork(face_models.mesh), [], True
 
     def fickle(frames: Sequence[Frame], regions: Tensor, color: Color) -> Meshes:
         looks.append(len(frames))
@@ -62,7 +62,7 @@ def test_a_face_that_is_lost_where_it_was_found_is_looked_for_later(
         return seen
 
     mesh: Any = fickle
-    tracker = Tracker(Detector(models.detector), mesh, COLOR, lambda: PointStore(tmp_path))
+    tracker = Tracker(Detector(face_models.detector), mesh, COLOR, lambda: PointStore(tmp_path))
     frames = renumbered([portrait] * 16)
     tracker.feed(frames[:8])
     assert tracker.followers == []
@@ -84,13 +84,13 @@ def test_nobody_who_stands_on_their_head_gets_a_mouth_on_the_forehead(
 
 
 def test_a_small_face_that_the_whole_picture_shows_beside_its_place_is_found_at_the_next_look(
-    tmp_path: Path, portrait: Frame, models: FaceModels, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, portrait: Frame, face_models: FaceModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beside = Detections([(250.0, 250.0, 500.0, 500.0)], [0.56], [((320.0, 340.0), (430.0, 340.0))])
-    detector = Detector(models.detector)
+    detector = Detector(face_models.detector)
     monkeypatch.setattr(detector, "whole", lambda frames, _: [beside] * len(frames))
     small = resized(portrait, 240, 240)
     frames = [paste(blank(n, 720, 1280), small, 290, 270) for n in range(8)]
-    tracker = Tracker(detector, MeshNetwork(models.mesh), COLOR, lambda: PointStore(tmp_path))
+    tracker = Tracker(detector, MeshNetwork(face_models.mesh), COLOR, lambda: PointStore(tmp_path))
     tracker.feed(frames)
     assert [follower.box_at(7) is not None for follower in tracker.followers] == [True]

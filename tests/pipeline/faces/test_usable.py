@@ -17,7 +17,7 @@ from tests.pipeline.faces.pictures import (
     renumbered,
 )
 
-pytestmark = pytest.mark.usefixtures("models")
+pytestmark = pytest.mark.usefixtures("face_models")
 
 
 def test_a_shot_without_a_face_passes_and_the_next_one_is_found_at_once(
