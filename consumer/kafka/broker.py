@@ -9,9 +9,13 @@ from typing import Any
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
+from consumer.kafka.answers import expect_answers
 from consumer.kafka.decompression import bound_batches
 from consumer.kafka.header_names import forgive_header_names
 from consumer.settings import Settings
+
+METADATA_MS = 60_000
+"""New partitions are found so soon."""
 
 
 def make_broker(settings: Settings, middlewares: Sequence[Any]) -> KafkaBroker:
@@ -22,6 +26,7 @@ def make_broker(settings: Settings, middlewares: Sequence[Any]) -> KafkaBroker:
     """
     bound_batches()
     forgive_header_names()
+    expect_answers()
     return KafkaBroker(
         list(settings.kafka_servers),
         client_id=f"face2face-{settings.replica}",
@@ -30,7 +35,7 @@ def make_broker(settings: Settings, middlewares: Sequence[Any]) -> KafkaBroker:
         allow_auto_create_topics=False,
         # longer than a join may take, which the brokers hold back until all members are there
         request_timeout_ms=round((settings.rebalance_timeout_s + 5) * 1000),
-        metadata_max_age_ms=60_000,
+        metadata_max_age_ms=METADATA_MS,
         graceful_timeout=1.0,
         apply_types=False,  # the handler takes the record as it is
         logger=None,

@@ -18,6 +18,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from consumer.kafka.answers import expect_answers
 from consumer.kafka.connecting import ClientFailed, close, close_consumer, reach
 from consumer.kafka.decompression import bound_batches
 from consumer.kafka.header_names import forgive_header_names
@@ -56,6 +57,7 @@ def connection(settings: Settings) -> dict[str, Any]:
     """Connection arguments of aiokafka clients."""
     bound_batches()  # of every consumer in this process
     forgive_header_names()
+    expect_answers()
     options: dict[str, Any] = {
         "bootstrap_servers": list(settings.kafka_servers),
         "security_protocol": settings.kafka_security,

@@ -7,12 +7,13 @@ them in silence. Kept out of the poll loop, which must never wait for an answer 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import structlog
 from aiokafka.errors import KafkaError
 
 from consumer.kafka.assignment import Assignment
-from consumer.kafka.membership import ask_of_topics
+from consumer.kafka.membership import ask_of_topics, learn_leaders
 from consumer.metrics import BROKERS_UP, LAG
 
 EVERY_S, AGAIN_S = 15.0, 3.0
@@ -38,10 +39,19 @@ class LagWatch:
                     LAG.set(await measure(self._assignment))
             except (KafkaError, TimeoutError) as error:
                 self._missed(repr(error) if isinstance(error, KafkaError) else "time-out")
+                await self._learn_leaders()
             else:
                 self._answered()
             pause_s = self._every_s if self.trouble is None else min(AGAIN_S, self._every_s)
             await asyncio.sleep(pause_s)
+
+    async def _learn_leaders(self) -> None:
+        """Others may lead by now what a broker led that hangs: then they are read, and asked."""
+        consumer = self._assignment.consumer
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(TIMEOUT_S):
+                if consumer is not None:
+                    await learn_leaders(consumer)
 
     def _missed(self, why: str) -> None:
         if self.trouble is None:

@@ -151,5 +151,10 @@ async def ask_of_topics(consumer: AIOKafkaConsumer) -> None:
         raise KafkaError("no broker tells of the topics")
 
 
+async def learn_leaders(consumer: AIOKafkaConsumer) -> None:
+    """Ask who leads the partitions now: of a broker that hangs nobody says that others do."""
+    await consumer._client.force_metadata_update()
+
+
 def _coordinator(consumer: AIOKafkaConsumer) -> Any:
     return consumer._coordinator

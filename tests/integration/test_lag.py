@@ -13,7 +13,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import KafkaError
 
-from consumer.kafka import lag
+from consumer.kafka import broker, lag
 from consumer.kafka.connecting import close_consumer
 from consumer.kafka.lag import LagWatch, measure
 from consumer.kafka.membership import ask_of_topics
@@ -56,6 +56,27 @@ async def test_brokers_that_go_away_under_an_idle_replica_are_said_until_they_ar
             own_kafka.kill()
             await asyncio.to_thread(own_kafka.start)
         await until(ready)
+        watching.cancel()
+
+
+async def test_who_leads_is_asked_anew_when_a_leader_does_not_answer(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a hanging broker had led was read from its successors only a minute later."""
+    monkeypatch.setattr(broker, "METADATA_MS", 600_000)
+    async with lab.intake(Work()) as intake:
+        assert intake.pump.assignment.consumer is not None
+        cluster = intake.pump.assignment.consumer._client.cluster
+        before = cluster._last_successful_refresh_ms
+        monkeypatch.setattr(lag, "TIMEOUT_S", 0.0)
+        watch = LagWatch(intake.pump.assignment, every_s=0.1)
+        watching = asyncio.create_task(watch.run())
+
+        async def asked() -> bool:
+            return bool(cluster._last_successful_refresh_ms > before)
+
+        await until(asked, 60.0)
+        assert watch.trouble == "time-out"
         watching.cancel()
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -18,26 +16,11 @@ from schemas.codes import ErrorCode, Stage
 from schemas.events import Failed
 from schemas.render import ErrorFacts
 from tests.integration.lab import until
-from tests.support import packages
-from tests.support.capabilities import unavailable
 from tests.support.handles import KafkaHandle
 from tests.support.kafka import KafkaCluster
 
 pytestmark = pytest.mark.slow
 ERROR = ErrorFacts(code=ErrorCode.INTERNAL, stage=Stage.ADMIT, message="no", retryable=True)
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[KafkaCluster]:
-    """Three brokers."""
-    if not packages.KAFKA.ready():
-        unavailable("Apache Kafka was not built: `make test-servers`")
-    made = KafkaCluster(packages.KAFKA.home, tmp_path / "cluster")
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
 
 
 async def test_too_few_in_sync_replicas_are_said_while_an_outcome_waits_and_it_goes_out_after(

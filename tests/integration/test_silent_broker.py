@@ -1,0 +1,72 @@
+"""A broker of several that hangs: it closes no connection, and answers nothing any more."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+from aiokafka.conn import AIOKafkaConnection
+
+from consumer.kafka import answers, broker, lag
+from consumer.kafka.lag import LagWatch
+from consumer.kafka.membership import member_id
+from consumer.kafka.topics_apply import Change, admin, apply
+from tests.integration.lab import Lab, Work, job, until
+from tests.support.handles import KafkaHandle
+from tests.support.kafka import KafkaCluster
+
+pytestmark = pytest.mark.slow
+PARTITIONS = 3
+
+
+@pytest.mark.parametrize("coordinates", [True, False])
+async def test_a_broker_that_hangs_costs_no_place_in_the_group_and_what_it_led_is_read_on(
+    cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch, coordinates: bool
+) -> None:
+    """A replica was thrown out of its group, and read no more for as long as a join may take."""
+    monkeypatch.setattr(answers, "ANSWER_S", 1.0)
+    monkeypatch.setattr(lag, "TIMEOUT_S", 2.0)
+    monkeypatch.setattr(broker, "METADATA_MS", 600_000)
+    kafka = KafkaHandle.fresh(cluster)
+    lab, work = Lab(kafka, KAFKA_REBALANCE_TIMEOUT_S="600"), Work()
+    wanted = [Change(topic, "create", PARTITIONS) for topic in kafka.topics.all()]
+    async with admin(lab.settings()) as client:
+        await apply(client, wanted, 3)
+    async with lab.intake(work) as intake:
+        consumer = intake.pump.assignment.consumer
+        assert consumer is not None
+        member, coordinator = member_id(consumer), consumer._coordinator.coordinator_id
+        hung = coordinator if coordinates else coordinator % len(cluster.nodes) + 1
+        watch = LagWatch(intake.pump.assignment, every_s=0.1)
+        watching = asyncio.create_task(watch.run())
+        await lab.send([{"value": job(), "partition": n} for n in range(PARTITIONS)])
+        await work.until(lambda: len(work.finished) == PARTITIONS)
+        answering = ",".join(n.servers for at, n in enumerate(cluster.nodes, 1) if at != hung)
+        others = Lab(replace(kafka, servers=answering))
+        os.kill(cluster.nodes[hung - 1].process.pid, signal.SIGSTOP)
+        try:
+            await others.send([{"value": job(), "partition": n} for n in range(PARTITIONS)])
+            await work.until(lambda: len(work.finished) == 2 * PARTITIONS)
+            for partition in range(PARTITIONS):
+                await others.until_committed(2, partition)
+
+            async def well() -> bool:
+                return watch.trouble is None
+
+            await until(well)
+            assert intake.pump.member
+            assert member_id(consumer) == member
+        finally:
+            os.kill(cluster.nodes[hung - 1].process.pid, signal.SIGCONT)
+            watching.cancel()
+
+
+def test_what_the_brokers_may_hold_back_is_waited_for_as_before() -> None:
+    answers.expect_answers()
+    answers.expect_answers()
+    assert AIOKafkaConnection.send is answers._send_briefly
+    names = {request.__name__ for request in answers._SMALL}
+    assert names.isdisjoint({"JoinGroupRequest", "SyncGroupRequest", "FetchRequest"})
