@@ -36,6 +36,9 @@ UPPER = (
 )
 """Forehead, nose and upper cheeks, which show what light there is."""
 ROW = len(PLACES) + 1
+COMPLEXION = 6
+"""Numbers of a complexion."""
+_CHUNK = 512
 _APART = 1.5
 """A colour is the mean of four readings, so many pixels of the network's picture beside the point:
 skin has pores, and the mesh slips a little."""
@@ -61,6 +64,31 @@ def sample(pictures: Tensor, places: Tensor) -> Tensor:
     light = colors[:, len(PLACES) :].median(1, keepdim=True).values
     found = torch.cat([colors[:, : len(PLACES)], light], dim=1) * 255
     return found.round().clamp_(0, 255).to(torch.uint8).cpu()
+
+
+def luma_and_tints(colors: Tensor) -> Tensor:
+    """(n, ROW, 3) RGB to luma and two differences of colour, towards blue and towards red."""
+    red, green, blue = colors.float().unbind(2)
+    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return torch.stack([luma, 0.54 * (blue - luma), 0.64 * (red - luma)], dim=2)
+
+
+def complexion(colors: Tensor) -> Tensor:
+    """What tells a person in a light from another one, or from the same in another light.
+
+    Args:
+        colors: (N, ROW, 3) uint8 from `sample`.
+
+    Returns:
+        (N, COMPLEXION) float16: by how much lips are lighter, bluer and redder than the skin around
+        them, and that skin than the upper face, of 255.
+    """
+    parts = []
+    for some in torch.split(colors, _CHUNK):
+        seen = luma_and_tints(some)
+        lips, skin = seen[:, :LIPS].mean(1), seen[:, LIPS:-1].mean(1)
+        parts.append(torch.cat([lips - skin, skin - seen[:, -1]], 1).half())
+    return torch.cat(parts)
 
 
 @lru_cache(maxsize=8)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.faces.appearance import LIPS
+from pipeline.faces.appearance import LIPS, luma_and_tints
 
 LEAST = 24
 """Frames of a shot from which one can say what is usual in it."""
@@ -88,9 +88,7 @@ def _strangers(colors: Tensor, gaping: Tensor) -> Tensor:
 
 def _prints(colors: Tensor) -> Tensor:
     """(n, ROW, 3) colours to (n, K, 3) luma and colour differences as in an even light."""
-    red, green, blue = colors.float().unbind(2)
-    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    seen = torch.stack([luma, 0.54 * (blue - luma), 0.64 * (red - luma)], dim=2)
+    seen = luma_and_tints(colors)
     light = seen[:, -1:]
     level = (light[..., :1] / 140).clamp(0.2, 2)
     prints = seen[:, :-1] / level

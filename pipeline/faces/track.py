@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipeline.avatars.parts import Parts, Unfit, pack, unpack
 from pipeline.faces import smooth
+from pipeline.faces.appearance import COMPLEXION, complexion
 from pipeline.faces.choice import asked_box, find_rival, pick
 from pipeline.faces.covered import covered
 from pipeline.faces.loaded import networks
@@ -35,13 +36,20 @@ class FaceTrack:
     """
 
     def __init__(
-        self, geometry: Geometry, score: Tensor, reasons: Tensor, facts: dict[str, Any]
+        self,
+        geometry: Geometry,
+        score: Tensor,
+        reasons: Tensor,
+        complexion: Tensor,
+        facts: dict[str, Any],
     ) -> None:
         self._geometry = geometry
         self._reasons = reasons
         self._facts = facts
         self.score = score
         """(N,) how sure the network was that there is a face, 0 to 1."""
+        self.complexion = complexion
+        """(N, COMPLEXION) float16, see `pipeline.faces.appearance`; anything where no face is."""
         self.present = geometry.present
         """(N,) bool: a face was seen."""
         self.usable = reasons == 0
@@ -95,6 +103,7 @@ class FaceTrack:
         found = pack(self._geometry)
         found.tensors["score"] = self.score.contiguous()
         found.tensors["reasons"] = self._reasons.contiguous()
+        found.tensors["complexion"] = self.complexion.contiguous()
         found.facts["said"] = self._facts
         return found
 
@@ -107,11 +116,13 @@ class FaceTrack:
         """
         geometry = unpack(Geometry, parts, "cpu")
         tensors, said = parts.tensors, parts.facts.get("said")
-        if not isinstance(said, dict) or not {"score", "reasons"} <= tensors.keys():
+        if not isinstance(said, dict) or not {"score", "reasons", "complexion"} <= tensors.keys():
             raise Unfit("not a face track")
         if geometry.store.shape != (POINTS, 3) or len(geometry.store) != len(geometry.present):
             raise Unfit("a face track of another length than its meshes")
-        return cls(geometry, tensors["score"], tensors["reasons"], said)
+        if tensors["complexion"].shape != (len(geometry.present), COMPLEXION):
+            raise Unfit("a face track with other complexions")
+        return cls(geometry, tensors["score"], tensors["reasons"], tensors["complexion"], said)
 
 
 def track_faces(
@@ -178,7 +189,7 @@ def _finished(
         raise no_face(tracker.frames, counts, limits, geometry)
     facts = _facts(geometry, usable, len(followers), wanted)
     facts["rival"] = find_rival(chosen, followers, video) if wanted is None else None
-    return FaceTrack(geometry, score, reasons, facts)
+    return FaceTrack(geometry, score, reasons, complexion(colors), facts)
 
 
 def _facts(geometry: Geometry, usable: Tensor, faces: int, wanted: Tensor | None) -> dict[str, Any]:

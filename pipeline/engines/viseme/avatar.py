@@ -21,7 +21,7 @@ from pipeline.engines.viseme.presence import YAW_FULL
 from pipeline.engines.viseme.region import region_of
 from pipeline.engines.viseme.select import joins
 from pipeline.engines.viseme.shape import CHIN_PER_APERTURE
-from pipeline.engines.viseme.steady import steady, steady_slip
+from pipeline.engines.viseme.steady import steady, steady_complexion, steady_slip
 from pipeline.errors import NoFace
 from pipeline.speech.fit import PersonFit, fit_person
 from pipeline.speech.range import MouthRange
@@ -64,6 +64,8 @@ class Avatar:
     """(N,) degrees away from the camera."""
     usable: Tensor
     """(N,) bool."""
+    complexion: Tensor
+    """(N, D) of each frame, steady over time."""
     expression: Tensor | None
     """(N, K, 3) float16 io, the slow part of each frame's mouth (`unit`)."""
 
@@ -122,12 +124,20 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
     good = _fitting(seen, yaw)
     mouth, rest_jaw = _range(seen, good)
     mode, chosen = _mode(seen, good, mouth, canvas)
+    complexion = steady_complexion(track.complexion.float(), seen.frames, run, reference.video.fps)
     bank = join = fit = expression = None
     if len(chosen):
         frames, heads = seen.frames[chosen], seen.heads[chosen]
         read = reference.frames
         bank = banks.fill(
-            canvas, frames, heads, pose=pose[frames], run=run[frames], read=read, on_tick=on_tick
+            canvas,
+            frames,
+            heads,
+            pose=pose[frames],
+            run=run[frames],
+            complexion=complexion[frames],
+            read=read,
+            on_tick=on_tick,
         )
         join = joins(bank.units)
     if mode == "unit":
@@ -149,6 +159,7 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
         slip=steady_slip(seen.spread(seen.heads.slip), run),
         yaw=yaw,
         usable=usable,
+        complexion=complexion,
         expression=expression,
     )
 

@@ -78,6 +78,7 @@ def fill(
     *,
     pose: Tensor,
     run: Tensor,
+    complexion: Tensor,
     read: Callable[[Iterable[int]], Iterator[Frame]],
     on_tick: OnTick,
 ) -> Bank:
@@ -89,6 +90,7 @@ def fill(
         heads: of the chosen frames.
         pose: (C, 3) degrees.
         run: (C,) shot numbers.
+        complexion: (C, D).
         read: decodes frames.
         on_tick: progress.
     """
@@ -108,7 +110,9 @@ def fill(
     usual = detail.median().clamp_min(1e-3)
     blur = (1 - detail / usual).clamp_min(0) * BLUR_WEIGHT
     mouths = measure(heads.shape)
-    units = Candidates(chosen, run, mouths.aperture, mouths.width, pose, blur.square(), look)
+    units = Candidates(
+        chosen, run, mouths.aperture, mouths.width, pose, complexion, blur.square(), look
+    )
     return Bank(units, heads, mouths, pieces, inside, LipLine.of(inside), level(heads.shape))
 
 

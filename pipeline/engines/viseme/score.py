@@ -93,7 +93,13 @@ def cast(score: Score) -> None:
         return
     known = score.source.clamp(max=len(avatar.usable) - 1)
     weight = (score.strength > 0).float()
-    wanted = Wanted(path.aperture.float(), path.width.float(), avatar.pose[known], weight)
+    wanted = Wanted(
+        path.aperture.float(),
+        path.width.float(),
+        avatar.pose[known],
+        avatar.complexion[known],
+        weight,
+    )
     units = avatar.bank.units
     score.first = select(units, wanted, avatar.join)
     score.second, score.share = crossfades(score.first, units.frame, units.run)

@@ -7,6 +7,7 @@ are linear in the length of the speech.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,11 @@ of its inside has to be painted."""
 NEXT, BACK, STAY, SKIP, BACK_TWO = 0.0, 0.05, 0.35, 0.2, 0.25
 JUMP, JUMP_LOOK, JUMP_APERTURE = 3.0, 24.0, 0.1
 """A jump is dear: a lent mouth is warped to its aperture anyway, but other teeth flicker."""
+ALIKE = (15.0, 3.0, 7.5, 15.0, 4.5, 4.5)
+"""Differences of complexion, of 255, up to which a mouth is lent as if from the frame itself. Over
+some seconds of one shot and one light they stay below three quarters of it on twenty people."""
+STRANGER, STRANGER_MOST = 40.0, 60.0
+"""For lips of another person, or in another light: for each `ALIKE` beyond it, and at most."""
 BLOCK, OVERLAP = 512, 64
 
 
@@ -43,6 +49,8 @@ class Candidates:
     """(C,) io."""
     pose: Tensor
     """(C, 3) yaw, pitch, roll in degrees."""
+    complexion: Tensor
+    """(C, D), see `pipeline.faces.appearance`."""
     penalty: Tensor
     """(C,) for blur and the like."""
     look: Tensor
@@ -58,6 +66,8 @@ class Wanted:
     width: Tensor
     pose: Tensor
     """(F, 3) of the frame under the output, degrees."""
+    complexion: Tensor
+    """(F, D) of the frame under the output."""
     weight: Tensor
     """(F,) 1 where a mouth is painted, 0 where none is."""
 
@@ -86,8 +96,16 @@ def fitness(units: Candidates, wanted: Wanted) -> Tensor:
     turn = ((wanted.pose[:, None] - units.pose) / scale).abs().clamp(max=POSE_MOST)
     cost = cost + turn.square().sum(2) + units.penalty
     cost = cost + SHUT_PENALTY * ((a < SHUT) & (units.aperture > OPEN))
+    cost = cost + _strangeness(units.complexion, wanted.complexion)
     cost = cost + LITTLE_PENALTY * ((a > AJAR) & (units.aperture < LITTLE * a))
     return cost * wanted.weight[:, None]
+
+
+def _strangeness(lent: Tensor, seen: Tensor) -> Tensor:
+    """(F, C) for lips and skin (C, D) that are strange to faces (F, D)."""
+    alike = seen.new_tensor(ALIKE)
+    apart = torch.cdist(seen / alike, lent / alike, p=math.inf)
+    return (STRANGER * (apart - 1)).clamp(0, STRANGER_MOST)
 
 
 def select(units: Candidates, wanted: Wanted, join: Tensor) -> Tensor:
@@ -103,7 +121,11 @@ def select(units: Candidates, wanted: Wanted, join: Tensor) -> Tensor:
         stop = min(start + BLOCK, total)
         reach = slice(start, min(stop + OVERLAP, total))
         part = Wanted(
-            wanted.aperture[reach], wanted.width[reach], wanted.pose[reach], wanted.weight[reach]
+            wanted.aperture[reach],
+            wanted.width[reach],
+            wanted.pose[reach],
+            wanted.complexion[reach],
+            wanted.weight[reach],
         )
         found = cheapest(fitness(units, part), moves, before)
         path[start:stop] = found[: stop - start]

@@ -10,12 +10,16 @@ pull them.
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import torch
 from torch import Tensor
 
 from pipeline.engines.viseme.heads import Heads, Skull
+from pipeline.speech.grid import STEP_RATE, gaussian
 
+COMPLEXION_S = 0.4
+"""Standard deviation of the smoothing of complexions over time."""
 REACH = 3
 """Frames on either side that take part."""
 
@@ -44,6 +48,26 @@ def steady(rotation: Tensor, run: Tensor) -> Tensor:
 def steady_slip(slip: Tensor, run: Tensor) -> Tensor:
     """The same for how far shapes follow the base of the nose, (N, 3) io."""
     return _parabolas(slip.double(), run).float()
+
+
+def steady_complexion(complexion: Tensor, frames: Tensor, run: Tensor, fps: Fraction) -> Tensor:
+    """The same without what lips and light do for a moment.
+
+    Args:
+        complexion: (N, D) of each frame; anything where there is no face.
+        frames: (M,) indices of frames with one, ascending.
+        run: (N,) int64, equal where frames follow each other unbroken.
+        fps: of the frames.
+
+    Returns:
+        (N, D); 0 where there is no face.
+    """
+    out = torch.zeros_like(complexion)
+    sigma = COMPLEXION_S * float(fps) / STEP_RATE
+    for number in sorted(set(run[frames].tolist())):
+        rows = frames[run[frames] == number]
+        out[rows] = gaussian(complexion[rows].T.contiguous(), sigma).T
+    return out
 
 
 def turned(heads: Heads, rotation: Tensor, slip: Tensor, skull: Skull) -> Heads:

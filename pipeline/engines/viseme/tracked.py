@@ -33,6 +33,11 @@ class Track(Protocol):
         """(N,) degrees."""
         ...
 
+    @property
+    def complexion(self) -> Tensor:
+        """(N, D) lips and skin against the skin around them, of 255."""
+        ...
+
     def points(self, start: int, stop: int) -> Tensor:
         """(stop - start, 478, 3) pixels."""
         ...

@@ -20,6 +20,7 @@ from pipeline.engines.base import Reference
 from pipeline.engines.viseme import points as mesh
 from pipeline.engines.viseme.blink import EYES
 from pipeline.faces import topology
+from pipeline.faces.appearance import COMPLEXION
 from pipeline.types import Color, Frame, VideoFacts
 
 COLOR = Color(matrix=1, full_range=False, primaries=1, transfer=1)
@@ -155,12 +156,14 @@ class Track:
     usable: Tensor = field(init=False)
     cut: Tensor = field(init=False)
     yaw: Tensor = field(init=False)
+    complexion: Tensor = field(init=False)
     most_at_once: int = 0
 
     def __post_init__(self) -> None:
         self.usable = torch.tensor([pose.present for pose in self.poses])
         self.cut = torch.zeros(len(self.poses), dtype=torch.bool)
         self.yaw = torch.tensor([pose.yaw for pose in self.poses])
+        self.complexion = torch.zeros(len(self.poses), COMPLEXION, dtype=torch.float16)
 
     def points(self, start: int, stop: int) -> Tensor:
         """(stop - start, 478, 3)."""
@@ -185,10 +188,13 @@ def reference(
     width: int = 400,
     fps: int = 25,
     cuts: Sequence[int] = (),
+    complexion: Tensor | None = None,
 ) -> Reference:
-    """A clip of such heads; shots begin at `cuts`."""
+    """A clip of such heads; shots begin at `cuts`, and all are one person without (N, D)."""
     track: Any = Track(poses)
     track.cut[list(cuts)] = True
+    if complexion is not None:
+        track.complexion = complexion
 
     def read(indices: Iterable[int]) -> Iterator[Frame]:
         return (draw(poses[n], n, height, width) for n in indices)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from pipeline.engines.viseme import select as module
 from pipeline.engines.viseme.score import crossfades
-from pipeline.engines.viseme.select import Candidates, Wanted, fitness, joins, select
+from pipeline.engines.viseme.select import ALIKE, Candidates, Wanted, fitness, joins, select
 from pipeline.engines.viseme.viterbi import cheapest, moves_of, neighbours
+from pipeline.faces.appearance import COMPLEXION
 
 
 def _units(apertures: list[float], run: list[int] | None = None) -> Candidates:
@@ -19,6 +22,7 @@ def _units(apertures: list[float], run: list[int] | None = None) -> Candidates:
         aperture=torch.tensor(apertures),
         width=torch.full((count,), 0.55),
         pose=torch.zeros(count, 3),
+        complexion=torch.zeros(count, COMPLEXION),
         penalty=torch.zeros(count),
         look=torch.rand(count, 16, generator=generator),
     )
@@ -30,6 +34,7 @@ def _wanted(apertures: list[float]) -> Wanted:
         torch.tensor(apertures),
         torch.full((count,), 0.55),
         torch.zeros(count, 3),
+        torch.zeros(count, COMPLEXION),
         torch.ones(count),
     )
 
@@ -45,6 +50,29 @@ def test_a_mouth_does_not_tremble_between_neighbours() -> None:
     found = select(units, _wanted([0.08, 0.10] * 10), joins(units))
     step = found.diff()
     assert not bool(((step[1:] * step[:-1]) < 0).any())
+
+
+def test_lips_of_another_person_are_lent_by_nobody_who_has_others() -> None:
+    apertures = [0.0, 0.03, 0.06, 0.09] * 2
+    mine, theirs = torch.zeros(COMPLEXION), torch.tensor(ALIKE) * torch.tensor([0, 0, 3, 0, 0, 0])
+    units = _units(apertures, [0] * 4 + [1] * 4)
+    units = replace(units, complexion=torch.stack([mine] * 4 + [theirs] * 4))
+    wanted = _wanted([0.09, 0.06, 0.03, 0.0] * 2)
+    wanted = replace(wanted, complexion=torch.stack([theirs] * 4 + [mine] * 4))
+    found = select(units, wanted, joins(units))
+    assert (found[:4] >= 4).all()
+    assert (found[4:] < 4).all()
+
+
+def test_a_mouth_is_lent_as_if_to_itself_within_what_light_and_speech_do() -> None:
+    units, wanted = _units([0.0, 0.1]), _wanted([0.05] * 3)
+    plain = fitness(units, wanted)
+    shaded = 0.99 * torch.tensor(ALIKE).expand(3, -1)
+    torch.testing.assert_close(
+        fitness(units, replace(wanted, complexion=shaded)), plain, atol=0, rtol=0
+    )
+    strange = fitness(units, replace(wanted, complexion=2 * shaded))
+    assert (strange > plain + 10).all()
 
 
 def test_a_reference_is_run_through_backwards_where_that_suits() -> None:

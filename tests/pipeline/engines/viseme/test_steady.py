@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import torch
 
 from pipeline.engines.viseme.heads import Heads, Skull, fit_heads, mean_skull
 from pipeline.engines.viseme.points import CHIN, NOSE_BASE, PLACE
-from pipeline.engines.viseme.steady import steady, steady_slip, turned
+from pipeline.engines.viseme.steady import steady, steady_complexion, steady_slip, turned
+from pipeline.faces.appearance import COMPLEXION
 
 
 def turns(yaw: torch.Tensor) -> torch.Tensor:
@@ -34,6 +37,20 @@ def test_what_comes_out_is_a_rotation_and_a_cut_is_not_smoothed() -> None:
     found = steady(turns(yaw), torch.tensor([0, 0, 0, 0, 0, 1, 1]))
     assert torch.allclose(angle(found), yaw, atol=1e-5)
     assert torch.allclose(found @ found.transpose(1, 2), torch.eye(3).expand(7, 3, 3), atol=1e-5)
+
+
+def test_a_complexion_is_that_of_its_own_shot_and_of_no_moment() -> None:
+    seen = torch.zeros(60, COMPLEXION)
+    seen[30:] = 20.0
+    seen[10] = 30.0
+    seen[45:50] = 99.0
+    run = torch.tensor([0] * 30 + [1] * 15 + [2] * 5 + [3] * 10)
+    frames = torch.tensor([*range(45), *range(50, 60)])
+    found = steady_complexion(seen, frames, run, Fraction(25))
+    assert found[:30].max() < 3
+    torch.testing.assert_close(found[30:45], seen[30:45])
+    torch.testing.assert_close(found[50:], seen[50:])
+    assert not found[45:50].any()
 
 
 def test_a_head_turned_otherwise_stays_where_it_is() -> None:
