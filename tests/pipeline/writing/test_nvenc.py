@@ -11,10 +11,6 @@ from typing import Any
 import av
 import pytest
 import torch
-from av import VideoFrame
-from av.error import ExternalError
-from av.packet import Packet
-from av.video.stream import VideoStream
 
 from consumer.caches import weights_root
 from pipeline.engines.viseme.engine import VisemeEngine
@@ -22,11 +18,10 @@ from pipeline.errors import EngineUnavailable
 from pipeline.hardware import EncoderName, allow
 from pipeline.types import AudioFacts, RenderSpec
 from pipeline.weights import use_weights_root
-from pipeline.writing import encode as encode_module
 from pipeline.writing import losses, nvenc, x264
-from pipeline.writing.coding import Coding
 from pipeline.writing.output import in_spite_of_loss
 from tests.pipeline.avatars.test_render import make
+from tests.pipeline.writing.breaking import stand_in, unsteady
 from tests.pipeline.writing.calls import encode, encoder, frame_of, speech
 
 
@@ -40,41 +35,14 @@ def forgotten() -> Iterator[None]:
     allow(encoder="x264")
 
 
-class Breaking:
-    """A stream whose encoder fails at one of its pictures; the end is one, too."""
-
-    def __init__(self, stream: VideoStream, at: int) -> None:
-        self._stream = stream
-        self._left = at
-        self.codec_context = stream.codec_context
-
-    def encode(self, picture: VideoFrame | None) -> list[Packet[VideoStream]]:
-        self._left -= 1
-        if self._left < 0:
-            raise ExternalError(1, "the device has gone", "nvenc")
-        return self._stream.encode(picture)
-
-
 @pytest.fixture
 def breaks(
     monkeypatch: pytest.MonkeyPatch,
     there: None,
 ) -> Callable[[int | None], None]:
     """From now on the device's encoder fails at this picture of each film; None: never."""
-    whole = encode_module._video
-    breaking: list[int | None] = [None]
-
-    def video(container: Any, name: str, coding: Coding, options: dict[str, str]) -> Any:
-        stream = whole(container, name, coding, options)
-        at = breaking[0]
-        return stream if at is None or name != nvenc.CODEC else Breaking(stream, at)
-
-    def at(picture: int | None) -> None:
-        breaking[0] = picture
-
-    monkeypatch.setattr(encode_module, "_video", video)
     allow(encoder="auto")
-    return at
+    return unsteady(monkeypatch)
 
 
 def film(
@@ -90,8 +58,7 @@ def film(
 @pytest.fixture
 def there(monkeypatch: pytest.MonkeyPatch) -> None:
     """An encoder that works, under another name than the one of every machine."""
-    monkeypatch.setattr(nvenc, "CODEC", "mpeg4")
-    monkeypatch.setattr(nvenc, "options", lambda crf: {"qscale": "2"})
+    stand_in(monkeypatch)
 
 
 def test_without_the_setting_no_device_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

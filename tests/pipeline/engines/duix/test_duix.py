@@ -18,9 +18,11 @@ from pipeline.engines.duix.engine import DuixEngine
 from pipeline.engines.duix.place import Place
 from pipeline.errors import Cancelled, EngineFailed, EngineUnavailable
 from pipeline.types import RenderSpec, Tick
+from pipeline.writing import nvenc
 from schemas.codes import Stage
 from schemas.request import LabelOptions, Loop, RenderOptions
 from tests.pipeline.engines.duix.standin import Behaviour, Container, container
+from tests.pipeline.writing.breaking import stand_in, unsteady
 from tests.support.media import Clip, Tone, write_clip, write_sound
 
 QUICK = Patience(poll=0.02, call=5, silent=0.5, locked=0.3, gone=0.3, still=0.6, still_per_second=0)
@@ -285,3 +287,18 @@ def test_the_submission_has_all_required_fields() -> None:
 
     body = json.loads(submission("c", "a.wav", "v.mp4", RenderOptions()))
     assert {"audio_url", "video_url", "code"} <= set(body)
+
+
+def test_a_result_whose_encoding_on_a_gpu_fails_midway_is_encoded_once_more(
+    spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch)
+    monkeypatch.setattr(nvenc, "chosen", lambda _: True)
+    unsteady(monkeypatch)(7)
+    ticks: list[Tick] = []
+    with container(tmp_path / "data") as there:
+        report = _render(monkeypatch, there, spec(), ticks.append)
+    assert report.media.frames == 50
+    assert any("failed midway" in each for each in report.warnings)
+    assert [tick.done for tick in ticks if tick.stage == "generate"].count(20) == 1
+    assert b"x264" in (tmp_path / "job" / "out.mp4").read_bytes()
