@@ -192,6 +192,7 @@ def _reference(job: _Job, track: FaceTrack) -> Reference:
         speech=None,
         scratch=job.spec.scratch,
         device=job.spec.device,
+        deadline=job.spec.deadline,
     )
 
 

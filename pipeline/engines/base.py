@@ -50,6 +50,8 @@ class Reference:
     """The reference's own sound at 16 kHz mono, if it has one."""
     scratch: Path
     device: str
+    deadline: float | None = None
+    """Second of `time.monotonic` at which the job must be done, as for `Engine.plan`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def _boxes(reference: Reference) -> dict[int, Box]:
 def _encode(reference: Reference, avatar: Avatar, painter: Painter, on_tick: OnTick) -> None:
     """Fill in latents and masks; while the device encodes some faces, the next are cut out."""
     frames = reference.frames(avatar.boxes)
-    with painter.encode() as lane:
+    with painter.encode(reference.deadline) as lane:
         while chunk := list(islice(frames, chunk_on(reference.device))):
             waiting = lane.outstanding
             lane.submit(_seen(chunk, avatar, reference.device))

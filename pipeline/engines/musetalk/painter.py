@@ -92,9 +92,9 @@ class Painter:
         """
         return self._painting.open(deadline)
 
-    def encode(self) -> Lane[Item, Row]:
+    def encode(self, deadline: float | None = None) -> Lane[Item, Row]:
         """A job's lane: (3, 256, 256) uint8 RGB to (8, 32, 32) latents, as the UNet takes them."""
-        return self._encoding.open()
+        return self._encoding.open(deadline)
 
     def listen(self, mel: Tensor) -> Tensor:
         """States of whisper's encoder of one piece: (1, 80, 3000) to (1500, 5, 384) on the device.

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from pipeline.batching.shared import Shared
 from pipeline.engines.neural import avatar
 from pipeline.engines.wav2lip.engine import Wav2LipEngine
 from pipeline.engines.wav2lip.network import VARIANTS, Wav2Lip
@@ -197,3 +199,19 @@ def test_a_reference_is_prepared_alike_in_pieces_of_any_size(
     assert len(whole.masks) == len(whole.inputs) == 2
     assert torch.equal(parts.masks[range(2)], whole.masks[range(2)])
     torch.testing.assert_close(parts.inputs[range(2)], whole.inputs[range(2)])
+
+
+def test_a_late_job_goes_first_where_its_reference_is_encoded_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = musetalk()
+    opened: list[tuple[Shared, float | None]] = []
+    whole = Shared.open
+
+    def note(shared: Shared, deadline: float | None = None) -> Any:
+        opened.append((shared, deadline))
+        return whole(shared, deadline)
+
+    monkeypatch.setattr(Shared, "open", note)
+    engine.prepare(replace(synthetic.reference(tmp_path), deadline=123.0), lambda _: None)
+    assert opened == [(engine.painter._encoding, 123.0)]
