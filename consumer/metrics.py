@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from schemas.codes import ErrorCode, facts
+
 _MINUTES = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800)
 
 JOB_SECONDS = Histogram(
@@ -79,3 +81,20 @@ STORE_WAITING = Gauge(
 )
 STORE_UP = Gauge("face2face_store_up", "1 while the object store answers")
 BUILD = Gauge("face2face_build_info", "1, with the version", ["version"])
+
+
+def _begin() -> None:
+    """Let counters begin at 0 for each code: Prometheus sees no growth in one that appears as 1."""
+    OUTCOMES.labels("completed", "")
+    OUTCOMES.labels("rejected", ErrorCode.INVALID_REQUEST.value)
+    for code in ErrorCode:
+        OUTCOMES.labels("failed", code.value)
+        DEAD_LETTERS.labels(code.value)
+        if facts(code).retryable:
+            OUTCOMES.labels("retried", code.value)
+            RETRIES.labels(code.value)
+    for result in ("swept", "dry", "elsewhere", "failed"):
+        SWEEPS.labels(result)
+
+
+_begin()

@@ -107,6 +107,7 @@ class Worker:
         self._numbers = itertools.count()
         self._served = 0
         self._task: asyncio.Task[None] | None = None
+        WORKER_RESTARTS.labels(device.label)  # from 0 on, or the first one is seen by no alert
 
     @property
     def pid(self) -> int | None:

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,28 @@ def test_every_metric_that_is_asked_for_exists(place: str) -> None:
     asked = _asked(EXPRESSIONS[place])
     assert asked
     assert asked <= _names(REGISTRY) | _names(GATEWAY) | OF_PROMETHEUS | OF_PROCESSES
+
+
+def test_what_alerts_watch_for_growth_is_there_before_it_grows() -> None:
+    """Prometheus sees no growth in a counter that appears with its first event."""
+    code = (
+        "from prometheus_client import generate_latest; from consumer import metrics;"
+        "from consumer.workers.devices import Device; from consumer.workers.worker import Worker;"
+        "Worker(Device('cpu', ''), stall_timeout_s=1); print(generate_latest().decode())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    lines = done.stdout.splitlines()
+    rules = " ".join(rule["expr"] for rule in RULES.values())
+    for name in set(re.findall(r"increase\((face2face_\w+)", rules)):
+        assert any(re.match(rf"{name}(\{{.*\}})? 0\.0$", line) for line in lines), name
+    for each in ErrorCode:
+        assert f'face2face_dead_letters_total{{code="{each}"}} 0.0' in lines
+        assert f'face2face_jobs_total{{code="{each}",outcome="failed"}} 0.0' in lines
+        again = f'face2face_jobs_total{{code="{each}",outcome="retried"}} 0.0'
+        assert (again in lines) is facts(each).retryable
+    assert 'face2face_sweeps_total{result="failed"} 0.0' in lines
 
 
 def test_every_metric_of_ours_is_on_the_board_or_in_an_alert() -> None:
