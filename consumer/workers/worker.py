@@ -108,6 +108,7 @@ class Worker:
         self._served = 0
         self._task: asyncio.Task[None] | None = None
         WORKER_RESTARTS.labels(device.label)  # from 0 on, or the first one is seen by no alert
+        WORKER_UP.labels(device.label).set(0)  # also of one that hangs while it starts
 
     @property
     def pid(self) -> int | None:

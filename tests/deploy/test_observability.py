@@ -129,6 +129,7 @@ def test_what_alerts_watch_for_growth_is_there_before_it_grows() -> None:
         again = f'face2face_jobs_total{{code="{each}",outcome="retried"}} 0.0'
         assert (again in lines) is facts(each).retryable
     assert 'face2face_sweeps_total{result="failed"} 0.0' in lines
+    assert 'face2face_worker_up{device="cpu"} 0.0' in lines, "one that hangs at its start is down"
 
 
 def test_every_metric_of_ours_is_on_the_board_or_in_an_alert() -> None:
