@@ -8,10 +8,12 @@ from typing import NamedTuple
 from av import VideoFrame
 from av.video.codeccontext import VideoCodecContext
 
+from pipeline.errors import InputUnreadable
 from pipeline.reading.light import HLG, PQ
 from pipeline.reading.tone import shown_as
 from pipeline.reading.upright import is_rgb
 from pipeline.types import Color
+from schemas.codes import Stage
 
 _BT709, _BT601, _BT2020 = 1, 6, 9
 _BT2020_CURVE = 14
@@ -24,6 +26,11 @@ _SRGB_TRANSFER = 13
 _FULL_RANGE = 2
 
 
+_DOLBY = ("dvh1", "dvhe", "dva1", "dvav", "dav1")
+"""Kinds of films in MP4 that Dolby Vision's players alone may show; phones' have other names, or
+name the colours of HLG beside it."""
+
+
 class Words(NamedTuple):
     """How a container says that the colours are to be read, by ITU-T H.273.
 
@@ -34,6 +41,8 @@ class Words(NamedTuple):
     primaries: int
     transfer: int
     span: int
+    kind: str
+    """The container's own name of the codec, of four letters."""
 
     @classmethod
     def of(cls, codec: VideoCodecContext) -> Words:
@@ -43,10 +52,19 @@ class Words(NamedTuple):
             int(codec.color_primaries),
             int(codec.color_trc),
             int(codec.color_range),
+            codec.codec_tag,
         )
 
-    def put(self, frame: VideoFrame) -> None:
-        """Name what a picture leaves unnamed."""
+    def put(self, path: Path, frame: VideoFrame) -> None:
+        """Name what a picture leaves unnamed.
+
+        Args:
+            path: of the film.
+            frame: its first picture.
+
+        Raises:
+            InputUnreadable: its colours are nobody's but Dolby Vision's.
+        """
         if int(frame.colorspace) == _UNNAMED:
             frame.colorspace = self.matrix
         if int(frame.color_primaries) == _UNNAMED:
@@ -55,6 +73,13 @@ class Words(NamedTuple):
             frame.color_trc = self.transfer
         if not int(frame.color_range):
             frame.color_range = self.span
+        if self.kind in _DOLBY and int(frame.color_trc) == int(frame.colorspace) == _UNNAMED:
+            raise InputUnreadable(
+                f"{path.name}: its colours are Dolby Vision's own (profile 5, {self.kind}), which "
+                "its players alone can show; save it as SDR, HLG or HDR10",
+                stage=Stage.PROBE,
+                codec=self.kind,
+            )
 
 
 def delivered(path: Path, frame: VideoFrame, codec: str) -> tuple[Color, Color | None]:

@@ -200,7 +200,7 @@ def _first_picture(path: Path, limits: Limits, clock: Clock) -> tuple[VideoFrame
             if frames:
                 frame = frames[0]
                 check_pixels(path, frame.width, frame.height, limits)
-                words.put(frame)
+                words.put(path, frame)
                 aspect = stream.sample_aspect_ratio or codec.sample_aspect_ratio or Fraction(1)
                 own = codec is stream.codec_context
                 return frame, aspect, codec.codec.canonical_name if own else codec.name

@@ -245,6 +245,19 @@ def test_a_matrix_that_is_not_known_is_named() -> None:
         shown_as(Path("a.mov"), Color(14, False, BT2020, PQ))
 
 
+def test_colours_of_dolby_vision_alone_are_refused_and_those_over_hlg_are_not(
+    tmp_path: Path,
+) -> None:
+    own = write_clip(tmp_path / "own.mp4", _clip(HLG, color=None))
+    over = write_clip(tmp_path / "over.mp4", _clip(HLG))
+    for path in (own, over):
+        assert path.read_bytes().count(b"hev1") == 1
+        path.write_bytes(path.read_bytes().replace(b"hev1", b"dvh1"))
+    with pytest.raises(InputUnreadable, match=r"Dolby Vision's own \(profile 5, dvh1\)"):
+        facts(own)
+    assert facts(over).source is not None
+
+
 def test_pictures_of_another_size_in_the_middle_are_taken() -> None:
     tone = ToneMap(Color(BT2020, False, BT2020, HLG))
     for width in (64, 96, 64):
