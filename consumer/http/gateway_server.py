@@ -35,7 +35,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """http://host:port"""
+        """The gateway's address, as http://host:port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 

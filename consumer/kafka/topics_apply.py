@@ -183,6 +183,10 @@ async def _configs(
 
 
 def _own(entry: Sequence[Any]) -> bool:
-    """True for a value set on the topic. Entry: name, value, read only, source (v0: default?), …"""
+    """True for a value set on the topic itself.
+
+    Args:
+        entry: name, value, read only, source (in version 0: whether it is a default), …
+    """
     source = entry[3]
     return not source if isinstance(source, bool) else source == _DYNAMIC_TOPIC_CONFIG

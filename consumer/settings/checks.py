@@ -58,7 +58,7 @@ def line(value: str) -> str:
 
 
 def http_url(value: str) -> str:
-    """http(s)://host[:port]/…"""
+    """A URL, http(s)://host[:port]/…, in ASCII."""
     if not value.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
     try:
