@@ -90,17 +90,30 @@ class Shares(Generic[Item]):
         return max(0.0, oldest + self._max_delay_s - now)
 
     def take(self, now: float) -> list[tuple[Line[Item], Item]]:
-        """The next batch: at most `limit` frames, those of a line in its order."""
-        batch: list[tuple[Line[Item], Item]] = []
-        left = min(self.limit, sum(len(line.waiting) for line in self._lines))
+        """The next batch: at most `limit` frames, those of a line side by side and in its order.
+
+        So a job finds what was made of them in one piece of each batch instead of in many.
+        """
+        turns = deque(line for line in self._lines if line.waiting)
+        places = dict.fromkeys(turns, 0)
+        left = min(self.limit, sum(len(line.waiting) for line in turns))
         while left:
-            line = self._lines[0]
-            self._lines.rotate(-1)
-            turns = URGENT_TURNS if self._urgent(line, now) else 1
-            turns = min(turns, left, len(line.waiting))
-            left -= turns
-            batch += [(line, line.waiting.popleft()[1]) for _ in range(turns)]
-        return batch
+            line = turns[0]
+            wants = URGENT_TURNS if self._urgent(line, now) else 1
+            more = min(wants, left, len(line.waiting) - places[line])
+            places[line] += more
+            left -= more
+            if places[line] == len(line.waiting):
+                turns.popleft()
+            else:
+                turns.rotate(-1)
+            if not left:  # the next batch begins behind it
+                self._lines.rotate(-1 - self._lines.index(line))
+        return [
+            (line, line.waiting.popleft()[1])
+            for line, count in places.items()
+            for _ in range(count)
+        ]
 
     def shrink(self) -> bool:
         """Halve the largest batch for good. False when it is a single frame already."""

@@ -30,6 +30,23 @@ def test_job_that_offers_much_gets_no_more_than_one_that_offers_little() -> None
     assert [item for _, item in shares.take(0.0)].count("m") == 4
 
 
+def test_frames_of_a_job_lie_side_by_side_in_a_batch() -> None:
+    shares: Shares[int] = Shares(BUCKETS, 0.01)
+    for first in (0, 10, 20):
+        shares.put(shares.join(), range(first, first + 4), now=0.0)
+    assert [item for _, item in shares.take(0.0)] == [0, 1, 2, 10, 11, 12, 20, 21]
+
+
+def test_who_had_fewer_places_in_a_batch_comes_first_in_the_next() -> None:
+    shares: Shares[str] = Shares(BUCKETS, 0.01)
+    for name in "abc":
+        shares.put(shares.join(), [name] * 100, now=0.0)
+        shares.join()  # who has nothing takes no turn
+    taken = [[item for _, item in shares.take(0.0)] for _ in range(3)]
+    assert [batch.count("c") for batch in taken] == [2, 3, 3]
+    assert [sum(batch.count(name) for batch in taken) for name in "abc"] == [8, 8, 8]
+
+
 def test_places_that_nobody_else_wants_go_to_who_has_frames() -> None:
     shares: Shares[int] = Shares(BUCKETS, 0.01)
     shares.join()
