@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from schemas.codes import ErrorCode, Stage, facts
 from schemas.render import ErrorFacts
+
+_NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class Fault(Exception):
@@ -29,6 +32,18 @@ class Fault(Exception):
                 detail=detail,
             )
         )
+
+    @classmethod
+    def unforeseen(cls, error: Exception) -> Fault:
+        """A fault of what nobody expected to fail: the machine's, or a defect of this program."""
+        said = f"{type(error).__name__}: {error}"[:3000]
+        if isinstance(error, OSError) and error.errno in _NO_FILES:
+            text = (
+                f"no more files can be opened ({error.strerror}); raise the limit of open files "
+                "(ulimit -n), or lower F2F_BACKLOG"
+            )
+            return cls.of(ErrorCode.OUT_OF_MEMORY, Stage.ADMIT, text)
+        return cls.of(ErrorCode.INTERNAL, Stage.ADMIT, said)
 
     @property
     def what(self) -> str:

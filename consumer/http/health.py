@@ -27,6 +27,8 @@ from consumer.settings import Settings, SettingsError
 
 STARTED_CHECK_S = 0.01
 STOP_TIMEOUT_S = 1.0
+BACKLOG = 16
+"""Probes that wait to be accepted. Without a file for one, asyncio logs as many lines at once."""
 _METHODS = ("GET", "HEAD")
 _NOT_ALLOWED = 405
 
@@ -136,6 +138,7 @@ async def serve(settings: Settings, source: Source) -> AsyncIterator[int]:
         access_log=False,
         lifespan="off",
         ws="none",
+        backlog=BACKLOG,
         timeout_graceful_shutdown=1,
     )
     listening = _bind(settings)

@@ -35,6 +35,7 @@ async def fetch_inputs(
     Raises:
         Fault: INPUT_NOT_FOUND, INPUT_FORBIDDEN, INPUT_TOO_LARGE, INPUT_UNREACHABLE, STORE_DENIED,
             SCRATCH_FULL.
+        OSError: by this machine.
     """
     sides: dict[Side, str] = {"audio": request.audio_url, "video": request.video_url}
     try:
@@ -43,15 +44,15 @@ async def fetch_inputs(
                 group.create_task(_fetch(storage, settings, side, url, folder))
                 for side, url in sides.items()
             ]
-    except* Fault as faults:
-        raise _first(faults) from None
+    except ExceptionGroup as group:
+        raise _first(group) from None
     (audio, audio_facts), (video, video_facts) = (task.result() for task in tasks)
     return Inputs(audio, video, {"audio": audio_facts, "video": video_facts})
 
 
-def _first(group: BaseExceptionGroup[Fault]) -> Fault:
-    found = group.exceptions[0]
-    return found if isinstance(found, Fault) else _first(found)
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    """What a side failed by; a fault before all else, as it says what to do."""
+    return min(group.exceptions, key=lambda error: not isinstance(error, Fault))
 
 
 async def _fetch(

@@ -153,9 +153,9 @@ class Outcome:
         except LeaseLost:
             raise
         except Exception as defect:
-            log.exception("defect")
-            text = f"{type(defect).__name__}: {defect}"
-            error = Fault.of(ErrorCode.INTERNAL, Stage.ADMIT, text[:3000]).error
+            error = Fault.unforeseen(defect).error
+            if error.code is ErrorCode.INTERNAL:
+                log.exception("defect")
         else:
             return await self._commit(case, held, done)
         return await self._end_badly(case, held, error)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import resource
 import signal
 import socket
 import urllib.error
@@ -16,7 +18,7 @@ import pytest
 
 from consumer import metrics
 from consumer.http import protocol
-from consumer.http.health import serve
+from consumer.http.health import BACKLOG, serve
 from consumer.settings import SettingsError
 from consumer.settings.load import load
 
@@ -130,3 +132,26 @@ async def test_a_connection_that_asks_for_nothing_is_closed(
         async with asyncio.timeout(120):
             assert await reader.read() == b""
         writer.close()
+
+
+async def test_a_probe_that_no_file_is_left_for_is_a_few_lines_of_log(tmp_path: Path) -> None:
+    """It was two thousand, each with a traceback, at the first probe."""
+    told: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context))
+    settings = load({"DUIX_DATA_DIR": str(tmp_path), "F2F_HTTP_PORT": "0"})
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as probe:
+        async with serve(settings, Answers()) as port:
+            next_file = os.dup(0)
+            os.close(next_file)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (next_file, most))
+            try:
+                probe.connect(("127.0.0.1", port))  # the kernel's: nobody need accept it
+                async with asyncio.timeout(120):
+                    while not told:
+                        await asyncio.sleep(0)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
+    assert "accept" in told[0]["message"]
+    assert len(told) <= BACKLOG

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -127,3 +128,25 @@ async def test_a_store_that_answers_and_takes_nothing_is_said(
         await asyncio.wait((task,))
         assert said() == []
         await until(lambda: STORE_WAITING._value.get() == 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), ErrorCode.OUT_OF_MEMORY, "ulimit -n"),
+        (RuntimeError("it is odd"), ErrorCode.INTERNAL, "RuntimeError: it is odd"),
+    ],
+)
+async def test_what_an_input_failed_by_is_named_and_a_limit_of_open_files_is_no_defect(
+    s3: S3Handle, tmp_path: Path, error: Exception, code: ErrorCode, said: str
+) -> None:
+    """Its event spoke of unhandled errors in a TaskGroup."""
+    put_inputs(s3, {})
+    async with replica(s3, tmp_path, F2F_MAX_ATTEMPTS=1) as one:
+
+        async def fail(*_: Any) -> None:
+            raise error
+
+        one.processing.processor._storage.fetch = fail  # type: ignore[attr-defined]
+        assert (await one.process(make_job(s3))).code is code
+        assert said in one.memory.only("failed").error.message
