@@ -39,7 +39,7 @@ from pipeline.types import AudioFacts, Limits
 from schemas.codes import Stage
 
 if TYPE_CHECKING:
-    from pipeline.speech.recogniser import Recognition
+    from pipeline.speech.ear import Perceived
 
 _GROW = 1024**2
 """Bytes that a speech gets at first."""
@@ -63,8 +63,8 @@ class Speech:
     rate: int = SPEECH_RATE
     transcript: str | None = None
     """What is said, if the caller knows."""
-    recognition: Future[Recognition] | None = field(default=None, compare=False, repr=False)
-    """Its phones, where they are already being recognised (`pipeline.speech.ahead`)."""
+    recognition: Future[Perceived] | None = field(default=None, compare=False, repr=False)
+    """What is heard of it, where somebody already listens (`pipeline.speech.ahead`)."""
 
 
 def reading_s(limits: Limits) -> float:

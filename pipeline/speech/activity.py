@@ -45,7 +45,7 @@ def lift(level: Tensor) -> float:
     heard = level[level > _NOTHING_DB]
     if heard.numel() == 0:
         return 0.0
-    return min(_USUAL_DB - float(torch.quantile(_thin(heard), 0.95)), _MOST_LIFT_DB)
+    return min(_USUAL_DB - float(torch.quantile(thin(heard), 0.95)), _MOST_LIFT_DB)
 
 
 def activity(level: Tensor) -> Tensor:
@@ -63,11 +63,11 @@ def activity(level: Tensor) -> Tensor:
     heard = level[level > _QUIET_DB]
     if heard.numel() == 0:
         return torch.zeros_like(level)
-    loud = float(torch.quantile(_thin(heard), 0.95))
+    loud = float(torch.quantile(thin(heard), 0.95))
     start = max(loud - _DEPTH_DB, _QUIET_DB)
     ramp = _RAMP_DB
     if level.numel() >= _STEADY_S * STEP_RATE:
-        noise = float(torch.quantile(_thin(level), 0.05)) + _ABOVE_NOISE_DB
+        noise = float(torch.quantile(thin(level), 0.05)) + _ABOVE_NOISE_DB
         start = max(start, noise)
         ramp = min(_RAMP_DB, max(2.0, (loud - start) / 2))
     return ((level - start) / ramp).clamp(0, 1)
@@ -84,9 +84,14 @@ def drowned(level: Tensor) -> float:
     Returns:
         0 where the loud parts are 18 dB above the quietest, to 1 where they are 6 dB and less.
     """
-    thin = _thin(level)
-    span = float(torch.quantile(thin, 0.95) - torch.quantile(thin, 0.05))
+    span = float(spread(level))
     return min(1.0, max(0.0, (_TELLS_DB - span) / (_TELLS_DB - _DROWNED_DB)))
+
+
+def spread(levels: Tensor) -> Tensor:
+    """How much louder the loud parts are than the quietest: (..., T) dB to (...)."""
+    some = thin(levels)
+    return torch.quantile(some, 0.95, -1) - torch.quantile(some, 0.05, -1)
 
 
 def loudness(level: Tensor) -> Tensor:
@@ -94,7 +99,7 @@ def loudness(level: Tensor) -> Tensor:
     heard = level[level > _QUIET_DB]
     if heard.numel() == 0:
         return torch.zeros_like(level)
-    loud = float(torch.quantile(_thin(heard), 0.95))
+    loud = float(torch.quantile(thin(heard), 0.95))
     return ((level - (loud - 25.0)) / 25.0).clamp(0, 1)
 
 
@@ -119,6 +124,6 @@ def rest(active: Tensor) -> Tensor:
     return out
 
 
-def _thin(values: Tensor) -> Tensor:
-    """At most a million values: `torch.quantile` refuses more than 16 million."""
-    return values[:: max(1, values.numel() // 1_000_000)]
+def thin(values: Tensor) -> Tensor:
+    """About a million values: `torch.quantile` refuses more than 16 million. (..., T)."""
+    return values[..., :: max(1, values.numel() // 1_000_000)]

@@ -9,10 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from pipeline.speech.mel import hear_level
-from pipeline.speech.recogniser import Recognition, recognise
+from pipeline.speech.ear import perceive
 
 if TYPE_CHECKING:
     from pipeline.reading.audio import Speech
@@ -27,13 +24,9 @@ def recognised_ahead(speech: Speech) -> Iterator[Speech]:
     """
     stop = threading.Event()
     with ThreadPoolExecutor(1, "f2f-phones") as pool:
-        heard = [replace(speech, recognition=pool.submit(_recognise, speech.samples, stop))]
+        heard = [replace(speech, recognition=pool.submit(perceive, speech.samples, stop))]
         del speech  # whoever enters may drop the samples before leaving
         try:
             yield heard.pop()
         finally:
             stop.set()
-
-
-def _recognise(samples: Tensor, stop: threading.Event) -> Recognition:
-    return recognise(samples, hear_level(samples), stop)

@@ -13,10 +13,10 @@ from pipeline.speech.activity import activity, drowned, lift, loudness, rest
 from pipeline.speech.align import align
 from pipeline.speech.closures import Closure, caps, find
 from pipeline.speech.dips import dips
+from pipeline.speech.ear import perceive
 from pipeline.speech.grid import STEP_RATE, gaussian
 from pipeline.speech.mel import hear
 from pipeline.speech.phones import SILENCE, PhoneSpan, agree, labels
-from pipeline.speech.recogniser import recognise
 from pipeline.speech.visemes import visemes
 
 if TYPE_CHECKING:
@@ -95,17 +95,17 @@ def listen(speech: Speech) -> Hearing:
             does not fit.
     """
     text = speech.transcript
-    mel, level = hear(speech.samples)
     ahead = speech.recognition
-    heard = ahead.result() if ahead is not None else recognise(speech.samples, level)
-    spans = heard.phones
+    heard = ahead.result() if ahead is not None else perceive(speech.samples)
+    spans = heard.recognition.phones
+    mel, level = hear(speech.samples if heard.quiet is None else heard.quiet)
     level = level + max(0.0, lift(level))
     told = activity(level).clamp(min=_TOLD * drowned(level))
     active = told * _spoken(spans, level.numel())
     aligned = align(speech.samples, level, text) if text else None
     if aligned is not None and agree(aligned, spans, level.numel()) > _SAME_WORDS:
         spans = aligned
-    return Hearing(mel, level, active, spans, heard.hidden)
+    return Hearing(mel, level, active, spans, heard.recognition.hidden)
 
 
 def _spoken(spans: list[PhoneSpan], total: int) -> Tensor:

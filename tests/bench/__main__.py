@@ -155,6 +155,16 @@ def closures() -> None:
         click.echo(line)
 
 
+@bench.command("noises")
+@click.argument("speech", nargs=-1, type=click.Path(path_type=Path, exists=True))
+def noises_command(speech: tuple[Path, ...]) -> None:
+    """Plans of speech in made noises beside those of the clean speech."""
+    from tests.bench.noises import noises as run
+
+    for line in run(speech):
+        click.echo(line)
+
+
 @bench.command()
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, …; by default what is there")
 @click.option("--seconds", type=float, default=None, help="of each render; 6 on a GPU, else 1")

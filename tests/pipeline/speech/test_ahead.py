@@ -14,7 +14,6 @@ from pipeline.reading.audio import Speech
 from pipeline.speech import ahead, mouth, phones, sphinx
 from pipeline.speech.ahead import recognised_ahead
 from pipeline.speech.mouth import listen
-from pipeline.speech.recogniser import Recognition
 
 
 def _speech(seconds: float) -> Speech:
@@ -81,7 +80,7 @@ def test_what_was_recognised_ahead_is_what_listening_hears(
     speech = _speech(2.0)
     alone = listen(speech)
     with recognised_ahead(speech) as early:
-        monkeypatch.setattr(mouth, "recognise", None)  # whoever recognises again fails
+        monkeypatch.setattr(mouth, "perceive", None)  # whoever hears it again fails
         heard = listen(early)
     assert heard.phones == alone.phones
     assert torch.equal(heard.hidden, alone.hidden)
@@ -92,24 +91,21 @@ def test_leaving_tells_the_thread_to_stop_and_waits_for_it(
 ) -> None:
     ended = threading.Event()
 
-    def until_stopped(
-        samples: torch.Tensor, level: torch.Tensor, stop: threading.Event
-    ) -> Recognition:
+    def until_stopped(samples: torch.Tensor, stop: threading.Event) -> None:
         stop.wait()
         ended.set()
-        return Recognition([], torch.zeros(288, 0))
 
-    monkeypatch.setattr(ahead, "recognise", until_stopped)
+    monkeypatch.setattr(ahead, "perceive", until_stopped)
     with recognised_ahead(_speech(1.0)):
         assert not ended.is_set()
     assert ended.is_set()
 
 
 def test_an_error_reaches_who_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(samples: torch.Tensor) -> None:
+    def broken(samples: torch.Tensor, stop: threading.Event) -> None:
         raise RuntimeError("no ears")
 
-    monkeypatch.setattr(ahead, "hear_level", broken)
+    monkeypatch.setattr(ahead, "perceive", broken)
     with (
         pytest.raises(RuntimeError, match="no ears"),
         recognised_ahead(_speech(1.0)) as early,

@@ -103,7 +103,7 @@ def test_speech_in_a_noise_as_loud_or_cut_off_is_no_rest_and_its_pause_is(
     heard = plan_mouth(speech(sound))
     total = spoken.rest.numel()
     talking = spoken.rest < 0.5
-    assert float(heard.rest[:total][talking].mean()) < 0.15
+    assert float(heard.rest[:total][talking].mean()) < 0.2
     assert float(heard.rest[total + 30 : total + 130].mean()) > 0.8
     assert float(heard.capped[:total].mean()) > 0.5 * float(spoken.capped.mean())
 
