@@ -29,7 +29,7 @@ JUMP, JUMP_LOOK, JUMP_APERTURE = 3.0, 24.0, 0.1
 """A jump is dear: a lent mouth is warped to its aperture anyway, but other teeth flicker."""
 ALIKE = (15.0, 3.0, 7.5, 15.0, 4.5, 4.5)
 """Differences of complexion, of 255, up to which a mouth is lent as if from the frame itself. Over
-some seconds of one shot and one light they stay below three quarters of it on twenty people."""
+four seconds of one shot and one light they stay below three quarters of it on sixteen people."""
 STRANGER, STRANGER_MOST = 40.0, 60.0
 """For lips of another person, or in another light: for each `ALIKE` beyond it, and at most."""
 BLOCK, OVERLAP = 512, 64
