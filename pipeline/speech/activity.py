@@ -66,8 +66,11 @@ def activity(level: Tensor) -> Tensor:
     loud = float(torch.quantile(thin(heard), 0.95))
     start = max(loud - _DEPTH_DB, _QUIET_DB)
     ramp = _RAMP_DB
-    if level.numel() >= _STEADY_S * STEP_RATE:
-        noise = float(torch.quantile(thin(level), 0.05)) + _ABOVE_NOISE_DB
+    inside = level[recorded(level)]
+    if inside.numel() >= _STEADY_S * STEP_RATE:
+        # Between silence a recording fades in and out: of one without noise .05 is speech already.
+        quietest = max(_low(level, 0.05), _low(inside, 0.02))
+        noise = quietest + _ABOVE_NOISE_DB
         start = max(start, noise)
         ramp = min(_RAMP_DB, max(2.0, (loud - start) / 2))
     return ((level - start) / ramp).clamp(0, 1)
@@ -84,8 +87,18 @@ def drowned(level: Tensor) -> float:
     Returns:
         0 where the loud parts are 18 dB above the quietest, to 1 where they are 6 dB and less.
     """
-    span = float(spread(level))
+    span = float(spread(level[recorded(level)]))
     return min(1.0, max(0.0, (_TELLS_DB - span) / (_TELLS_DB - _DROWNED_DB)))
+
+
+def recorded(level: Tensor) -> slice:
+    """The steps of a (T,) level from the first to the last that is not digital silence.
+
+    What an editor put before and behind a recording would hide the noise in it. All where there is
+    nothing else.
+    """
+    heard = torch.nonzero(level > _NOTHING_DB)
+    return slice(int(heard[0]), int(heard[-1]) + 1) if heard.numel() else slice(None)
 
 
 def spread(levels: Tensor) -> Tensor:
@@ -122,6 +135,10 @@ def rest(active: Tensor) -> Tensor:
         fall = torch.ones_like(at) if stop == active.numel() else ((stop - at) / ramp).clamp(max=1)
         out[start:stop] = torch.minimum(rise, fall)
     return out
+
+
+def _low(level: Tensor, share: float) -> float:
+    return float(torch.quantile(thin(level), share))
 
 
 def thin(values: Tensor) -> Tensor:

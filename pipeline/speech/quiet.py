@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
-from pipeline.speech.activity import lift, spread, thin
+from pipeline.speech.activity import lift, recorded, spread, thin
 from pipeline.speech.grid import RATE
 from pipeline.speech.mel import hear
 from pipeline.speech.nsnet2 import HOP, WINDOW, suppressor
@@ -47,8 +47,12 @@ def noisy(samples: Tensor, level: Tensor) -> bool:
         samples: (N,) float at 16 kHz.
         level: (T,) dB of `pipeline.speech.mel.hear`.
     """
-    if float(spread(level[:: max(1, len(level) // _STEPS)])) < _SPREAD_DB:
+    inside = recorded(level)
+    some = level[inside]
+    if float(spread(some[:: max(1, len(some) // _STEPS)])) < _SPREAD_DB:
         return True
+    if inside.start is not None:
+        samples = samples[inside.start * HOP : inside.stop * HOP]
     mel = torch.cat([hear(place)[0] for place in _places(samples)], 1)
     return float(spread(mel[_SPEECH]).median()) * _DB < _BANDS_DB
 
@@ -97,7 +101,8 @@ def quieted(samples: Tensor, level: Tensor, stop: threading.Event | None = None)
 
 def fell_silent(before: Tensor, after: Tensor) -> bool:
     """Whether `quieted` took what was between the words, by the (T,) levels before and after."""
-    fell = before + lift(before) - after
+    inside = recorded(before)
+    fell = before[inside] + lift(before) - after[inside]
     return float(torch.quantile(thin(fell), 0.9)) >= _FELL_DB
 
 

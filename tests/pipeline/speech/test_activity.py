@@ -27,6 +27,14 @@ def test_speech_is_found_above_a_noise_floor() -> None:
     assert float(active[120:700].mean()) > 0.6
 
 
+def test_silence_that_an_editor_put_around_a_recording_does_not_hide_its_noise() -> None:
+    recording = demo().samples + noise(len(demo().samples) / 16_000, level=0.003)
+    around = silence(10.0)
+    alone = activity(hear(recording)[1])
+    within = activity(hear(torch.cat([around, recording, around]))[1])[1000:][: len(alone)]
+    assert float((within - alone)[5:-5].abs().max()) < 0.02
+
+
 def test_nothing_silent_or_steady_is_speech() -> None:
     for sound in (silence(3.0), noise(4.0, 0.3), noise(4.0, 1e-4), tone(4.0, 120.0)):
         _, level = hear(sound)

@@ -45,6 +45,12 @@ def test_a_loud_noise_is_noticed_and_taken_out(kind: str) -> None:
     assert perceive(sound).quiet is not None
 
 
+def test_a_noise_between_silence_is_noticed_too() -> None:
+    around = silence(10.0)
+    sound = torch.cat([around, mixed(demo().samples, hiss(demo().samples), 5.0), around])
+    assert perceive(sound).quiet is not None
+
+
 def test_a_sound_whose_noise_stays_is_heard_as_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
     """As other people's words do: lifted out of their noise, the mouth would say them."""
     monkeypatch.setattr(quiet, "_KEPT", 0.5)
