@@ -99,7 +99,7 @@ def _with_holes(table: PictureTable, average: Fraction) -> Grid | None:
     were dropped and the average is not too slow for lips.
     """
     steps = np.diff(table.pts)
-    usual = float(np.median(steps))
+    usual = float(np.quantile(steps, 0.5, method="lower"))  # one of them, not halfway between two
     usual = float(steps[np.abs(steps - usual) < usual / 2].mean())  # coarse ticks hide it
     counts = np.ones_like(steps)
     for _ in range(3):  # the usual step, ever more exactly

@@ -96,6 +96,14 @@ def test_a_recorded_screen_keeps_the_rate_at_which_it_moves() -> None:
     assert (grid.fps, grid.frames) == (Fraction(30), 701)
 
 
+@pytest.mark.filterwarnings("error")
+def test_where_pictures_are_dropped_in_one_half_the_other_tells_the_rate() -> None:
+    """As many steps of one kind as of the other: none lies in their middle."""
+    times = [Fraction(n, 30) for n in [*range(21), *range(26, 146, 6)]]
+    grid = fit_grid(table(times, Fraction(1, 30), MS), [])
+    assert (grid.fps, grid.frames) == (Fraction(30), 141)
+
+
 @pytest.mark.parametrize("rate", [Fraction(30), Fraction(60)])
 def test_a_long_hole_between_coarse_time_stamps_leaves_the_rate_as_it_is(rate: Fraction) -> None:
     """A browser counts milliseconds: the usual step is not 33 of them."""
