@@ -53,12 +53,12 @@ class Case:
     """Why it cannot work, known before it starts."""
     drawer: Drawer | None = None
     """What was kept of its reference, once it was rendered."""
-    asked: Keys = field(init=False)
-    """Where the request wants its result, whether that can be used or not."""
+    tried: Keys = field(init=False)
+    """Where attempts put their MP4, and where nobody's outcome can have been missed."""
 
     def __post_init__(self) -> None:
         self.fault = self.engine.fault
-        self.asked = self.keys
+        self.tried = self.keys
 
     def fall_back(self, bucket: str, fault: Fault) -> None:
         """Record the failure in the service's bucket, because the request's own cannot be used."""

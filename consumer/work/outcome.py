@@ -188,9 +188,9 @@ class Outcome:
 
     async def _tidy(self, case: Case) -> None:
         """Remove the MP4 that an attempt may have left which nobody will ever adopt."""
-        if case.keys.mp4 != case.asked.mp4:
+        if case.keys.mp4 != case.tried.mp4:
             return  # the store takes no such name
-        remove = partial(self._storage.remove, case.asked.bucket, case.asked.mp4)
+        remove = partial(self._storage.remove, case.tried.bucket, case.tried.mp4)
         try:
             await patient(remove, "remove the MP4", OUTAGE)
         except Fault as fault:  # it expires

@@ -73,6 +73,7 @@ class Recorded:
                 found = await patient(partial(self._read, key, bucket), look, OUTAGE)
             except Fault as fault:
                 case.fall_back(own, fault)
+                case.tried = case.keys  # an MP4 there may have a manifest that we cannot read
             else:
                 if found is not None:
                     return found

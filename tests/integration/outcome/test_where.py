@@ -101,6 +101,23 @@ async def test_an_output_bucket_that_refuses_the_record_of_an_outcome_ends_its_j
     assert list(s3.client().list_objects(theirs, recursive=True)) == [], "and no MP4 is left"
 
 
+async def test_a_result_is_left_alone_where_the_record_of_its_outcome_can_no_longer_be_read(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    """Its job came again, failed as its bucket could not be read, and took the MP4 along."""
+    theirs = f"{s3.bucket}-theirs"
+    s3.client().make_bucket(theirs)
+    put_inputs(s3, {})
+    job = make_job(s3, output={"bucket": theirs})
+    async with replica(s3, tmp_path / "before") as one:
+        assert (await one.process(job)).kind == "completed"
+    account = without(s3, "s3:GetObject", where=f"arn:aws:s3:::{theirs}/*.json")
+    async with replica(account, tmp_path / "after") as two:
+        assert (await two.process(job)).code is ErrorCode.STORE_DENIED
+    left = [each.object_name for each in s3.client().list_objects(theirs, recursive=True)]
+    assert sorted(str(name).rpartition(".")[2] for name in left) == ["json", "mp4"]
+
+
 async def test_a_full_output_bucket_puts_its_job_off_and_takes_the_result_when_there_is_room(
     s3: S3Handle, tmp_path: Path
 ) -> None:
