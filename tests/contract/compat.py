@@ -79,10 +79,9 @@ def _values(old: Schema, new: Schema, path: str) -> Iterator[str]:
     """What happened to a list of values; one that became open keeps those it had as examples."""
     before = set(old.get("enum", [old["const"]] if "const" in old else []))
     after = set(new.get("enum", [new["const"]] if "const" in new else []))
-    known = after or set(map(str, new.get("examples", [])))
-    if before and known:
-        for gone in sorted(map(str, before - known)):
-            yield f"{path}: value {gone!r} removed"
+    known = after or new.get("examples", [])
+    for gone in sorted(str(value) for value in before if value not in known):
+        yield f"{path}: value {gone!r} removed"
     if after and not before:
         yield f"{path}: now limited to {sorted(map(str, after))}"
 

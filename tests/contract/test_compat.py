@@ -54,6 +54,7 @@ def _changed(name: str, path: list[str], value: Any) -> Schema:
         ("request.v1", ["properties", "consent"], None, "$.consent: removed"),
         ("request.v1", ["required"], ["audio_url", "video_url", "engine"], "newly required"),
         ("request.v1", ["$defs", "Loop", "enum"], ["pingpong", "hold"], "'repeat' removed"),
+        ("failed.v1", ["$defs", "ErrorCode", "enum"], None, "'NO_FACE' removed"),
         (
             "request.v1",
             ["$defs", "RenderOptions", "properties", "crf", "maximum"],
