@@ -16,5 +16,6 @@ Writing. `publisher` is the only way out for outcomes, retries, dead letters and
 by `producing` (one idempotent producer) and `bulk` (large records).
 
 Commands use `client`, `replay` and `topics_apply`. What has no public name is known to few:
-FastStream's insides to `subscriber`; aiokafka's to `membership`, `decompression`, `header_names`.
+FastStream's insides to `subscriber`; aiokafka's to `membership`, `decompression`, `header_names`,
+`answers`.
 """
