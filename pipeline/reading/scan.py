@@ -33,16 +33,22 @@ def video_stream(container: InputContainer) -> VideoStream | None:
     moving = [s for s in container.streams.video if not s.disposition & _NOT_MOVING]
     if not moving:
         return None
+    longest = max(s.frames for s in moving)
     return max(
         moving,
         key=lambda s: (
-            s.codec_context is not None and s.codec_context.name not in _COVERS,
+            s.codec_context is not None and not _may_be_cover(s, longest),
             bool(s.disposition & Disposition.default),
             (s.codec_context.width * s.codec_context.height) if s.codec_context else 0,
             s.frames != 1,
             -s.index,
         ),
     )
+
+
+def _may_be_cover(stream: VideoStream, longest: int) -> bool:
+    """Whether a stream is coded as covers are, and not known to have most of the pictures."""
+    return stream.codec_context.name in _COVERS and 2 * stream.frames <= longest
 
 
 def scan_pictures(

@@ -153,24 +153,37 @@ def _song_with_cover(path: Path) -> Path:
     return path
 
 
-def test_cover_art_that_is_a_track_like_any_other_is_not_the_film(tmp_path: Path) -> None:
-    path = tmp_path / "film.mkv"
+def _film_and_jpeg(path: Path, pictures: int) -> Path:
+    """Ten pictures of H.264, 96 px wide, after so many of 256 in JPEG."""
     with av.open(str(path), "w") as container:
         streams = []
-        for codec, side, kind in (("libx264", 96, "yuv420p"), ("mjpeg", 256, "yuvj420p")):
+        kinds = (("mjpeg", 256, "yuvj420p", pictures), ("libx264", 96, "yuv420p", 10))
+        for codec, side, kind, count in kinds:
             stream = container.add_stream(codec, rate=25)
             assert isinstance(stream, av.VideoStream)
             stream.width = stream.height = side
             stream.pix_fmt = kind
-            streams.append((stream, kind))
-        for stream, kind in reversed(streams):
-            for number in range(1 if kind == "yuvj420p" else 10):
-                frame = av.VideoFrame(stream.width, stream.height, kind)
+            streams.append((stream, count))
+        for stream, count in streams:
+            for number in range(count):
+                frame = av.VideoFrame(stream.width, stream.height, str(stream.pix_fmt))
                 frame.pts = number
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
-    facts = probe(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["mkv", "mov"])
+def test_cover_art_that_is_a_track_like_any_other_is_not_the_film(
+    kind: str, tmp_path: Path
+) -> None:
+    facts = probe(_film_and_jpeg(tmp_path / f"film.{kind}", 1))
     assert (facts.codec, facts.width, facts.frames) == ("h264", 96, 10)
+
+
+def test_a_film_coded_as_covers_are_is_not_taken_for_one_beside_its_preview(tmp_path: Path) -> None:
+    facts = probe(_film_and_jpeg(tmp_path / "film.mov", 10))
+    assert (facts.codec, facts.width, facts.frames) == ("mjpeg", 256, 10)
 
 
 def test_cover_art_is_not_a_video(tmp_path: Path) -> None:
