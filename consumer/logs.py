@@ -81,15 +81,17 @@ def _render(settings: Settings) -> list[Any]:
     return [*shared, structlog.processors.JSONRenderer(default=str, ensure_ascii=False)]
 
 
-def _forms(secret: str) -> list[str]:
+def _forms(secret: str) -> set[str]:
     """A secret as texts may quote it: as it is, and inside a value, bytes, JSON or a URL."""
-    quoted = (
+    return {
+        secret,
         repr(secret)[1:-1],
         ascii(secret)[1:-1],
         repr(secret.encode())[2:-1],
         json.dumps(secret)[1:-1],
-    )
-    return sorted({secret, *quoted, quote(secret, safe="")}, key=len, reverse=True)
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        quote(secret, safe=""),
+    }
 
 
 class Redactor:
@@ -103,9 +105,10 @@ class Redactor:
             settings.api_key,
         )
         values = [secret.get_secret_value() for secret in secrets if secret is not None]
-        self._secrets = [
-            form for value in values if len(value) >= _MIN_SECRET_CHARS for form in _forms(value)
-        ]
+        long_enough = (value for value in values if len(value) >= _MIN_SECRET_CHARS)
+        forms = {form for value in long_enough for form in _forms(value)}
+        # the longest first: what begins as another secret does would keep its end
+        self._secrets = sorted(forms, key=len, reverse=True)
 
     def __call__(self, _logger: Any, _method: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """The event with every text in it, at any depth, made safe."""

@@ -35,7 +35,12 @@ def test_secrets_of_the_settings_are_hidden_at_any_depth() -> None:
 
 @pytest.mark.parametrize("secret", ["pa'ss\\word", 'päss"wört', "a+b/c==", "tab\\tbed"])
 @pytest.mark.parametrize(
-    "quote_it", [str, repr, ascii, lambda s: repr(f"\0me\0{s}".encode()), json.dumps, quote_plus]
+    "quote_it",
+    [
+        *(str, repr, ascii, json.dumps, quote_plus),
+        lambda s: repr(f"\0me\0{s}".encode()),
+        lambda s: json.dumps(s, ensure_ascii=False),
+    ],
 )
 def test_secrets_are_hidden_however_a_text_quotes_them(
     secret: str, quote_it: Callable[[str], str]
@@ -46,6 +51,11 @@ def test_secrets_are_hidden_however_a_text_quotes_them(
     assert "***" in said, said
     assert "ss" not in said.removeprefix("SaslAuthenticateRequest_v0(sasl_auth_bytes=")
     assert not {"a+b", "bed"} & set(said.split("="))
+
+
+def test_a_secret_that_begins_as_another_does_is_hidden_to_its_end() -> None:
+    env = {**ENV, "F2F_API_KEY": "swordfish and chips for all"}
+    assert Redactor(load(env)).text("swordfish and chips for all, swordfish") == "***, ***"
 
 
 def test_signatures_of_urls_are_hidden_and_the_rest_stays() -> None:
