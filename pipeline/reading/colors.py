@@ -24,8 +24,6 @@ _JFIF = ("mjpeg", "webp")
 """Codecs whose pictures have the matrix of BT.601 whatever their size."""
 _SRGB_TRANSFER = 13
 _FULL_RANGE = 2
-
-
 _DOLBY = ("dvh1", "dvhe", "dva1", "dvav", "dav1")
 """Kinds of films in MP4 that Dolby Vision's players alone may show; phones' have other names, or
 name the colours of HLG beside it."""

@@ -24,8 +24,8 @@ from schemas.codes import Stage
 _SMALLEST = 4
 """Rows and columns that the filter needs."""
 _BWDIF = "mode=send_frame:parity={}:deint=all"
-"""One picture for each. Which ones it is for is
-decided here: left to it, what follows a picture that it leaves alone would depend on the order."""
+"""One picture for each. Which ones it is for is decided here: left to it, what follows a picture
+that it leaves alone would depend on the order."""
 _TICK = Fraction(1, 1000)
 """Seconds, where pictures have no time base; nobody reads the filter's times."""
 
