@@ -78,13 +78,13 @@ class ChannelMeter:
 class PairMeter:
     """Measures whether two channels cancel each other in a mix.
 
-    A balanced cable in a stereo socket makes the right one the left one's mirror.
+    A balanced cable in a stereo socket makes the right one the left one's mirror. Offsets of a
+    recorder, which differ from channel to channel, are no sound and do not count.
     """
 
     def __init__(self) -> None:
         self._each = AudioResampler("flt")
-        self._left = self._mixed = 0.0
-        self._samples = 0
+        self._left, self._mixed = _Deviation(), _Deviation()
 
     def add(self, frame: AudioFrame) -> None:
         """Take the next frame."""
@@ -93,17 +93,31 @@ class PairMeter:
                 continue
             values = piece.to_ndarray().reshape(-1, 2).astype(np.float32, copy=False)
             left = np.ascontiguousarray(values[:, 0])
-            mixed = (left + values[:, 1]) / 2
-            self._left += float(np.dot(left, left))
-            self._mixed += float(np.dot(mixed, mixed))
-            self._samples += piece.samples
+            self._left.add(left)
+            self._mixed.add((left + values[:, 1]) / 2)
 
     def lost(self) -> int | None:
         """The channel that is taken instead of the mix, 0, where that would lose the speech."""
-        if not self._samples:
-            return None
-        left, mixed = (sqrt(square / self._samples) for square in (self._left, self._mixed))
-        return 0 if is_cancelled(mixed, left) else None
+        return 0 if is_cancelled(self._mixed.loudness, self._left.loudness) else None
+
+
+class _Deviation:
+    """Adds up how far samples lie from their mean."""
+
+    def __init__(self) -> None:
+        self._count, self._sum, self._squares = 0, 0.0, 0.0
+
+    def add(self, samples: NDArray[np.floating[Any]]) -> None:
+        """Take the next (n,) samples."""
+        self._count += len(samples)
+        self._sum += float(samples.sum(dtype=np.float64))
+        self._squares += float(np.dot(samples, samples))
+
+    @property
+    def loudness(self) -> float:
+        """Root of the mean square; 0 of nothing."""
+        count = max(1, self._count)
+        return sqrt(max(0.0, self._squares / count - (self._sum / count) ** 2))
 
 
 def is_cancelled(mixed: float, left: float) -> bool:

@@ -42,14 +42,7 @@ def test_two_channels_that_cancel_each_other_are_heard(tmp_path: Path, noise: fl
     sine[:4_000] = 0
     values = np.stack([sine, -0.95 * sine]).astype(np.float32)
     values += noise * np.random.default_rng(3).standard_normal(values.shape, np.float32)
-    path = tmp_path / "mirror.wav"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("pcm_f32le", rate=16_000)
-        stream.codec_context.layout = "stereo"
-        sound = av.AudioFrame.from_ndarray(values.T.reshape(1, -1).copy(), "flt", "stereo")
-        sound.sample_rate = 16_000
-        container.mux(stream.encode(sound))
-        container.mux(stream.encode(None))
+    path = _stereo(tmp_path / "mirror.wav", values)
     heard = load_speech(path, Limits()).samples
     assert torch.allclose(heard, torch.from_numpy(values[0]), atol=1e-6)
     audio = probe_audio(path, Limits())
@@ -63,6 +56,26 @@ def test_two_channels_that_cancel_each_other_are_heard(tmp_path: Path, noise: fl
     written = probe_audio(tmp_path / "out.mp4", Limits())
     assert (written.channels, written.alone) == (1, None)
     assert load_speech(tmp_path / "out.mp4", Limits()).samples.abs().max() > 0.2
+
+
+def _stereo(path: Path, values: NDArray[np.float32]) -> Path:
+    """(2, N) samples at 16 kHz as WAV."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=16_000)
+        stream.codec_context.layout = "stereo"
+        sound = av.AudioFrame.from_ndarray(values.T.reshape(1, -1).copy(), "flt", "stereo")
+        sound.sample_rate = 16_000
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_channels_whose_offsets_alone_cancel_each_other_stay_two(tmp_path: Path) -> None:
+    """A cheap sound card has another zero on each channel."""
+    sine = (0.04 * np.sin(np.arange(16_000) / 5)).astype(np.float32)
+    audio = probe_audio(_stereo(tmp_path / "a.wav", np.stack([sine + 0.1, sine - 0.1])), Limits())
+    assert (audio.channels, audio.alone) == (2, None)
+    assert sound_warnings(audio) == []
 
 
 def _on_one_of(path: Path, channels: int, speaks: int) -> Path:
