@@ -2,7 +2,8 @@
 
 Half precision ends at 65504, and some GPUs compute wrongly in it. What comes of that is no number,
 spreads over the whole picture at the next normalisation, and as 8-bit samples would be a black
-mouth. Such a picture becomes black in all of its samples, which nothing that is painted ever is.
+mouth. Such a picture becomes black in all of its samples. No other one is: where a film fades to
+black, a painted face may well be, and its first sample, which no mask shows, is 1 then.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ def bytes_of(pictures: Tensor) -> Tensor:
     Args:
         pictures: (..., 3, S, S) float.
     """
-    lost = pictures.isnan().flatten(-3).any(-1)[..., None, None, None]
-    return torch.where(lost, 0, pictures).to(torch.uint8)
+    lost = pictures.isnan().flatten(-3).any(-1)
+    made = torch.where(lost[..., None, None, None], 0, pictures).to(torch.uint8)
+    first = made[..., 0, 0, 0]
+    first.copy_(torch.where(lost, 0, first.clamp_min(1)))
+    return made
 
 
 def brightest(pictures: Tensor) -> Tensor:

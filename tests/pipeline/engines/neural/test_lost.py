@@ -39,10 +39,15 @@ def test_samples_beyond_white_and_black_are_cut_off_and_lose_nothing() -> None:
     assert made.flatten().tolist() == [255, 0]
 
 
-def test_dark_faces_are_no_lost_ones() -> None:
-    dark = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
-    dark[0, 0, 3, 3] = 1
-    refuse_lost(brightest(dark))
+@pytest.mark.parametrize(
+    ("to_bytes", "black"),
+    [(musetalk_picture.to_bytes, -1.0), (wav2lip_picture.to_bytes, 1 / 300)],
+)
+def test_black_faces_are_no_lost_ones(to_bytes: Callable[[Tensor], Tensor], black: float) -> None:
+    """A film may fade to black while its face is followed."""
+    made = to_bytes(torch.full((2, 3, 16, 16), black))
+    refuse_lost(brightest(made))
+    assert (made.flatten(1)[:, 1:] == 0).all()
 
 
 def test_no_frame_comes_out_of_a_batch_with_a_lost_face() -> None:
