@@ -35,6 +35,8 @@ BACKLOG = 64
 """Words that one listener may lag behind; older progress is dropped first."""
 PAUSE_S = 1.0
 POLL_MS = 500
+ANSWER_MS = 10_000
+"""Longest wait for an answer: behind a broker that hangs the next leader's words are not heard."""
 log = structlog.get_logger(__name__)
 
 
@@ -136,6 +138,7 @@ class Hub:
             group_id=None,
             auto_offset_reset="latest",
             enable_auto_commit=False,
+            request_timeout_ms=ANSWER_MS,
         )
         try:
             # in less time than this loop may stand still; its reasons are not logged each second

@@ -60,7 +60,7 @@ def test_a_disk_that_is_nearly_full_pauses_intake_and_says_so_by_its_setting(
         assert service.terminate() == 0
 
 
-def test_a_replica_whose_default_engine_lacks_files_names_the_command_and_leaves_requests_unread(
+def test_a_replica_whose_default_engine_lacks_files_names_the_command_and_pauses_its_intake(
     kafka: KafkaHandle, s3: S3Handle, tmp_path: Path
 ) -> None:
     kafka.require(Can.GROUPS)

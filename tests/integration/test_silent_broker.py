@@ -6,14 +6,22 @@ import asyncio
 import os
 import signal
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.conn import AIOKafkaConnection
 
+from consumer.http import gateway_hub
+from consumer.http.gateway_hub import Hub
 from consumer.kafka import answers, broker, lag
 from consumer.kafka.lag import LagWatch
 from consumer.kafka.membership import member_id
 from consumer.kafka.topics_apply import Change, admin, apply
+from schemas.codes import ErrorCode, Stage
+from schemas.events import Failed
+from schemas.render import ErrorFacts
 from tests.integration.lab import Lab, Work, job, until
 from tests.support.handles import KafkaHandle
 from tests.support.kafka import KafkaCluster
@@ -62,6 +70,45 @@ async def test_a_broker_that_hangs_costs_no_place_in_the_group_and_what_it_led_i
         finally:
             os.kill(cluster.nodes[hung - 1].process.pid, signal.SIGCONT)
             watching.cancel()
+
+
+async def test_a_gateway_hears_from_its_successor_what_a_broker_led_that_hangs(
+    cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was deaf to it for as long as its client waits for an answer, and for a connection."""
+    monkeypatch.setattr(answers, "ANSWER_S", 1.0)
+    monkeypatch.setattr(gateway_hub, "ANSWER_MS", 1_000)
+    never = {"request_timeout_ms": 600_000, "metadata_max_age_ms": 600_000}
+    monkeypatch.setattr(gateway_hub, "AIOKafkaConsumer", partial(AIOKafkaConsumer, **never))
+    kafka = KafkaHandle.fresh(cluster)
+    lab, topic = Lab(kafka), kafka.topics.failed
+    async with admin(lab.settings()) as client:
+        wanted = [Change(each, "create", PARTITIONS) for each in kafka.topics.all()]
+        await apply(client, wanted, 3)
+    hub = Hub(lab.settings())
+    listening = asyncio.create_task(hub.run())
+    assert await hub.wait_connected(120)
+    assert hub._listener is not None
+    hung = hub._listener._client.cluster.leader_for_partition(TopicPartition(topic, 0))
+    answering = ",".join(n.servers for at, n in enumerate(cluster.nodes, 1) if at != hung)
+    error = ErrorFacts(code=ErrorCode.NO_FACE, stage=Stage.TRACK, message="no", retryable=False)
+    said = Failed(
+        job_id="j", error=error, attempt=1, max_attempts=3, failed_at=datetime.now(UTC)
+    ).model_dump_json()
+    os.kill(cluster.nodes[hung - 1].process.pid, signal.SIGSTOP)
+    try:
+        others = Lab(replace(kafka, servers=answering))
+        await others.send([{"value": said.encode(), "topic": topic, "partition": 0}])
+
+        async def heard() -> bool:
+            return hub.last("j") is not None
+
+        await until(heard)
+        assert hub.connected
+    finally:
+        os.kill(cluster.nodes[hung - 1].process.pid, signal.SIGCONT)
+        listening.cancel()
+        await asyncio.wait((listening,))
 
 
 def test_what_the_brokers_may_hold_back_is_waited_for_as_before() -> None:
