@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 def run(code: str, folder: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-B", "-c", code],  # compiled files would be cut at the limit, and stay
         capture_output=True,
         text=True,
         check=False,
@@ -68,7 +68,7 @@ from pipeline.sandbox import limit_process
 limit_process(max_file_bytes=1000, max_open_files=64)
 limit_process(max_file_bytes=5000, max_open_files=128)
 child = "import resource; print(resource.getrlimit(resource.RLIMIT_FSIZE))"
-print(subprocess.run([sys.executable, "-c", child], capture_output=True, text=True).stdout)
+print(subprocess.run([sys.executable, "-B", "-c", child], capture_output=True, text=True).stdout)
 """
     assert run(code, tmp_path) == "(1000, 1000)"
 

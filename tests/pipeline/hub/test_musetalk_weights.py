@@ -103,7 +103,10 @@ def test_weights_may_be_read_by_another_user_than_the_one_who_pulled(
 
 
 def test_conversion_that_finds_no_room_is_the_system_s_own_error(tmp_path: Path) -> None:
-    """By a limit of a file's size, in a process of its own, as a full disk answers."""
+    """By a limit of a file's size, in a process of its own, as a full disk answers.
+
+    That process keeps nothing of what it compiles: Python would cut it at the limit and leave it.
+    """
     source = tmp_path / "taesd.safetensors"
     source.write_bytes(save(published("taesd")))
     script = (
@@ -113,7 +116,8 @@ def test_conversion_that_finds_no_room_is_the_system_s_own_error(tmp_path: Path)
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
         "convert('taesd', Path(sys.argv[1]), Path(sys.argv[2]), BUILDERS)"
     )
-    asked = [sys.executable, "-c", script, str(source), str(tmp_path / "made.safetensors")]
+    made = str(tmp_path / "made.safetensors")
+    asked = [sys.executable, "-B", "-c", script, str(source), made]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)
     assert done.stderr.splitlines()[-1].startswith("OSError: [Errno 27]"), done.stderr
     assert not (tmp_path / "made.safetensors").exists()
