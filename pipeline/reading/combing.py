@@ -63,14 +63,7 @@ def is_combed(path: Path, table: PictureTable, limits: Limits) -> bool:
     Raises:
         InputUnreadable: it cannot be opened any more.
     """
-    seen = _Seen()
-    with glance(path, table, limits) as cursor:
-        if cursor is None:
-            return True
-        for first in _places(len(table.pts)):
-            for before, here, after in _threes(cursor, range(first, len(table.pts))[:_RUN], True):
-                seen.add(before, here, after)
-    return not seen.progressive
+    return not _looked_at(path, table, limits, called=True).progressive
 
 
 def may_be_tape(lines: int, fps: Fraction) -> bool:
@@ -91,14 +84,19 @@ def unsaid_order(path: Path, table: PictureTable, limits: Limits) -> str | None:
     Raises:
         InputUnreadable: it cannot be opened any more.
     """
+    return _looked_at(path, table, limits, called=False).order
+
+
+def _looked_at(path: Path, table: PictureTable, limits: Limits, *, called: bool) -> _Seen:
+    """What some stretches show, by pictures that are `called` interlaced or not; maybe nothing."""
     seen = _Seen()
     with glance(path, table, limits) as cursor:
         if cursor is None:
-            return None
+            return seen
         for first in _places(len(table.pts)):
-            for before, here, after in _threes(cursor, range(first, len(table.pts))[:_RUN], False):
+            for before, here, after in _threes(cursor, range(first, len(table.pts))[:_RUN], called):
                 seen.add(before, here, after)
-    return seen.order
+    return seen
 
 
 def _places(count: int) -> list[int]:
