@@ -10,7 +10,7 @@ with one clear line in the log, so that nothing crash-loops while the platform c
 
 from __future__ import annotations
 
-import consumer.lean  # noqa: F401 - first of all
+import consumer.without_rich  # noqa: F401 - first of all
 
 # isort: split
 import asyncio
@@ -22,13 +22,13 @@ from aiokafka.errors import KafkaError
 
 from consumer import logs, metrics, telemetry
 from consumer.allocator import keep_freed_memory, keep_from_collector, touch_memory
+from consumer.background import lasting
 from consumer.http import health
 from consumer.kafka.control import Cancellations, ControlReader
 from consumer.kafka.handler import Handler
 from consumer.kafka.lag import LagWatch
 from consumer.kafka.publisher import Publisher
 from consumer.kafka.subscriber import Intake
-from consumer.lasting import lasting
 from consumer.processing import Processing, open_processor
 from consumer.settings import Settings, SettingsError
 from consumer.signals import Signals, Stopped

@@ -97,7 +97,7 @@ def cli(context: click.Context) -> None:
     Exit codes: 0 done; 1 failed; 2 the input, an option or a setting can never work; 130 stopped.
     Every command takes --json: results on stdout as JSON, everything for people on stderr.
     """
-    from consumer.local.open_files import provide_open_files
+    from consumer.local.file_limit import provide_open_files
     from consumer.settings.names import unknown_names
 
     provide_open_files()

@@ -15,9 +15,9 @@ from typing import Any
 
 import structlog
 
+from consumer.background import in_background
 from consumer.faults import Fault
 from consumer.jobs import Announcer, JobProcessor
-from consumer.lasting import in_background
 from consumer.metrics import MIN_FREE_BYTES, STORE_UP, STORE_WAITING
 from consumer.scratch import Scratch
 from consumer.settings import Settings

@@ -124,7 +124,7 @@ def convert(wheel: Path, made: Path) -> Path:
     Raises:
         WeightsMissing: a file is not the pinned one.
     """
-    from pipeline.faces import graph, tflite_file
+    from pipeline.faces import graph, tflite_read
 
     made.mkdir()
     files: dict[str, str] = {}
@@ -133,7 +133,7 @@ def convert(wheel: Path, made: Path) -> Path:
             source = made / f"{member.name}.tflite"
             source.write_bytes(archive.read(member.path))
             _check(member.path, sha256_of(source), member.sha256)
-            written = graph.save(tflite_file.read(member.name, source.read_bytes()), made)
+            written = graph.save(tflite_read.read(member.name, source.read_bytes()), made)
             files.update({path.name: sha256_of(path) for path in written})
             source.unlink()
     record = Installed(wheel_sha256=WHEEL_SHA256, files=files)

@@ -36,12 +36,12 @@ from pipeline.mark.fonts import check_label
 from pipeline.reading.audio import Speech, load_speech
 from pipeline.reading.channels import sound_warnings
 from pipeline.reading.decode import FrameReader
-from pipeline.reading.kept import KeptPictures
+from pipeline.reading.kept_pictures import KeptPictures
 from pipeline.reading.probe import probe_audio, probe_video
-from pipeline.reading.tone import tone_warnings
+from pipeline.reading.tone_map import tone_warnings
 from pipeline.reading.trial import get_ready
 from pipeline.render_whole import render_whole
-from pipeline.speech.ahead import recognised_ahead
+from pipeline.speech.recognise_ahead import recognised_ahead
 from pipeline.stopwatch import Stopwatch
 from pipeline.stream import Sink, batched, prefetch
 from pipeline.timeline import Timeline, rate_warnings

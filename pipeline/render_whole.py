@@ -20,7 +20,7 @@ from pipeline.mark.applying import picture_marks, seal, words
 from pipeline.reading.channels import sound_warnings
 from pipeline.reading.decode import FrameReader
 from pipeline.reading.probe import probe_audio, probe_video
-from pipeline.reading.tone import tone_warnings
+from pipeline.reading.tone_map import tone_warnings
 from pipeline.stopwatch import Stopwatch
 from pipeline.stream import prefetch
 from pipeline.timeline import Timeline, rate_warnings

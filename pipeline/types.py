@@ -81,7 +81,7 @@ class VideoFacts:
     scale: float = 1.0
     """Pixels of `width` to one of the upright reference, which requests count in; 1 or less."""
     source: Color | None = None
-    """How the file's own pictures are to be read, where `pipeline.reading.tone` brings them to
+    """How the file's own pictures are to be read, where `pipeline.reading.tone_map` brings them to
     `color`; None where they have it already."""
 
     @property

@@ -60,8 +60,8 @@ def demo(output: Path, as_json: bool) -> None:
 
 async def _one_job(place: Playground, output: Path, as_json: bool) -> str:
     from consumer.kafka.client import connect
-    from consumer.local.journey import bring, follow, provide
     from consumer.local.narrator import Narrator
+    from consumer.local.round_trip import bring, follow, provide
     from consumer.store.storage import Storage
 
     settings = place.settings

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from consumer.local.console import FAILED, CommandError, emit, say, tell
-from consumer.local.opened import opened
+from consumer.local.open_store import opened
 from consumer.local.options import JSON_FLAG
 from consumer.settings.load import load
 from consumer.store.facts import Expiry

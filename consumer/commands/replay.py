@@ -19,7 +19,7 @@ from consumer.kafka.replay import replay as replay_records
 from consumer.kafka.selection import ReplayError, Selection
 from consumer.kafka.topics_apply import admin
 from consumer.local.console import CommandError, broker_errors, emit, say, stoppable, tell
-from consumer.local.opened import opened
+from consumer.local.open_store import opened
 from consumer.local.options import JSON_FLAG
 from consumer.settings import Settings
 from consumer.settings.load import load

@@ -73,9 +73,9 @@ async def _submit(
     as_json: bool,
 ) -> None:
     from consumer.kafka.client import connect
-    from consumer.local.journey import bring, check, follow, provide
     from consumer.local.narrator import Narrator
-    from consumer.local.opened import opened
+    from consumer.local.open_store import opened
+    from consumer.local.round_trip import bring, check, follow, provide
     from consumer.settings.load import load
 
     settings = load()

@@ -20,23 +20,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
+from consumer.background import in_background
 from consumer.faults import Fault
-from consumer.http.gateway_book import Book
 from consumer.http.gateway_guard import Guard
 from consumer.http.gateway_health import Health
 from consumer.http.gateway_hub import Hub
 from consumer.http.gateway_inputs import Inputs
 from consumer.http.gateway_jobs import Jobs
-from consumer.http.gateway_old import OldApi
+from consumer.http.gateway_legacy import OldApi
+from consumer.http.gateway_lookup import Book
 from consumer.http.gateway_page import routes
 from consumer.http.gateway_problems import Refused, answer
 from consumer.http.gateway_requests import Requests
-from consumer.lasting import in_background
+from consumer.json_findings import reason
 from consumer.remote.addresses import HostRefused, check_host, is_loopback_host
 from consumer.scratch import Scratch
 from consumer.settings import Settings, SettingsError
 from consumer.store.storage import Storage
-from consumer.wording import reason
 from schemas.codes import ErrorCode
 from schemas.http import HttpCode
 from schemas.request import RenderRequest

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from consumer.faults import Fault
-from consumer.http.gateway_book import Book
 from consumer.http.gateway_inputs import Inputs
+from consumer.http.gateway_lookup import Book
 from consumer.http.gateway_problems import Refused
 from consumer.http.gateway_requests import Requests
 from consumer.http.gateway_upload import receive

@@ -14,7 +14,7 @@ import uvicorn
 from consumer import telemetry
 from consumer.http.gateway import make_app
 from consumer.http.gateway_guard import CALLS
-from consumer.http.protocol import TimedProtocol
+from consumer.http.idle_connections import TimedProtocol
 from consumer.logs import configure
 from consumer.settings import Settings
 

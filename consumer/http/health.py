@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from consumer.http.protocol import TimedProtocol
+from consumer.http.idle_connections import TimedProtocol
 from consumer.settings import Settings, SettingsError
 
 STARTED_CHECK_S = 0.01

@@ -17,5 +17,5 @@ by `producing` (one idempotent producer) and `bulk` (large records).
 
 Commands use `client`, `replay` and `topics_apply`. What has no public name is known to few:
 FastStream's insides to `subscriber`; aiokafka's to `membership`, `decompression`, `header_names`,
-`answers`.
+`request_timeout`.
 """

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 
 from consumer.faults import Fault
 from consumer.jobs import Job, Record
+from consumer.json_findings import reason
 from consumer.kafka import delivery
 from consumer.kafka.decompression import MOST_BYTES
 from consumer.kafka.untrusted_json import MAX_SHOWN, Refused, parse, show
-from consumer.wording import reason
 from schemas.codes import ErrorCode, Stage
 from schemas.ids import choose_job_id, record_job_id
 from schemas.render import ErrorFacts

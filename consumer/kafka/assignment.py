@@ -16,10 +16,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from consumer.kafka.commits import Committer
+from consumer.kafka.duplicate_member import Twins
 from consumer.kafka.ledger import Commit, Ledger
 from consumer.kafka.membership import end_coordination, is_fenced, member_id, place, read_commits
 from consumer.kafka.offset_runs import unpack
-from consumer.kafka.twins import Twins
 
 REVOKE_TIMEOUT_S = 3.0
 ERROR_PAUSE_S = 1.0

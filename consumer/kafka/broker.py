@@ -9,9 +9,9 @@ from typing import Any
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
-from consumer.kafka.answers import expect_answers
 from consumer.kafka.decompression import bound_batches
 from consumer.kafka.header_names import forgive_header_names
+from consumer.kafka.request_timeout import expect_answers
 from consumer.settings import Settings
 
 METADATA_MS = 60_000

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiokafka.errors import MessageSizeTooLargeError
 
-from consumer.kafka.copies import Headers
+from consumer.kafka.copy_headers import Headers
 from consumer.kafka.producing import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,

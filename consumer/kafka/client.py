@@ -18,10 +18,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from consumer.kafka.answers import expect_answers
 from consumer.kafka.connecting import ClientFailed, close, close_consumer, reach
 from consumer.kafka.decompression import bound_batches
 from consumer.kafka.header_names import forgive_header_names
+from consumer.kafka.request_timeout import expect_answers
 from consumer.settings import Settings
 from schemas.envelope import Envelope, EventType, read_headers
 from schemas.request import RenderRequest

@@ -21,8 +21,8 @@ from aiokafka.errors import (
     OffsetMetadataTooLargeError,
 )
 
+from consumer.background import lasting
 from consumer.kafka.ledger import Commit, Ledger
-from consumer.lasting import lasting
 
 MIN_INTERVAL_S = 0.2
 RETRY_S = 1.0

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 from pydantic import ValidationError
 
+from consumer.background import lasting
 from consumer.jobs import Job
 from consumer.kafka.client import connection
 from consumer.kafka.connecting import close_consumer
@@ -23,7 +24,6 @@ from consumer.kafka.decompression import BatchTooLarge
 from consumer.kafka.delivery import RawRecord
 from consumer.kafka.membership import check_reading
 from consumer.kafka.polling import Poller
-from consumer.lasting import lasting
 from consumer.settings import Settings
 from schemas.events import Control
 

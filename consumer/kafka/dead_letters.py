@@ -17,7 +17,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from consumer import metrics
 from consumer.jobs import Record
-from consumer.kafka import copies, delivery
+from consumer.kafka import copy_headers, delivery
 from consumer.kafka.bulk import BulkLine
 from consumer.kafka.producing import Line
 from consumer.settings import Settings
@@ -55,7 +55,7 @@ class DeadLetters:
 
     async def send(self, record: Record, job_id: str, error: ErrorFacts, attempt: int) -> None:
         """Produce the raw record; cut short where the topic takes no more."""
-        headers = copies.dead_headers(record, job_id, error, attempt, datetime.now(UTC))
+        headers = copy_headers.dead_headers(record, job_id, error, attempt, datetime.now(UTC))
         key = record.key or job_id.encode()
         try:
             await self._bury(record.value, key, headers)
@@ -63,7 +63,7 @@ class DeadLetters:
             await self._send_shorter(record.value or b"", key, headers)
         metrics.DEAD_LETTERS.labels(error.code.value).inc()
 
-    async def _bury(self, value: bytes | None, key: bytes, headers: copies.Headers) -> None:
+    async def _bury(self, value: bytes | None, key: bytes, headers: copy_headers.Headers) -> None:
         topic = self._topic
         if value is None or len(value) <= LARGE_BYTES:
             await self._line.send(topic, value, key, headers)
@@ -76,7 +76,7 @@ class DeadLetters:
                 self._refused_bytes = len(value)
                 await self._packed.send(topic, value, key, headers)
 
-    async def _send_shorter(self, value: bytes, key: bytes, headers: copies.Headers) -> None:
+    async def _send_shorter(self, value: bytes, key: bytes, headers: copy_headers.Headers) -> None:
         marked = [*headers, (delivery.TRUNCATED, str(len(value)).encode())]
         for limit in SHORTER_VALUES:
             with contextlib.suppress(MessageSizeTooLargeError):

@@ -24,9 +24,9 @@ from aiokafka.errors import (
 )
 
 from consumer.kafka.client import connection
-from consumer.kafka.complaints import COMPLAINTS
 from consumer.kafka.connecting import STOP_TIMEOUT_S, close
-from consumer.kafka.copies import Headers
+from consumer.kafka.copy_headers import Headers
+from consumer.kafka.refusals import COMPLAINTS
 from consumer.settings import Settings
 
 MAX_REQUEST_BYTES = 16 * 1024 * 1024

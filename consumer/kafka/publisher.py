@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from consumer import metrics
 from consumer.faults import Fault
 from consumer.jobs import Record
-from consumer.kafka import copies
+from consumer.kafka import copy_headers
 from consumer.kafka.dead_letters import DeadLetters
 from consumer.kafka.producing import FIRST_PAUSE_S, Line
 from consumer.kafka.throttle import PROGRESS_EVERY_S, Throttle
@@ -139,7 +139,7 @@ class Publisher:
         Raises:
             Fault: the retry topic takes no record of this size.
         """
-        headers = copies.retry_headers(record, job_id, error, attempt, due, datetime.now(UTC))
+        headers = copy_headers.retry_headers(record, job_id, error, attempt, due, datetime.now(UTC))
         key = record.key or job_id.encode()
         try:
             await self._line.send(self._topics.retry, record.value, key, headers)
@@ -158,7 +158,7 @@ class Publisher:
         """Produce the raw record to the dead-letter topic; cut short where it takes no more."""
         await self._letters.send(record, job_id, error, attempt)
 
-    async def request(self, value: bytes, key: bytes, headers: copies.Headers) -> None:
+    async def request(self, value: bytes, key: bytes, headers: copy_headers.Headers) -> None:
         """Produce a request: for replays.
 
         Raises:
@@ -213,5 +213,5 @@ def _envelope(
     return Envelope(event_id, SOURCE, kind, at, subject=job_id, traceparent=traceparent)
 
 
-def _encode(headers: Mapping[str, str]) -> copies.Headers:
+def _encode(headers: Mapping[str, str]) -> copy_headers.Headers:
     return [(name, text.encode("utf-8", "replace")) for name, text in headers.items()]

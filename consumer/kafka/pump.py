@@ -27,11 +27,11 @@ from consumer import metrics
 from consumer.kafka.assignment import Assignment, by_topic
 from consumer.kafka.delivery import RawRecord, to_record
 from consumer.kafka.due import DueTimes
+from consumer.kafka.duplicate_member import Twins
 from consumer.kafka.in_work import InWork, See
 from consumer.kafka.ledger import Ledger, Seen
 from consumer.kafka.membership import check_reading, coordination_ended, member_id, position
 from consumer.kafka.polling import Poller
-from consumer.kafka.twins import Twins
 
 UNWIND_S = 1.0
 """How long cancelled jobs may take to let go, and after that the last commit."""

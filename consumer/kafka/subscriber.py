@@ -29,10 +29,10 @@ from consumer.jobs import Record, Verdict
 from consumer.kafka.broker import make_broker
 from consumer.kafka.connecting import close, close_consumer
 from consumer.kafka.delivery import RawRecord
+from consumer.kafka.duplicate_member import Twins
 from consumer.kafka.join_errors import advice
 from consumer.kafka.membership import end_fetching
 from consumer.kafka.pump import Pump
-from consumer.kafka.twins import Twins
 from consumer.settings import Settings
 from consumer.waiting import first_of
 

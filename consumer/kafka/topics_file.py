@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from consumer.wording import reasons
+from consumer.json_findings import reasons
 from schemas.topics import Topics
 
 _HERE = Path(__file__).parent

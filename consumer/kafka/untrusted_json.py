@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Any, NoReturn
 
 from consumer.faults import Fault
-from consumer.wording import kind_of
+from consumer.json_findings import kind_of
 from schemas.codes import ErrorCode, Stage
 from schemas.refs import without_secrets
 

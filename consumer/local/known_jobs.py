@@ -72,7 +72,7 @@ async def list_jobs(storage: Storage, bucket: str, prefix: str) -> list[str]:
 
 
 async def _of_settings(bucket: str, prefix: str) -> list[str]:
-    from consumer.local.opened import opened
+    from consumer.local.open_store import opened
     from consumer.settings.load import load
 
     with opened(load()) as storage:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
+from consumer.json_findings import reason
 from consumer.local.console import CommandError
-from consumer.wording import reason
 from schemas.request import Loop, RenderOptions
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from consumer.json_findings import reason
 from consumer.settings import Settings, SettingsError
-from consumer.wording import reason
 
 _MOST_SHOWN = 200
 _LINE_END = "\r\n"

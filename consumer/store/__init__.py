@@ -3,7 +3,7 @@
     storage      the store as coroutines; owns the thread pools, and is all that others call
     reads · writes · buckets    the blocking calls, over `sdk` and `signing`, which import `minio`
     facts        what is read and what goes wrong, in our words
-    marker · lease · held       who works on a render: read, taken, and renewed until given back
+    marker · lease · held_lease    who works on a render: read, taken, and renewed until given back
     records · outcomes          where a render's objects lie, and which outcome a job has
     lifecycle · sweeping · sweeper    expiry by the server, or by our own hand where it has none
 

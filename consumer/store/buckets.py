@@ -13,8 +13,8 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from consumer.store import expiry_rules
-from consumer.store.answers import HEADLESS
 from consumer.store.facts import Expiry, Rules, lifecycle_missing
+from consumer.store.responses import HEADLESS
 from consumer.store.sdk import Sdk, code_of, error_of, failures
 from consumer.store.signing import MD5_HEADER, Call, content_md5
 

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 import structlog
 
 from consumer.faults import Fault
-from consumer.store.held import Held, Taken
+from consumer.store.held_lease import Held, Taken
 from consumer.store.marker import MarkerFile, held_by, parse
 from consumer.store.storage import Storage
 from schemas.manifest import AttemptMarker, Lease

@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from consumer.json_findings import reasons
 from consumer.store.facts import Expiry, NoLifecycle
 from consumer.store.storage import Storage
-from consumer.wording import reasons
 from schemas.refs import check_key
 
 OLD_VERSIONS_DAYS = 1

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from consumer.metrics import STORE_ERRORS
 from consumer.remote.download import Changed, Cut, Opened
-from consumer.store.answers import HEADLESS, Body, entry, etag_of, length
 from consumer.store.facts import SHA256_META, Missing, Stat, explain
+from consumer.store.responses import HEADLESS, Body, entry, etag_of, length
 from consumer.store.sdk import Sdk, code_of, failures
 from consumer.store.signing import end_of
 from schemas.codes import ErrorCode

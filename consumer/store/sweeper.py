@@ -16,7 +16,7 @@ from consumer.faults import Fault
 from consumer.metrics import SWEEPS
 from consumer.settings import Settings
 from consumer.store.facts import Expiry, NoLifecycle
-from consumer.store.held import LeaseLost
+from consumer.store.held_lease import LeaseLost
 from consumer.store.lease import Leases
 from consumer.store.lifecycle import default_path, read
 from consumer.store.storage import Storage

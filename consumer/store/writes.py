@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from consumer.store.answers import etag_of
 from consumer.store.facts import SHA256_META
+from consumer.store.responses import etag_of
 from consumer.store.sdk import Sdk, code_of, error_of, failures
 from consumer.store.signing import MD5_HEADER, Call, content_md5
 

@@ -23,7 +23,7 @@ from consumer.scratch import Scratch
 from consumer.settings import Settings
 from consumer.store import records
 from consumer.store.facts import Stored
-from consumer.store.held import Held
+from consumer.store.held_lease import Held
 from consumer.store.patience import patient, waited_out
 from consumer.store.records import Keys
 from consumer.store.storage import Storage, file_sha256

@@ -24,7 +24,7 @@ from consumer.places import elsewhere
 from consumer.scratch import Scratch
 from consumer.settings import Settings
 from consumer.store import records
-from consumer.store.held import Held, LeaseLost
+from consumer.store.held_lease import Held, LeaseLost
 from consumer.store.lease import Leases, Watch
 from consumer.store.patience import OUTAGE, patient, waited_out
 from consumer.store.storage import Storage

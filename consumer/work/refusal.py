@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from consumer.faults import Fault
-from consumer.store.held import Held, LeaseLost
+from consumer.store.held_lease import Held, LeaseLost
 from consumer.work.attempt import Case
 from schemas.codes import ErrorCode, Stage
 

@@ -126,7 +126,7 @@ def _heeded(device: str, threads: int) -> int:
 
 
 def hears_phones(name: str) -> bool:
-    """Whether an engine plans from phones (`pipeline.speech.ahead`)."""
+    """Whether an engine plans from phones (`pipeline.speech.recognise_ahead`)."""
     return any(entry.hears_phones for entry in _ENTRIES if entry.name == name)
 
 

@@ -16,7 +16,7 @@ from pipeline.quality.watch import LIMITS, Watched, listen_to, watch
 from pipeline.reading.audio import Speech
 from pipeline.reading.probe import probe_video
 from pipeline.speech.mouth import MouthCurve, plan_mouth
-from pipeline.speech.range import MouthRange
+from pipeline.speech.mouth_range import MouthRange
 from pipeline.timeline import Timeline
 from schemas.request import RenderOptions
 

@@ -18,8 +18,8 @@ from pipeline.reading.audio import Speech
 from pipeline.speech.activity import SILENCE_S, activity, loudness
 from pipeline.speech.grid import STEP_RATE, at_times, gaussian, runs
 from pipeline.speech.mel import hear
+from pipeline.speech.mouth_range import MouthRange
 from pipeline.speech.phones import PhoneSpan
-from pipeline.speech.range import MouthRange
 
 REST_SLACK_IO = 0.02
 """By which a resting mouth may differ from the reference's."""

@@ -4,11 +4,11 @@
 
     tracker    detects faces and gives each a `follower`, which looks at it with the mesh network
     choice     which of those faces is meant
-    covered    frames in which something is before the mouth
+    occlusion  frames in which something is before the mouth
     smooth     meshes that do not tremble, and what is measured on them
     usable     frames that can be painted on, and why the others cannot
 
-Meshes lie on scratch (`store`). Networks are loaded once per process (`loaded`); `shared` runs them
-on a GPU for all jobs, `lite` on processors. Regions and points have their conventions in `roi`,
-`pose` and `topology`; pixels as in `pipeline.types`.
+Meshes lie on scratch (`point_store`). Networks are loaded once per process (`loaded`); `shared`
+runs them on a GPU for all jobs, `litert` on processors. Regions and points have their conventions
+in `roi`, `pose` and `topology`; pixels as in `pipeline.types`.
 """

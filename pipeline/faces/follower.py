@@ -22,9 +22,9 @@ from torch import Tensor
 from pipeline.faces.appearance import ROW
 from pipeline.faces.mesh import Meshes
 from pipeline.faces.motion import Window
+from pipeline.faces.point_store import PointStore
 from pipeline.faces.rectangles import Rect, rect
 from pipeline.faces.roi import bounds, region_of_bounds
-from pipeline.faces.store import PointStore
 from pipeline.faces.topology import EYE_CORNERS_OUTER, LIP_CORNERS
 from pipeline.types import Frame
 

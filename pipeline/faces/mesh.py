@@ -17,9 +17,9 @@ from pipeline.faces.appearance import sample
 from pipeline.faces.crop import cut_out
 from pipeline.faces.graph import Model
 from pipeline.faces.halves import halves_on
-from pipeline.faces.light import daylight
 from pipeline.faces.roi import to_frame
 from pipeline.faces.shared import network_on
+from pipeline.faces.white_balance import daylight
 from pipeline.types import Color, Frame
 
 POINTS = 478

@@ -83,6 +83,6 @@ def network_on(model: Model, device: str) -> Network | SharedNetwork:
     """A network for a device: of the caller's own on the CPU, a shared one on a GPU."""
     if is_cuda(device):
         return SharedNetwork(model, device)
-    from pipeline.faces.lite import LiteNetwork  # a GPU machine may do without LiteRT
+    from pipeline.faces.litert import LiteNetwork  # a GPU machine may do without LiteRT
 
     return LiteNetwork(model)

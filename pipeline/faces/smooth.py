@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.faces import pose
-from pipeline.faces.store import PointStore
+from pipeline.faces.point_store import PointStore
 from pipeline.faces.topology import EYE_CORNERS_OUTER, LIP_GAPS, STABLE
 from pipeline.rows import RowFile
 

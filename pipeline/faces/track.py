@@ -14,11 +14,11 @@ from pipeline.avatars.parts import Parts, Unfit, pack, unpack
 from pipeline.faces import smooth
 from pipeline.faces.appearance import COMPLEXION, complexion
 from pipeline.faces.choice import asked_box, find_rival, pick
-from pipeline.faces.covered import covered
 from pipeline.faces.loaded import networks
 from pipeline.faces.mesh import POINTS
+from pipeline.faces.occlusion import covered
+from pipeline.faces.point_store import PointStore
 from pipeline.faces.smooth import Geometry
-from pipeline.faces.store import PointStore
 from pipeline.faces.tracker import Tracker
 from pipeline.faces.usable import REASONS, Reason, cut_off, no_face, reasons_of
 from pipeline.types import Frame, Limits, OnTick, Tick, VideoFacts

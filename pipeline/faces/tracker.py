@@ -18,9 +18,9 @@ from pipeline.faces.cuts import CutFinder
 from pipeline.faces.detector import MIN_SCORE, Detections, Detector, Place
 from pipeline.faces.follower import FACE, Follower, plausible
 from pipeline.faces.mesh import Meshes, MeshNetwork
+from pipeline.faces.point_store import PointStore
 from pipeline.faces.rectangles import Rect, area, closeness, is_one, overlap, rect
 from pipeline.faces.roi import region_of_box, region_of_points
-from pipeline.faces.store import PointStore
 from pipeline.types import Color, Frame
 
 EVERY = 5

@@ -9,7 +9,7 @@ from torch import Tensor
 from pipeline.quality.watch import Watched, listen_under
 from pipeline.speech.fit import PersonFit, fit_person
 from pipeline.speech.mouth import MouthCurve
-from pipeline.speech.range import MouthRange
+from pipeline.speech.mouth_range import MouthRange
 from pipeline.speech.targets import LEAD, sample
 
 LEAD_S = float(LEAD)

@@ -2,11 +2,11 @@
 
     trial      opens a file first, in a process that may be ended
     probe      what a file is: `scan` counts its packets; `container` opens it, here and below
-    audio      speech at 16 kHz mono, from `sound`, which has no holes
+    audio      speech at 16 kHz mono, from `sound_stream`, which has no holes
     decode     `FrameReader`: pictures by the number of their frame on the `grid`, in any order
 
-A picture passes `cursor` (seek and decode), `fields` (interlaced film) and `upright` (planes of our
-own; high dynamic range by `tone`), in this order; `colors` says how its colours are to be read.
-`FrameReader` owns the open file and what `kept` and `blocks` hold of it in scratch. Nothing here
-trusts a header. What an input cannot be raises `InputError`.
+A picture passes `cursor` (seek and decode), `deinterlace` (interlaced film) and `upright` (planes
+of our own; high dynamic range by `tone_map`), in this order; `colors` says how its colours are to
+be read. `FrameReader` owns the open file and what `kept_pictures` and `blocks` hold of it in
+scratch. Nothing here trusts a header. What an input cannot be raises `InputError`.
 """

@@ -1,7 +1,7 @@
 """Speech: measured by decoded samples, delivered to the engines at 16 kHz mono.
 
 The length that `measure` counts, the samples that `load_speech` resamples and the sound track that
-`pipeline.writing.encode` writes all come from `pipeline.reading.sound`, so they agree to a sample.
+`pipeline.writing.encode` writes all come from `sound_stream`, so they agree to a sample.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from pipeline.reading.channels import (
 )
 from pipeline.reading.container import Clock, check_file
 from pipeline.reading.resampling import resampled
-from pipeline.reading.sound import open_sound
+from pipeline.reading.sound_stream import open_sound
 from pipeline.reading.trial import open_on_trial
 from pipeline.types import AudioFacts, Limits
 from schemas.codes import Stage
 
 if TYPE_CHECKING:
-    from pipeline.speech.ear import Perceived
+    from pipeline.speech.perception import Perceived
 
 _GROW = 1024**2
 """Bytes that a speech gets at first."""
@@ -64,7 +64,7 @@ class Speech:
     transcript: str | None = None
     """What is said, if the caller knows."""
     recognition: Future[Perceived] | None = field(default=None, compare=False, repr=False)
-    """What is heard of it, where somebody already listens (`pipeline.speech.ahead`)."""
+    """What is heard of it, where somebody already listens (`pipeline.speech.recognise_ahead`)."""
 
 
 def reading_s(limits: Limits) -> float:

@@ -9,8 +9,8 @@ from av import VideoFrame
 from av.video.codeccontext import VideoCodecContext
 
 from pipeline.errors import InputUnreadable
-from pipeline.reading.light import HLG, PQ
-from pipeline.reading.tone import shown_as
+from pipeline.reading.hdr import HLG, PQ
+from pipeline.reading.tone_map import shown_as
 from pipeline.reading.upright import is_rgb
 from pipeline.types import Color
 from schemas.codes import Stage

@@ -22,7 +22,7 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 
 from pipeline.errors import InputUnreadable, MediaLimitExceeded
-from pipeline.reading.unopened import reason
+from pipeline.reading.open_errors import reason
 from pipeline.reading.wav_size import says_too_little
 from pipeline.types import Limits
 from schemas.codes import Stage

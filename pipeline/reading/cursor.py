@@ -12,9 +12,9 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from pipeline.errors import InputUnreadable
+from pipeline.reading.alpha_decoder import decoded, decoder_of
 from pipeline.reading.container import CUT, packets
 from pipeline.reading.grid import PictureTable
-from pipeline.reading.transparency import decoded, decoder_of
 from schemas.codes import Stage
 
 _SKIP_MARGIN = 8

@@ -22,10 +22,10 @@ from pipeline.reading.blocks import Blocks
 from pipeline.reading.combing import is_combed, may_be_tape, unsaid_order
 from pipeline.reading.container import only, open_media
 from pipeline.reading.cursor import Cursor
-from pipeline.reading.fields import Fields
+from pipeline.reading.deinterlace import Fields
 from pipeline.reading.grid import Grid, PictureTable
-from pipeline.reading.hidden import is_hidden
-from pipeline.reading.kept import KeptPictures
+from pipeline.reading.hidden_alpha import is_hidden
+from pipeline.reading.kept_pictures import KeptPictures
 from pipeline.reading.nvdec import accelerator
 from pipeline.reading.photograph import ALONE, Photograph, codec_of
 from pipeline.reading.scan import scan_pictures, video_stream

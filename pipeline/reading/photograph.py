@@ -16,8 +16,8 @@ from av import VideoFrame
 
 from pipeline.errors import InputUnreadable
 from pipeline.reading.grid import PictureTable
+from pipeline.reading.icc_profile import has_foreign_profile
 from pipeline.reading.picture_size import is_animated_webp
-from pipeline.reading.profile import has_foreign_profile
 from pipeline.reading.trial import read_on_trial
 from pipeline.types import Limits
 from schemas.codes import Stage

@@ -23,8 +23,8 @@ from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
 from PIL.Image import DecompressionBombError
 
 from pipeline.reading.container import known_kind, open_options
-from pipeline.reading.profile import is_foreign
-from pipeline.reading.tone import ToneMap, is_other
+from pipeline.reading.icc_profile import is_foreign
+from pipeline.reading.tone_map import ToneMap, is_other
 from pipeline.types import Color, Limits
 
 _DAMAGED = (

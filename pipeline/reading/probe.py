@@ -16,6 +16,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoVideo
+from pipeline.reading.alpha_decoder import decoded, decoder_of
 from pipeline.reading.audio import measure
 from pipeline.reading.colors import Words, delivered
 from pipeline.reading.container import (
@@ -36,7 +37,6 @@ from pipeline.reading.picture_size import claimed_size, is_animated_png, is_anim
 from pipeline.reading.picture_work import check_work
 from pipeline.reading.png_words import MOST_WORDS, words_too_large
 from pipeline.reading.scan import declared_rates, scan_pictures, video_stream
-from pipeline.reading.transparency import decoded, decoder_of
 from pipeline.reading.trial import open_on_trial
 from pipeline.reading.upright import Orientation, orientation_of
 from pipeline.types import AudioFacts, Limits, VideoFacts

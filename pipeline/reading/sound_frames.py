@@ -1,6 +1,6 @@
 """Single frames of sound: one shape for all of a track, silence, samples that are numbers, places.
 
-`pipeline.reading.sound` puts them together.
+`pipeline.reading.sound_stream` puts them together.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Nothing here changes colours: matrix and range stay what the source says, and RGB becomes limited
 range YCbCr by the matrix that `pipeline.types.Color` names. Only what ordinary screens cannot show
-goes through `pipeline.reading.tone`.
+goes through `pipeline.reading.tone_map`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from pipeline.reading.tone import ToneMap
+from pipeline.reading.tone_map import ToneMap
 from pipeline.types import Color
 
 Planes = tuple[Tensor, Tensor, Tensor]
@@ -158,7 +158,7 @@ class Upright:
         color: of the result.
         orientation: of the stream.
         hidden: whether nothing can be seen of the whole film, so that its transparency is not meant
-            (`pipeline.reading.hidden`); asked at a picture of which nothing can be seen.
+            (`pipeline.reading.hidden_alpha`); asked at a picture of which nothing can be seen.
         source: how its pictures are to be read, where their colours are to be changed.
     """
 

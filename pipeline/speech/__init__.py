@@ -5,6 +5,6 @@ Time grid: 100 steps a second; step k stands for the instant k / 100 s (sample 1
 `mouth.listen` hears a speech once (`mel`, `activity`, phones by `recogniser`, or by `align` where
 the words are known); `mouth.plan_heard` makes curves of it by the table of `visemes`, shut where
 `closures` and `dips` say so. `fit` replaces the table by the person's own way of speaking, as far
-as that was shown to be better. `targets` samples the curves for output frames, and `range` gives
-them the units of one face.
+as that was shown to be better. `targets` samples the curves for output frames, and `mouth_range`
+gives them the units of one face.
 """

@@ -18,7 +18,7 @@ from torch import Tensor
 from pipeline.speech.cues import cues, rows, scales
 from pipeline.speech.grid import STEP_RATE, at_times
 from pipeline.speech.mouth import Hearing, MouthCurve, listen, plan_heard, settle
-from pipeline.speech.range import MouthRange
+from pipeline.speech.mouth_range import MouthRange
 from pipeline.speech.ridge import Ridge, agreement, choose, correlation, solve
 from pipeline.speech.targets import LEAD
 

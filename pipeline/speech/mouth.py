@@ -13,9 +13,9 @@ from pipeline.speech.activity import activity, drowned, lift, loudness, rest
 from pipeline.speech.align import align
 from pipeline.speech.closures import Closure, caps, find
 from pipeline.speech.dips import dips
-from pipeline.speech.ear import perceive
 from pipeline.speech.grid import STEP_RATE, gaussian
 from pipeline.speech.mel import hear
+from pipeline.speech.perception import perceive
 from pipeline.speech.phones import SILENCE, PhoneSpan, agree, labels
 from pipeline.speech.visemes import visemes
 

@@ -22,7 +22,7 @@ from pipeline.speech.activity import lift
 from pipeline.speech.conformer import RATE, WIDTH, Conformer, network
 from pipeline.speech.grid import HOP, STEP_RATE
 from pipeline.speech.ipa import phone
-from pipeline.speech.lips import CLOSED, OPEN, LipOdds, lip_reading
+from pipeline.speech.lip_probe import CLOSED, OPEN, LipOdds, lip_reading
 from pipeline.speech.phones import SILENCE, PhoneSpan, blocks, merge
 from pipeline.speech.visemes import LIP_TO_TEETH, LIPS_CLOSED, VOWELS
 
@@ -159,7 +159,7 @@ def _reread(named: list[_Named], odds: LipOdds, start: float) -> list[_Named]:
 
     Args:
         named: in order.
-        odds: of `pipeline.speech.lips.LipReading`.
+        odds: of `pipeline.speech.lip_probe.LipReading`.
         start: seconds of its first frame.
     """
     shut = _most(odds.closed, _BELIEVED)

@@ -19,7 +19,7 @@ from av.packet import Packet
 
 from pipeline.reading.channels import MIX, alone
 from pipeline.reading.resampling import resampled
-from pipeline.reading.sound import Sound, open_sound
+from pipeline.reading.sound_stream import Sound, open_sound
 from pipeline.types import AudioFacts, Limits
 
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)

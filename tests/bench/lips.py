@@ -1,4 +1,4 @@
-"""Teach the reading of closed lips (`pipeline.speech.lips`) on speech whose phones are known."""
+"""Teach `pipeline.speech.lip_probe` to read closed lips, on speech whose phones are known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import fields
 from safetensors.torch import save_file
 
 from pipeline.speech.conformer import RATE as FRAMES
-from pipeline.speech.lips import FILE, LipReading
+from pipeline.speech.lip_probe import FILE, LipReading
 from tests.bench.espeak import Espeak
 from tests.bench.lip_lessons import lessons
 from tests.bench.lips_fit import fit

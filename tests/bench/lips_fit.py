@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
-from pipeline.speech.lips import LipReading, smooth
+from pipeline.speech.lip_probe import LipReading, smooth
 
 _WIDTH, _AROUND, _KINDS = 64, 5, 3
 _PIECE = 200

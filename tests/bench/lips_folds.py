@@ -7,7 +7,7 @@ from itertools import product
 from unittest.mock import patch
 
 from pipeline.speech import recogniser
-from pipeline.speech.lips import LipReading
+from pipeline.speech.lip_probe import LipReading
 from tests.bench.closures import HEAD, RECORDINGS, Count, count, hear
 from tests.bench.espeak import RATE, Said
 from tests.bench.lip_lessons import Lesson

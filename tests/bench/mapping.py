@@ -35,8 +35,8 @@ from pipeline.speech.cues import CUES, DELAYS_S, cues, rows, scales
 from pipeline.speech.fit import fit_person, shares
 from pipeline.speech.grid import at_times, gaussian
 from pipeline.speech.mouth import Hearing, MouthCurve, listen, plan_heard
+from pipeline.speech.mouth_range import MouthPath, MouthRange
 from pipeline.speech.phones import SILENCE, PhoneSpan, labels, recognise
-from pipeline.speech.range import MouthPath, MouthRange
 from pipeline.speech.ridge import choose, correlation, solve
 from pipeline.speech.targets import LEAD
 from pipeline.speech.visemes import TABLE

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline.reading.audio import Speech, load_speech
-from pipeline.speech import ear
+from pipeline.speech import perception
 from pipeline.speech.grid import STEP_RATE
 from pipeline.speech.mouth import MouthCurve, plan_mouth
 from pipeline.types import Limits
@@ -120,7 +120,7 @@ def _around(at: float, total: int) -> slice:
 
 
 def _as_it_came(samples: Tensor) -> MouthCurve:
-    with mock.patch.object(ear, "noisy", return_value=False):
+    with mock.patch.object(perception, "noisy", return_value=False):
         return _plan(samples)
 
 

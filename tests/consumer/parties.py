@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from consumer.store.held import Held
+from consumer.store.held_lease import Held
 from consumer.store.lease import Leases
 from consumer.store.storage import Storage
 

@@ -68,7 +68,7 @@ def test_signatures_of_urls_are_hidden_and_the_rest_stays() -> None:
 
 def test_lines_of_ours_and_of_libraries_are_json_on_stderr() -> None:
     code = (
-        "import consumer.lean, logging, structlog\n"
+        "import consumer.without_rich, logging, structlog\n"
         "from consumer import logs; from consumer.settings.load import load\n"
         f"logs.configure(load({ENV!r}))\n"
         "structlog.get_logger('x').info('hello', secret='swordfish')\n"

@@ -15,10 +15,10 @@ from consumer import cli, doc_tables, metrics
 from consumer.http import gateway_metrics
 from consumer.jobs import Record
 from consumer.kafka import delivery
-from consumer.kafka.copies import dead_headers
+from consumer.kafka.copy_headers import dead_headers
 from consumer.kafka.untrusted_json import MAX_DEPTH, MAX_INTEGER_BITS, MAX_VALUES
 from consumer.local.console import BAD_INPUT, FAILED, OK, STOPPED
-from pipeline.reading.unopened import KINDS
+from pipeline.reading.open_errors import KINDS
 from schemas.asyncapi import document
 from schemas.codes import ErrorCode, Stage
 from schemas.export import CONTRACTS, json_schema

@@ -15,7 +15,7 @@ from aiokafka.conn import AIOKafkaConnection
 
 from consumer.http import gateway_hub
 from consumer.http.gateway_hub import Hub
-from consumer.kafka import answers, broker, lag
+from consumer.kafka import broker, lag, request_timeout
 from consumer.kafka.lag import LagWatch
 from consumer.kafka.membership import member_id
 from consumer.kafka.topics_apply import Change, admin, apply
@@ -35,7 +35,7 @@ async def test_a_broker_that_hangs_costs_no_place_in_the_group_and_what_it_led_i
     cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch, coordinates: bool
 ) -> None:
     """A replica was thrown out of its group, and read no more for as long as a join may take."""
-    monkeypatch.setattr(answers, "ANSWER_S", 1.0)
+    monkeypatch.setattr(request_timeout, "ANSWER_S", 1.0)
     monkeypatch.setattr(lag, "TIMEOUT_S", 2.0)
     monkeypatch.setattr(broker, "METADATA_MS", 600_000)
     kafka = KafkaHandle.fresh(cluster)
@@ -76,7 +76,7 @@ async def test_a_gateway_hears_from_its_successor_what_a_broker_led_that_hangs(
     cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was deaf to it for as long as its client waits for an answer, and for a connection."""
-    monkeypatch.setattr(answers, "ANSWER_S", 1.0)
+    monkeypatch.setattr(request_timeout, "ANSWER_S", 1.0)
     monkeypatch.setattr(gateway_hub, "ANSWER_MS", 1_000)
     never = {"request_timeout_ms": 600_000, "metadata_max_age_ms": 600_000}
     monkeypatch.setattr(gateway_hub, "AIOKafkaConsumer", partial(AIOKafkaConsumer, **never))
@@ -112,8 +112,8 @@ async def test_a_gateway_hears_from_its_successor_what_a_broker_led_that_hangs(
 
 
 def test_what_the_brokers_may_hold_back_is_waited_for_as_before() -> None:
-    answers.expect_answers()
-    answers.expect_answers()
-    assert AIOKafkaConnection.send is answers._send_briefly
-    names = {request.__name__ for request in answers._SMALL}
+    request_timeout.expect_answers()
+    request_timeout.expect_answers()
+    assert AIOKafkaConnection.send is request_timeout._send_briefly
+    names = {request.__name__ for request in request_timeout._SMALL}
     assert names.isdisjoint({"JoinGroupRequest", "SyncGroupRequest", "FetchRequest"})

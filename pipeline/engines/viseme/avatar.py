@@ -24,7 +24,7 @@ from pipeline.engines.viseme.shape import CHIN_PER_APERTURE
 from pipeline.engines.viseme.steady import steady, steady_complexion, steady_slip
 from pipeline.errors import NoFace
 from pipeline.speech.fit import PersonFit, fit_person
-from pipeline.speech.range import MouthRange
+from pipeline.speech.mouth_range import MouthRange
 from pipeline.types import OnTick
 from schemas.codes import Stage
 

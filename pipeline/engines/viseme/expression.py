@@ -16,7 +16,7 @@ from torch import Tensor
 from pipeline.engines.viseme.features import measure
 from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, edit
 from pipeline.speech.grid import STEP_RATE, gaussian
-from pipeline.speech.range import MouthPath, MouthRange
+from pipeline.speech.mouth_range import MouthPath, MouthRange
 
 SLOW_S = 0.4
 """Standard deviation of the smoothing: a syllable of a fifth of a second leaves nothing in it."""

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
-from pipeline.engines.viseme import inside, layer, mask, tone, warp
+from pipeline.engines.viseme import inside, layer, mask, tone_match, warp
 from pipeline.engines.viseme.bank import Bank
 from pipeline.engines.viseme.canvas import Canvas
 from pipeline.engines.viseme.inside import Lender
@@ -130,7 +130,7 @@ def _on_face(canvas: Canvas, scene: Scene, own: Patch, laid: Patch) -> Patch:
     face = mask.lower_face(canvas, area, scene.wanted)
     skin = face * (1 - mask.lips(canvas, area, scene.wanted))
     skin = skin * (1 - mask.lips(canvas, area, scene.own))  # the frame's own mouth is covered
-    toned = tone.match(canvas, area, laid, below, skin)
+    toned = tone_match.match(canvas, area, laid, below, skin)
     weight = face.unsqueeze(1)
     luma, chroma = area.luma.refine_plane(weight), area.chroma.refine_plane(weight)
     below.put(below.mix(toned, luma, chroma))

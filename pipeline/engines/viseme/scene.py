@@ -19,7 +19,7 @@ from pipeline.engines.viseme.parting import Lips
 from pipeline.engines.viseme.score import Score
 from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, below_nose, edit
 from pipeline.engines.viseme.steady import turned
-from pipeline.speech.range import JAW_PER_APERTURE
+from pipeline.speech.mouth_range import JAW_PER_APERTURE
 from pipeline.types import Frame
 
 

@@ -17,7 +17,7 @@ from pipeline.engines.viseme.layer import evening
 from pipeline.engines.viseme.presence import strength
 from pipeline.engines.viseme.select import Wanted, select
 from pipeline.speech.mouth import plan_mouth
-from pipeline.speech.range import MouthPath
+from pipeline.speech.mouth_range import MouthPath
 from pipeline.speech.targets import sample
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from consumer.http import gateway_book, gateway_requests
+from consumer.http import gateway_lookup, gateway_requests
 from consumer.settings import Settings
 from consumer.settings.load import load
 from tests.consumer.http.calls import locations, until_running
@@ -98,7 +98,7 @@ async def test_while_the_brokers_are_gone_it_says_so_and_afterwards_nothing_is_l
     tmp_path: Path,
     monkeypatch: Any,
 ) -> None:
-    monkeypatch.setattr(gateway_book, "LOOK_S", 0.5)
+    monkeypatch.setattr(gateway_lookup, "LOOK_S", 0.5)
     env = {**service_env, "KAFKA_BOOTSTRAP_SERVERS": own_kafka.servers, "F2F_TOPIC_PREFIX": "own"}
     KafkaHandle("own", own_kafka.servers, own_kafka.capabilities, "own").create_topics()
     settings = load({**env, "F2F_MIN_FREE_BYTES": "0"})

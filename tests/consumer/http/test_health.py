@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from consumer import metrics
-from consumer.http import protocol
+from consumer.http import idle_connections
 from consumer.http.health import BACKLOG, serve
 from consumer.settings import SettingsError
 from consumer.settings.load import load
@@ -125,7 +125,7 @@ async def test_every_address_of_a_pod_is_listened_on_whatever_its_family() -> No
 async def test_a_connection_that_asks_for_nothing_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "HEAD_S", 0.05)
+    monkeypatch.setattr(idle_connections, "HEAD_S", 0.05)
     settings = load({"DUIX_DATA_DIR": str(tmp_path), "F2F_HTTP_PORT": "0"})
     async with serve(settings, Answers()) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

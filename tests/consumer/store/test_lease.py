@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from consumer.store import lease
-from consumer.store.held import LeaseLost
+from consumer.store.held_lease import LeaseLost
 from consumer.store.lease import Leases
 from consumer.store.storage import Storage
 from schemas.manifest import AttemptMarker

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from consumer.faults import Fault
-from consumer.store import held as held_lease
-from consumer.store import lease
+from consumer.store import held_lease, lease
 from consumer.store.storage import Storage
 from schemas.codes import ErrorCode, Stage
 from tests.consumer.parties import KEY, TTL_S, Party

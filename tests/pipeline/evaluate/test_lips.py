@@ -10,7 +10,7 @@ import torch
 from pipeline.evaluate.lips import envelope, rest_limit, silences
 from pipeline.evaluate.own import find, followed
 from pipeline.reading.audio import Speech
-from pipeline.speech.range import MouthRange
+from pipeline.speech.mouth_range import MouthRange
 
 RATE = 16_000
 

@@ -15,8 +15,8 @@ from pipeline.faces.appearance import ROW
 from pipeline.faces.follower import Follower
 from pipeline.faces.mesh import POINTS, Meshes
 from pipeline.faces.motion import SIDE, Window
+from pipeline.faces.point_store import PointStore
 from pipeline.faces.roi import region_of_points
-from pipeline.faces.store import PointStore
 from pipeline.types import Frame
 
 FACE = 70

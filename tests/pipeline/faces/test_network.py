@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.faces.graph import Graph, Model, Node
-from pipeline.faces.lite import LiteNetwork
+from pipeline.faces.litert import LiteNetwork
 from pipeline.faces.network import Network
 from pipeline.weights import FaceModels
 

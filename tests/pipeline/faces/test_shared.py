@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipeline.batching import captured, placed
 from pipeline.faces import halves, loaded, shared
-from pipeline.faces.lite import LiteNetwork
+from pipeline.faces.litert import LiteNetwork
 from pipeline.faces.network import Network
 from pipeline.faces.shared import SharedNetwork, network_on
 from pipeline.weights import FaceModels

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipeline.faces.point_store import PointStore
 from pipeline.faces.smooth import Geometry, finish
-from pipeline.faces.store import PointStore
 
 
 def face(seed: int = 0) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.errors import NoFace
 from pipeline.faces.detector import Detections, Detector
 from pipeline.faces.mesh import Meshes, MeshNetwork
-from pipeline.faces.store import PointStore
+from pipeline.faces.point_store import PointStore
 from pipeline.faces.tracker import Tracker
 from pipeline.types import Color, Frame
 from pipeline.weights import FaceModels

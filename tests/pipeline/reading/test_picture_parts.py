@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from pipeline.reading.icc_profile import has_foreign_profile
 from pipeline.reading.picture_parts import MOST_BEFORE, jpeg_head, png_chunks, png_head
 from pipeline.reading.picture_size import claimed_size
-from pipeline.reading.profile import has_foreign_profile
 from tests.support.profiles import DISPLAY_P3, make_profile
 
 FILL = b"\xff" * 5

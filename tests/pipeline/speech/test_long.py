@@ -13,9 +13,9 @@ from torch import Tensor
 
 from pipeline.speech import cues, dips, grid, mel
 from pipeline.speech.activity import activity
+from pipeline.speech.denoise import noisy
 from pipeline.speech.mouth import Hearing, MouthCurve, plan_heard
 from pipeline.speech.phones import PhoneSpan
-from pipeline.speech.quiet import noisy
 from pipeline.speech.recogniser import recognise
 from tests.pipeline.speech.sounds import demo, tone
 
@@ -35,7 +35,7 @@ from pathlib import Path
 import torch
 from pipeline.allocator import keep_freed_memory
 from pipeline.reading.audio import load_speech
-from pipeline.speech.ahead import recognised_ahead
+from pipeline.speech.recognise_ahead import recognised_ahead
 from pipeline.speech.cues import cues
 from pipeline.speech.mouth import listen, plan_heard
 from pipeline.types import Limits

@@ -12,7 +12,7 @@ import torch
 from pipeline.engines.viseme.engine import VisemeEngine
 from pipeline.errors import NoFace
 from pipeline.reading.audio import Speech
-from pipeline.speech.range import MouthPath
+from pipeline.speech.mouth_range import MouthPath
 from pipeline.timeline import Timeline
 from pipeline.types import Tick
 from tests.pipeline.engines.viseme import puppet

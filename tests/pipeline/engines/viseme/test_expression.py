@@ -11,7 +11,7 @@ from pipeline.engines.viseme.expression import LEVEL, keep_width, lent, level, s
 from pipeline.engines.viseme.features import measure
 from pipeline.engines.viseme.heads import fit_heads, mean_skull
 from pipeline.engines.viseme.shape import edit
-from pipeline.speech.range import MouthPath, MouthRange
+from pipeline.speech.mouth_range import MouthPath, MouthRange
 from tests.pipeline.engines.viseme.puppet import Pose, head
 
 FPS = Fraction(25)

@@ -20,9 +20,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from consumer.faults import Fault
-from consumer.http.gateway_book import Book
 from consumer.http.gateway_inputs import Inputs
 from consumer.http.gateway_jobs import parse, traceparent
+from consumer.http.gateway_lookup import Book
 from consumer.http.gateway_problems import CODE_HEADER, Refused, old_failure
 from consumer.http.gateway_requests import Requests
 from consumer.scratch import Scratch

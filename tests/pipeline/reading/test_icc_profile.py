@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from pipeline.reading.decode import FrameReader
+from pipeline.reading.icc_profile import has_foreign_profile
 from pipeline.reading.probe import probe_video
-from pipeline.reading.profile import has_foreign_profile
 from pipeline.types import Limits
 from schemas.request import RenderOptions
 from tests.support.profiles import ADOBE_RGB, DISPLAY_P3, make_profile

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from pipeline.reading.audio import Speech
-from pipeline.speech import ahead, mouth, phones, sphinx
-from pipeline.speech.ahead import recognised_ahead
+from pipeline.speech import mouth, phones, recognise_ahead, sphinx
 from pipeline.speech.mouth import listen
+from pipeline.speech.recognise_ahead import recognised_ahead
 
 
 def _speech(seconds: float) -> Speech:
@@ -95,7 +95,7 @@ def test_leaving_tells_the_thread_to_stop_and_waits_for_it(
         stop.wait()
         ended.set()
 
-    monkeypatch.setattr(ahead, "perceive", until_stopped)
+    monkeypatch.setattr(recognise_ahead, "perceive", until_stopped)
     with recognised_ahead(_speech(1.0)):
         assert not ended.is_set()
     assert ended.is_set()
@@ -105,7 +105,7 @@ def test_an_error_reaches_who_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(samples: torch.Tensor, stop: threading.Event) -> None:
         raise RuntimeError("no ears")
 
-    monkeypatch.setattr(ahead, "perceive", broken)
+    monkeypatch.setattr(recognise_ahead, "perceive", broken)
     with (
         pytest.raises(RuntimeError, match="no ears"),
         recognised_ahead(_speech(1.0)) as early,

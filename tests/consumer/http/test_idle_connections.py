@@ -11,8 +11,8 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from consumer.http import protocol
-from consumer.http.protocol import TimedProtocol
+from consumer.http import idle_connections
+from consumer.http.idle_connections import TimedProtocol
 
 CALL = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -43,7 +43,7 @@ class Site:
 
 @pytest.fixture
 async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
-    monkeypatch.setattr(protocol, "HEAD_S", 0.2)
+    monkeypatch.setattr(idle_connections, "HEAD_S", 0.2)
     made = Site()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

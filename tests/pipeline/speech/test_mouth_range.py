@@ -6,7 +6,7 @@ import itertools
 
 import torch
 
-from pipeline.speech.range import MouthRange
+from pipeline.speech.mouth_range import MouthRange
 from pipeline.speech.targets import MouthTargets
 
 USUAL_TOP = 0.171

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pipeline.faces.appearance import LIPS, ROW, sample
-from pipeline.faces.covered import LEAST, covered
 from pipeline.faces.mesh import MeshNetwork
+from pipeline.faces.occlusion import LEAST, covered
 from pipeline.faces.roi import region_of_points
 from pipeline.types import Frame
 from tests.pipeline.faces.occluders import Shape, before, hand, microphone, telephone

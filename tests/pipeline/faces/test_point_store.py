@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.faces.store import PointStore
+from pipeline.faces.point_store import PointStore
 
 
 def test_rows_come_back_in_any_order_from_any_thread(tmp_path: Path) -> None:

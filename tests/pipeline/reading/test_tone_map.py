@@ -15,7 +15,7 @@ from av import VideoFrame
 from numpy.typing import NDArray
 
 from pipeline.errors import InputUnreadable
-from pipeline.reading.tone import ToneMap, shown_as, tone_warnings
+from pipeline.reading.tone_map import ToneMap, shown_as, tone_warnings
 from pipeline.reading.upright import Orientation, Upright
 from pipeline.types import Color, Frame
 from tests.pipeline.reading.calls import facts, numbers, read

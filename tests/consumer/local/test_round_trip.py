@@ -14,9 +14,9 @@ from aiokafka import AIOKafkaProducer
 
 from consumer.faults import Fault
 from consumer.kafka.client import Event, connect
-from consumer.local import journey
+from consumer.local import round_trip
 from consumer.local.console import CommandError, exit_code
-from consumer.local.journey import bring, follow, provide
+from consumer.local.round_trip import bring, follow, provide
 from consumer.settings import Settings
 from consumer.settings.load import load
 from consumer.store.storage import Storage
@@ -173,7 +173,7 @@ async def test_a_failed_job_is_a_fault_with_the_event_s_own_error(settings: Sett
 async def test_who_waits_in_vain_is_told_what_that_may_mean_and_how_to_wait_on(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(journey, "QUIET_S", 0.0)
+    monkeypatch.setattr(round_trip, "QUIET_S", 0.0)
     async with connect(settings) as client:
         with pytest.raises(CommandError) as late:
             await follow(client, "order-4711", 0.5, lambda _: None)
@@ -188,9 +188,9 @@ async def test_who_waits_in_vain_is_told_what_that_may_mean_and_how_to_wait_on(
 async def test_a_job_of_which_something_was_heard_is_not_called_silent(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(journey, "QUIET_S", 0.0)
+    monkeypatch.setattr(round_trip, "QUIET_S", 0.0)
     later = asyncio.Event()
-    with journey._quiet("order-4711") as heard:
+    with round_trip._quiet("order-4711") as heard:
         heard()
         asyncio.get_running_loop().call_later(0.0, later.set)  # fires after the other one would
         await later.wait()

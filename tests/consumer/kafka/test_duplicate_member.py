@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.kafka.twins import Twins
+from consumer.kafka.duplicate_member import Twins
 
 SESSION_S = 45.0
 

@@ -7,11 +7,11 @@ import threading
 import pytest
 import torch
 
-from pipeline.speech import ear, quiet
-from pipeline.speech.ear import perceive
+from pipeline.speech import denoise, perception
+from pipeline.speech.denoise import fell_silent, noisy, quieted
 from pipeline.speech.mel import hear
 from pipeline.speech.mouth import MouthCurve, plan_mouth
-from pipeline.speech.quiet import fell_silent, noisy, quieted
+from pipeline.speech.perception import perceive
 from pipeline.speech.recogniser import recognise
 from tests.pipeline.speech.noises import NOISES, agreement, hiss, mixed
 from tests.pipeline.speech.sounds import RATE, demo, noise, silence, speech
@@ -29,7 +29,7 @@ def test_the_plan_of_speech_in_noise_is_nearer_to_that_of_clean_speech(
     words = demo().samples
     sound = mixed(words, NOISES[kind](words), 5.0)
     heard = agreement(plan_mouth(speech(sound)), clean)
-    monkeypatch.setattr(ear, "noisy", lambda samples, level: False)
+    monkeypatch.setattr(perception, "noisy", lambda samples, level: False)
     as_it_came = agreement(plan_mouth(speech(sound)), clean)
     assert heard > as_it_came + 0.05
 
@@ -53,7 +53,7 @@ def test_a_noise_between_silence_is_noticed_too() -> None:
 
 def test_a_sound_whose_noise_stays_is_heard_as_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
     """As other people's words do: lifted out of their noise, the mouth would say them."""
-    monkeypatch.setattr(quiet, "_KEPT", 0.5)
+    monkeypatch.setattr(denoise, "_KEPT", 0.5)
     sound = mixed(demo().samples, hiss(demo().samples), 5.0)
     level = hear(sound)[1]
     assert noisy(sound, level)
@@ -61,7 +61,7 @@ def test_a_sound_whose_noise_stays_is_heard_as_it_came(monkeypatch: pytest.Monke
 
 
 def test_clean_speech_is_heard_bit_for_bit_as_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ear, "quieted", None)  # whoever calls it fails
+    monkeypatch.setattr(perception, "quieted", None)  # whoever calls it fails
     words = demo().samples
     faint_noise = mixed(words, hiss(words), 40.0)
     for sound in (words, words * 0.01, (words * 3).clamp(-1, 1), faint_noise, words[:9000]):
@@ -95,7 +95,7 @@ def test_a_long_sound_in_blocks_is_that_of_the_whole(monkeypatch: pytest.MonkeyP
     sound = mixed(demo().samples, hiss(demo().samples), 5.0)
     level = hear(sound)[1]
     whole = quieted(sound, level)
-    monkeypatch.setattr(quiet, "_BLOCK", 90)
+    monkeypatch.setattr(denoise, "_BLOCK", 90)
     assert torch.allclose(quieted(sound, level), whole, rtol=2e-3, atol=1e-6)
 
 

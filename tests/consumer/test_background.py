@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
-from consumer import lasting
-from consumer.lasting import lasting as last
+from consumer import background
+from consumer.background import lasting as last
 
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lasting, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(background, "FIRST_PAUSE_S", 0.0)
 
 
 async def test_work_that_breaks_off_begins_again_until_it_has_nothing_to_do() -> None:
@@ -29,7 +29,7 @@ async def test_work_that_breaks_off_begins_again_until_it_has_nothing_to_do() ->
 
 
 async def test_what_ends_at_once_begins_ever_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lasting, "FIRST_PAUSE_S", 1.0)
+    monkeypatch.setattr(background, "FIRST_PAUSE_S", 1.0)
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -55,7 +55,7 @@ async def test_works_in_the_background_have_ended_when_their_block_is_left() -> 
             await asyncio.sleep(0)
             ended.set()
 
-    async with lasting.in_background({"janitor": work}):
+    async with background.in_background({"janitor": work}):
         await asyncio.wait_for(begun.wait(), 120)
         assert not ended.is_set()
     assert ended.is_set()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.faces.lite import LiteNetwork
+from pipeline.faces.litert import LiteNetwork
 from pipeline.faces.network import Network
 from pipeline.weights import FaceModels
 
@@ -47,12 +47,12 @@ def test_a_picture_gives_the_same_bits_alone_in_a_batch_and_beside_other_threads
 def test_loading_writes_nothing_and_swallows_nothing_of_others() -> None:
     program = (
         "import os, torch\n"
-        "from pipeline.faces import quiet\n"
-        "from pipeline.faces.lite import LiteNetwork\n"
+        "from pipeline.faces import litert_stderr\n"
+        "from pipeline.faces.litert import LiteNetwork\n"
         "from pipeline.weights import load_faces\n"
         "network = LiteNetwork(load_faces().detector)\n"
         "network(torch.zeros(1, 3, network.size, network.size))\n"
-        "with quiet.without_greeting():\n"
+        "with litert_stderr.without_greeting():\n"
         "    os.write(2, b'somebody else\\n')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from pipeline.speech.denoise import fell_silent, noisy, quieted
 from pipeline.speech.mel import hear_level
-from pipeline.speech.quiet import fell_silent, noisy, quieted
 from pipeline.speech.recogniser import Recognition, recognise
 
 

@@ -10,7 +10,6 @@ import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
 from pipeline.faces.detector import Detector
-from pipeline.faces.light import DIM, GAMMA, USUAL, daylight
 from pipeline.faces.mesh import MeshNetwork
 from pipeline.faces.roi import region_of_box, region_of_points
 from pipeline.faces.topology import (
@@ -19,6 +18,7 @@ from pipeline.faces.topology import (
     LIPS_OUTER_LOWER,
     LIPS_OUTER_UPPER,
 )
+from pipeline.faces.white_balance import DIM, GAMMA, USUAL, daylight
 from pipeline.planes import planes_of, rgb_of
 from pipeline.types import Frame
 from tests.pipeline.faces.pictures import demo_facts

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pipeline.speech.conformer import network
-from pipeline.speech.lips import CLOSED, OPEN, LipOdds, lip_reading
+from pipeline.speech.lip_probe import CLOSED, OPEN, LipOdds, lip_reading
 from pipeline.speech.mel import hear
 from pipeline.speech.phones import PhoneSpan
 from pipeline.speech.recogniser import _Named, _reread, recognise

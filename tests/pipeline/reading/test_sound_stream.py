@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.errors import InputUnreadable, MediaLimitExceeded, NoAudio
 from pipeline.reading.audio import SPEECH_RATE, load_speech
 from pipeline.reading.probe import probe_audio
-from pipeline.reading.sound import open_sound
+from pipeline.reading.sound_stream import open_sound
 from pipeline.types import Limits
 from pipeline.writing.soundtrack import Soundtrack
 from tests.pipeline.reading.clicks import KINDS, clicks

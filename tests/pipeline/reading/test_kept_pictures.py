@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.reading import cursor, kept
+from pipeline.reading import cursor, kept_pictures
 from pipeline.reading.decode import FrameReader
-from pipeline.reading.kept import KeptPictures
+from pipeline.reading.kept_pictures import KeptPictures
 from pipeline.reading.probe import probe_video
 from pipeline.reading.upright import Planes
 from pipeline.types import Frame, Limits
@@ -59,7 +59,7 @@ def test_a_second_pass_decodes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 def test_what_has_no_room_is_decoded_again(
     tmp_path: Path, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "MOST_BYTES", room * SIZE)
+    monkeypatch.setattr(kept_pictures, "MOST_BYTES", room * SIZE)
     plain = list(_reader(tmp_path, None).read(_there_and_back()))
     with KeptPictures(192, 128, tmp_path) as store:
         reader = _reader(tmp_path, store)
@@ -120,11 +120,11 @@ def test_nothing_lies_about_and_all_room_is_given_back(tmp_path: Path) -> None:
 def test_the_room_follows_from_disk_and_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "_available_memory", lambda: 8 * 5 * SIZE)
+    monkeypatch.setattr(kept_pictures, "_available_memory", lambda: 8 * 5 * SIZE)
     with KeptPictures(192, 128, tmp_path) as store:
         list(_reader(tmp_path, store).read(range(9)))
         assert len(store) == 5
-    assert 0 < kept._room(tmp_path) <= kept.MOST_BYTES
+    assert 0 < kept_pictures._room(tmp_path) <= kept_pictures.MOST_BYTES
     with KeptPictures(192, 128, tmp_path / "nowhere") as store:
         assert len(list(_reader(tmp_path, store).read(range(3)))) == 3
         assert len(store) == 0

@@ -17,10 +17,10 @@ import torch
 from ai_edge_litert.interpreter import Interpreter
 from torch import Tensor
 
-from pipeline.faces import lite_file
+from pipeline.faces import tflite_write
 from pipeline.faces.graph import Model, Node
+from pipeline.faces.litert_stderr import without_greeting
 from pipeline.faces.network import Network
-from pipeline.faces.quiet import without_greeting
 
 _first = threading.Lock()
 
@@ -97,12 +97,12 @@ def _divided(model: Model) -> tuple[Model, Sequence[Callable[..., Any]]]:
     nodes: list[Node] = []
     for level in range(max(depth.values(), default=0) + 1):
         here = [node for node in graph.nodes if depth[node.output] == level]
-        layers = [node for node in here if node.op in lite_file.KNOWN]
+        layers = [node for node in here if node.op in tflite_write.KNOWN]
         if layers:
             inputs, outputs = _ends(model, layers)
             nodes += _as_nodes(len(parts), inputs, outputs)
-            parts.append(Part(lite_file.write(model, layers, inputs, outputs), inputs, outputs))
-        nodes += [node for node in here if node.op not in lite_file.KNOWN]
+            parts.append(Part(tflite_write.write(model, layers, inputs, outputs), inputs, outputs))
+        nodes += [node for node in here if node.op not in tflite_write.KNOWN]
     return Model(graph.model_copy(update={"nodes": nodes}), model.weights), parts
 
 
@@ -111,7 +111,7 @@ def _depths(model: Model) -> dict[str, int]:
     depth: dict[str, int] = {}
     layer: dict[str, bool] = {}
     for node in model.graph.nodes:
-        layer[node.output] = node.op in lite_file.KNOWN
+        layer[node.output] = node.op in tflite_write.KNOWN
         depth[node.output] = max(
             (
                 depth[name] + (layer[node.output] and not layer[name])

@@ -13,7 +13,7 @@ import torch
 from av.codec.context import Flags
 from numpy.typing import NDArray
 
-from pipeline.reading import blocks, decode, fields
+from pipeline.reading import blocks, decode, deinterlace
 from pipeline.reading.decode import FrameReader
 from pipeline.reading.upright import laid_out
 from pipeline.types import Frame
@@ -193,12 +193,12 @@ def test_a_devices_own_layout_is_made_whole_too_in_the_same_colours(matrix: int,
     film = Woven()
     made = {}
     for layout in ("yuv420p", "nv12"):
-        run: fields._Filter | None = None
+        run: deinterlace._Filter | None = None
         for n in range(3):
             frame = woven(film, n).reformat(format=layout)
             frame.time_base = Fraction(1, 25)
             frame.colorspace, frame.color_range = matrix, span
-            run = run or fields._Filter(frame, "auto", 1)
+            run = run or deinterlace._Filter(frame, "auto", 1)
             assert run.takes(frame, "auto")
             shown = run.put(frame)
         assert shown is not None
@@ -210,7 +210,7 @@ def test_a_devices_own_layout_is_made_whole_too_in_the_same_colours(matrix: int,
 def test_pictures_whose_colours_are_named_anew_are_not_of_one_run() -> None:
     frame = woven(Woven(), 0)
     frame.time_base = Fraction(1, 25)
-    run = fields._Filter(frame, "auto", 1)
+    run = deinterlace._Filter(frame, "auto", 1)
     frame.colorspace = 9
     assert not run.takes(frame, "auto")
 

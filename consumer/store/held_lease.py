@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import structlog
 
+from consumer.background import lasting
 from consumer.faults import Fault
-from consumer.lasting import lasting
 from consumer.store.marker import MarkerFile, dump, held_by
 from schemas.codes import ErrorCode
 from schemas.manifest import AttemptMarker, Lease

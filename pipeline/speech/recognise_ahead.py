@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline.speech.ear import perceive
+from pipeline.speech.perception import perceive
 
 if TYPE_CHECKING:
     from pipeline.reading.audio import Speech

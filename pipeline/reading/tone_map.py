@@ -1,7 +1,7 @@
 """Pictures of high dynamic range (HLG, PQ) or wide colours, brought to those of BT.709.
 
 Phones record so by default. What a picture becomes is computed once for a lattice of colours
-(`pipeline.reading.light`); libavfilter's haldclut looks each pixel up in it.
+(`pipeline.reading.hdr`); libavfilter's haldclut looks each pixel up in it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from av.filter.context import FilterContext
 from numpy.typing import NDArray
 
 from pipeline.errors import InputUnreadable
-from pipeline.reading.light import HLG, PQ, WIDE, as_shown
+from pipeline.reading.hdr import HLG, PQ, WIDE, as_shown
 from pipeline.types import Color, VideoFacts
 from schemas.codes import Stage
 
