@@ -78,7 +78,6 @@ class Body:
         if not self._known:
             self._sniff()
         await self._write()
-        self._out.flush()
         return Fetched(self._done, self._digest.hexdigest(), "")
 
     async def _write(self) -> None:

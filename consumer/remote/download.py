@@ -142,7 +142,6 @@ class _Transfer:
             opened.body.close()
         if self._done != opened.total:
             raise Cut(f"{self._done} of {opened.total} bytes came")
-        self._out.flush()
         return Fetched(self._done, self._digest.hexdigest(), opened.etag)
 
     def _pump(self, body: Body) -> None:

@@ -111,8 +111,8 @@ class HopCheck:
         address = literal(host)
         try:
             found = [address] if address is not None else await self._resolve(host, port)
-        except (OSError, UnicodeError) as error:
-            if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
+        except OSError as error:
+            if error.errno == socket.EAI_NONAME:
                 raise fault(ErrorCode.INPUT_NOT_FOUND, f"host {host!r} has no address") from error
             raise unreachable(f"host {host!r} cannot be looked up: {error}") from error
         if not found:

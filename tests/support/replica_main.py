@@ -49,7 +49,8 @@ class DyingMemory(Memory):
             die()
 
     def progress(self, event: Progress) -> None:
-        if self._kill == "render":
+        # The first sign of life comes before the renderer is called.
+        if self._kill == "render" and event.stage == "generate":
             die()
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from pathlib import Path
 
 import pytest
 
+from consumer.remote.addresses import Address
 from consumer.remote.body import RemotePolicy
+from consumer.remote.hop import HopCheck
 from schemas.codes import ErrorCode
 from tests.consumer.remote.calls import GLOBAL, HOST, PUBLIC, Names, refused
 from tests.consumer.web import MP4, Dial, Web, reply
@@ -101,6 +104,47 @@ async def test_by_default_no_host_is_allowed(tmp_path: Path) -> None:
     fault = await refused(f"https://{HOST}/v.mp4", tmp_path / "in", RemotePolicy())
     assert fault.code is ErrorCode.INPUT_FORBIDDEN
     assert "F2F_ALLOWED_HOSTS" in fault.error.message
+
+
+async def test_what_the_list_lacks_is_named_as_it_would_be_written_there(tmp_path: Path) -> None:
+    for port, name in (("", HOST), (":443", HOST), (":9000", f"{HOST}:9000")):
+        fault = await refused(f"https://{HOST}{port}/v.mp4", tmp_path / "in", RemotePolicy())
+        assert f"host {name!r} is not in F2F_ALLOWED_HOSTS" in fault.error.message
+        assert fault.error.detail["host"] == name
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "unknown"), ErrorCode.INPUT_NOT_FOUND),
+        (socket.gaierror(socket.EAI_AGAIN, "the resolver is away"), ErrorCode.INPUT_UNREACHABLE),
+        (OSError("no files left"), ErrorCode.INPUT_UNREACHABLE),
+    ],
+)
+async def test_a_resolver_in_trouble_is_told_from_a_name_that_is_none(
+    trouble: OSError, code: ErrorCode, tmp_path: Path
+) -> None:
+    async def resolve(host: str, port: int) -> list[Address]:
+        raise trouble
+
+    fault = await refused(f"https://{HOST}/v.mp4", tmp_path / "in", PUBLIC, resolve=resolve)
+    assert fault.code is code
+
+
+async def test_a_name_without_any_address_is_not_found(tmp_path: Path) -> None:
+    names = Names(media_example=[[]])
+    fault = await refused(f"https://{HOST}/v.mp4", tmp_path / "in", PUBLIC, resolve=names)
+    assert fault.code is ErrorCode.INPUT_NOT_FOUND
+
+
+async def test_http_and_https_have_their_own_ports() -> None:
+    check = HopCheck(RemotePolicy(hosts=(HOST,), loopback=True), Names(media_example=[[GLOBAL]]))
+    for url, port in (
+        (f"https://{HOST}/v", 443),
+        ("http://localhost/v", 80),
+        ("http://localhost:81/v", 81),
+    ):
+        assert (await check.check(url, None)).port == port
 
 
 LEADS = [

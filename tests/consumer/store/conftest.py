@@ -1,4 +1,4 @@
-"""Stores to try: every one of this machine, or one."""
+"""Stores to try: every one of this machine, or one; and no long pauses between tries."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from consumer.remote import download
+from consumer.store import sdk
 from consumer.store.storage import Storage
 from tests.support.handles import S3Handle
 from tests.support.work import settings_for
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call is made as often as ever, without long pauses in between."""
+    monkeypatch.setattr(sdk, "RETRY_PAUSES_S", (0.01, 0.01))
+    monkeypatch.setattr(download, "PAUSE_S", 0.01)
 
 
 @pytest.fixture

@@ -129,10 +129,13 @@ async def test_an_answer_cut_within_its_headers_is_never_an_empty_object(
         storage.close()
 
 
-async def test_a_full_disk_is_typed_and_leaves_no_file(s3: S3Handle, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [10, 100_000], ids=["in-a-buffer", "written-at-once"])
+async def test_a_full_disk_is_typed_and_leaves_no_file(
+    size: int, s3: S3Handle, tmp_path: Path
+) -> None:
     if not os.access("/dev/full", os.W_OK):
         pytest.skip("needs /dev/full")
-    ref = put_object(s3, "k", b"x" * 100_000)
+    ref = put_object(s3, "k", b"x" * size)
     link = tmp_path / "full"
     link.symlink_to("/dev/full")
     storage = Storage(settings_for(s3, tmp_path))

@@ -153,21 +153,23 @@ async def test_a_store_with_rules_is_left_to_them_unless_told_otherwise(
 
 
 async def test_one_replica_sweeps_at_a_time_and_a_dead_one_is_followed(
-    every_s3: S3Handle, tmp_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    s3: S3Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _make_old(monkeypatch, 40)
-    await _fill(storage, every_s3.bucket)
-    theirs = Leases(storage, every_s3.bucket, owner="b/1/x", ttl_s=TTL_S)
+    storage = Storage(settings_for(s3, tmp_path))
+    await _fill(storage, s3.bucket)
+    theirs = Leases(storage, s3.bucket, owner="b/1/x", ttl_s=TTL_S)
     conditions = await theirs.honours_conditions()
     held = await theirs.watch(LEASE_KEY, "sweeper", "sweeper").try_claim(conditions=conditions)
     assert held is not None
-    mine = _sweeper(storage, every_s3, tmp_path, "a")
+    mine = _sweeper(storage, s3, tmp_path, "a")
     async with held:  # it lives and renews
         assert await mine._pass_alone(RULES, dry_run=False) is None
-        assert set(KEYS) <= set(every_s3.keys())
+        assert set(KEYS) <= set(s3.keys())
     done = await mine._pass_alone(RULES, dry_run=False)  # it died without a word
     assert done is not None
     assert done.removed == 4
+    storage.close()
 
 
 def _run_command(s3: S3Handle, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -182,18 +184,18 @@ def _run_command(s3: S3Handle, *arguments: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
-def test_the_command_is_a_dry_run_unless_told_to_apply(every_s3: S3Handle, tmp_path: Path) -> None:
-    every_s3.client().put_object(every_s3.bucket, "inputs/new", io.BytesIO(b"x"), 1)
-    code, said = _run_command(every_s3)
+def test_the_command_is_a_dry_run_unless_told_to_apply(s3: S3Handle, tmp_path: Path) -> None:
+    s3.client().put_object(s3.bucket, "inputs/new", io.BytesIO(b"x"), 1)
+    code, said = _run_command(s3)
     assert (code, said["dry_run"], said["overdue"]) == (0, True, 0)
     assert said["rules"][0] == {
         "prefix": "inputs/", "days": 1, "seen": 1, "overdue": 0, "bytes": 0, "removed": 0,
         "kept": 0, "examples": [],
     }  # fmt: skip
-    code, said = _run_command(every_s3, "--apply")
+    code, said = _run_command(s3, "--apply")
     assert (code, said["dry_run"], said["removed"]) == (0, False, 0)
-    assert every_s3.keys() == ["inputs/new"]
+    assert s3.keys() == ["inputs/new"]
     backups = tmp_path / "rules.yaml"
     backups.write_text("rules: [{prefix: backups/, days: 1}]", encoding="utf-8")
-    code, said = _run_command(every_s3, "--apply", "--file", str(backups))
+    code, said = _run_command(s3, "--apply", "--file", str(backups))
     assert (code, said["error"]["code"]) == (2, "INVALID_REQUEST")

@@ -15,33 +15,31 @@ from schemas.refs import ObjectRef
 from tests.consumer.store.calls import LIMIT
 from tests.support.embedded import EmbeddedS3Server
 from tests.support.handles import S3Handle
+from tests.support.stores import Stores
 from tests.support.toxic import toxic
 from tests.support.work import settings_for
 
 
-async def test_a_bucket_that_keeps_what_it_has_by_default_takes_objects(tmp_path: Path) -> None:
+async def test_a_bucket_that_keeps_what_it_has_by_default_takes_objects(
+    stores: Stores, tmp_path: Path
+) -> None:
     """Object Lock with a default retention: such buckets of Amazon ask for the MD5 of each."""
     from minio.commonconfig import GOVERNANCE
     from minio.objectlockconfig import DAYS, ObjectLockConfig
 
-    server = EmbeddedS3Server()
-    server.start()
-    try:
-        plain = S3Handle.fresh(server)
-        client, bucket = plain.client(), f"{plain.bucket}-lock"
-        client.make_bucket(bucket, object_lock=True)
-        client.set_object_lock_config(bucket, ObjectLockConfig(GOVERNANCE, 1, DAYS))
-        storage = Storage(settings_for(plain, tmp_path))
-        source = tmp_path / "source"
-        source.write_bytes(b"v" * 3_000_000)
-        assert await storage.put(bucket, "k", b"1", if_absent=True) is not None
-        assert await storage.put(bucket, "k", b"2", if_absent=True) is None
-        assert await storage.put_file(bucket, "v.mp4", source, "video/mp4") is not None
-        fetched = await storage.fetch(ObjectRef(bucket, "v.mp4"), tmp_path / "target", LIMIT)
-        assert fetched.sha256 == file_sha256(source)
-        storage.close()
-    finally:
-        server.stop()
+    plain = stores.fresh(EmbeddedS3Server.name)
+    client, bucket = plain.client(), f"{plain.bucket}-lock"
+    client.make_bucket(bucket, object_lock=True)
+    client.set_object_lock_config(bucket, ObjectLockConfig(GOVERNANCE, 1, DAYS))
+    storage = Storage(settings_for(plain, tmp_path))
+    source = tmp_path / "source"
+    source.write_bytes(b"v" * 3_000_000)
+    assert await storage.put(bucket, "k", b"1", if_absent=True) is not None
+    assert await storage.put(bucket, "k", b"2", if_absent=True) is None
+    assert await storage.put_file(bucket, "v.mp4", source, "video/mp4") is not None
+    fetched = await storage.fetch(ObjectRef(bucket, "v.mp4"), tmp_path / "target", LIMIT)
+    assert fetched.sha256 == file_sha256(source)
+    storage.close()
 
 
 async def test_a_condition_decides_who_writes_first(every_s3: S3Handle, storage: Storage) -> None:
