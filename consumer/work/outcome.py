@@ -32,7 +32,7 @@ from consumer.work.announcing import Announcing
 from consumer.work.attempt import Attempt, Case
 from consumer.work.avatars import Avatars
 from consumer.work.recorded import Recorded
-from consumer.work.refusal import guard, refuse
+from consumer.work.refusal import engine_of, guard, refuse
 from consumer.workers.slots import Fleet
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Completed, Failed
@@ -73,7 +73,7 @@ class Outcome:
         waited = datetime.now(UTC) - job.record.sent_at
         QUEUE_SECONDS.observe(max(0.0, waited.total_seconds()))
         with bound_contextvars(job_id=job.job_id):
-            engine = await self._fleet.engine(job.request.engine or self._settings.engine)
+            engine = await engine_of(job, self._fleet, self._settings.engine)
             render = render_id(job.request, engine.name, engine.revision, job.generation)
             wish = wish_id(job.request, engine.name, job.generation)
             keys = records.Keys.of(job, render, self._settings.s3_bucket, wish)

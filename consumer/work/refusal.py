@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from consumer.faults import Fault
+from consumer.jobs import Job
 from consumer.store.held_lease import Held, LeaseLost
 from consumer.work.attempt import Case
+from consumer.workers.slots import ABSENT, EngineChoice, Fleet
 from schemas.codes import ErrorCode, Stage
 
 T = TypeVar("T")
@@ -27,9 +29,25 @@ def refuse(case: Case, held: Held, limit: int) -> None:
     if job.cancelled.is_set():
         raise Fault.of(ErrorCode.CANCELLED, Stage.ADMIT, "cancelled before it started")
     if job.request.expired(datetime.now(UTC)):
-        raise _too_late(case)
+        raise _too_late(job)
     if held.attempt >= limit:
         raise _exhausted(held, limit)
+
+
+async def engine_of(job: Job, fleet: Fleet, default: str) -> EngineChoice:
+    """The engine of a job, waited for until a worker has said what it can run.
+
+    A job that is cancelled or too late meanwhile has none, and bears the reason: it fails without
+    a worker, which may be long in coming.
+
+    Args:
+        default: for a request that names none.
+    """
+    name = job.request.engine or default
+    try:
+        return await _while_wanted(job, fleet.engine(name), "cancelled before it started")
+    except Fault as fault:
+        return EngineChoice(name, ABSENT, fault)
 
 
 async def guard(case: Case, held: Held, work: Coroutine[object, object, T]) -> T:
@@ -39,13 +57,22 @@ async def guard(case: Case, held: Held, work: Coroutine[object, object, T]) -> T
         Fault: CANCELLED, DEADLINE_EXCEEDED, or what the work raises.
         LeaseLost: another replica works on it.
     """
-    deadline = case.job.request.deadline
+    return await _while_wanted(case.job, work, "cancelled while it ran", held.lost)
+
+
+async def _while_wanted(
+    job: Job,
+    work: Coroutine[object, object, T],
+    cancelled: str,
+    taken: asyncio.Event | None = None,
+) -> T:
+    deadline = job.request.deadline
     left = None
     if deadline is not None:
         left = max(0.0, (deadline - datetime.now(UTC)).total_seconds())
     task = asyncio.create_task(work)
-    unwanted = asyncio.create_task(case.job.cancelled.wait())
-    lost = asyncio.create_task(held.lost.wait())
+    unwanted = asyncio.create_task(job.cancelled.wait())
+    lost = asyncio.create_task((taken or asyncio.Event()).wait())
     tasks = (task, unwanted, lost)
     try:
         await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
@@ -54,19 +81,20 @@ async def guard(case: Case, held: Held, work: Coroutine[object, object, T]) -> T
         if lost.done():
             raise LeaseLost
         if unwanted.done():
-            raise Fault.of(ErrorCode.CANCELLED, Stage.GENERATE, "cancelled while it ran")
-        raise _too_late(case)
+            stage = Stage.GENERATE if taken is not None else Stage.ADMIT
+            raise Fault.of(ErrorCode.CANCELLED, stage, cancelled)
+        raise _too_late(job)
     finally:
         for each in tasks:
             each.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _too_late(case: Case) -> Fault:
+def _too_late(job: Job) -> Fault:
     return Fault.of(
         ErrorCode.DEADLINE_EXCEEDED,
         Stage.ADMIT,
-        f"the job's deadline {case.job.request.deadline} has passed",
+        f"the job's deadline {job.request.deadline} has passed",
     )
 
 

@@ -74,6 +74,44 @@ async def test_deadlines_end_a_job_before_and_during_its_render(
         assert job_folders(tmp_path) == []
 
 
+NO_WORKER = "tests.support.no_such_module:render"
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_job_whose_worker_is_not_ready_hears_its_cancel_and_its_deadline(
+    s3: S3Handle, tmp_path: Path, late: bool
+) -> None:
+    """It waited until a worker came, however long that was, and nobody was told anything."""
+    put_inputs(s3, {})
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    job = make_job(s3, deadline=soon) if late else make_job(s3)
+    code = ErrorCode.DEADLINE_EXCEEDED if late else ErrorCode.CANCELLED
+    async with replica(s3, tmp_path / "waits", renderer=NO_WORKER) as one:
+        task = asyncio.create_task(one.process(job))
+        await until(lambda: one.processing.why_not_ready() is not None)
+        if not late:
+            job.cancelled.set()
+        assert (await task).code is code
+        assert not one.processing.ready
+        assert one.memory.kinds() == ["failed"]
+    async with replica(s3, tmp_path / "works") as two:
+        again = await two.process(make_job(s3))
+        assert (again.code, again.reused) == (code, True), "there is one outcome"
+
+
+async def test_a_job_with_an_outcome_is_told_it_also_where_no_worker_is_ready(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    put_inputs(s3, {})
+    async with replica(s3, tmp_path / "works") as one:
+        assert (await one.process(make_job(s3))).kind == "completed"
+    async with replica(s3, tmp_path / "waits", renderer=NO_WORKER) as two:
+        job = make_job(s3)
+        job.cancelled.set()
+        verdict = await two.process(job)
+    assert (verdict.kind, verdict.reused) == ("completed", True)
+
+
 async def test_a_job_that_is_cancelled_while_its_mp4_goes_up_leaves_none_behind(
     s3: S3Handle, tmp_path: Path
 ) -> None:
