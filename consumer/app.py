@@ -22,7 +22,7 @@ from aiokafka.errors import KafkaError
 
 from consumer import logs, metrics, telemetry
 from consumer.allocator import keep_freed_memory, keep_from_collector, touch_memory
-from consumer.background import lasting
+from consumer.background import in_background
 from consumer.http import health
 from consumer.kafka.control import Cancellations, ControlReader
 from consumer.kafka.handler import Handler
@@ -97,9 +97,8 @@ async def _work(settings: Settings, state: State, signals: Signals) -> None:
                 state.phase = "running"
                 log.info("ready", **intake.pump.facts())
             state.brokers = LagWatch(intake.pump.assignment)
-            lag = asyncio.create_task(lasting("lag", state.brokers.run), name="lag")
-            twin = await _until_stopped_or_twin(intake, signals)
-            lag.cancel()
+            async with in_background({"lag": state.brokers.run}):
+                twin = await _until_stopped_or_twin(intake, signals)
             state.phase = "draining"
             # what a twin has in work by now is not finished twice
             await _drain(intake, 0.0 if twin else settings.drain_s, signals)

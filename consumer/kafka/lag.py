@@ -12,13 +12,13 @@ import contextlib
 import structlog
 from aiokafka.errors import KafkaError
 
+from consumer.kafka import request_timeout
 from consumer.kafka.assignment import Assignment
 from consumer.kafka.membership import ask_of_topics, learn_leaders
 from consumer.metrics import BROKERS_UP, LAG
 
 EVERY_S, AGAIN_S = 15.0, 3.0
 """Between two measurements; the latter while the brokers do not answer."""
-TIMEOUT_S = 10.0
 log = structlog.get_logger(__name__)
 
 
@@ -35,7 +35,7 @@ class LagWatch:
         """For ever."""
         while True:
             try:
-                async with asyncio.timeout(TIMEOUT_S):
+                async with asyncio.timeout(request_timeout.ANSWER_S):
                     LAG.set(await measure(self._assignment))
             except (KafkaError, TimeoutError) as error:
                 self._missed(repr(error) if isinstance(error, KafkaError) else "time-out")
@@ -49,7 +49,7 @@ class LagWatch:
         """Others may lead by now what a broker led that hangs: then they are read, and asked."""
         consumer = self._assignment.consumer
         with contextlib.suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(request_timeout.ANSWER_S):
                 if consumer is not None:
                     await learn_leaders(consumer)
 

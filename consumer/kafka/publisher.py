@@ -21,6 +21,7 @@ from consumer import metrics
 from consumer.faults import Fault
 from consumer.jobs import Record
 from consumer.kafka import copy_headers
+from consumer.kafka.connecting import STOP_TIMEOUT_S
 from consumer.kafka.dead_letters import DeadLetters
 from consumer.kafka.producing import FIRST_PAUSE_S, Line
 from consumer.kafka.throttle import PROGRESS_EVERY_S, Throttle
@@ -57,15 +58,15 @@ class Publisher:
     async def start(self) -> None:
         """Connect; waits until a broker answers."""
         await self._line.start()
-        await self._signs.start()
 
     def get_ready(self) -> None:
-        """Open the second connection and learn where topics live, while other work goes on.
+        """Open the other connections and learn where topics live, while other work goes on.
 
         Call it when all topics exist: a broker may create one that is asked for. Without it, the
         first records of each kind wait for this.
         """
         topics = self._topics
+        self._in_background(self._signs.start())
         often = (topics.failed, topics.dlq, topics.completed, topics.retry)
         self._in_background(self._line.learn(often))
         for line in self._letters.large_lines:
@@ -73,8 +74,11 @@ class Publisher:
 
     async def stop(self) -> None:
         """Close the connections; what is not acknowledged after 2 s is given up."""
-        for task in self._pending:
+        pending = set(self._pending)
+        for task in pending:
             task.cancel()
+        if pending:  # one that connects closes what it has
+            await asyncio.wait(pending, timeout=STOP_TIMEOUT_S)
         lines = (self._line, self._signs, *self._letters.large_lines)
         await asyncio.gather(*(line.stop() for line in lines))
 
@@ -181,13 +185,15 @@ class Publisher:
         task.add_done_callback(self._pending.discard)
 
     async def _progress(self, event: Progress, envelope: Envelope) -> None:
-        producer, topic = self._signs.producer, self._topics.progress
-        if producer is None:
-            return
+        topic = self._topics.progress
         value, headers = _value(event), _encode(envelope.headers())
         key = event.job_id.encode()
         try:
             async with asyncio.timeout(PROGRESS_EVERY_S):
+                await self._signs.start()
+                producer = self._signs.producer
+                if producer is None:  # stopped
+                    return
                 await producer.send_and_wait(topic, value, key=key, headers=headers)
         except (KafkaError, TimeoutError) as error:
             if self._untold is None:

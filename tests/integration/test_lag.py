@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from types import SimpleNamespace
+from unittest.mock import AsyncMock
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -13,7 +14,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import KafkaError
 
-from consumer.kafka import broker, lag
+from consumer.kafka import broker, lag, request_timeout
 from consumer.kafka.connecting import close_consumer
 from consumer.kafka.lag import LagWatch, measure
 from consumer.kafka.membership import ask_of_topics
@@ -31,7 +32,7 @@ async def test_brokers_that_go_away_under_an_idle_replica_are_said_until_they_ar
     own_kafka: ApacheKafka, monkeypatch: pytest.MonkeyPatch, hangs: bool
 ) -> None:
     """It called itself ready, a member with no lag, for as long as they were away."""
-    monkeypatch.setattr(lag, "TIMEOUT_S", 1.0)
+    monkeypatch.setattr(request_timeout, "ANSWER_S", 1.0)
     handle = KafkaHandle("own", own_kafka.servers, own_kafka.capabilities, "own")
     handle.create_topics()
     lab, state = Lab(handle), State("a group")
@@ -68,7 +69,7 @@ async def test_who_leads_is_asked_anew_when_a_leader_does_not_answer(
         assert intake.pump.assignment.consumer is not None
         cluster = intake.pump.assignment.consumer._client.cluster
         before = cluster._last_successful_refresh_ms
-        monkeypatch.setattr(lag, "TIMEOUT_S", 0.0)
+        monkeypatch.setattr(lag, "measure", AsyncMock(side_effect=TimeoutError))
         watch = LagWatch(intake.pump.assignment, every_s=0.1)
         watching = asyncio.create_task(watch.run())
 

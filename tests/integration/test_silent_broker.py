@@ -15,7 +15,7 @@ from aiokafka.conn import AIOKafkaConnection
 
 from consumer.http import gateway_hub
 from consumer.http.gateway_hub import Hub
-from consumer.kafka import broker, lag, request_timeout
+from consumer.kafka import broker, request_timeout
 from consumer.kafka.lag import LagWatch
 from consumer.kafka.membership import member_id
 from consumer.kafka.topics_apply import Change, admin, apply
@@ -36,7 +36,6 @@ async def test_a_broker_that_hangs_costs_no_place_in_the_group_and_what_it_led_i
 ) -> None:
     """A replica was thrown out of its group, and read no more for as long as a join may take."""
     monkeypatch.setattr(request_timeout, "ANSWER_S", 1.0)
-    monkeypatch.setattr(lag, "TIMEOUT_S", 2.0)
     monkeypatch.setattr(broker, "METADATA_MS", 600_000)
     kafka = KafkaHandle.fresh(cluster)
     lab, work = Lab(kafka, KAFKA_REBALANCE_TIMEOUT_S="600"), Work()

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from consumer.jobs import Record
 from consumer.kafka import producing
+from consumer.kafka.producing import Line
 from consumer.kafka.publisher import Publisher
 from consumer.kafka.topics_apply import Change, admin, apply
 from schemas.events import Failed, Progress
@@ -190,3 +191,28 @@ def _partition(producer: Any, lab: Lab) -> Any:
 
 def test_the_pauses_of_an_outage_stay_short() -> None:
     assert producing.LONGEST_PAUSE_S <= 5.0, "resumes within 10 s of the broker's return"
+
+
+async def test_what_announces_outcomes_does_not_wait_for_what_tells_progress(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica was ready only when both had connected, one after the other."""
+    connect, connected = Line._connect, asyncio.Event()
+
+    async def held_back(line: Line) -> Any:
+        if not line._numbered:
+            await connected.wait()
+        return await connect(line)
+
+    monkeypatch.setattr(Line, "_connect", held_back)
+    publisher = Publisher(lab.settings())
+    event = Failed(job_id="j", error=ERROR, attempt=1, max_attempts=3, failed_at=datetime.now(UTC))
+    try:
+        await asyncio.wait_for(publisher.start(), 120)
+        publisher.get_ready()
+        await asyncio.wait_for(publisher.failed(event, "1", None), 120)
+        publisher.progress(_progress(1))
+        connected.set()
+        assert len(await lab.read(lab.topics.progress, 1)) == 1, "it is told once it can be"
+    finally:
+        await publisher.stop()
