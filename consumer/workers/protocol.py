@@ -1,7 +1,7 @@
 """What the parent and its worker child say to each other: one JSON object per line, tagged `kind`.
 
-    parent → child   render · cancel            (the pipe's end means: leave)
-    child → parent   ready · unready · beat · done · broken
+    parent → child   render · cancel · look     (the pipe's end means: leave)
+    child → parent   ready · unready · engines · beat · done · broken
 
 Messages are frozen. Both ends come from one release, so there is no version; a snapshot test per
 message shows every change.
@@ -88,12 +88,13 @@ class Cancel(Message):
     run: str
 
 
-class Ready(Message):
-    """The child can render. Sent once, after its imports."""
+class Look(Message):
+    """Say which engines can run by now; it answers `engines`."""
 
-    kind: Literal["ready"] = "ready"
-    pid: int
-    device: str
+    kind: Literal["look"] = "look"
+
+
+class _Told(Message):
     engines: list[EngineFacts]
     missing: dict[str, ErrorFacts] = Field(
         default_factory=dict, description="engines known by name that cannot run here, and why"
@@ -101,9 +102,28 @@ class Ready(Message):
     avatars: dict[str, list[str]] = Field(
         default_factory=dict, description="folders of kept avatars by engine that prepares"
     )
+
+
+class Engines(_Told):
+    """What can run on the child's machine by now."""
+
+    kind: Literal["engines"] = "engines"
+
+
+class Ready(_Told):
+    """The child can render. Sent once, after its imports."""
+
+    kind: Literal["ready"] = "ready"
+    pid: int
+    device: str
     memory: DeviceMemory | None = Field(None, description="of a GPU, when its engine is warm")
     networks: dict[str, Way] = Field(default_factory=dict, description="how each runs on a GPU")
     slowed: list[str] = Field(default_factory=list, description="of these, more slowly than tried")
+
+    def by_now(self, told: Engines) -> Ready:
+        """The same with the engines that it told of later."""
+        later = {name: getattr(told, name) for name in _Told.model_fields}
+        return self.model_copy(update=later)
 
 
 class Unready(Message):
@@ -148,8 +168,10 @@ class Broken(Message):
     error: ErrorFacts
 
 
-FromParent = Annotated[Render | Cancel, Field(discriminator="kind")]
-FromChild = Annotated[Ready | Unready | Beat | Done | Broken, Field(discriminator="kind")]
+Order = Render | Cancel | Look
+Answer = Ready | Unready | Engines | Beat | Done | Broken
+FromParent = Annotated[Order, Field(discriminator="kind")]
+FromChild = Annotated[Answer, Field(discriminator="kind")]
 
 _FROM_PARENT: TypeAdapter[Any] = TypeAdapter(FromParent)
 _FROM_CHILD: TypeAdapter[Any] = TypeAdapter(FromChild)
@@ -160,13 +182,13 @@ def encode(message: Message) -> bytes:
     return message.model_dump_json().encode() + b"\n"
 
 
-def read_parent(line: bytes) -> Render | Cancel:
+def read_parent(line: bytes) -> Order:
     """A message of the parent. Raises pydantic.ValidationError, a ValueError."""
-    message: Render | Cancel = _FROM_PARENT.validate_json(line)
+    message: Order = _FROM_PARENT.validate_json(line)
     return message
 
 
-def read_child(line: bytes) -> Ready | Unready | Beat | Done | Broken:
+def read_child(line: bytes) -> Answer:
     """A message of the child. Raises pydantic.ValidationError, a ValueError."""
-    message: Ready | Unready | Beat | Done | Broken = _FROM_CHILD.validate_json(line)
+    message: Answer = _FROM_CHILD.validate_json(line)
     return message

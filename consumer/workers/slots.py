@@ -128,19 +128,23 @@ class Fleet:
 
     def engines(self) -> dict[str, str]:
         """Engines that can run here by their versions; empty until a worker has said it."""
-        said = next((w.facts for w in self.workers if w.facts is not None), None)
+        said = worker.facts if (worker := self._teller()) is not None else None
         return {engine.name: engine.version for engine in said.engines} if said else {}
 
     async def engine(self, name: str) -> EngineChoice:
-        """The engine of that name; waits until a worker has said what it can run."""
-        while True:
-            said = next((w.facts for w in self.workers if w.facts is not None), None)
-            if said is not None:
-                break
+        """The engine of that name; waits until a worker has said what it can run.
+
+        One that was missing is looked for again: its files may have come.
+        """
+        while (worker := self._teller()) is None:
             self._news.clear()
             # no drain shall wait for a worker that may never be ready
             with elsewhere() if self.why_not_ready() else nullcontext():
                 await self._news.wait()
+        if worker.facts is not None and name in worker.facts.missing:
+            await worker.look()
+        said = worker.facts
+        assert said is not None, "that is how it was found"
         for engine in said.engines:
             if engine.name == name:
                 folders = tuple(said.avatars.get(name, ()))
@@ -156,6 +160,11 @@ class Fleet:
             known=known,
         )
         return EngineChoice(name, ABSENT, fault)
+
+    def _teller(self) -> Worker | None:
+        """A worker that has said what it can run, at best one that can be asked again."""
+        said = [worker for worker in self.workers if worker.facts is not None]
+        return min(said, key=lambda worker: worker.state != "ready", default=None)
 
     # --- slots
 

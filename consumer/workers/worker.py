@@ -23,6 +23,7 @@ from consumer.metrics import GPU_NETWORKS, SLOWED_NETWORKS, WORKER_RESTARTS, WOR
 from consumer.workers.child import Child
 from consumer.workers.devices import Device
 from consumer.workers.ladder import Ladder
+from consumer.workers.looking import Looking
 from consumer.workers.orphans import Orphans
 from consumer.workers.protocol import (
     PIPELINE,
@@ -30,6 +31,8 @@ from consumer.workers.protocol import (
     Broken,
     Cancel,
     Done,
+    Engines,
+    Look,
     Message,
     Ready,
     Render,
@@ -83,7 +86,7 @@ class Worker:
         self.device = device
         self.state: State = "starting"
         self.facts: Ready | None = None
-        """What the child said when it became ready; kept while it is down."""
+        """What the child said when it became ready, or since; kept while it is down."""
         self.trouble: ErrorFacts | None = None
         """Why it cannot become ready, as far as it could say so itself."""
         self._unready = False
@@ -104,6 +107,7 @@ class Worker:
         self._child: Child | None = None
         self._orphans = Orphans()
         self._runs: dict[str, _Run] = {}
+        self._looking = Looking(lambda: self._tell(Look()))
         self._numbers = itertools.count()
         self._served = 0
         self._task: asyncio.Task[None] | None = None
@@ -152,6 +156,11 @@ class Worker:
             if run.future.done() and not run.future.cancelled():
                 run.future.exception()  # seen, even when nobody waits any more
 
+    async def look(self) -> None:
+        """Let the child, if one is ready, say anew what it can run."""
+        if self.state == "ready":
+            await self._looking.look()
+
     async def _stop_run(self, run: _Run) -> None:
         run.kill_code = ErrorCode.CANCELLED
         run.kill_at = min(run.kill_at, time.monotonic() + CANCEL_GRACE_S)
@@ -161,8 +170,6 @@ class Worker:
     async def _tell(self, message: Message) -> None:
         if self._child is not None:
             await self._child.tell(message)
-
-    # --- life of the children
 
     async def _supervise(self) -> None:
         failures = 0
@@ -243,6 +250,9 @@ class Worker:
                 log.error(
                     "worker cannot work", device=self.device.label, error=message.error.message
                 )
+            case Engines() if self.facts is not None:
+                self.facts = self.facts.by_now(message)
+                self._looking.over()
             case Done():
                 self._served += 1
                 if message.run in self._runs:
@@ -270,6 +280,7 @@ class Worker:
     def _down(self) -> None:
         self.state = "down"
         self._child = None
+        self._looking.over()
         WORKER_UP.labels(self.device.label).set(0)
         self._on_change()
 

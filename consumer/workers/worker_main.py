@@ -26,7 +26,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from consumer.allocator import keep_from_collector
 from consumer.workers.protocol import (
@@ -36,6 +36,8 @@ from consumer.workers.protocol import (
     Broken,
     Cancel,
     Done,
+    Engines,
+    Look,
     Message,
     Ready,
     Render,
@@ -60,7 +62,7 @@ from consumer.workers.rendering import (
 )
 from schemas.codes import ErrorCode, Stage
 from schemas.device import WAYS, DeviceMemory
-from schemas.render import ErrorFacts, RenderReport
+from schemas.render import RenderReport
 
 if TYPE_CHECKING:
     from pipeline.device_memory import MemoryWatch
@@ -158,6 +160,8 @@ class Server:
         self._warm = warm
         self._write = threading.Lock()
         self._runs: dict[str, _Run] = {}
+        self._module: Any = None
+        self._pipeline = False
         self._render: Renderer | None = None
         self._memory: MemoryWatch | None = None
 
@@ -170,43 +174,56 @@ class Server:
             order = read_parent(line)
             if isinstance(order, Cancel):
                 self._cancel(order.run)
+            elif isinstance(order, Look):
+                threading.Thread(target=self._look, name="look", daemon=True).start()
             else:
                 self._start(order)
         os._exit(0)  # running renders are nobody's any more
 
     def _load(self, renderer: str) -> Ready:
         module_name, _, function = renderer.partition(":")
+        self._pipeline = renderer == PIPELINE
         try:
-            module = importlib.import_module(module_name)
-            self._render = getattr(module, function)
-            engines = list(module.engines())
-            lacking: dict[str, ErrorFacts] = {}
-            if renderer == PIPELINE:
+            self._module = importlib.import_module(module_name)
+            self._render = getattr(self._module, function)
+            if self._pipeline:
                 check_default(self._warm, self._device)
-                lacking = missing(self._device)
+            told = self._told()
+            if self._pipeline:
                 get_ready(self._device, self._warm)
-            folders = getattr(module, "avatar_folders", None)
-            avatars = folders(self._device) if folders else {}
             self._memory = watched(self._device)
             keep_from_collector()
         except Exception as error:  # noqa: BLE001 - told to the parent, whatever it is
-            told = describe(error, ErrorCode.ENGINE_UNAVAILABLE)
-            if told.code is not ErrorCode.WEIGHTS_MISSING:  # which says what to do
+            why = describe(error, ErrorCode.ENGINE_UNAVAILABLE)
+            if why.code is not ErrorCode.WEIGHTS_MISSING:  # which says what to do
                 traceback.print_exc()
-            self._send(Unready(error=told))
+            self._send(Unready(error=why))
             broken = is_sticky(error) and networks(self._device)[0]  # it had answered until then
             os._exit(EXIT_STICKY if broken else EXIT_UNREADY)
         ways, slowed = networks(self._device)
         return Ready(
             pid=os.getpid(),
             device=self._device,
-            engines=engines,
-            missing=lacking,
-            avatars=avatars,
+            **told,
             memory=self._held(),
             networks=ways,
             slowed=slowed,
         )
+
+    def _told(self) -> dict[str, Any]:
+        """What of `engines` and `ready` depends on the files of this machine."""
+        folders = getattr(self._module, "avatar_folders", None)
+        return {
+            "engines": list(self._module.engines()),
+            "missing": missing(self._device) if self._pipeline else {},
+            "avatars": folders(self._device) if folders else {},
+        }
+
+    def _look(self) -> None:
+        try:
+            self._send(Engines(**self._told()))
+        except Exception:  # noqa: BLE001 - the parent goes by what it was told before
+            traceback.print_exc()
 
     def _start(self, order: Render) -> None:
         run = self._runs[order.run] = _Run(order)

@@ -11,6 +11,8 @@ from consumer.workers.protocol import (
     Broken,
     Cancel,
     Done,
+    Engines,
+    Look,
     Message,
     Ready,
     Render,
@@ -61,6 +63,7 @@ FROM_PARENT: list[tuple[Message, str]] = [
         '"avatars":{"folder":"/a","max_bytes":5,"keep_free":6},"video_sha256":"ab"}\n',
     ),
     (Cancel(run="cpu-0"), '{"kind":"cancel","run":"cpu-0"}\n'),
+    (Look(), '{"kind":"look"}\n'),
 ]
 FROM_CHILD: list[tuple[Message, str]] = [
     (
@@ -74,10 +77,15 @@ FROM_CHILD: list[tuple[Message, str]] = [
             networks={"musetalk paints": "captured"},
             slowed=["musetalk paints"],
         ),
-        f'{{"kind":"ready","pid":7,"device":"cpu","engines":[{_ENGINE}],'
-        f'"missing":{{"musetalk":{_ERROR}}},"avatars":{{"viseme":["track-1","viseme-1"]}},'
+        f'{{"engines":[{_ENGINE}],"missing":{{"musetalk":{_ERROR}}},'
+        f'"avatars":{{"viseme":["track-1","viseme-1"]}},"kind":"ready","pid":7,"device":"cpu",'
         f'"memory":{{"total_bytes":9,"idle_bytes":4,"job_bytes":0,"jobs":0}},'
         f'"networks":{{"musetalk paints":"captured"}},"slowed":["musetalk paints"]}}\n',
+    ),
+    (
+        Engines(engines=[ENGINE], missing={"musetalk": ERROR}, avatars={"viseme": ["track-1"]}),
+        f'{{"engines":[{_ENGINE}],"missing":{{"musetalk":{_ERROR}}},'
+        '"avatars":{"viseme":["track-1"]},"kind":"engines"}\n',
     ),
     (Unready(error=ERROR), f'{{"kind":"unready","error":{_ERROR}}}\n'),
     (

@@ -7,8 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
+from consumer.caches import weights_root
 from consumer.places import PLACE, Place
+from consumer.workers.protocol import PIPELINE
 from consumer.workers.slots import Fleet
+from schemas.codes import ErrorCode
+from tests.pipeline.engines.runs import own_checkpoint
 from tests.support.null_render import RENDERER
 from tests.support.work import settings_for, until
 
@@ -56,6 +62,28 @@ async def test_who_waits_for_a_worker_that_cannot_work_takes_no_place(tmp_path: 
         waiting.cancel()
         await asyncio.wait((waiting,))
         assert not place.elsewhere
+
+
+async def test_an_engine_whose_files_come_while_a_replica_runs_is_found_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs that named it failed as before the files came, until the replica was started again."""
+    here, weights = weights_root(), tmp_path / "weights"
+    (weights / "wav2lip").mkdir(parents=True)
+    (weights / "faces").symlink_to(here / "faces")
+    monkeypatch.setenv("F2F_WEIGHTS_DIR", str(weights))
+    async with _fleet(tmp_path / "data", 1, PIPELINE) as fleet:
+        missed = (await asyncio.wait_for(fleet.engine("wav2lip"), 120)).fault
+        assert missed is not None
+        assert missed.code is ErrorCode.WEIGHTS_MISSING
+        pid = fleet.workers[0].pid
+        own_checkpoint(weights / "wav2lip")
+        found = await asyncio.wait_for(fleet.engine("wav2lip"), 120)
+        assert found.fault is None
+        assert found.avatars
+        assert "wav2lip" in fleet.engines()
+        assert "musetalk" not in fleet.engines()
+        assert (fleet.workers[0].pid, fleet.workers[0].restarts) == (pid, 0)
 
 
 async def test_a_suspect_is_alone_and_does_not_starve(tmp_path: Path) -> None:

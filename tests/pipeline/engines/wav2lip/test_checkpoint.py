@@ -8,24 +8,14 @@ import pytest
 import torch
 
 from pipeline.engines.wav2lip.engine import LICENCE, load_engine, load_network
-from pipeline.engines.wav2lip.network import VARIANTS, Wav2Lip
 from pipeline.errors import WeightsMissing
-from tests.pipeline.engines.runs import run
+from tests.pipeline.engines.runs import own_checkpoint, run
 
 
-def _own_checkpoint(folder: Path, width: float = 1.0) -> Path:
-    network = Wav2Lip(VARIANTS[96], width)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "wav2lip_gan.pth"
-    state = {f"module.{key}": value for key, value in network.state_dict().items()}
-    torch.save({"state_dict": state, "global_step": 3}, path)
-    return path
-
-
-def test_own_checkpoint_is_loaded_and_its_licence_said(
+def testown_checkpoint_is_loaded_and_its_licence_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _own_checkpoint(tmp_path / "wav2lip")
+    own_checkpoint(tmp_path / "wav2lip")
     engine = load_engine(tmp_path, "cpu")
     assert LICENCE in caplog.text
     assert engine.facts.version == "96"
@@ -38,7 +28,7 @@ def test_own_checkpoint_is_loaded_and_its_licence_said(
 def test_checkpoint_saved_in_halves_whole_or_in_part_paints_as_any_other(
     tmp_path: Path, halved: str
 ) -> None:
-    path = _own_checkpoint(tmp_path / "wav2lip")
+    path = own_checkpoint(tmp_path / "wav2lip")
     state = torch.load(path, weights_only=True)["state_dict"]
     for key, value in state.items():
         if halved in key and value.is_floating_point():
@@ -49,7 +39,7 @@ def test_checkpoint_saved_in_halves_whole_or_in_part_paints_as_any_other(
 
 
 def test_what_is_no_file_is_no_checkpoint(tmp_path: Path) -> None:
-    _own_checkpoint(tmp_path / "wav2lip")
+    own_checkpoint(tmp_path / "wav2lip")
     (tmp_path / "wav2lip" / "unpacked.pth").mkdir()
     assert load_engine(tmp_path, "cpu").facts.version == "96"
     with pytest.raises(WeightsMissing, match=r"unpacked\.pth is no readable .*directory"):
@@ -59,14 +49,14 @@ def test_what_is_no_file_is_no_checkpoint(tmp_path: Path) -> None:
 def test_missing_or_ambiguous_checkpoint_says_where_to_put_it(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match=f"{tmp_path / 'wav2lip'}.*found: none"):
         load_engine(tmp_path, "cpu")
-    path = _own_checkpoint(tmp_path / "wav2lip", width=1 / 32)
+    path = own_checkpoint(tmp_path / "wav2lip", width=1 / 32)
     path.with_name("other.pth").write_bytes(path.read_bytes())
     with pytest.raises(WeightsMissing, match=r"other\.pth, wav2lip_gan\.pth"):
         load_engine(tmp_path, "cpu")
 
 
 def test_checkpoint_of_another_shape_is_refused_by_name(tmp_path: Path) -> None:
-    path = _own_checkpoint(tmp_path, width=1 / 32)
+    path = own_checkpoint(tmp_path, width=1 / 32)
     with pytest.raises(WeightsMissing, match="of another shape"):
         load_network(path)
     torch.save({"state_dict": {"a": torch.zeros(1)}}, path)
