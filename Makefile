@@ -3,6 +3,10 @@
 SHELL := /bin/bash
 # What Python compiles stays in .venv: without it each process compiles torch anew, 1.3 s.
 unexport PYTHONDONTWRITEBYTECODE
+# Python 3.11 reads its folders as ASCII there, and ends where one has other letters in its name.
+ifneq ($(filter C POSIX,$(LC_ALL)),)
+export LC_ALL := C.UTF-8
+endif
 PYTHON ?= python3
 # 3.11 is the least, and pocketsphinx has no wheel for 3.14 yet, and a newcomer no compiler: beside
 # those that work, uv finds or fetches one that does, also where .venv is of another one.
@@ -33,7 +37,7 @@ $(STAMP): requirements.lock pyproject.toml deploy/install-locked.sh | $(if $(fil
 	@$(BIN)/python -c 'import sys; sys.exit(not $(WORKS))' 2>/dev/null || { rm -rf $(VENV) && \
 		$(UV) venv --quiet --python "$$($(PYTHON) -c $(WHEELED))" $(VENV); }
 	bash deploy/install-locked.sh $(UV) $(BIN)/python $(TORCH) all
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	$(BIN)/face2face weights pull faces
 	@touch $@
 
