@@ -20,7 +20,8 @@ function choose(side, file) {
   files[side] = file;
   const drop = $(`drop-${side}`);
   drop.classList.add("full");
-  drop.querySelector(".name").textContent = `${file.name} · ${size(file.size)}`;
+  drop.querySelector(".name bdi").textContent = file.name; // may be written from right to left
+  drop.querySelector(".name span").textContent = ` · ${size(file.size)}`;
   const url = URL.createObjectURL(file);
   const picture = side === "video" && file.type.startsWith("image/");
   const player = drop.querySelector(side === "audio" ? "audio" : picture ? "img" : "video");
@@ -207,6 +208,7 @@ function timings(times) {
     const meter = document.createElement("meter");
     meter.max = most;
     meter.value = ms;
+    meter.ariaHidden = "true"; // the figure stands beside it
     const both = document.createDocumentFragment();
     both.append(meter, `${(ms / 1000).toFixed(ms < 10000 ? 2 : 1)} s`);
     row(list, name, both);
@@ -220,7 +222,7 @@ function finished(data) {
   const picture = files.video.type.startsWith("image/");
   const before = document.createElement(picture ? "img" : "video");
   before.src = $("drop-video").querySelector(picture ? "img" : "video").src;
-  if (!picture) Object.assign(before, { muted: true, loop: true, playsInline: true, controls: true });
+  if (!picture) Object.assign(before, { muted: true, loop: true, playsInline: true, controls: true, ariaLabel: "Reference" });
   else before.alt = "the reference";
   $("before").replaceChildren(before);
   $("result").onplay = () => { if (!picture) before.play().catch(() => {}); };
@@ -247,6 +249,7 @@ function finished(data) {
     item.textContent = text;
     return item;
   }));
+  $("done").focus({ preventScroll: true }); // so that a screen reader tells of it
   $("result").scrollIntoView({ block: "nearest" });
 }
 

@@ -86,6 +86,36 @@ async def test_two_files_become_a_video_beside_its_reference(
     assert tab.complaints == []
 
 
+async def test_a_screen_reader_names_every_part_and_is_told_of_the_end(
+    bridge: Gateway, tab: Tab, clip: Path, tmp_path: Path
+) -> None:
+    """Bars and players had no names, each percent was read out, and the end was not."""
+    await tab.go(bridge.url)
+    await tab.eval("document.querySelectorAll('[hidden]').forEach((part) => part.hidden = false)")
+    assert await _nameless(tab) == []
+    await tab.go(bridge.url)
+    hebrew = clip.rename(tmp_path / "פנים 12.mp4")
+    await tab.choose("#video", hebrew)
+    await tab.choose("#audio", hebrew)
+    assert await tab.eval("document.querySelector('.name bdi').textContent") == hebrew.name
+    await tab.eval("document.getElementById('go').click()")
+    await tab.until("document.activeElement.id === 'done'")
+    assert await _nameless(tab) == []
+    spoken = await tab.eval("document.querySelector('[role=status]').textContent")
+    assert "%" not in spoken
+
+
+async def _nameless(tab: Tab) -> list[str]:
+    """The roles of what is shown and has no name for who does not see it."""
+    tree = await tab.call("Accessibility.getFullAXTree")
+    roles = {"progressbar", "meter", "Video", "Audio", "image", "button", "link", "textbox"}
+    return [
+        node["role"]["value"]
+        for node in tree["nodes"]
+        if not node["ignored"] and node["role"]["value"] in roles and not node["name"]["value"]
+    ]
+
+
 async def test_the_page_offers_every_engine_and_leaves_no_hole_between_its_facts(
     bridge: Gateway, tab: Tab
 ) -> None:
