@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import shutil
 import signal
@@ -261,7 +262,10 @@ def _why_unready(url: str) -> str | None:
         with opener.open(url, timeout=5) as answer:
             return None if answer.status == HTTPStatus.OK else f"HTTP {answer.status}"
     except urllib.error.HTTPError as error:
-        return error.read(MOST_SAID).decode("utf-8", "replace").strip()
+        said = error.read(MOST_SAID).decode("utf-8", "replace").strip()
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            return str(json.loads(said)["reason"])
+        return said
     except OSError:
         return "it does not answer yet"
 
