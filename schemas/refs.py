@@ -124,7 +124,7 @@ def _parse_remote(url: str) -> RemoteRef:
         raise RefError(text) from error
     if not parts.hostname or "%" in parts.netloc:
         raise RefError(f"location {_shorten(url)} names no valid host")
-    if parts.username is not None or parts.password is not None:
+    if parts.username is not None:  # '' where there is only a password
         raise RefError(f"location of host {parts.hostname!r} must not carry a user or password")
     if port == 0:
         raise RefError(f"location {_shorten(url)} has port 0")

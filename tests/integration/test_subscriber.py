@@ -13,6 +13,7 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from faststream import BaseMiddleware
 from structlog.testing import capture_logs
 
+from consumer import metrics
 from consumer.kafka.membership import member_id
 from consumer.kafka.polling import Poller
 from consumer.state import State
@@ -96,7 +97,9 @@ async def test_a_drain_lets_jobs_end_and_commits_them_before_it_leaves(lab: Lab)
     await lab.send([{"value": job(seconds="0.5")}, {"value": job(seconds="0.3")}])
     async with lab.intake(work, drain_s=60.0):
         await work.until(lambda: len(work.started) == 2)
+        metrics.DRAINING.set(0)
     assert len(work.finished) == 2
+    assert metrics.DRAINING._value.get() == 1
     assert (await lab.committed())[0] == 2
 
 
@@ -159,6 +162,34 @@ class Telemetry(BaseMiddleware[Any, Any]):
             return await call_next(msg)
         finally:
             self.log.append(f"end {msg.raw_message.offset}")
+
+
+@pytest.mark.parametrize("why", ["intake pauses", "the partition goes"])
+async def test_a_record_that_comes_while_its_partition_closes_comes_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """A poll may have it in hand already; it would be passed over until the next rebalance."""
+    ask, came, work = Poller.next, list[int](), Work()
+
+    async def next_and_close(self: Poller, consumer: Any) -> Any:
+        raw = await ask(self, consumer)
+        if raw is None or came:
+            return raw
+        came.append(raw.offset)
+        if why == "intake pauses":
+            intake.pump._reason = why  # until the loop's next turn
+        else:
+            gone = dict(intake.pump.assignment.open)
+            intake.pump.assignment.open.clear()
+            asyncio.get_running_loop().call_soon(intake.pump.assignment.open.update, gone)
+        return raw
+
+    monkeypatch.setattr(Poller, "next", next_and_close)
+    async with lab.intake(work) as intake:
+        places = await lab.send([{"value": job()}] * 3)
+        await lab.until_committed(3)
+    assert came == [0]
+    assert work.started == places
 
 
 async def test_faststreams_middlewares_run_inside_each_job(lab: Lab) -> None:

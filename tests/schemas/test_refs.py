@@ -55,13 +55,15 @@ REFUSED = [
     ("https://", "no valid host"),
     ("https:///path", "no valid host"),
     ("https://user:pw@host/a", "must not carry a user"),
+    ("https://user@host/a", "must not carry a user"),
+    ("https://:pw@host/a", "must not carry a user"),
     ("https://host%00/a", "no valid host"),
     ("https://host:0/a", "port 0"),
     ("https://host:99999/a", "not a valid URL"),
     ("https://host/a b", "space"),
     ("https://host\\@evil/a", "backslash"),
     ("https://[::1/a", "not a valid URL"),
-    ("https://host/" + "a" * MAX_URL_CHARS, "longer than"),
+    ("https://host/" + "a" * (MAX_URL_CHARS - 12), "longer than"),
 ]
 
 

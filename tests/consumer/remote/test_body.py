@@ -31,6 +31,10 @@ HTML = b"<!DOCTYPE html><html><body>please log in" + bytes(b" " * 600)
         (reply("302 Found"), ErrorCode.INPUT_UNREADABLE),
         (reply("200 OK", HTML), ErrorCode.INPUT_UNREADABLE),
         (reply("200 OK", HTML, Content_Type="video/mp4"), ErrorCode.INPUT_UNREADABLE),
+        (  # a page that never ends is not waited for
+            raw(b"HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\n" + HTML),
+            ErrorCode.INPUT_UNREADABLE,
+        ),
         (reply("200 OK", b'{"error": "expired"}'), ErrorCode.INPUT_UNREADABLE),
         (reply("200 OK", b""), ErrorCode.INPUT_UNREADABLE),
         (reply("200 OK", b"MZ" + bytes(1000)), ErrorCode.INPUT_UNREADABLE),
