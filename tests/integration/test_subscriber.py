@@ -58,6 +58,20 @@ async def test_records_that_wait_for_another_replica_take_no_place_and_hold_up_n
     assert (await lab.committed())[0] == 0, "they come again"
 
 
+async def test_those_that_wait_for_another_replica_have_a_limit_too(lab: Lab) -> None:
+    work = Work()
+    await lab.send([{"value": job(elsewhere="yes")} for _ in range(9)])
+    async with lab.intake(work, limit=2) as intake:
+        consumer: Any = intake.pump.assignment.consumer
+
+        async def paused() -> bool:
+            return bool(consumer.paused() == consumer.assignment())
+
+        await work.until(lambda: len(work.started) == 8)
+        await until(paused)
+        assert (len(work.started), intake.pump.running) == (8, 8)
+
+
 async def test_finished_jobs_above_an_unfinished_one_are_committed_in_the_metadata(
     lab: Lab,
 ) -> None:
@@ -95,9 +109,10 @@ async def test_a_job_given_up_at_the_end_of_the_grace_comes_again(lab: Lab) -> N
 async def test_a_drain_lets_jobs_end_and_commits_them_before_it_leaves(lab: Lab) -> None:
     work = Work()
     await lab.send([{"value": job(seconds="0.5")}, {"value": job(seconds="0.3")}])
-    async with lab.intake(work, drain_s=60.0):
+    async with lab.intake(work, drain_s=60.0) as intake:
         await work.until(lambda: len(work.started) == 2)
         metrics.DRAINING.set(0)
+    assert intake.pump.facts()["intake"] == "draining"
     assert len(work.finished) == 2
     assert metrics.DRAINING._value.get() == 1
     assert (await lab.committed())[0] == 2

@@ -97,9 +97,10 @@ async def test_a_lease_that_nobody_renews_is_taken_over_with_its_count(
     assert second.attempt == 1
     assert second.crashed_before
     assert await second.start_attempt() == 2
-    with pytest.raises(LeaseLost):
-        await first.release()
-    assert first.lost.is_set()
+    for call in (first.release, first.confirm, first.start_attempt):
+        with pytest.raises(LeaseLost):
+            await call()
+        assert first.lost.is_set()
     assert (await _marker(storage, every_s3.bucket)).attempt == 2
 
 

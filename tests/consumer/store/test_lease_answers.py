@@ -13,6 +13,7 @@ from consumer.faults import Fault
 from consumer.store import held_lease, lease
 from consumer.store.storage import Storage
 from schemas.codes import ErrorCode, Stage
+from schemas.manifest import AttemptMarker
 from tests.consumer.parties import KEY, TTL_S, Party
 from tests.support.handles import S3Handle
 from tests.support.work import settings_for
@@ -124,6 +125,47 @@ async def test_a_lease_that_was_taken_without_an_answer_is_held_at_the_next_try(
     held = await party.claim()
     assert held is not None, "the one that holds it is this one"
     assert await held.start_attempt() == 1 + taken_over
+
+
+async def test_an_attempt_that_was_counted_without_an_answer_is_counted_once(
+    s3: S3Handle, faulty: Faulty
+) -> None:
+    """What the store has is ours, and older than what is to be written."""
+    party = Party(faulty, s3.bucket, "a")
+    party.conditions = True
+    held = await party.claim()
+    assert held is not None
+    faulty.forgets = True
+    with pytest.raises(Fault):
+        await held.start_attempt()
+    faulty.forgets = False
+    assert await held.start_attempt() == held.attempt == 1
+    found = await faulty.get(s3.bucket, KEY)
+    assert found is not None
+    assert AttemptMarker.model_validate_json(found[0]).attempt == 1
+    await held.release(last_error="ENGINE_FAILED")
+    after = await Party(faulty, s3.bucket, "b").claim()
+    assert after is not None
+    assert await after.start_attempt() == 2
+
+
+class Sweeping(Storage):
+    """A store without conditions, where somebody removes what is written at once."""
+
+    async def put(self, bucket: str, key: str, data: bytes, **more: Any) -> str | None:
+        answer = await super().put(bucket, key, data)
+        await self.remove(bucket, key)
+        return answer
+
+
+async def test_a_marker_that_is_gone_when_it_is_read_back_holds_nothing(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    storage = Sweeping(settings_for(s3, tmp_path))
+    party = Party(storage, s3.bucket, "a")
+    party.conditions = False
+    assert await party.claim() is None
+    storage.close()
 
 
 class Sleepy(Storage):

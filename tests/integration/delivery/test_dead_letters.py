@@ -28,7 +28,9 @@ async def test_a_dead_letter_that_is_too_large_is_cut_and_says_so(
         assert headers_of(raw)["f2f-truncated"] == str(size)
 
 
-@pytest.mark.parametrize("piece", [b"x" * 4096, b'{"x": 1.25, "name": "%d"}, '], ids=["same", "text"])
+@pytest.mark.parametrize(
+    "piece", [b"x" * 4096, b'{"x": 1.25, "name": "%d"}, '], ids=["same", "text"]
+)
 async def test_a_large_dead_letter_that_compresses_keeps_every_byte(
     lab: Lab, publisher: Publisher, piece: bytes
 ) -> None:
