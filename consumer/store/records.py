@@ -54,6 +54,11 @@ class Keys:
             draft=f"{marker}.rendered.json",
         )
 
+    @property
+    def shelf(self) -> str:
+        """A finished MP4 whose bucket was full, in the service's own."""
+        return f"{self.draft.removesuffix('.json')}.mp4"
+
     def plain(self, bucket: str) -> Keys:
         """The same in the service's bucket and without a prefix, where the request's name fails."""
         mp4, manifest = ("/".join(key.split("/")[-3:]) for key in (self.mp4, self.manifest))

@@ -31,6 +31,7 @@ from consumer.work.avatars import Avatars, Drawer
 from consumer.work.inputs import Inputs, fetch_inputs
 from consumer.work.marks import render_marks
 from consumer.work.progress import ProgressTeller
+from consumer.work.shelf import Shelf
 from consumer.workers.protocol import Render, RenderLimits
 from consumer.workers.slots import EngineChoice, Fleet
 from consumer.workers.worker import Worker
@@ -94,6 +95,7 @@ class Attempt:
         self._scratch = scratch
         self._avatars = avatars
         self._tell = tell
+        self._shelf = Shelf(storage, settings.s3_bucket)
 
     async def run(self, case: Case, held: Held) -> Completed:
         """Render and upload.
@@ -104,6 +106,8 @@ class Attempt:
         """
         loop = asyncio.get_running_loop()
         async with self._scratch.job(case.render_id) as folder:
+            if (kept := await self._take_kept(case, held, folder)) is not None:
+                return kept
             begun = loop.time()
             with telemetry.span("fetch"):
                 inputs = await fetch_inputs(self._storage, self._settings, case.job.request, folder)
@@ -125,22 +129,39 @@ class Attempt:
         """The result of an attempt that uploaded its MP4 and then died before its manifest."""
         if held.before is None or held.before.attempt == 0 or case.fault is not None:
             return None
-        own = self._settings.s3_bucket
-        found = await patient(partial(self._storage.get, own, case.keys.draft), "look for a draft")
-        if found is None:
-            return None
-        try:
-            draft = Completed.model_validate_json(found[0])
-        except ValidationError:
+        draft = await self._draft(case)
+        if draft is None:
             return None
         stat = partial(self._storage.stat, case.keys.bucket, case.keys.mp4)
-        codes = waited_out(case.keys.bucket, own)
+        codes = waited_out(case.keys.bucket, self._settings.s3_bucket)
         there = await patient(stat, "look for the MP4", codes)
         if there is None or (there.size, there.sha256) != (draft.output.size, draft.output.sha256):
             return None
         log.info("finished render of a dead replica adopted", attempt=draft.attempt)
-        output = draft.output.model_copy(update={"etag": there.etag})
-        return draft.model_copy(update={"output": output})
+        return _at(draft, there.etag)
+
+    async def _draft(self, case: Case) -> Completed | None:
+        """The event of an MP4 that an earlier attempt made, as it was before it was up."""
+        get = partial(self._storage.get, self._settings.s3_bucket, case.keys.draft)
+        found = await patient(get, "look for a draft")
+        try:
+            return Completed.model_validate_json(found[0]) if found is not None else None
+        except ValidationError:
+            return None
+
+    async def _take_kept(self, case: Case, held: Held, folder: Path) -> Completed | None:
+        """Put the MP4 of an earlier attempt where there was no room for it."""
+        if held.before is None or held.before.last_error != ErrorCode.STORE_FULL:
+            return None
+        draft, path = await self._draft(case), folder / "output.mp4"
+        if draft is None or draft.render_id != case.render_id:
+            return None
+        if not await self._shelf.take(case.keys, draft.output, path):
+            return None
+        log.info("the MP4 of an earlier attempt is put, nothing rendered", attempt=draft.attempt)
+        stored = await self._put_mp4(case, held, path, draft.output.sha256)
+        await self._shelf.clear(case.keys)
+        return _at(draft, stored.etag)
 
     async def _render(
         self, case: Case, held: Held, inputs: Inputs, folder: Path, output: Path
@@ -217,11 +238,15 @@ class Attempt:
             keys.draft,
             draft.model_dump_json().encode(),
         )
-        stored, _ = await asyncio.gather(
-            self._put_mp4(case, held, output, sha256), patient(put_draft, "put the draft")
-        )
-        facts = draft.output.model_copy(update={"etag": stored.etag})
-        return draft.model_copy(update={"output": facts})
+        drafted = asyncio.ensure_future(patient(put_draft, "put the draft"))
+        try:
+            stored, _ = await asyncio.gather(self._put_mp4(case, held, output, sha256), drafted)
+        except Fault as fault:
+            if fault.code is ErrorCode.STORE_FULL:
+                await drafted
+                await self._shelf.keep(keys, output, sha256)
+            raise
+        return _at(draft, stored.etag)
 
     async def _put_mp4(self, case: Case, held: Held, path: Path, sha256: str) -> Stored:
         """Put the MP4 where none is, or over exactly the one that a dead attempt left there.
@@ -250,3 +275,9 @@ class Attempt:
                 return Stored(there.size, sha256, there.etag)
             await patient(held.confirm, "confirm the lease")
             replace = there.etag if there is not None else None
+
+
+def _at(draft: Completed, etag: str) -> Completed:
+    """The event of an MP4 that is up."""
+    output = draft.output.model_copy(update={"etag": etag})
+    return draft.model_copy(update={"output": output})

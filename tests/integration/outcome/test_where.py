@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -121,19 +122,50 @@ async def test_a_result_is_left_alone_where_the_record_of_its_outcome_can_no_lon
 async def test_a_full_output_bucket_puts_its_job_off_and_takes_the_result_when_there_is_room(
     s3: S3Handle, tmp_path: Path
 ) -> None:
-    """A quota that was met once failed the job for good."""
-    theirs = f"{s3.bucket}-theirs"
+    """A quota that was met once failed the job for good, and then each try rendered anew."""
+    theirs, log = f"{s3.bucket}-theirs", tmp_path / "log"
     s3.client().make_bucket(theirs)
-    put_inputs(s3, {"size": 100_000})
+    put_inputs(s3, {"size": 100_000, "log": str(log)})
     quota = administration(s3)
     quota.bucket_quota_set(theirs, 50_000)
-    async with replica(s3, tmp_path) as one:
-        job = make_job(s3, output={"bucket": theirs})
-        put_off = await one.process(job)
-        assert (put_off.kind, put_off.code) == ("retried", ErrorCode.STORE_FULL)
+    job = make_job(s3, output={"bucket": theirs})
+    async with replica(s3, tmp_path / "first") as one:
+        for _ in range(2):
+            put_off = await one.process(job)
+            assert (put_off.kind, put_off.code) == ("retried", ErrorCode.STORE_FULL)
+    quota.bucket_quota_clear(theirs)
+    async with replica(s3, tmp_path / "second") as two:  # whose disk knows nothing of it
+        assert (await two.process(job)).kind == "completed"
+        done = two.memory.only("completed")
+    assert starts(log) == 1
+    there = s3.client().stat_object(theirs, done.output.key)
+    assert (there.etag, there.size) == (done.output.etag, 100_000)
+    assert [key for key in s3.keys("attempts/") if key.endswith(".mp4")] == []
+
+
+@pytest.mark.parametrize("damage", ["gone", "other", "refused"])
+async def test_what_is_not_kept_of_a_job_that_was_put_off_is_rendered_again(
+    s3: S3Handle, tmp_path: Path, damage: str
+) -> None:
+    theirs, log = f"{s3.bucket}-theirs", tmp_path / "log"
+    s3.client().make_bucket(theirs)
+    put_inputs(s3, {"size": 100_000, "log": str(log)})
+    quota = administration(s3)
+    quota.bucket_quota_set(theirs, 50_000)
+    place = f"arn:aws:s3:::{s3.bucket}/attempts/*.mp4"
+    account = without(s3, "s3:PutObject", where=place) if damage == "refused" else s3
+    job = make_job(s3, output={"bucket": theirs})
+    async with replica(account, tmp_path) as one:
+        assert (await one.process(job)).code is ErrorCode.STORE_FULL
+        kept = [key for key in s3.keys("attempts/") if key.endswith(".mp4")]
+        assert len(kept) == (0 if damage == "refused" else 1)
+        if damage == "gone":
+            s3.client().remove_object(s3.bucket, kept[0])
+        if damage == "other":
+            s3.client().put_object(s3.bucket, kept[0], io.BytesIO(b"x" * 100_000), 100_000)
         quota.bucket_quota_clear(theirs)
         done = await one.process(job)
-        assert (done.kind, done.attempt) == ("completed", 2)
+        assert (done.kind, done.attempt, starts(log)) == ("completed", 2, 2)
 
 
 async def test_an_output_bucket_that_stays_full_fails_its_job_after_the_last_attempt(
