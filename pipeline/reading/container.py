@@ -53,6 +53,9 @@ STATES_SECONDS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flac", "wa
 """Containers whose header states a duration; elsewhere libavformat guesses it from the bit rate."""
 SPLICED = ("mpegts", "mpeg", "flv")
 """Containers that can be put one behind the other, so that time stamps may begin anew anywhere."""
+CHAINED = ("matroska,webm",)
+"""The same, where a jump forward is a picture that stands for long: time that goes back alone is
+that of another recording, as browsers and `cat` join them."""
 CUT = ("mpegts", "mpeg")
 """Containers that may be cut anywhere: what lies before the first keyframe does not decode then."""
 SPLICE_S = 10

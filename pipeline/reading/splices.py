@@ -1,7 +1,7 @@
 """Where one recording ends and another begins, in containers that can be put one behind the other.
 
 Time stamps that jump by many seconds are those of another recording, unless another stream of the
-file goes on meanwhile: then the one that jumps has a hole.
+file goes on meanwhile: then the one that jumps has a hole. In Matroska only those that go back are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from pathlib import Path
 from av.container import InputContainer
 from av.stream import Stream
 
-from pipeline.reading.container import SPLICE_S, SPLICED, Clock, open_media, packets
+from pipeline.reading.container import (
+    CHAINED,
+    SPLICE_S,
+    SPLICED,
+    Clock,
+    open_media,
+    packets,
+)
 from pipeline.types import Limits
 from schemas.codes import Stage
 
@@ -44,9 +51,11 @@ class Splices:
         self.found = False
         self._last: int | None = None
         self._most = self._least = math.inf
-        self._base = stream.time_base or Fraction(1)
-        if container.format.name in SPLICED and stream.time_base is not None:
-            self._most, self._least = float(SPLICE_S / self._base), float(_BACK_S / self._base)
+        self._base, kind = stream.time_base or Fraction(1), container.format.name
+        if kind in SPLICED and stream.time_base is not None:
+            self._most = float(SPLICE_S / self._base)
+        if kind in (*SPLICED, *CHAINED) and stream.time_base is not None:
+            self._least = float(_BACK_S / self._base)
         self._holes = Holes(container, stream, limits, clock)
 
     def before(self, stamp: int | None) -> bool:

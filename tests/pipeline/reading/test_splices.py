@@ -19,6 +19,7 @@ from tests.support.media import number_of, picture
 
 FPS, RATE, BLOCK = 25, 48_000, 1152
 KINDS = {"a.ts": ("mpegts", "aac"), "a.mpg": ("mpeg", "mp2"), "a.flv": ("flv", "aac")}
+MUXERS = {**KINDS, "a.mkv": ("matroska", "aac")}
 NOBODY = range(0)
 
 
@@ -26,7 +27,7 @@ def _film(
     path: Path, seconds: int, *, silent: range = NOBODY, dark: range = NOBODY, late: int = 0
 ) -> Path:
     """A film with a tone, whose sound or pictures lack in some of its seconds."""
-    kind, codec = KINDS[f"a{path.suffix}"]
+    kind, codec = MUXERS[f"a{path.suffix}"]
     with av.open(str(path), "w", format=kind) as container:
         shown = container.add_stream("libx264" if kind != "mpeg" else "mpeg2video", rate=FPS)
         assert isinstance(shown, av.VideoStream)
@@ -95,6 +96,24 @@ def test_where_sound_and_pictures_jump_together_another_recording_begins(
     path.write_bytes(b"".join(parts))
     assert float(probe_audio(path, Limits()).duration) == pytest.approx(8, abs=0.2)
     assert float(probe_video(path, Limits(), RenderOptions()).duration) == 8
+
+
+def test_matroska_that_goes_back_in_time_is_two_recordings_one_behind_the_other(
+    tmp_path: Path,
+) -> None:
+    part = _film(tmp_path / "one.mkv", 4).read_bytes()
+    path = tmp_path / "both.mkv"
+    path.write_bytes(part + part)
+    video = probe_video(path, Limits(), RenderOptions())
+    assert (video.frames, video.fps) == (200, FPS)
+    shown = [number_of(frame.y) for frame in FrameReader(video, 1).read([99, 100, 199, 50])]
+    assert shown == [99, 0, 99, 50]
+
+
+def test_a_picture_that_stands_for_long_in_matroska_is_no_other_recording(tmp_path: Path) -> None:
+    dark = range(2, 14)
+    path = _film(tmp_path / "slides.mkv", 16, silent=dark, dark=dark)
+    assert float(probe_video(path, Limits(), RenderOptions()).duration) == pytest.approx(16, abs=0.2)
 
 
 @pytest.mark.parametrize(
