@@ -22,8 +22,8 @@ from pipeline.reading.blocks import Blocks
 from pipeline.reading.combing import is_combed, may_be_tape, unsaid_order
 from pipeline.reading.container import only, open_media
 from pipeline.reading.cursor import Cursor
-from pipeline.reading.deinterlace import Fields
-from pipeline.reading.grid import Grid, PictureTable
+from pipeline.reading.deinterlace import Fields, holds_single_fields
+from pipeline.reading.grid import Grid, PictureTable, every_second
 from pipeline.reading.hidden_alpha import is_hidden
 from pipeline.reading.kept_pictures import KeptPictures
 from pipeline.reading.nvdec import accelerator
@@ -158,11 +158,12 @@ class FrameReader:
             largest = max(4 * whole, Limits().max_pixels, codec.width * codec.height)
             threads = self._threads if accel is None else 1
             cursor = Cursor(container, stream, table, threads, largest, strict=accel is not None)
+            split = holds_single_fields(video, codec.height)
             tape = not video.still and may_be_tape(codec.height, video.fps)
             fields = Fields(
                 cursor,
                 len(table.pts),
-                lambda: self._combs(table),
+                lambda: not split and self._combs(table),
                 lambda: self._unsaid(table) if tape else None,
                 threads,
             )
@@ -202,7 +203,8 @@ def _scan(video: VideoFacts) -> PictureTable:
             only(container, stream)
             table = scan_pictures(container, stream, _TRUSTED, None)
             if table is not None:
-                return table
+                split = holds_single_fields(video, stream.codec_context.height)
+                return every_second(table) if split else table
     raise InputUnreadable(f"{video.path.name} holds no picture any more", stage=Stage.DECODE)
 
 

@@ -5,6 +5,9 @@ whatever moves, as lips do, has a comb at its edges. bwdif (libavfilter) keeps t
 first field and makes the others from those around them in space and time; what stands still keeps
 all of its lines. Rate and time stamps stay those of the pictures.
 
+Where the fields were coded as pictures of their own, the first one of each two is shown, at its
+whole height.
+
 Each picture depends on its two neighbours alone, so that it is the same in whatever order they are
 asked for.
 """
@@ -19,6 +22,7 @@ from av.filter import Graph
 
 from pipeline.errors import InputUnreadable
 from pipeline.reading.cursor import Cursor
+from pipeline.types import VideoFacts
 from schemas.codes import Stage
 
 _SMALLEST = 4
@@ -26,8 +30,38 @@ _SMALLEST = 4
 _BWDIF = "mode=send_frame:parity={}:deint=all"
 """One picture for each. Which ones it is for is decided here: left to it, what follows a picture
 that it leaves alone would depend on the order."""
+_FIELD_CODEC = "hevc"
+_WIDEST = Fraction(5, 2)
+"""Times its height that an interlaced picture is wide at most; its fields are 2.7 and more."""
 _TICK = Fraction(1, 1000)
 """Seconds, where pictures have no time base; nobody reads the filter's times."""
+
+
+def is_one_field(frame: VideoFrame, codec: str, aspect: Fraction) -> bool:
+    """Whether a picture is a single field, half as high as it is shown.
+
+    HEVC alone codes fields as pictures of their own (ITU-T H.265 D.3.3); libavcodec calls those
+    interlaced. Encoders say the same of whole pictures (x265's `interlace`), which have the shape
+    of a screen.
+
+    Args:
+        frame: the first picture of a film.
+        codec: its canonical name.
+        aspect: of its pixels.
+    """
+    wide = frame.width * aspect > _WIDEST * frame.height
+    return codec == _FIELD_CODEC and frame.interlaced_frame and wide
+
+
+def holds_single_fields(video: VideoFacts, lines: int) -> bool:
+    """Whether a probed film is one of single fields.
+
+    Args:
+        video: what the probe found.
+        lines: of a coded picture.
+    """
+    shown = round(video.height / video.scale)
+    return video.codec == _FIELD_CODEC and video.rotation == 0 and abs(shown - 2 * lines) <= 2
 
 
 class Fields:

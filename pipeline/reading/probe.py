@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from math import sqrt
 from pathlib import Path
+from typing import NamedTuple
 
 from av import FFmpegError, VideoFrame
 from av.container import InputContainer
@@ -30,7 +30,9 @@ from pipeline.reading.container import (
     open_media,
     packets,
 )
-from pipeline.reading.grid import STILL_FPS, Grid, PictureTable, fit_grid
+from pipeline.reading.deinterlace import is_one_field
+from pipeline.reading.delivered_size import delivered_size, within
+from pipeline.reading.grid import STILL_FPS, Grid, PictureTable, every_second, fit_grid
 from pipeline.reading.limits import check_pixels, check_video_seconds
 from pipeline.reading.photograph import Photograph, codec_of
 from pipeline.reading.picture_size import claimed_size, is_animated_png, is_animated_webp
@@ -38,7 +40,7 @@ from pipeline.reading.picture_work import check_work
 from pipeline.reading.png_words import MOST_WORDS, words_too_large
 from pipeline.reading.scan import declared_rates, scan_pictures, video_stream
 from pipeline.reading.trial import open_on_trial
-from pipeline.reading.upright import Orientation, orientation_of
+from pipeline.reading.upright import orientation_of
 from pipeline.types import AudioFacts, Limits, VideoFacts
 from schemas.codes import Stage
 from schemas.request import RenderOptions
@@ -78,23 +80,19 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
     if photograph is not None:
         return _probe_photograph(path, photograph, most, limits, options)
     open_on_trial(path, limits, Stage.PROBE)
-    with open_media(path, limits, Stage.PROBE) as container:
-        stream = _wanted(path, container, limits)
-        still = container.format.name in PICTURES
-        only(container, stream)
-        table = scan_pictures(container, stream, limits, clock)
-        rates = declared_rates(stream)
-        has_audio = bool(container.streams.audio) and not still
-    if table is None:
-        raise InputUnreadable(f"{path.name}: its video holds no picture", stage=Stage.PROBE)
-    frame, aspect, codec = _first_picture(path, limits, clock)
-    orientation = orientation_of(frame)
-    width, height = _delivered_size(frame, aspect, orientation, options.max_height)
+    film = _scanned(path, limits, clock)
+    first = _first_picture(path, limits, clock)
+    size, table, rates = (first.frame.width, first.frame.height), film.table, film.rates
+    if is_one_field(*first):
+        size, table = (size[0], 2 * size[1]), every_second(table)
+        rates = [rate / 2 for rate in rates if rate]
+    orientation = orientation_of(first.frame)
+    width, height = delivered_size(size, first.aspect, orientation, options.max_height)
     if scaled:
-        width, height = _within(width, height, most)
+        width, height = within(width, height, most)
     check_pixels(path, width, height, limits)
-    grid = Grid(STILL_FPS, 1, False) if still else fit_grid(table, rates)
-    color, source = delivered(path, frame, codec)
+    grid = Grid(STILL_FPS, 1, False) if film.still else fit_grid(table, rates)
+    color, source = delivered(path, first.frame, first.codec)
     return VideoFacts(
         path=path,
         width=width,
@@ -102,14 +100,45 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
         fps=grid.fps,
         frames=grid.frames,
         color=color,
-        codec=codec,
+        codec=first.codec,
         rotation=orientation.rotation,
         variable_rate=grid.variable,
-        still=still or _one_picture(table),
-        has_audio=has_audio,
-        scale=height / _delivered_size(frame, aspect, orientation, None)[1],
+        still=film.still or _one_picture(table),
+        has_audio=film.has_audio,
+        scale=height / delivered_size(size, first.aspect, orientation, None)[1],
         source=source,
     )
+
+
+class _Film(NamedTuple):
+    """What the packets of a file say."""
+
+    table: PictureTable
+    rates: list[Fraction | None]
+    """What the container says about the rate."""
+    still: bool
+    has_audio: bool
+
+
+class _First(NamedTuple):
+    """The first picture that decodes."""
+
+    frame: VideoFrame
+    codec: str
+    aspect: Fraction
+    """Of its pixels."""
+
+
+def _scanned(path: Path, limits: Limits, clock: Clock) -> _Film:
+    with open_media(path, limits, Stage.PROBE) as container:
+        stream = _wanted(path, container, limits)
+        still = container.format.name in PICTURES
+        only(container, stream)
+        table = scan_pictures(container, stream, limits, clock)
+        if table is None:
+            raise InputUnreadable(f"{path.name}: its video holds no picture", stage=Stage.PROBE)
+        has_audio = bool(container.streams.audio) and not still
+        return _Film(table, declared_rates(stream), still, has_audio)
 
 
 def _check_claims(path: Path, limits: Limits) -> None:
@@ -137,8 +166,9 @@ def _probe_photograph(
     check_pixels(path, *photograph.size(), limits)
     frame = photograph.go(0)
     upright, square = orientation_of(frame), Fraction(1)
-    width, height = _delivered_size(frame, square, upright, options.max_height)
-    width, height = _within(width, height, most)
+    size = frame.width, frame.height
+    width, height = delivered_size(size, square, upright, options.max_height)
+    width, height = within(width, height, most)
     color, source = delivered(path, frame, codec)
     return VideoFacts(
         path=path,
@@ -152,7 +182,7 @@ def _probe_photograph(
         variable_rate=False,
         still=True,
         has_audio=False,
-        scale=height / _delivered_size(frame, square, upright, None)[1],
+        scale=height / delivered_size(size, square, upright, None)[1],
         source=source,
     )
 
@@ -183,8 +213,7 @@ def _header_seconds(container: InputContainer, stream: Stream) -> Fraction:
     return (container.duration or 0) * _MICROSECOND
 
 
-def _first_picture(path: Path, limits: Limits, clock: Clock) -> tuple[VideoFrame, Fraction, str]:
-    """The first picture that decodes, its pixels' aspect ratio, and the codec's name."""
+def _first_picture(path: Path, limits: Limits, clock: Clock) -> _First:
     with open_media(path, limits, Stage.PROBE) as container:
         stream = _wanted(path, container, limits)
         only(container, stream)
@@ -203,7 +232,8 @@ def _first_picture(path: Path, limits: Limits, clock: Clock) -> tuple[VideoFrame
                 words.put(path, frame)
                 aspect = stream.sample_aspect_ratio or codec.sample_aspect_ratio or Fraction(1)
                 own = codec is stream.codec_context
-                return frame, aspect, codec.codec.canonical_name if own else codec.name
+                name = codec.codec.canonical_name if own else codec.name
+                return _First(frame, name, aspect)
     if is_animated_webp(path):
         raise _animated(path, "WebP")
     raise InputUnreadable(f"{path.name}: no picture of its video decodes", stage=Stage.PROBE)
@@ -212,28 +242,3 @@ def _first_picture(path: Path, limits: Limits, clock: Clock) -> tuple[VideoFrame
 def _animated(path: Path, kind: str) -> InputUnreadable:
     text = f"{path.name} is an animated {kind}, which is not read; save it as MP4 or GIF"
     return InputUnreadable(text, stage=Stage.PROBE)
-
-
-def _delivered_size(
-    frame: VideoFrame, aspect: Fraction, orientation: Orientation, max_height: int | None
-) -> tuple[int, int]:
-    """Upright, with square pixels, scaled down, cropped to even."""
-    wide = Fraction(frame.width)
-    if Fraction(1, 4) <= aspect <= 4 and aspect != 1:
-        wide *= aspect
-    width, height = (
-        (Fraction(frame.height), wide) if orientation.transpose else (wide, Fraction(frame.height))
-    )
-    if max_height is not None and height > max_height:
-        width, height = width * max_height / height, Fraction(max_height)
-    return _even(width), _even(height)
-
-
-def _within(width: int, height: int, most: int) -> tuple[int, int]:
-    """The size, or the largest of the same shape that has no more pixels."""
-    share = min(1.0, sqrt(most / (width * height)))
-    return _even(Fraction(width * share)), _even(Fraction(height * share))
-
-
-def _even(side: Fraction) -> int:
-    return max(2, int(side) // 2 * 2)

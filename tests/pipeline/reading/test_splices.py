@@ -105,7 +105,7 @@ def test_matroska_that_goes_back_in_time_is_two_recordings_one_behind_the_other(
     path = tmp_path / "both.mkv"
     path.write_bytes(part + part)
     video = probe_video(path, Limits(), RenderOptions())
-    assert (video.frames, video.fps) == (200, FPS)
+    assert (video.frames, video.fps) == (200, Fraction(FPS))
     shown = [number_of(frame.y) for frame in FrameReader(video, 1).read([99, 100, 199, 50])]
     assert shown == [99, 0, 99, 50]
 
@@ -113,7 +113,9 @@ def test_matroska_that_goes_back_in_time_is_two_recordings_one_behind_the_other(
 def test_a_picture_that_stands_for_long_in_matroska_is_no_other_recording(tmp_path: Path) -> None:
     dark = range(2, 14)
     path = _film(tmp_path / "slides.mkv", 16, silent=dark, dark=dark)
-    assert float(probe_video(path, Limits(), RenderOptions()).duration) == pytest.approx(16, abs=0.2)
+    assert float(probe_video(path, Limits(), RenderOptions()).duration) == pytest.approx(
+        16, abs=0.2
+    )
 
 
 @pytest.mark.parametrize(
