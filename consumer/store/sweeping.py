@@ -133,8 +133,6 @@ async def _sweep_prefix(
             swept.kept += len(kept)
             swept.removed += len(old) - len(kept)
             SWEPT.labels(swept.prefix).inc(len(old) - len(kept))
-        if len(page) < PAGE:
-            return
 
 
 def _overdue(key: str, modified: datetime, oldest: datetime) -> bool:

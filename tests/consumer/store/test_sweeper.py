@@ -23,6 +23,7 @@ from consumer.store.lifecycle import LifecycleFileError
 from consumer.store.storage import Storage
 from consumer.store.sweeper import Sweeper
 from consumer.store.sweeping import LEASE_KEY, sweep
+from tests.support.accounts import without
 from tests.support.handles import S3Handle
 from tests.support.work import settings_for, until
 
@@ -87,6 +88,23 @@ async def test_a_pass_goes_through_pages_and_ends_at_its_bound(
     assert every_s3.keys() == keys[5:]
     rest = await sweep(storage, every_s3.bucket, RULES, dry_run=False, now=later, most=5)
     assert (rest.removed, rest.cut_short) == (3, False)
+
+
+async def test_what_the_store_does_not_let_go_is_said_and_holds_up_nothing(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    account = without(s3, "s3:DeleteObject", where=f"arn:aws:s3:::{s3.bucket}/inputs/*")
+    storage = Storage(settings_for(account, tmp_path))
+    await _fill(storage, s3.bucket)
+    done = await sweep(storage, s3.bucket, RULES, dry_run=False, now=_in(days=8))
+    assert [(r.prefix, r.overdue, r.removed, r.kept) for r in done.rules] == [
+        ("inputs/", 1, 0, 1),
+        ("results/", 2, 2, 0),
+        ("attempts/", 1, 1, 0),
+    ]
+    assert (done.overdue, done.removed) == (4, 3)
+    assert s3.keys() == ["elsewhere/x", "inputs/a"]
+    storage.close()
 
 
 async def test_a_prefix_that_is_not_ours_is_refused_by_name(

@@ -54,10 +54,10 @@ async def test_after_a_kill_only_later_steps_are_repeated(
         manifest = manifest_of(s3)
         expected = event_id("job-1", manifest.render_id, "completed")
         assert survivor.memory.event_ids == [expected]
-        sha = hashlib.sha256(
-            s3.client().get_object(s3.bucket, survivor.memory.only("completed").output.key).data
-        ).hexdigest()
-        assert survivor.memory.only("completed").output.sha256 == sha
+        output = survivor.memory.only("completed").output
+        there = s3.client().get_object(s3.bucket, output.key)
+        assert output.sha256 == hashlib.sha256(there.data).hexdigest()
+        assert output.etag == there.headers["ETag"].strip('"')
         assert job_folders(tmp_path) == [], "what the dead replica left is swept"
 
 

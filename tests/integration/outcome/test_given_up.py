@@ -74,6 +74,18 @@ async def test_deadlines_end_a_job_before_and_during_its_render(
         assert job_folders(tmp_path) == []
 
 
+async def test_a_far_deadline_gives_a_render_no_more_time_than_any_other(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    put_inputs(s3, {"log": str(log), "sleep": 60})
+    async with replica(s3, tmp_path, F2F_JOB_TIMEOUT_S="1") as one:
+        job = make_job(s3, deadline=datetime.now(UTC) + timedelta(days=1))
+        assert (await one.process(job)).code is ErrorCode.DEADLINE_EXCEEDED
+        assert starts(log) == 1
+        assert one.memory.only("failed").error.detail["budget_s"] == 1.0
+
+
 NO_WORKER = "tests.support.no_such_module:render"
 
 
