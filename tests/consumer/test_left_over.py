@@ -81,6 +81,17 @@ def test_nothing_that_is_not_ours_is_touched_and_links_are_not_followed(tmp_path
     scratch.close()
 
 
+async def test_this_replica_s_own_folder_stays_when_somebody_took_its_lock(tmp_path: Path) -> None:
+    scratch = open_scratch(tmp_path, MAX_FILE_AGE=100)
+    async with scratch.job("r1") as folder:
+        (folder / "output.mp4").write_bytes(b"x")
+        (scratch.folder / ".lock").unlink()
+        age(scratch.folder)
+        scratch.sweep()
+        assert (folder / "output.mp4").exists()
+    scratch.close()
+
+
 def test_a_folder_without_a_lock_is_swept_only_when_old(tmp_path: Path) -> None:
     scratch = open_scratch(tmp_path, MAX_FILE_AGE=100)
     young, old = (tmp_path / "jobs" / f"replica-{c * 16}" for c in "cd")

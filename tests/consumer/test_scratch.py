@@ -37,6 +37,42 @@ async def test_two_jobs_of_one_render_have_folders_of_their_own(tmp_path: Path) 
     scratch.close()
 
 
+async def test_nobody_else_reads_what_a_job_fetched(tmp_path: Path) -> None:
+    scratch = open_scratch(tmp_path)
+    async with scratch.job("r1") as folder:
+        assert [path.stat().st_mode & 0o777 for path in (scratch.folder, folder)] == [0o700] * 2
+    scratch.close()
+
+
+async def test_a_job_whose_folder_cannot_be_made_is_told_of_the_disk(tmp_path: Path) -> None:
+    scratch = open_scratch(tmp_path)
+    shutil.rmtree(scratch.folder)
+    scratch.folder.write_bytes(b"")
+    with pytest.raises(Fault, match=r"DUIX_DATA_DIR\) cannot be used: Not a directory") as caught:
+        async with scratch.job("r1"):
+            raise AssertionError("there is no folder")
+    assert caught.value.code is ErrorCode.SCRATCH_FULL
+    scratch.close()
+
+
+async def test_the_janitor_sweeps_at_the_start_and_again_and_again(tmp_path: Path) -> None:
+    scratch = open_scratch(tmp_path, PERIODIC_CLEANUP_INTERVAL=1)
+    stray = scratch.folder / "stray"
+
+    def left() -> None:
+        stray.write_bytes(b"x")
+        age(stray)
+
+    left()
+    janitor = asyncio.create_task(scratch.run_janitor())
+    for _ in range(2):
+        await until(lambda: not stray.exists())
+        left()
+    await until(lambda: not stray.exists())
+    janitor.cancel()
+    scratch.close()
+
+
 async def test_finished_files_live_for_the_delay_and_then_go(tmp_path: Path) -> None:
     scratch = open_scratch(tmp_path, CLEANUP_DELAY=0.3)
     async with scratch.job("r1") as folder:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from consumer.faults import Fault
 from consumer.store import sweeping
 from consumer.store.facts import Expiry
 from consumer.store.lease import Leases
@@ -23,6 +24,7 @@ from consumer.store.lifecycle import LifecycleFileError
 from consumer.store.storage import Storage
 from consumer.store.sweeper import Sweeper
 from consumer.store.sweeping import LEASE_KEY, sweep
+from schemas.codes import ErrorCode, Stage
 from tests.support.accounts import without
 from tests.support.handles import S3Handle
 from tests.support.work import settings_for, until
@@ -165,6 +167,31 @@ async def test_a_store_with_rules_is_left_to_them_unless_told_otherwise(
     always = _sweeper(storage, s3, tmp_path, "a", F2F_SWEEP="always", F2F_SWEEP_INTERVAL_S=1)
     task = asyncio.create_task(always.run())
     await until(lambda: "inputs/a" not in s3.keys())  # noqa: SIM118
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    storage.close()
+
+
+@pytest.mark.parametrize("answer", ["rules", "a fault"])
+async def test_the_store_is_left_in_peace_between_two_passes(
+    answer: str, s3: S3Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    ask = Storage.get_lifecycle
+
+    async def counted(self: Storage, bucket: str) -> Any:
+        asked.append(bucket)
+        if answer == "a fault":
+            raise Fault.of(ErrorCode.STORE_UNAVAILABLE, Stage.STORE, "away")
+        return await ask(self, bucket)
+
+    monkeypatch.setattr(Storage, "get_lifecycle", counted)
+    storage = Storage(settings_for(s3, tmp_path))
+    task = asyncio.create_task(_sweeper(storage, s3, tmp_path, "a").run())
+    await until(lambda: bool(asked))
+    for _ in range(10):  # time for as many questions
+        await storage.get(s3.bucket, "nothing")
+    assert len(asked) == 1
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     storage.close()
