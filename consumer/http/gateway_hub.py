@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from consumer.http.gateway_metrics import EVENTS_HEARD, HUB_CONNECTED
-from consumer.kafka.client import LISTEN_TIMEOUT_S, connection, listen_from_now
+from consumer.kafka.client import connection
 from consumer.kafka.connecting import ClientFailed, close_consumer, reach
+from consumer.kafka.listening import Listening
 from consumer.kafka.membership import check_reading
 from consumer.settings import Settings
 from schemas.envelope import read_headers
@@ -66,7 +66,7 @@ class Hub:
         }
         self._last: OrderedDict[str, Heard] = OrderedDict()
         self._watchers: dict[str, set[asyncio.Queue[Heard]]] = {}
-        self._listener: AIOKafkaConsumer | None = None
+        self._listener: Listening | None = None
         self._connected = asyncio.Event()
         self.last_poll = 0.0
         """Monotonic second at which the loop last turned."""
@@ -109,11 +109,7 @@ class Hub:
         listener = self._listener
         if listener is None or not self.connected:
             return self.trouble
-        try:
-            await asyncio.wait_for(listener.end_offsets(list(listener.assignment())), 5.0)
-        except (KafkaError, TimeoutError) as error:
-            return f"the brokers do not answer: {type(error).__name__}"
-        return None
+        return await listener.why_silent()
 
     async def run(self) -> None:
         """Listen for ever; connect again after whatever breaks."""
@@ -132,31 +128,23 @@ class Hub:
             await asyncio.sleep(PAUSE_S)
 
     async def _listen(self) -> None:
-        listener = AIOKafkaConsumer(
-            *self._kinds,
-            **connection(self._settings),
-            group_id=None,
-            auto_offset_reset="latest",
-            enable_auto_commit=False,
-            request_timeout_ms=ANSWER_MS,
-        )
+        listener = Listening(**connection(self._settings), request_timeout_ms=ANSWER_MS)
         try:
             # in less time than this loop may stand still; its reasons are not logged each second
-            await reach(self._settings, listener.start())
+            await reach(self._settings, listener.consumer.start())
             self.last_poll = time.monotonic()
-            await asyncio.wait_for(listen_from_now(listener, tuple(self._kinds)), LISTEN_TIMEOUT_S)
+            await listener.begin(tuple(self._kinds))
             self._listener, self.trouble = listener, "not connected"
             self._connected.set()
             HUB_CONNECTED.set(1)
             while True:
                 self.last_poll = time.monotonic()
-                check_reading(listener)
-                for records in (await listener.getmany(timeout_ms=POLL_MS)).values():
-                    for record in records:
-                        self._hear(record)
+                check_reading(listener.consumer)
+                for record in await listener.next(POLL_MS):
+                    self._hear(record)
         finally:
             self._listener = None
-            await close_consumer(listener)
+            await close_consumer(listener.consumer)
 
     def _hear(self, record: Any) -> None:
         kind = self._kinds[record.topic]

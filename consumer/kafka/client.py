@@ -21,12 +21,17 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from consumer.kafka.connecting import ClientFailed, close, close_consumer, reach
 from consumer.kafka.decompression import bound_batches
 from consumer.kafka.header_names import forgive_header_names
+from consumer.kafka.listening import Listening
 from consumer.kafka.request_timeout import expect_answers
 from consumer.settings import Settings
 from schemas.envelope import Envelope, EventType, read_headers
 from schemas.request import RenderRequest
 
-LISTEN_TIMEOUT_S = 20.0
+ANSWER_MS = 10_000
+"""Longest wait for an answer: a broker that hangs gives none."""
+POLL_MS = 500
+SEND_S = 10.0
+"""Longest wait of somebody who looks on; the client's own is forty seconds."""
 MADE_S = 5.0
 """After it is made, a topic is in every broker's metadata."""
 
@@ -79,9 +84,7 @@ def connection(settings: Settings) -> dict[str, Any]:
 class Client:
     """Sends requests and yields events; made by `connect`."""
 
-    def __init__(
-        self, settings: Settings, producer: AIOKafkaProducer, listener: AIOKafkaConsumer
-    ) -> None:
+    def __init__(self, settings: Settings, producer: AIOKafkaProducer, listener: Listening) -> None:
         self._topics = settings.topics
         self._producer = producer
         self._listener = listener
@@ -92,7 +95,11 @@ class Client:
         }
 
     async def submit(self, request: RenderRequest) -> str:
-        """Send one request; returns its job id, drawn here when the request names none."""
+        """Send one request; returns its job id, drawn here when the request names none.
+
+        Raises:
+            ClientFailed: no broker took it in time.
+        """
         job_id = request.job_id or str(uuid.uuid4())
         envelope = Envelope(
             id=job_id,
@@ -102,30 +109,35 @@ class Client:
             subject=job_id,
         )
         value = request.model_dump(mode="json", exclude_defaults=True)
-        await self._producer.send_and_wait(
+        sending = self._producer.send_and_wait(
             self._topics.requests,
             json.dumps(value, ensure_ascii=False).encode(),
             key=job_id.encode(),
             headers=[(name, text.encode()) for name, text in envelope.headers().items()],
         )
+        try:
+            await asyncio.wait_for(sending, SEND_S)
+        except TimeoutError as error:
+            raise ClientFailed(
+                f"no broker took the request within {SEND_S:g} s. It may have arrived all the "
+                f"same: sent again as job {job_id!r}, it is not rendered twice"
+            ) from error
         return job_id
 
-    async def events(self, job_id: str, timeout_s: float) -> AsyncIterator[Event]:
-        """What is said about a job, ending with its outcome.
-
-        Raises:
-            TimeoutError: no outcome came within `timeout_s` seconds.
-        """
-        end = time.monotonic() + timeout_s
+    async def events(self, job_id: str) -> AsyncIterator[Event]:
+        """What is said about a job, ending with its outcome."""
         while True:
-            left = end - time.monotonic()
-            record = await asyncio.wait_for(self._listener.getone(), max(0.0, left))
-            event = self._read(record)
-            if event is None or event.job_id != job_id:
-                continue
-            yield event
-            if event.final:
-                return
+            for record in await self._listener.next(POLL_MS):
+                event = self._read(record)
+                if event is None or event.job_id != job_id:
+                    continue
+                yield event
+                if event.final:
+                    return
+
+    async def why_silent(self) -> str | None:
+        """Why nothing can be heard now; None while the brokers answer."""
+        return await self._listener.why_silent()
 
     def _read(self, record: Any) -> Event | None:
         try:
@@ -148,24 +160,21 @@ async def connect(settings: Settings) -> AsyncIterator[Client]:
     topics = settings.topics
     names = (topics.progress, topics.completed, topics.failed)
     options = connection(settings)
-    producer = AIOKafkaProducer(**options, enable_idempotence=True)
-    listener = AIOKafkaConsumer(
-        **options, group_id=None, auto_offset_reset="latest", enable_auto_commit=False
-    )
+    producer = AIOKafkaProducer(**options, enable_idempotence=True, request_timeout_ms=ANSWER_MS)
+    listener = Listening(**options, request_timeout_ms=ANSWER_MS)
     try:
         await reach(settings, producer.start())
-        await reach(settings, listener.start())
-        await _find_topics(listener, {topics.requests, *names})
-        listener.subscribe(names)
+        await reach(settings, listener.consumer.start())
+        await _find_topics(listener.consumer, {topics.requests, *names})
         try:
-            await asyncio.wait_for(listen_from_now(listener, names), LISTEN_TIMEOUT_S)
+            await listener.begin(names)
         except TimeoutError as error:
             raise ClientFailed(
                 f"topics {', '.join(names)} are not there; run `face2face topics apply`"
             ) from error
         yield Client(settings, producer, listener)
     finally:
-        await close_consumer(listener)
+        await close_consumer(listener.consumer)
         await close(producer)
 
 
@@ -177,13 +186,3 @@ async def _find_topics(listener: AIOKafkaConsumer, names: set[str]) -> None:
             text = ", ".join(sorted(missing))
             raise ClientFailed(f"topics {text} are not there; run `face2face topics apply`")
         await asyncio.sleep(0.1)
-
-
-async def listen_from_now(listener: AIOKafkaConsumer, names: tuple[str, ...]) -> None:
-    """Fix the end of every partition now: "latest" alone would be looked up at the first fetch."""
-    while {partition.topic for partition in listener.assignment()} != set(names):
-        await asyncio.sleep(0.05)
-    partitions = listener.assignment()
-    await listener.seek_to_end(*partitions)  # together: one by one takes half a second each
-    for partition in partitions:
-        await listener.position(partition)

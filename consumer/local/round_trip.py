@@ -10,8 +10,10 @@ import mimetypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from consumer.background import in_background
 from consumer.faults import Fault
 from consumer.kafka.client import Client, Event
 from consumer.local.console import CommandError, say
@@ -83,14 +85,16 @@ async def follow(client: Client, job_id: str, timeout_s: float, on_event: OnEven
         CommandError: no outcome came in time.
     """
     try:
-        with _quiet(job_id) as heard:
-            async for event in client.events(job_id, timeout_s):
-                heard()
-                on_event(event)
-                if event.kind == "failed":
-                    raise Fault(Failed.model_validate(event.data).error)
-                if event.kind == "completed":
-                    return Completed.model_validate(event.data)
+        asking = {"brokers": partial(_tell_of_brokers, client)}
+        async with in_background(asking), asyncio.timeout(timeout_s):
+            with _quiet(job_id) as heard:
+                async for event in client.events(job_id):
+                    heard()
+                    on_event(event)
+                    if event.kind == "failed":
+                        raise Fault(Failed.model_validate(event.data).error)
+                    if event.kind == "completed":
+                        return Completed.model_validate(event.data)
     except TimeoutError:
         pass
     raise CommandError.plain(
@@ -101,6 +105,17 @@ async def follow(client: Client, job_id: str, timeout_s: float, on_event: OnEven
         "twice. `face2face doctor` and /readyz of the service say whether anybody works.",
         job_id=job_id,
     )
+
+
+async def _tell_of_brokers(client: Client) -> None:
+    """Say when the brokers stop to answer: an outcome may be long in coming, or never heard."""
+    told = None
+    while True:
+        await asyncio.sleep(QUIET_S)
+        why = await client.why_silent()
+        if why != told:
+            say(f"{why}; waiting on" if why else "the brokers answer again")
+        told = why
 
 
 @contextmanager

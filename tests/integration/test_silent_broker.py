@@ -7,15 +7,14 @@ import os
 import signal
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.conn import AIOKafkaConnection
 
 from consumer.http import gateway_hub
 from consumer.http.gateway_hub import Hub
-from consumer.kafka import broker, request_timeout
+from consumer.kafka import broker, listening, request_timeout
 from consumer.kafka.lag import LagWatch
 from consumer.kafka.membership import member_id
 from consumer.kafka.topics_apply import Change, admin, apply
@@ -77,18 +76,17 @@ async def test_a_gateway_hears_from_its_successor_what_a_broker_led_that_hangs(
     """It was deaf to it for as long as its client waits for an answer, and for a connection."""
     monkeypatch.setattr(request_timeout, "ANSWER_S", 1.0)
     monkeypatch.setattr(gateway_hub, "ANSWER_MS", 1_000)
-    never = {"request_timeout_ms": 600_000, "metadata_max_age_ms": 600_000}
-    monkeypatch.setattr(gateway_hub, "AIOKafkaConsumer", partial(AIOKafkaConsumer, **never))
+    monkeypatch.setattr(listening, "METADATA_MS", 600_000)
     kafka = KafkaHandle.fresh(cluster)
     lab, topic = Lab(kafka), kafka.topics.failed
     async with admin(lab.settings()) as client:
         wanted = [Change(each, "create", PARTITIONS) for each in kafka.topics.all()]
         await apply(client, wanted, 3)
     hub = Hub(lab.settings())
-    listening = asyncio.create_task(hub.run())
+    hearing = asyncio.create_task(hub.run())
     assert await hub.wait_connected(120)
     assert hub._listener is not None
-    hung = hub._listener._client.cluster.leader_for_partition(TopicPartition(topic, 0))
+    hung = hub._listener.consumer._client.cluster.leader_for_partition(TopicPartition(topic, 0))
     answering = ",".join(n.servers for at, n in enumerate(cluster.nodes, 1) if at != hung)
     error = ErrorFacts(code=ErrorCode.NO_FACE, stage=Stage.TRACK, message="no", retryable=False)
     said = Failed(
@@ -106,8 +104,8 @@ async def test_a_gateway_hears_from_its_successor_what_a_broker_led_that_hangs(
         assert hub.connected
     finally:
         os.kill(cluster.nodes[hung - 1].process.pid, signal.SIGCONT)
-        listening.cancel()
-        await asyncio.wait((listening,))
+        hearing.cancel()
+        await asyncio.wait((hearing,))
 
 
 def test_what_the_brokers_may_hold_back_is_waited_for_as_before() -> None:

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 import httpx2
 import uvicorn
-from aiokafka import AIOKafkaConsumer
 
 from consumer.http.gateway import make_app
 from consumer.jobs import Job, JobProcessor, Record
 from consumer.kafka.admission import admit
-from consumer.kafka.client import connection, listen_from_now
+from consumer.kafka.client import connection
 from consumer.kafka.delivery import to_record
+from consumer.kafka.listening import Listening
 from consumer.kafka.publisher import Publisher
 from consumer.processing import open_processor
 from consumer.settings import Settings
@@ -74,13 +74,11 @@ async def service(settings: Settings, renderer: str = RENDERER) -> AsyncIterator
     """The work behind the topics, in this process; renders are made by a real worker child."""
     publisher = Publisher(settings)
     topics = settings.topics
-    listener = AIOKafkaConsumer(
-        topics.requests, topics.control, **connection(settings), group_id=None
-    )
-    await listener.start()
+    listener = Listening(**connection(settings))
+    await listener.consumer.start()
     await publisher.start()
     try:
-        await listen_from_now(listener, (topics.requests, topics.control))
+        await listener.begin((topics.requests, topics.control))
         async with open_processor(settings, publisher, renderer=renderer) as work:
             intake = _Intake(listener, topics.control, work.processor)
             taking = asyncio.create_task(intake.run())
@@ -91,14 +89,14 @@ async def service(settings: Settings, renderer: str = RENDERER) -> AsyncIterator
                 await asyncio.gather(taking, return_exceptions=True)
                 await intake.stop()
     finally:
-        await listener.stop()
+        await listener.consumer.stop()
         await publisher.stop()
 
 
 class _Intake:
     """Hands each request to the processor, and each cancel to its job."""
 
-    def __init__(self, listener: AIOKafkaConsumer, control: str, processor: JobProcessor) -> None:
+    def __init__(self, listener: Listening, control: str, processor: JobProcessor) -> None:
         self._listener = listener
         self._control = control
         self._processor = processor
@@ -107,11 +105,11 @@ class _Intake:
 
     async def run(self) -> None:
         while True:
-            raw = await self._listener.getone()
-            if raw.topic == self._control:
-                self._cancel(Control.model_validate_json(raw.value or b""))
-            else:
-                self._begin(to_record(raw))
+            for raw in await self._listener.next(500):
+                if raw.topic == self._control:
+                    self._cancel(Control.model_validate_json(raw.value or b""))
+                else:
+                    self._begin(to_record(raw))
 
     async def stop(self) -> None:
         for task in self._tasks:

@@ -15,7 +15,8 @@ from consumer.http import gateway_hub
 from consumer.http.gateway_health import LIVE_S
 from consumer.http.gateway_hub import Hub
 from consumer.kafka import connecting
-from consumer.kafka.client import LISTEN_TIMEOUT_S, connection
+from consumer.kafka.client import connection
+from consumer.kafka.listening import LISTEN_TIMEOUT_S
 from consumer.settings import Settings
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Failed
@@ -140,7 +141,8 @@ async def test_a_gateway_hears_on_after_its_client_broke(
     async with asyncio.timeout(120):
         assert await hub.wait_connected(120)
         broken = hub._listener
-        break_fetching(broken)
+        assert broken is not None
+        break_fetching(broken.consumer)
         async with AIOKafkaProducer(**connection(settings)) as producer:
             await producer.send_and_wait(settings.topics.progress, b"{}", partition=0)
         while hub._listener in (None, broken):

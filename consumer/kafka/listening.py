@@ -1,0 +1,89 @@
+"""Hears all that is written to some topics from now on, without a group.
+
+A topic may get more partitions meanwhile. The client then takes a new assignment and begins at the
+end of every partition: what was written before that, to an old or a new one, would never be heard.
+So places are kept here. Old partitions are read on from theirs, and new ones from their start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+LISTEN_TIMEOUT_S = 20.0
+METADATA_MS = 60_000
+"""New partitions are found so soon."""
+ASKED_S = 5.0
+
+
+class Listening:
+    """What is written from now on.
+
+    Args:
+        options: connection arguments and others of the client.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.consumer = AIOKafkaConsumer(
+            **options,
+            group_id=None,
+            auto_offset_reset="latest",
+            enable_auto_commit=False,
+            metadata_max_age_ms=METADATA_MS,
+        )
+        self._places: dict[TopicPartition, int] = {}
+        """Partitions that are heard, and the offset that is heard next."""
+
+    async def begin(self, topics: Collection[str]) -> None:
+        """Fix the end of every partition now: the client would look it up at the first fetch.
+
+        Raises:
+            TimeoutError: some topics are not there, or their leaders do not answer.
+        """
+        consumer = self.consumer
+        async with asyncio.timeout(LISTEN_TIMEOUT_S):
+            consumer.subscribe(list(topics))
+            while {partition.topic for partition in consumer.assignment()} != set(topics):
+                await asyncio.sleep(0.05)
+            partitions = consumer.assignment()
+            await consumer.seek_to_end(*partitions)  # together: one by one takes half a second each
+            self._places = {each: await consumer.position(each) for each in partitions}
+
+    async def next(self, timeout_ms: int) -> list[Any]:
+        """Records, in the order of their partitions; none after a while.
+
+        Raises:
+            KafkaError: the client cannot go on.
+        """
+        await self._follow()
+        found = await self.consumer.getmany(timeout_ms=timeout_ms)
+        if self.consumer.assignment() != set(self._places):
+            return []  # they may lie behind others that are not read yet, and come again
+        for partition, records in found.items():
+            self._places[partition] = records[-1].offset + 1
+        return [record for records in found.values() for record in records]
+
+    async def _follow(self) -> None:
+        """Go to the places of an assignment that is new."""
+        assigned = self.consumer.assignment()
+        if assigned == set(self._places):
+            return
+        kept = {each: at for each, at in self._places.items() if each in assigned}
+        for partition, offset in kept.items():
+            self.consumer.seek(partition, offset)
+        if come := assigned - set(kept):
+            await self.consumer.seek_to_beginning(*come)
+        self._places = kept | {each: await self.consumer.position(each) for each in come}
+
+    async def why_silent(self) -> str | None:
+        """Ask the brokers for something; None when they answer, else why not."""
+        try:
+            async with asyncio.timeout(ASKED_S):
+                await self.consumer.end_offsets(list(self.consumer.assignment()))
+        except (KafkaError, TimeoutError) as error:
+            return f"the brokers do not answer: {type(error).__name__}"
+        return None
