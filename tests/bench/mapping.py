@@ -231,7 +231,7 @@ def _figures(talk: Talk, path: Tensor, seen: Tensor, unseen: Tensor) -> list[flo
 
 
 def _width(share: Tensor, mouth: MouthRange, talk: Talk) -> Tensor:
-    """(N,) io, as `pipeline.engines.viseme.score` plans it."""
+    """(N,) io, as `pipeline.engines.viseme.plan` plans it."""
     spread = share.float().clamp(-1, 1)
     wide, tight = mouth.wide - mouth.middle, mouth.middle - mouth.narrow
     width = mouth.middle + torch.where(spread > 0, spread * wide, spread * tight)

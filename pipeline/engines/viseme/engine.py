@@ -13,8 +13,8 @@ from pipeline.engines.base import Finish, Reference
 from pipeline.engines.viseme.avatar import Avatar, parts_of, prepare, restored
 from pipeline.engines.viseme.blink import blink, closure
 from pipeline.engines.viseme.paint import paint
+from pipeline.engines.viseme.plan import Plan, planned
 from pipeline.engines.viseme.report import report
-from pipeline.engines.viseme.score import Score, compose
 from pipeline.engines.viseme.sway import sway, swing
 from pipeline.types import Frame, OnTick
 from pipeline.weights import REVISION as FACES_REVISION
@@ -80,12 +80,12 @@ class VisemeEngine:
         speech: Speech,
         timeline: Timeline,
         deadline: float | None = None,  # noqa: ARG002 - jobs share nothing here
-    ) -> Score:
+    ) -> Plan:
         """What every output frame's mouth does, and which frame of the reference lends it."""
-        return compose(avatar, speech, timeline)
+        return planned(avatar, speech, timeline)
 
     @torch.inference_mode()
-    def generate(self, plan: Score, frames: Sequence[Frame], outputs: Sequence[int]) -> list[Frame]:
+    def generate(self, plan: Plan, frames: Sequence[Frame], outputs: Sequence[int]) -> list[Frame]:
         """Paint consecutive output frames; those without a usable face pass through unchanged."""
         made = list(frames)
         chosen = [n for n, output in enumerate(outputs) if float(plan.strength[output]) > 0]
@@ -101,7 +101,7 @@ class VisemeEngine:
             made = [self._alive(plan, *pair) for pair in zip(made, outputs, strict=True)]
         return made
 
-    def _alive(self, plan: Score, frame: Frame, output: int) -> Frame:
+    def _alive(self, plan: Plan, frame: Frame, output: int) -> Frame:
         """A still picture blinks, and its head turns a little."""
         if float(plan.strength[output]) <= 0:
             return frame
@@ -110,7 +110,7 @@ class VisemeEngine:
         frame = blink(frame, points, closure(seconds), self._device)
         return sway(frame, points, swing(seconds), self._device)
 
-    def finish(self, plan: Score) -> Finish:
+    def finish(self, plan: Plan) -> Finish:
         """Mode, units used, what was asked of the mouth, and warnings about the reference."""
         return report(plan)
 

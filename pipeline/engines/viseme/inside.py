@@ -11,8 +11,8 @@ from pipeline.engines.viseme import cavity, layer, mask, warp
 from pipeline.engines.viseme.canvas import Canvas, Lattice
 from pipeline.engines.viseme.lipline import LipLine
 from pipeline.engines.viseme.patch import Patch
+from pipeline.engines.viseme.plan import Plan
 from pipeline.engines.viseme.scene import Scene
-from pipeline.engines.viseme.score import Score
 from pipeline.engines.viseme.warp import Base
 
 OPEN_ENOUGH = (0.35, 0.55)
@@ -54,11 +54,11 @@ def lacking(opened: Tensor, wanted: Tensor, slit: float) -> Tensor:
     return missing * mask.smooth((wanted - slit) / slit)
 
 
-def fill(score: Score, scene: Scene, lender: Lender, own: Patch, at: Tensor) -> Patch:
+def fill(plan: Plan, scene: Scene, lender: Lender, own: Patch, at: Tensor) -> Patch:
     """The inside of the mouths.
 
     Args:
-        score: the job; its tally counts whose insides are seen.
+        plan: the job; its tally counts whose insides are seen.
         scene: the geometry of the batch.
         lender: the mouths that are laid into it.
         own: float pieces (B) of the frames themselves.
@@ -68,12 +68,12 @@ def fill(score: Score, scene: Scene, lender: Lender, own: Patch, at: Tensor) -> 
         Float planes of the lip box.
     """
     need = torch.nonzero(lender.lacking > 0).flatten()
-    score.tally.inner_own += len(at) - len(need)
+    plan.tally.inner_own += len(at) - len(need)
     if not len(need):
-        return layer.inside_of(lender.pieces, scene.lips, lender.line, lender.base, score.even)
+        return layer.inside_of(lender.pieces, scene.lips, lender.line, lender.base, plan.even)
     given = torch.nonzero(lender.lacking < 1).flatten()
-    inner = _lent(scene, lender, given, score.even)
-    other = _other(score, scene.rows(need), own[need], at[need.cpu()])
+    inner = _lent(scene, lender, given, plan.even)
+    other = _other(plan, scene.rows(need), own[need], at[need.cpu()])
     weight = lender.lacking[need][:, None, None, None]
     both = inner[need].mix(other, weight, weight)
     inner.luma[need], inner.chroma[need] = both.luma, both.chroma
@@ -94,18 +94,18 @@ def _lent(scene: Scene, lender: Lender, rows: Tensor, even: int | None) -> Patch
     return inner
 
 
-def _other(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
+def _other(plan: Plan, scene: Scene, own: Patch, at: Tensor) -> Patch:
     """The inside of an open frame of the reference; painted where there is none."""
-    avatar = score.avatar
-    bank, first = avatar.bank, score.first
+    avatar = plan.avatar
+    bank, first = avatar.bank, plan.first
     if avatar.mode == "warp+bank" and bank is not None and first is not None:
         rows = first[at]
-        score.tally.inner_lent += len(at)
+        plan.tally.inner_lent += len(at)
         base = warp.carried(scene.wanted, bank.points[rows].to(scene.wanted.device))
         line = bank.lines.rows(rows)
         pieces = bank.pieces[rows].float()
-        return layer.inside_of(pieces, scene.lips, line, base, score.even)
-    score.tally.inner_painted += len(at)
+        return layer.inside_of(pieces, scene.lips, line, base, plan.even)
+    plan.tally.inner_painted += len(at)
     skin = _skin(avatar.canvas, scene, own)
     return cavity.paint(scene.lips, LipLine.of(scene.own), scene.scale, skin)
 

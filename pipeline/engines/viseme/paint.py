@@ -19,35 +19,35 @@ from pipeline.engines.viseme.canvas import Canvas
 from pipeline.engines.viseme.inside import Lender
 from pipeline.engines.viseme.lipline import LipLine
 from pipeline.engines.viseme.patch import Patch, crispen, cut, paste, read, stack
+from pipeline.engines.viseme.plan import Plan
 from pipeline.engines.viseme.scene import Scene, settle
-from pipeline.engines.viseme.score import Score
 from pipeline.types import Frame
 
 SHADE = 0.06
 """Of a second lender around a jump no detail finer than this is mixed in, io."""
 
 
-def paint(score: Score, frames: Sequence[Frame], outputs: Sequence[int]) -> list[Frame]:
+def paint(plan: Plan, frames: Sequence[Frame], outputs: Sequence[int]) -> list[Frame]:
     """The mouths of output frames, painted on the reference's frames under them.
 
     Args:
-        score: the job.
+        plan: the job.
         frames: the reference's frames under the output.
         outputs: their places in the output; all of some strength.
     """
-    canvas = score.avatar.canvas
+    canvas = plan.avatar.canvas
     at = torch.tensor(list(outputs))
-    scene = settle(score, frames, at)
+    scene = settle(plan, frames, at)
     corners = scene.corner.tolist()
     pieces = [
         cut(frame, x, y, canvas.width, canvas.height)
         for frame, (x, y) in zip(frames, corners, strict=True)
     ]
     own = stack(pieces, canvas.device).float()
-    made = _lent(score, scene, own, at) if score.avatar.mode == "unit" else None
+    made = _lent(plan, scene, own, at) if plan.avatar.mode == "unit" else None
     if made is None:
-        made = _opened(score, scene, own, at)
-    strength = score.strength[at]
+        made = _opened(plan, scene, own, at)
+    strength = plan.strength[at]
     if bool((strength < 1).any()):
         shown = strength.to(canvas.device)[:, None, None, None]
         made = own.mix(made, shown, shown)
@@ -56,29 +56,29 @@ def paint(score: Score, frames: Sequence[Frame], outputs: Sequence[int]) -> list
     return [paste(frame, luma[n, 0], chroma[n], *corners[n]) for n, frame in enumerate(frames)]
 
 
-def _opened(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch:
+def _opened(plan: Plan, scene: Scene, own: Patch, at: Tensor) -> Patch:
     """The frame's own lips and chin, moved."""
-    canvas = score.avatar.canvas
+    canvas = plan.avatar.canvas
     closing = _closing(scene.own_aperture, scene.aperture)
     base = warp.at_rest(scene.wanted)
     fields = warp.mouth_fields(canvas, canvas.whole, scene.wanted, scene.own, closing, base)
     laid = layer.lay(canvas, canvas.whole, own, fields, scene.lips, closing)
     lacking = inside.lacking(scene.own_aperture, scene.aperture, inside.SLIT_OWN)
     lender = Lender(own, LipLine.of(scene.own), base, lacking)
-    inner = inside.fill(score, scene, lender, own, at)
+    inner = inside.fill(plan, scene, lender, own, at)
     made = closing.maximum(lacking)
-    lit = closing * (score.even is not None)
+    lit = closing * (plan.even is not None)
     inner = layer.behind_lips(canvas.whole, laid, inner, scene.lips, made, lit)
     layer.put_inside(canvas.whole, laid, inner, scene.lips)
     return laid
 
 
-def _lent(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
+def _lent(plan: Plan, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
     """Another frame's mouth on this frame's face."""
-    bank, first, second, share = score.avatar.bank, score.first, score.second, score.share
+    bank, first, second, share = plan.avatar.bank, plan.first, plan.second, plan.share
     if bank is None or first is None or second is None or share is None:
         return None
-    canvas = score.avatar.canvas
+    canvas = plan.avatar.canvas
     rows = first[at]
     units = bank.pieces[rows].float()
     laid = _lay_unit(canvas, bank, rows, units, scene)
@@ -95,9 +95,9 @@ def _lent(score: Score, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
     base = warp.carried(scene.wanted, bank.points[rows].to(scene.wanted.device))
     lacking = inside.lacking(opened, scene.aperture, inside.SLIT_LENT)
     lender = Lender(units, bank.lines.rows(rows), base, lacking)
-    inner = inside.fill(score, scene, lender, own, at)
+    inner = inside.fill(plan, scene, lender, own, at)
     layer.put_inside(canvas.face, laid, inner, scene.lips)
-    score.tally.units.update(rows.tolist())
+    plan.tally.units.update(rows.tolist())
     return _on_face(canvas, scene, own, laid)
 
 

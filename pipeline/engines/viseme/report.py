@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pipeline.engines.base import Finish
-from pipeline.engines.viseme.score import Score
+from pipeline.engines.viseme.plan import Plan
 
 NEAR = 2
 """Frames of the reference that a mouth may step over without being a jump."""
@@ -16,18 +16,18 @@ SMALL_IO = 60.0
 """Pixels between the outer eye corners below which the mouth is too small to be read."""
 
 
-def report(score: Score) -> Finish:
+def report(plan: Plan) -> Finish:
     """Figures, spans that passed through, and warnings."""
-    avatar, tally = score.avatar, score.tally
-    shown = score.strength > 0
-    wanted = score.path.aperture.float()[shown]
+    avatar, tally = plan.avatar, plan.tally
+    shown = plan.strength > 0
+    wanted = plan.path.aperture.float()[shown]
     quality = {
         "mode": avatar.mode,
         "label": "exemplar, basic, no neural weights",
         "painted_frames": tally.painted,
-        "passed_frames": score.log.frames,
+        "passed_frames": plan.log.frames,
         "units_used": len(tally.units),
-        "jumps": _jumps(score),
+        "jumps": _jumps(plan),
         "bank_frames": len(avatar.bank) if avatar.bank is not None else 0,
         "inside": {
             "own": tally.inner_own,
@@ -35,7 +35,7 @@ def report(score: Score) -> Finish:
             "painted": tally.inner_painted,
         },
         "aperture_io": _spread(wanted),
-        "closed_frames": int((score.closed & shown).sum()),
+        "closed_frames": int((plan.closed & shown).sum()),
         "range_io": {
             "top": round(avatar.range.top, 4),
             "rest": round(avatar.range.rest, 4),
@@ -45,24 +45,24 @@ def report(score: Score) -> Finish:
         "io_px": round(avatar.canvas.io, 1),
         "person_fit": avatar.fit is not None,
     }
-    return Finish(quality=quality, spans=score.log.spans(), warnings=_warnings(score))
+    return Finish(quality=quality, spans=plan.log.spans(), warnings=_warnings(plan))
 
 
-def _jumps(score: Score) -> int:
+def _jumps(plan: Plan) -> int:
     """How often the lent mouth comes from elsewhere in the reference than the frame before."""
-    bank = score.avatar.bank
-    if bank is None or score.first is None:
+    bank = plan.avatar.bank
+    if bank is None or plan.first is None:
         return 0
     units = bank.units
-    far = units.frame[score.first].diff().abs() > NEAR
-    other = units.run[score.first].diff() != 0
+    far = units.frame[plan.first].diff().abs() > NEAR
+    other = units.run[plan.first].diff() != 0
     return int((far | other).sum())
 
 
-def _warnings(score: Score) -> list[str]:
-    avatar = score.avatar
+def _warnings(plan: Plan) -> list[str]:
+    avatar = plan.avatar
     said: list[str] = []
-    if (passed := float((score.strength <= 0).float().mean())) > MOSTLY:
+    if (passed := float((plan.strength <= 0).float().mean())) > MOSTLY:
         said.append(
             f"viseme: {passed:.0%} of the output keep the reference's own mouth, as no usable face"
             " is seen there (`spans` says why); send a reference that shows the face throughout"
@@ -72,7 +72,7 @@ def _warnings(score: Score) -> list[str]:
             f"viseme: the face is small ({avatar.canvas.io:.0f} px between the outer eye corners,"
             f" {SMALL_IO:.0f} are needed for lips that can be read)"
         )
-    if avatar.mode == "warp+synth" and score.tally.inner_painted:
+    if avatar.mode == "warp+synth" and plan.tally.inner_painted:
         said.append(
             "viseme: the reference never opens its mouth, so teeth and tongue are painted; a"
             " reference that speaks gives a better picture"

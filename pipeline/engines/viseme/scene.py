@@ -16,7 +16,7 @@ from pipeline.engines.viseme.features import LEFT, RIGHT, measure
 from pipeline.engines.viseme.heads import Heads, fit_heads
 from pipeline.engines.viseme.lipline import LipLine
 from pipeline.engines.viseme.parting import Lips
-from pipeline.engines.viseme.score import Score
+from pipeline.engines.viseme.plan import Plan
 from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, below_nose, edit
 from pipeline.engines.viseme.steady import turned
 from pipeline.speech.mouth_range import JAW_PER_APERTURE
@@ -58,29 +58,29 @@ class Scene:
         )
 
 
-def settle(score: Score, frames: Sequence[Frame], at: Tensor) -> Scene:
+def settle(plan: Plan, frames: Sequence[Frame], at: Tensor) -> Scene:
     """The scene of output frames.
 
     Args:
-        score: the job.
+        plan: the job.
         frames: (B) the reference's frames under them.
         at: (B,) int64 output frames.
 
     Returns:
         On the canvas's device, but for the corners, which stay on the host.
     """
-    avatar, device = score.avatar, score.avatar.canvas.device
+    avatar, device = plan.avatar, plan.avatar.canvas.device
     points = tracked.points_of(avatar.reference.track, [frame.index for frame in frames])
     heads = fit_heads(points, avatar.skull)
     seen = heads.project(heads.shape)
-    shape = _wanted_shape(score, heads, at)
+    shape = _wanted_shape(plan, heads, at)
     placed = near = heads
     if avatar.mode == "unit":
         grid = [frame.index for frame in frames]
         slip = avatar.slip[grid]
         placed = turned(heads, avatar.turn[grid], slip, avatar.skull)
         near = turned(heads, heads.rotation, slip, avatar.skull)
-    strength = score.strength[at][:, None, None]
+    strength = plan.strength[at][:, None, None]
     wanted = torch.lerp(seen, placed.project(shape), strength)
     skin = torch.lerp(seen, near.project(shape), strength * below_nose(heads.shape))
     corner = avatar.canvas.origin((seen[:, LEFT] + seen[:, RIGHT]) / 2)
@@ -98,24 +98,24 @@ def settle(score: Score, frames: Sequence[Frame], at: Tensor) -> Scene:
     )
 
 
-def _wanted_shape(score: Score, heads: Heads, at: Tensor) -> Tensor:
+def _wanted_shape(plan: Plan, heads: Heads, at: Tensor) -> Tensor:
     """(B, K, 3) the shape that is wanted of each mouth, io.
 
     The frame's own with the planned aperture and width; or its slow part, with the lender's fast
     part.
     """
-    avatar = score.avatar
-    bank, first, shape = avatar.bank, score.first, heads.shape
+    avatar = plan.avatar
+    bank, first, shape = avatar.bank, plan.first, heads.shape
     if avatar.expression is not None and bank is not None and first is not None:
-        own = avatar.expression[score.source[at]].to(shape.dtype)
-        shape = own + expression.lent(bank.levelled, first, at, score.fps)
+        own = avatar.expression[plan.source[at]].to(shape.dtype)
+        shape = own + expression.lent(bank.levelled, first, at, plan.fps)
     now = measure(shape)
-    planned = score.path.aperture if score.drawn is None else score.drawn
+    planned = plan.path.aperture if plan.drawn is None else plan.drawn
     aperture = planned[at].float()
-    width = score.path.width[at].float()
+    width = plan.path.width[at].float()
     if avatar.mode == "unit":
         drop = CHIN_PER_APERTURE * (aperture - now.aperture)
     else:
-        sunk = score.path.jaw[at].float() * (CHIN_PER_APERTURE / JAW_PER_APERTURE)
+        sunk = plan.path.jaw[at].float() * (CHIN_PER_APERTURE / JAW_PER_APERTURE)
         drop = avatar.rest_jaw + sunk - now.jaw
     return edit(shape, aperture, width, drop, purse=avatar.mode != "unit")

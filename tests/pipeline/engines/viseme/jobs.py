@@ -13,7 +13,7 @@ import torch
 
 from pipeline.engines.base import Finish, Reference
 from pipeline.engines.viseme.engine import VisemeEngine
-from pipeline.engines.viseme.score import Score, cast
+from pipeline.engines.viseme.plan import Plan, choose_lenders
 from pipeline.reading.audio import Speech
 from pipeline.timeline import Timeline
 from pipeline.types import Frame
@@ -45,7 +45,7 @@ class Job:
 
     engine: VisemeEngine
     reference: Reference
-    plan: Score
+    plan: Plan
     before: list[Frame]
     after: list[Frame]
     finish: Finish
@@ -69,7 +69,7 @@ def run(
     if apertures is not None:
         wanted = torch.tensor([apertures[n % len(apertures)] for n in range(timeline.frames)])
         plan.path = replace(plan.path, aperture=wanted)
-        cast(plan)
+        choose_lenders(plan)
     before = list(reference.frames(timeline.source(n) for n in range(timeline.frames)))
     after: list[Frame] = []
     for start in range(0, len(before), batch):

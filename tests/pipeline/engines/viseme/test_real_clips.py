@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipeline.engines.base import Reference
 from pipeline.engines.viseme.engine import VisemeEngine
-from pipeline.engines.viseme.score import cast
+from pipeline.engines.viseme.plan import choose_lenders
 from pipeline.errors import WeightsMissing
 from pipeline.faces.mesh import MeshNetwork
 from pipeline.faces.roi import region_of_points
@@ -78,7 +78,7 @@ def test_mesh_finds_the_planned_mouth(clip: str, mode: str, tmp_path: Path) -> N
     beat = torch.arange(timeline.frames) % 8
     wanted = torch.where(beat < 2, 0.0, 0.11 * torch.sin(torch.pi * (beat - 1) / 7).abs())
     plan.path = replace(plan.path, aperture=wanted)
-    cast(plan)
+    choose_lenders(plan)
     sources = [timeline.source(n) for n in range(timeline.frames)]
     frames = list(reference.frames(sources))
     made: list[Frame] = []

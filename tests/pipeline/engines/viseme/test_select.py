@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from pipeline.engines.viseme import select as module
-from pipeline.engines.viseme.score import crossfades
+from pipeline.engines.viseme.plan import crossfades
 from pipeline.engines.viseme.select import ALIKE, Candidates, Wanted, fitness, joins, select
 from pipeline.engines.viseme.viterbi import cheapest, moves_of, neighbours
 from pipeline.faces.appearance import COMPLEXION

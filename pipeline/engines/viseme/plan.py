@@ -1,4 +1,4 @@
-"""The score of one job: what the mouth of every output frame is to do, and who lends it."""
+"""The plan of one job: what the mouth of every output frame is to do, and who lends it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Score:
+class Plan:
     """One job. Tensors are (F,), one entry per output frame."""
 
     avatar: Avatar
@@ -69,7 +69,7 @@ class Score:
     tally: Tally = field(default_factory=Tally)
 
 
-def compose(avatar: Avatar, speech: Speech, timeline: Timeline) -> Score:
+def planned(avatar: Avatar, speech: Speech, timeline: Timeline) -> Plan:
     """Plan a whole speech."""
     curve = avatar.fit.apply(speech) if avatar.fit is not None else plan_mouth(speech)
     targets = sample(curve, timeline.fps, timeline.frames)
@@ -81,18 +81,18 @@ def compose(avatar: Avatar, speech: Speech, timeline: Timeline) -> Score:
         path = keep_width(path, avatar.expression[known], avatar.range, timeline.fps)
     shot = avatar.reference.track.cut.cumsum(0)[known]
     shown = strength(usable, avatar.yaw[known], shot)
-    score = Score(avatar, source, path, targets.closed, shown, timeline.fps)
-    cast(score)
-    return score
+    plan = Plan(avatar, source, path, targets.closed, shown, timeline.fps)
+    choose_lenders(plan)
+    return plan
 
 
-def cast(score: Score) -> None:
+def choose_lenders(plan: Plan) -> None:
     """Choose the units for the planned path."""
-    avatar, path = score.avatar, score.path
+    avatar, path = plan.avatar, plan.path
     if avatar.bank is None or avatar.join is None:
         return
-    known = score.source.clamp(max=len(avatar.usable) - 1)
-    weight = (score.strength > 0).float()
+    known = plan.source.clamp(max=len(avatar.usable) - 1)
+    weight = (plan.strength > 0).float()
     wanted = Wanted(
         path.aperture.float(),
         path.width.float(),
@@ -101,12 +101,12 @@ def cast(score: Score) -> None:
         weight,
     )
     units = avatar.bank.units
-    score.first = select(units, wanted, avatar.join)
-    score.second, score.share = crossfades(score.first, units.frame, units.run)
+    plan.first = select(units, wanted, avatar.join)
+    plan.second, plan.share = crossfades(plan.first, units.frame, units.run)
     if avatar.mode == "unit":
-        score.drawn = drawn(wanted.aperture, units.aperture[score.first])
+        plan.drawn = drawn(wanted.aperture, units.aperture[plan.first])
     if avatar.mode == "warp+bank":
-        score.even = evening(avatar.bank.lines)
+        plan.even = evening(avatar.bank.lines)
 
 
 def crossfades(first: Tensor, frame: Tensor, run: Tensor) -> tuple[Tensor, Tensor]:
