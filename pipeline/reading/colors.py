@@ -10,8 +10,8 @@ from av.video.codeccontext import VideoCodecContext
 
 from pipeline.errors import InputUnreadable
 from pipeline.reading.hdr import HLG, PQ
+from pipeline.reading.pixel_format import is_rgb
 from pipeline.reading.tone_map import shown_as
-from pipeline.reading.upright import is_rgb
 from pipeline.types import Color
 from schemas.codes import Stage
 

@@ -20,11 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.reading.cursor import Cursor
-from pipeline.reading.glance import glance
+from pipeline.reading.cursor import Cursor, open_cursor
 from pipeline.reading.grid import PictureTable
-from pipeline.reading.upright import laid_out
-from pipeline.types import Limits
+from pipeline.reading.pixel_format import laid_out
 
 _PLACES, _RUN = 3, 8
 """Stretches that are looked at, and pictures of each."""
@@ -52,18 +50,17 @@ _SMOOTH = 2
 Luma = NDArray[np.int16]
 
 
-def is_combed(path: Path, table: PictureTable, limits: Limits) -> bool:
+def is_combed(path: Path, table: PictureTable) -> bool:
     """Whether a film is as interlaced as it says: yes, unless enough moves to see that it is not.
 
     Args:
         path: of the film.
         table: its pictures.
-        limits: of opening it.
 
     Raises:
         InputUnreadable: it cannot be opened any more.
     """
-    return not _looked_at(path, table, limits, called=True).progressive
+    return not _looked_at(path, table, called=True).progressive
 
 
 def may_be_tape(lines: int, fps: Fraction) -> bool:
@@ -71,7 +68,7 @@ def may_be_tape(lines: int, fps: Fraction) -> bool:
     return (lines, fps) in _TAPES
 
 
-def unsaid_order(path: Path, table: PictureTable, limits: Limits) -> str | None:
+def unsaid_order(path: Path, table: PictureTable) -> str | None:
     """Which field came first, of film that says it is progressive and plainly is not.
 
     `tff` or `bff`, as libavfilter calls them; None for all other film.
@@ -79,18 +76,17 @@ def unsaid_order(path: Path, table: PictureTable, limits: Limits) -> str | None:
     Args:
         path: of the film.
         table: its pictures.
-        limits: of opening it.
 
     Raises:
         InputUnreadable: it cannot be opened any more.
     """
-    return _looked_at(path, table, limits, called=False).order
+    return _looked_at(path, table, called=False).order
 
 
-def _looked_at(path: Path, table: PictureTable, limits: Limits, *, called: bool) -> _Seen:
+def _looked_at(path: Path, table: PictureTable, *, called: bool) -> _Seen:
     """What some stretches show, by pictures that are `called` interlaced or not; maybe nothing."""
     seen = _Seen()
-    with glance(path, table, limits) as cursor:
+    with open_cursor(path, table) as cursor:
         if cursor is None:
             return seen
         for first in _places(len(table.pts)):

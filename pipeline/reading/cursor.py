@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from av import FFmpegError, VideoFrame
@@ -13,8 +15,10 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import InputUnreadable
 from pipeline.reading.alpha_decoder import decoded, decoder_of
-from pipeline.reading.container import CUT, packets
+from pipeline.reading.container import CUT, only, open_media, packets
 from pipeline.reading.grid import PictureTable
+from pipeline.reading.limits import TRUSTED
+from pipeline.reading.scan import video_stream
 from schemas.codes import Stage
 
 _SKIP_MARGIN = 8
@@ -214,3 +218,23 @@ class Cursor:
 def _chain(first: Packet[Any], rest: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
     yield first
     yield from rest
+
+
+@contextmanager
+def open_cursor(path: Path, table: PictureTable) -> Iterator[Cursor | None]:
+    """A film opened for a few looks at its pictures; None where no picture is left.
+
+    Args:
+        path: of a film that the probe let through.
+        table: its pictures.
+
+    Raises:
+        InputUnreadable: it cannot be opened any more.
+    """
+    with open_media(path, TRUSTED, Stage.DECODE) as container:
+        stream = video_stream(container)
+        if stream is None:
+            yield None
+            return
+        only(container, stream)
+        yield Cursor(container, stream, table, 1, TRUSTED.max_pixels)

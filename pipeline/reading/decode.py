@@ -8,7 +8,6 @@ alone, neither on the clip's length nor on the distance between its keyframes.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -19,31 +18,21 @@ from av.codec.hwaccel import HWAccel
 
 from pipeline.errors import InputUnreadable, NoVideo
 from pipeline.reading.blocks import Blocks
-from pipeline.reading.combing import is_combed, may_be_tape, unsaid_order
+from pipeline.reading.combing import may_be_tape
 from pipeline.reading.container import only, open_media
 from pipeline.reading.cursor import Cursor
 from pipeline.reading.deinterlace import Fields, holds_single_fields
-from pipeline.reading.grid import Grid, PictureTable, every_second
-from pipeline.reading.hidden_alpha import is_hidden
+from pipeline.reading.film import Film
+from pipeline.reading.grid import Grid, PictureTable
 from pipeline.reading.kept_pictures import KeptPictures
+from pipeline.reading.limits import TRUSTED
 from pipeline.reading.nvdec import accelerator
+from pipeline.reading.orientation import orientation_of
 from pipeline.reading.photograph import ALONE, Photograph, codec_of
-from pipeline.reading.scan import scan_pictures, video_stream
-from pipeline.reading.upright import Planes, Upright, orientation_of
+from pipeline.reading.scan import video_stream
+from pipeline.reading.upright import Planes, Upright
 from pipeline.types import Frame, Limits, VideoFacts
 from schemas.codes import Stage
-
-_TRUSTED = Limits(
-    max_pixels=2**31 - 1,
-    max_side=2**31 - 1,
-    max_video_s=float("inf"),
-    max_streams=10_000,
-    max_bytes=2**63,
-    probe_timeout_s=600.0,
-)
-"""What `pipeline.reading.probe` let through is not measured twice."""
-_UNWOVEN = "png"
-"""The codec whose "interlaced" is the order in which the samples of one moment are stored."""
 
 Asked = tuple[int, int | None]
 """A grid frame, and the one that will be asked for next."""
@@ -82,11 +71,7 @@ class FrameReader:
         self._accelerated = accelerated
         self._scratch = scratch
         self._threads = max(1, threads)
-        self._lock = threading.Lock()
-        self._table: PictureTable | None = None
-        self._combed: bool | None = None
-        self._order: tuple[str | None] | None = None
-        self._hidden: bool | None = None
+        self._film = Film(video)
 
     def read(self, indices: Iterable[int]) -> Generator[Frame, None, None]:
         """Decode grid frames in the order asked for, repeats included.
@@ -139,14 +124,14 @@ class FrameReader:
     def _open(self, accel: HWAccel | None) -> Iterator[_Source]:
         video = self._video
         if codec_of(video.path) is not None:
-            photograph = Photograph(video.path, _TRUSTED, Stage.DECODE)
+            photograph = Photograph(video.path, TRUSTED, Stage.DECODE)
             with Blocks(video.width, video.height, self._scratch) as blocks:
                 yield _Source(video, ALONE, photograph, blocks, self._kept, lambda: True)
             return
-        table = self._scanned()
+        film, table = self._film, self._film.pictures()
         with (
             Blocks(video.width, video.height, self._scratch) as blocks,
-            open_media(video.path, _TRUSTED, Stage.DECODE, accel) as container,
+            open_media(video.path, TRUSTED, Stage.DECODE, accel) as container,
         ):
             stream = video_stream(container)
             if stream is None:
@@ -160,52 +145,10 @@ class FrameReader:
             cursor = Cursor(container, stream, table, threads, largest, strict=accel is not None)
             split = holds_single_fields(video, codec.height)
             tape = not video.still and may_be_tape(codec.height, video.fps)
-            fields = Fields(
-                cursor,
-                len(table.pts),
-                lambda: not split and self._combs(table),
-                lambda: self._unsaid(table) if tape else None,
-                threads,
-            )
-            yield _Source(video, table, fields, blocks, self._kept, lambda: self._hides(table))
-
-    def _combs(self, table: PictureTable) -> bool:
-        with self._lock:
-            if self._combed is None:
-                self._combed = self._video.codec != _UNWOVEN and is_combed(
-                    self._video.path, table, _TRUSTED
-                )
-            return self._combed
-
-    def _unsaid(self, table: PictureTable) -> str | None:
-        with self._lock:
-            if self._order is None:
-                self._order = (unsaid_order(self._video.path, table, _TRUSTED),)
-            return self._order[0]
-
-    def _hides(self, table: PictureTable) -> bool:
-        with self._lock:
-            if self._hidden is None:
-                self._hidden = is_hidden(self._video.path, table, _TRUSTED)
-            return self._hidden
-
-    def _scanned(self) -> PictureTable:
-        with self._lock:
-            if self._table is None:
-                self._table = _scan(self._video)
-            return self._table
-
-
-def _scan(video: VideoFacts) -> PictureTable:
-    with open_media(video.path, _TRUSTED, Stage.DECODE) as container:
-        stream = video_stream(container)
-        if stream is not None:
-            only(container, stream)
-            table = scan_pictures(container, stream, _TRUSTED, None)
-            if table is not None:
-                split = holds_single_fields(video, stream.codec_context.height)
-                return every_second(table) if split else table
-    raise InputUnreadable(f"{video.path.name} holds no picture any more", stage=Stage.DECODE)
+            combed = film.combed if not split else lambda: False
+            order = film.unsaid_order if tape else lambda: None
+            fields = Fields(cursor, len(table.pts), combed, order, threads)
+            yield _Source(video, table, fields, blocks, self._kept, film.hidden)
 
 
 class _Source:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from math import sqrt
 
-from pipeline.reading.upright import Orientation
+from pipeline.reading.orientation import Orientation
 
 Size = tuple[int, int]
 """Width and height, pixels."""

@@ -11,28 +11,26 @@ from pathlib import Path
 
 from av import VideoFrame
 
-from pipeline.reading.glance import glance
+from pipeline.reading.cursor import open_cursor
 from pipeline.reading.grid import PictureTable
-from pipeline.reading.upright import laid_out, samples
-from pipeline.types import Limits
+from pipeline.reading.pixel_format import laid_out, samples
 
 _LOOKS = 16
 """Pictures that are looked at, evenly spread."""
 
 
-def is_hidden(path: Path, table: PictureTable, limits: Limits) -> bool:
+def is_hidden(path: Path, table: PictureTable) -> bool:
     """Whether nothing at all can be seen of a film, so that its transparency cannot be meant.
 
     Args:
         path: of a film that may be transparent.
         table: its pictures.
-        limits: of opening it.
 
     Raises:
         InputUnreadable: it cannot be opened any more.
     """
     last = len(table.pts) - 1
-    with glance(path, table, limits) as cursor:
+    with open_cursor(path, table) as cursor:
         if cursor is None:
             return False
         for number in sorted({last * n // (_LOOKS - 1) for n in range(_LOOKS)}):

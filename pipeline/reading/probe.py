@@ -34,13 +34,13 @@ from pipeline.reading.deinterlace import is_one_field
 from pipeline.reading.delivered_size import delivered_size, within
 from pipeline.reading.grid import STILL_FPS, Grid, PictureTable, every_second, fit_grid
 from pipeline.reading.limits import check_pixels, check_video_seconds
+from pipeline.reading.orientation import orientation_of
 from pipeline.reading.photograph import Photograph, codec_of
 from pipeline.reading.picture_size import claimed_size, is_animated_png, is_animated_webp
 from pipeline.reading.picture_work import check_work
 from pipeline.reading.png_words import MOST_WORDS, words_too_large
 from pipeline.reading.scan import declared_rates, scan_pictures, video_stream
 from pipeline.reading.trial import open_on_trial
-from pipeline.reading.upright import orientation_of
 from pipeline.types import AudioFacts, Limits, VideoFacts
 from schemas.codes import Stage
 from schemas.request import RenderOptions

@@ -8,126 +8,26 @@ goes through `pipeline.reading.tone_map`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import hypot
-from typing import Any
 
 import numpy as np
 import torch
 from av import VideoFrame
-from av.filter import Graph
-from av.sidedata.sidedata import Type
 from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from pipeline.reading.orientation import Orientation
+from pipeline.reading.pixel_format import FULL, LIMITED, has_alpha, is_rgb, samples
 from pipeline.reading.tone_map import ToneMap
 from pipeline.types import Color
 
 Planes = tuple[Tensor, Tensor, Tensor]
 Samples = NDArray[np.uint8]
 
-_BT709 = 1
-_LIMITED, _FULL = 1, 2
-_NAMELESS = [str(len(Type) + n) for n in range(8)]
-"""Kinds of side data that libavutil 60 has and the binding has not: EXIF and its neighbours."""
 _PLANAR_420 = ("yuv420p", "yuvj420p")
 _SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-
-
-@dataclass(frozen=True, slots=True)
-class Orientation:
-    """How a coded picture becomes upright: transpose first, then mirror."""
-
-    transpose: bool = False
-    flip_x: bool = False
-    flip_y: bool = False
-
-    @property
-    def rotation(self) -> int:
-        """Degrees clockwise; of a mirrored picture, those that remain without the mirror."""
-        if self.transpose:
-            return 90 if self.flip_x or not self.flip_y else 270
-        return 180 if self.flip_y else 0
-
-
-def orientation_of(frame: VideoFrame) -> Orientation:
-    """Read the display matrix (ISO/IEC 14496-12 8.2.2.3, also EXIF) of a decoded picture."""
-    try:
-        matrix = np.frombuffer(_side_data(frame)["DISPLAYMATRIX"], np.int32, 9)
-    except (KeyError, ValueError):  # none, or on a GPU with side data that the binding cannot name
-        return _from_degrees(frame.rotation)
-    a, b, c, d = (int(matrix[i]) for i in (0, 1, 3, 4))
-    if hypot(a, d) >= hypot(b, c):
-        return Orientation(False, a < 0, d < 0)
-    return Orientation(True, c < 0, b < 0)
-
-
-def _side_data(frame: VideoFrame) -> Any:
-    """Typed as a dict of motion vectors only.
-
-    PyAV 18 frees what it names (a colour profile's own name, which most PNG of cameras and editors
-    have) twice as soon as side data are looked at: the process dies some garbage collections later.
-    Video has no such names. And it refuses all of them where it cannot name one, such as EXIF.
-    """
-    kinds = len(frame.format.components)  # grey has one or two, a GPU's surface none
-    if is_rgb(frame) or 0 < kinds < 3:
-        frame = _without(frame, ["ICC_PROFILE"])
-    try:
-        return frame.side_data
-    except ValueError:
-        if not kinds:
-            raise
-        return _without(frame, _NAMELESS).side_data
-
-
-def _without(frame: VideoFrame, kinds: Sequence[str]) -> VideoFrame:
-    """The picture without some kinds of side data, by libavfilter's names or numbers."""
-    graph = Graph()
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-    )
-    drops = [graph.add("sidedata", f"mode=delete:type={kind}") for kind in kinds]
-    graph.link_nodes(source, *drops, graph.add("buffersink")).configure()
-    graph.vpush(frame)
-    return graph.vpull()
-
-
-def _from_degrees(counterclockwise: int) -> Orientation:
-    quarter = round(-counterclockwise / 90) % 4 if abs(counterclockwise) <= 360 else 0
-    return (
-        Orientation(),
-        Orientation(True, True, False),
-        Orientation(False, True, True),
-        Orientation(True, False, True),
-    )[quarter]
-
-
-def is_rgb(frame: VideoFrame) -> bool:
-    """RGB or palette: pictures that have no matrix yet."""
-    return frame.format.is_rgb or frame.format.has_palette
-
-
-def laid_out(frame: VideoFrame, layout: str) -> VideoFrame:
-    """The picture in another of libavutil's layouts, whatever it says of its colours.
-
-    libswscale refuses what it does not know, such as YCgCo. Levels are not to be taken for colours.
-    """
-    return frame.reformat(
-        format=layout,
-        src_colorspace=_BT709,
-        dst_colorspace=_BT709,
-        src_color_range=_LIMITED,
-        dst_color_range=_LIMITED,
-    )
-
-
-def has_alpha(frame: VideoFrame) -> bool:
-    """Whether parts of a picture may be transparent."""
-    kind = frame.format
-    return kind.has_palette or any(component.is_alpha for component in kind.components)
 
 
 def _before_white(planes: Planes, alpha: Tensor, white: int) -> Planes:
@@ -231,7 +131,7 @@ class Upright:
 
     def _planar(self, frame: VideoFrame, fits: bool, layout: str) -> VideoFrame:
         width, height = self._coded
-        span = _FULL if self._color.full_range else _LIMITED
+        span = FULL if self._color.full_range else LIMITED
         rgb = is_rgb(frame)
         return self._reformatter.reformat(
             frame,
@@ -242,7 +142,7 @@ class Upright:
             src_colorspace=None if rgb else _scaler_matrix(self._color.matrix),
             dst_colorspace=_scaler_matrix(self._color.matrix),
             interpolation=_SCALER,
-            src_color_range=_FULL if rgb else span,
+            src_color_range=FULL if rgb else span,
             dst_color_range=span,
             threads=1,
         )
@@ -285,13 +185,6 @@ def tensors_of(planes: tuple[Samples, Samples, Samples]) -> Planes:
     """The same memory."""
     y, u, v = planes
     return torch.from_numpy(y), torch.from_numpy(u), torch.from_numpy(v)
-
-
-def samples(plane: VideoPlane, height: int, width: int) -> Tensor:
-    """(height, width) uint8 in the plane's own memory, which must outlive it."""
-    return torch.frombuffer(plane, dtype=torch.uint8).as_strided(
-        (height, width), (plane.line_size, 1)
-    )
 
 
 def _scaler_matrix(matrix: int) -> int:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.reading.combing import Luma, _Seen, is_combed, unsaid_order
-from pipeline.reading.decode import _TRUSTED, _scan
+from pipeline.reading.film import Film
 from tests.pipeline.reading.calls import facts
 from tests.support import interlaced
 from tests.support.interlaced import Woven, write_woven
@@ -30,7 +30,7 @@ def _talking(film: Woven, frame: int, moment: int) -> NDArray[np.uint8]:
 
 
 def _combed(path: Path) -> bool:
-    return is_combed(path, _scan(facts(path)), _TRUSTED)
+    return is_combed(path, Film(facts(path)).pictures())
 
 
 @pytest.mark.parametrize("crf", ["18", "30"])
@@ -53,7 +53,7 @@ def test_a_mouth_tells_the_order_of_woven_film_that_says_it_is_progressive(
     monkeypatch.setattr(interlaced, "scene", _talking)
     film = Woven(30, SIDE, SIDE, first=first, moved=moved, options={"crf": crf}, silent=True)
     path = write_woven(tmp_path / "film.mp4", film)
-    assert unsaid_order(path, _scan(facts(path)), _TRUSTED) == (first if moved else None)
+    assert unsaid_order(path, Film(facts(path)).pictures()) == (first if moved else None)
 
 
 def test_of_a_still_film_no_order_is_guessed(
@@ -61,7 +61,7 @@ def test_of_a_still_film_no_order_is_guessed(
 ) -> None:
     monkeypatch.setattr(interlaced, "scene", lambda film, *_: _talking(film, 0, 3))
     path = write_woven(tmp_path / "still.mp4", Woven(20, SIDE, SIDE, silent=True))
-    assert unsaid_order(path, _scan(facts(path)), _TRUSTED) is None
+    assert unsaid_order(path, Film(facts(path)).pictures()) is None
 
 
 def test_film_in_which_nothing_moves_is_believed(

@@ -13,9 +13,9 @@ import torch
 from av.codec.context import Flags
 from numpy.typing import NDArray
 
-from pipeline.reading import blocks, decode, deinterlace
+from pipeline.reading import blocks, deinterlace
 from pipeline.reading.decode import FrameReader
-from pipeline.reading.upright import laid_out
+from pipeline.reading.pixel_format import laid_out
 from pipeline.types import Frame
 from tests.pipeline.reading.calls import NTSC, facts, numbers, read
 from tests.support.interlaced import Woven, planes, scene, woven, write_woven
@@ -81,7 +81,7 @@ def test_camcorders_film_has_no_comb(
 ) -> None:
     shown = read(made / name)
     assert numbers(shown) == list(range(DV[name].frames))
-    monkeypatch.setattr(decode, "is_combed", lambda *_: False)
+    monkeypatch.setattr("pipeline.reading.film.is_combed", lambda *_: False)
     for new, old in zip(shown[1:-1], read(made / name)[1:-1], strict=True):
         assert _comb(_shown(new)) < 0.2 * _comb(_shown(old))
 
@@ -116,7 +116,7 @@ def test_other_film_than_of_tapes_is_not_looked_at(
     made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[Path] = []
-    monkeypatch.setattr(decode, "unsaid_order", lambda path, *_: looked.append(path))
+    monkeypatch.setattr("pipeline.reading.film.unsaid_order", lambda path, *_: looked.append(path))
     read(write_woven(made / "plain.mp4", Woven(4, first="prog", moved=False)))
     assert not looked
     read(write_woven(made / "sd.mp4", Woven(4, 64, 576, first="prog", moved=False)))
@@ -149,7 +149,7 @@ def test_progressive_film_in_an_interlaced_stream_keeps_every_bit(
 ) -> None:
     path = write_woven(tmp_path / "psf.mp4", Woven(moved=False))
     shown = read(path)
-    monkeypatch.setattr(decode, "is_combed", lambda *_: False)
+    monkeypatch.setattr("pipeline.reading.film.is_combed", lambda *_: False)
     for new, old in zip(shown, read(path), strict=True):
         assert torch.equal(new.y, old.y)
         assert torch.equal(new.u, old.u)
@@ -159,7 +159,7 @@ def test_film_that_calls_itself_progressive_is_not_even_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_woven(tmp_path / "progressive.mp4", Woven(first="prog"))
-    monkeypatch.setattr(decode, "is_combed", None)  # whoever looks fails
+    monkeypatch.setattr("pipeline.reading.film.is_combed", None)  # whoever looks fails
     assert numbers(read(path)) == list(range(30))
 
 

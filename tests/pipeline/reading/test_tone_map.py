@@ -15,8 +15,9 @@ from av import VideoFrame
 from numpy.typing import NDArray
 
 from pipeline.errors import InputUnreadable
+from pipeline.reading.orientation import Orientation
 from pipeline.reading.tone_map import ToneMap, shown_as, tone_warnings
-from pipeline.reading.upright import Orientation, Upright
+from pipeline.reading.upright import Upright
 from pipeline.types import Color, Frame
 from tests.pipeline.reading.calls import facts, numbers, read
 from tests.support.light import BT2020, BT2020_SDR, HLG, PQ, in_light

@@ -6,7 +6,9 @@ import pytest
 import torch
 from av import VideoFrame
 
-from pipeline.reading.upright import Orientation, Upright, samples
+from pipeline.reading.orientation import Orientation
+from pipeline.reading.pixel_format import samples
+from pipeline.reading.upright import Upright
 from pipeline.types import Color
 
 
