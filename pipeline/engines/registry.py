@@ -71,7 +71,7 @@ def _musetalk_facts(root: Path, device: str, fast: bool) -> EngineFacts:
     engine = importlib.import_module("pipeline.engines.musetalk.engine")
     hub = importlib.import_module("pipeline.weights_hub")
     hub.installed(weights.manifest(), root, weights.FAST_NETWORKS if fast else weights.NETWORKS)
-    told: EngineFacts = engine.MuseTalkEngine(None, device, fast, weights.facts(fast)).facts
+    told: EngineFacts = engine.facts_of(device, fast, weights.facts(fast))
     return told
 
 

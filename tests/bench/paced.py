@@ -23,8 +23,8 @@ from pipeline.batching.row import Row
 from pipeline.batching.runner import Column, Direct, Network
 from pipeline.batching.sizes import Sizes
 from pipeline.engines.musetalk import avatar as musetalk_avatar
-from pipeline.engines.musetalk import painter
-from pipeline.engines.neural import engine
+from pipeline.engines.musetalk import painter as musetalk_painter
+from pipeline.engines.neural import engine, painter
 
 Speeds = dict[int, float]
 """Rows/s by batch size."""
@@ -147,6 +147,6 @@ def paced(speeds: dict[str, Speeds]) -> Iterator[Device]:
     made: Callable[[Sequence[Row]], Tensor] = _gather
     with ExitStack() as stack:
         stack.enter_context(patch.object(painter, "runner_on", runner_on))
-        for module in (engine, painter, musetalk_avatar):
+        for module in (engine, musetalk_painter, musetalk_avatar):
             stack.enter_context(patch.object(module, "gather", made))
         yield device

@@ -16,7 +16,7 @@ from pipeline.engines.musetalk.hearing import SpeechTokens
 from pipeline.engines.musetalk.networks import Networks
 from pipeline.engines.musetalk.painter import Painter
 from pipeline.engines.musetalk.precision import sound
-from pipeline.engines.neural.avatar import Avatar, Layout
+from pipeline.engines.neural.avatar import Avatar
 from pipeline.engines.neural.engine import NeuralEngine
 from pipeline.types import OnTick
 from schemas.render import EngineFacts, WeightFacts
@@ -33,7 +33,7 @@ class MuseTalkEngine(NeuralEngine):
     """Paints the lower face in one UNet pass per frame; `pipeline.engines.base.Engine`.
 
     Args:
-        networks: with weights, on their device; None for an engine that only tells its facts.
+        networks: with weights, on their device.
         device: where they are.
         fast: whether the decoder is the tiny one.
         used: the weights, for the report.
@@ -43,43 +43,16 @@ class MuseTalkEngine(NeuralEngine):
 
     def __init__(
         self,
-        networks: Networks | None,
+        networks: Networks,
         device: str,
         fast: bool,
         used: list[WeightFacts],
         threads: int = 1,
         compiled: bool = True,
     ) -> None:
-        name = "musetalk-fast" if fast else "musetalk"
-        self._loaded = (
-            Painter(networks, device, threads, compiled=compiled, name=name) if networks else None
-        )
-        pins = "-".join(fact.sha256[:8] for fact in used[:1])
-        super().__init__(
-            EngineFacts(
-                name=name,
-                version=VERSION,
-                revision=f"{REVISION}-{pins}" if pins else REVISION,
-                weights=used,
-                device=device,
-            )
-        )
-
-    @property
-    def painter(self) -> Painter:
-        """The device side, shared by all jobs.
-
-        Raises:
-            ValueError: the engine was made without its networks.
-        """
-        if self._loaded is None:
-            raise ValueError("this engine was made without its networks")
-        return self._loaded
-
-    @property
-    def layout(self) -> Layout:
-        """Latents of one face."""
-        return self.painter.layout
+        facts = facts_of(device, fast, used)
+        self.painter = Painter(networks, device, threads, compiled=compiled, name=facts.name)
+        super().__init__(facts, self.painter)
 
     def hear(self, speech: Speech) -> SpeechTokens:
         """The speech, which is encoded piece by piece while frames are made."""
@@ -93,6 +66,18 @@ class MuseTalkEngine(NeuralEngine):
             NoFace: no frame has one.
         """
         return prepare(reference, self.painter, on_tick)
+
+
+def facts_of(device: str, fast: bool, used: list[WeightFacts]) -> EngineFacts:
+    """What is said of an engine, whose networks need not be loaded for it."""
+    pins = "-".join(fact.sha256[:8] for fact in used[:1])
+    return EngineFacts(
+        name="musetalk-fast" if fast else "musetalk",
+        version=VERSION,
+        revision=f"{REVISION}-{pins}" if pins else REVISION,
+        weights=used,
+        device=device,
+    )
 
 
 def load_engine(

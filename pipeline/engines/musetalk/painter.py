@@ -1,7 +1,7 @@
 """The device side of MuseTalk: pictures to latents, latents and tokens to pictures.
 
-One painter serves every job on its device. Both of its networks are fed in batches that are filled
-from all running jobs (`pipeline.batching`); a job opens a lane to each that it needs.
+One painter serves every job on its device. Its networks are fed in batches that are filled from all
+running jobs (`pipeline.batching`); a job opens a lane to each that it needs.
 """
 
 from __future__ import annotations
@@ -12,23 +12,22 @@ import torch
 from torch import Tensor
 
 from pipeline.batching.batcher import Lane
-from pipeline.batching.placed import runner_on
 from pipeline.batching.row import Row, gather
 from pipeline.batching.runner import Column, Network
-from pipeline.batching.shared import Item, Shared
+from pipeline.batching.shared import Item
 from pipeline.engines.musetalk import hearing
 from pipeline.engines.musetalk.networks import Networks, paint
 from pipeline.engines.musetalk.picture import SIDE, decode, encode
 from pipeline.engines.musetalk.windows import TOKENS, positional_table
 from pipeline.engines.neural.avatar import Layout
-from pipeline.engines.neural.buckets import buckets_on
+from pipeline.engines.neural.painter import Painter as NeuralPainter
 
 LATENT = (8, SIDE // 8, SIDE // 8)
 """Of one frame: the masked picture's latents, then the full one's."""
 
 
-class Painter:
-    """Runs the networks for any number of jobs.
+class Painter(NeuralPainter):
+    """Paints a face of (8, 32, 32) latents by its (50, W) tokens without positions.
 
     Args:
         networks: with weights, on their device.
@@ -49,14 +48,11 @@ class Painter:
         name: str = "musetalk",
     ) -> None:
         self.networks = networks
-        self.device = device
         self.dtype: torch.dtype = networks.unet.dtype
         """Of latents."""
-        self._buckets = tuple(buckets or buckets_on(device))
-        self._compiled = compiled
-        self._threads = threads
+        layout = Layout("latents", LATENT, self.dtype)
+        super().__init__(name, layout, device, threads, buckets, compiled)
         width = int(networks.unet.config.cross_attention_dim)
-        self._name = name
         self._painting = self._shared(
             "paints",
             _painting(networks, width, device),
@@ -68,29 +64,6 @@ class Painter:
         self._hearing = self._shared(
             "hears", _hearing(networks), [Column(_mel_shape(networks), torch.float32)], alone=True
         )
-
-    @property
-    def layout(self) -> Layout:
-        """What is kept of a face."""
-        return Layout("latents", LATENT, self.dtype)
-
-    @property
-    def limit(self) -> int:
-        """Frames of the largest batch."""
-        return self._painting.limit
-
-    def warm(self) -> None:
-        """Capture and compile now what the first batches would wait for."""
-        for each in (self._painting, self._encoding, self._hearing):
-            each.warm()
-
-    def paint(self, deadline: float | None = None) -> Lane[Item, Row]:
-        """A job's lane: from what each face is, to what it becomes.
-
-        Latents (8, 32, 32) and tokens (50, W) without positions, to (3, 256, 256) uint8 RGB on the
-        device.
-        """
-        return self._painting.open(deadline)
 
     def encode(self, deadline: float | None = None) -> Lane[Item, Row]:
         """A job's lane: (3, 256, 256) uint8 RGB to (8, 32, 32) latents, as the UNet takes them."""
@@ -105,29 +78,6 @@ class Painter:
         with self._hearing.open() as lane:
             lane.submit([(mel[0],)])
             return gather([lane.take()])[0]
-
-    def _shared(
-        self, does: str, network: Network, columns: Sequence[Column], *, alone: bool = False
-    ) -> Shared:
-        """A network for all jobs.
-
-        Args:
-            does: its name behind the engine's.
-            network: what to run.
-            columns: its arguments.
-            alone: a row at a time: what is made of it hangs on no other, and it is rare.
-        """
-        buckets = (1,) if alone else self._buckets
-        runner = runner_on(
-            self.device,
-            network,
-            columns,
-            buckets,
-            name=f"{self._name} {does}",
-            threads=self._threads,
-            compiled=self._compiled and not alone,
-        )
-        return Shared(runner, buckets)
 
 
 def _painting(networks: Networks, width: int, device: str) -> Network:

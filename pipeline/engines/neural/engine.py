@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 
 from pipeline.avatars.parts import Parts
-from pipeline.batching.batcher import Lane
-from pipeline.batching.row import Row, gather
-from pipeline.batching.shared import Item
+from pipeline.batching.row import gather
 from pipeline.engines.base import Finish, Reference
 from pipeline.engines.meshes import why_not
 from pipeline.engines.neural.ahead import Ahead
-from pipeline.engines.neural.avatar import Avatar, Layout, parts_of, restored
+from pipeline.engines.neural.avatar import Avatar, parts_of, restored
 from pipeline.engines.neural.compose import Placed, compose
+from pipeline.engines.neural.painter import Painter
 from pipeline.engines.neural.plan import Hearing, Plan, planned
 from pipeline.engines.windows import brought
 from pipeline.types import Frame, OnTick
@@ -33,50 +32,25 @@ AHEAD = 2
 """Largest batches that a job is painted ahead."""
 
 
-class Painter(Protocol):
-    """The device side of a network, for any number of jobs."""
-
-    @property
-    def limit(self) -> int:
-        """Faces of the largest batch."""
-        ...
-
-    def warm(self) -> None:
-        """Capture and compile now what the first batches would wait for."""
-        ...
-
-    def paint(self, deadline: float | None = None) -> Lane[Item, Row]:
-        """A job's lane: (input, heard) of faces to (3, S, S) uint8 RGB on the device."""
-        ...
-
-
 class NeuralEngine(ABC):
     """`pipeline.engines.base.Engine` but for `prepare`.
 
     Args:
         facts: name, version, revision, weights, device.
+        painter: the device side, shared by all jobs.
         warnings: what every report of it says.
     """
 
-    def __init__(self, facts: EngineFacts, warnings: Sequence[str] = ()) -> None:
+    def __init__(self, facts: EngineFacts, painter: Painter, warnings: Sequence[str] = ()) -> None:
         self._facts = facts
         self._device = facts.device
+        self._painter = painter
         self._warnings = list(warnings)
 
     @property
     def facts(self) -> EngineFacts:
         """Name, version, revision, weights, device."""
         return self._facts
-
-    @property
-    @abstractmethod
-    def painter(self) -> Painter:
-        """The device side, shared by all jobs."""
-
-    @property
-    @abstractmethod
-    def layout(self) -> Layout:
-        """The network's input of one face."""
 
     @abstractmethod
     def hear(self, speech: Speech) -> Hearing:
@@ -92,11 +66,11 @@ class NeuralEngine(ABC):
 
     def warm(self) -> None:
         """Capture and compile now what the first job would wait for."""
-        self.painter.warm()
+        self._painter.warm()
 
     def parts(self, avatar: Avatar) -> Parts:
         """Boxes, masks and inputs."""
-        return parts_of(avatar, self.layout)
+        return parts_of(avatar, self._painter.layout)
 
     def restore(self, parts: Parts, reference: Reference) -> Avatar:
         """The avatar again; its rows stay in their file.
@@ -104,7 +78,7 @@ class NeuralEngine(ABC):
         Raises:
             Unfit: they are not those of an avatar of this track.
         """
-        return restored(parts, reference, self.layout)
+        return restored(parts, reference, self._painter.layout)
 
     def plan(
         self,
@@ -116,11 +90,11 @@ class NeuralEngine(ABC):
         """Get ready to hear the speech; faces are painted ahead of their frames."""
         plan = planned(avatar, self.hear(speech), timeline)
         plan.ahead = Ahead(
-            self.painter.paint(deadline),
+            self._painter.paint(deadline),
             plan.faces,
             plan.shown.__getitem__,
             timeline.frames,
-            AHEAD * self.painter.limit,
+            AHEAD * self._painter.limit,
             self._device,
         )
         return plan

@@ -10,7 +10,7 @@ import torch
 
 from pipeline.checkpoint import check_names, read_checkpoint
 from pipeline.engines.base import Reference
-from pipeline.engines.neural.avatar import Avatar, Layout
+from pipeline.engines.neural.avatar import Avatar
 from pipeline.engines.neural.engine import NeuralEngine
 from pipeline.engines.wav2lip.avatar import prepare
 from pipeline.engines.wav2lip.mel import MelWindows
@@ -44,7 +44,6 @@ class Wav2LipEngine(NeuralEngine):
         network: with weights, on its device.
         device: where it is.
         used: the checkpoint, for the report.
-        lead: frames by which a frame's sound window begins earlier (`mel.window_starts`).
         threads: processors that one operator may use on the CPU.
         compiled: on CUDA, compile the network for the largest batch.
     """
@@ -54,12 +53,9 @@ class Wav2LipEngine(NeuralEngine):
         network: Wav2Lip,
         device: str,
         used: list[WeightFacts],
-        lead: int = 0,
         threads: int = 1,
         compiled: bool = True,
     ) -> None:
-        self._painter = Painter(network, device, threads, compiled=compiled)
-        self._lead = lead
         pins = "-".join(fact.sha256[:8] for fact in used)
         facts = EngineFacts(
             name="wav2lip",
@@ -68,21 +64,12 @@ class Wav2LipEngine(NeuralEngine):
             weights=used,
             device=device,
         )
-        super().__init__(facts, warnings=[LICENCE])
-
-    @property
-    def painter(self) -> Painter:
-        """The device side, shared by all jobs."""
-        return self._painter
-
-    @property
-    def layout(self) -> Layout:
-        """The picture of one face."""
-        return self._painter.layout
+        self.painter = Painter(network, device, threads, compiled=compiled)
+        super().__init__(facts, self.painter, warnings=[LICENCE])
 
     def hear(self, speech: Speech) -> MelWindows:
         """The mel of the whole speech."""
-        return MelWindows(speech.samples, self._lead)
+        return MelWindows(speech.samples)
 
     def prepare(self, reference: Reference, on_tick: OnTick) -> Avatar:
         """Boxes, pictures and masks of every frame with a usable face.
@@ -90,7 +77,7 @@ class Wav2LipEngine(NeuralEngine):
         Raises:
             NoFace: no frame has one.
         """
-        return prepare(reference, self.layout, on_tick)
+        return prepare(reference, self.painter.layout, on_tick)
 
 
 def load_engine(root: Path, device: str, threads: int = 1) -> Wav2LipEngine:

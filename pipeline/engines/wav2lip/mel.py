@@ -93,16 +93,14 @@ class MelWindows:
 
     Args:
         samples: (n,) at 16 kHz, -1 to 1.
-        lead: frames by which a frame's window begins earlier (`window_starts`).
     """
 
-    def __init__(self, samples: Tensor, lead: int = 0) -> None:
+    def __init__(self, samples: Tensor) -> None:
         self._mel = at_least_one_window(mel_spectrogram(samples))
-        self._lead = lead
 
     def frames(self, fps: Fraction, frames: range) -> Tensor:
         """(len(frames), 80, 16) of some output frames."""
-        return windows(self._mel, window_starts(fps, frames, self._mel.shape[1], self._lead))[:, 0]
+        return windows(self._mel, window_starts(fps, frames, self._mel.shape[1]))[:, 0]
 
 
 @lru_cache

@@ -1,0 +1,85 @@
+"""The device side of a neural engine: its networks, in batches shared by all jobs on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.batching.batcher import Lane
+from pipeline.batching.placed import runner_on
+from pipeline.batching.row import Row
+from pipeline.batching.runner import Column, Network
+from pipeline.batching.shared import Item, Shared
+from pipeline.engines.neural.avatar import Layout
+from pipeline.engines.neural.buckets import buckets_on
+
+
+class Painter:
+    """Runs the networks of an engine for any number of jobs; a subclass makes them.
+
+    Args:
+        name: of the engine, in the log.
+        layout: what is kept of a face.
+        device: where the networks are.
+        threads: processors that one operator may use on the CPU.
+        buckets: batch sizes; by default what suits the device.
+        compiled: on CUDA, compile the largest batch size.
+    """
+
+    _painting: Shared
+    """The network that paints."""
+
+    def __init__(
+        self,
+        name: str,
+        layout: Layout,
+        device: str,
+        threads: int,
+        buckets: Sequence[int] | None,
+        compiled: bool,
+    ) -> None:
+        self.layout = layout
+        self.device = device
+        self._name = name
+        self._threads = threads
+        self._buckets = tuple(buckets or buckets_on(device))
+        self._compiled = compiled
+        self._all: list[Shared] = []
+
+    @property
+    def limit(self) -> int:
+        """Faces of the largest batch."""
+        return self._painting.limit
+
+    def warm(self) -> None:
+        """Capture and compile now what the first batches would wait for."""
+        for each in self._all:
+            each.warm()
+
+    def paint(self, deadline: float | None = None) -> Lane[Item, Row]:
+        """A job's lane: (input, heard) of faces, to (3, S, S) uint8 RGB on the device."""
+        return self._painting.open(deadline)
+
+    def _shared(
+        self, does: str, network: Network, columns: Sequence[Column], *, alone: bool = False
+    ) -> Shared:
+        """A network for all jobs.
+
+        Args:
+            does: its name behind the engine's.
+            network: what to run.
+            columns: its arguments.
+            alone: a row at a time: what is made of it hangs on no other, and it is rare.
+        """
+        buckets = (1,) if alone else self._buckets
+        runner = runner_on(
+            self.device,
+            network,
+            columns,
+            buckets,
+            name=f"{self._name} {does}",
+            threads=self._threads,
+            compiled=self._compiled and not alone,
+        )
+        made = Shared(runner, buckets)
+        self._all.append(made)
+        return made
