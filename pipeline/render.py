@@ -30,7 +30,7 @@ from pipeline.engines.base import Engine, Finish, Reference
 from pipeline.engines.whole import WholeEngine
 from pipeline.errors import EngineFailed, PipelineError
 from pipeline.exhausted import machine_limits
-from pipeline.faces.track import FaceTrack, track_faces
+from pipeline.faces.track import FaceTrack, Tracking, track_faces
 from pipeline.mark.applying import picture_marks, seal, words
 from pipeline.mark.fonts import check_label
 from pipeline.reading.audio import Speech, load_speech
@@ -164,23 +164,15 @@ def _open(spec: RenderSpec, watch: Stopwatch, on_tick: OnTick, stack: ExitStack)
 
 
 def _track(job: _Job, total: int) -> FaceTrack:
+    spec = job.spec
+    how = Tracking(spec.options.face, spec.limits, spec.scratch, spec.device, spec.threads)
     decoded = job.watch.timed("decode", batched(job.reader.read(range(total)), job.batch))
     with ExitStack() as stack, job.watch.stage("track"):
         # One waits, one is in hand and one is being decoded: frame by frame, each would wake
         # somebody who asks for the interpreter's lock.
         ahead = prefetch(decoded, 1, "decode")
         stack.callback(ahead.close)
-        return track_faces(
-            chain.from_iterable(ahead),
-            job.video,
-            choice=job.spec.options.face,
-            limits=job.spec.limits,
-            scratch=job.spec.scratch,
-            device=job.spec.device,
-            threads=job.spec.threads,
-            on_tick=job.on_tick,
-            total=total,
-        )
+        return track_faces(chain.from_iterable(ahead), job.video, how, total, job.on_tick)
 
 
 def _reference(job: _Job, track: FaceTrack) -> Reference:

@@ -29,7 +29,7 @@ from pipeline.batching.cuda import (
     urgent_priority,
 )
 from pipeline.batching.row import Row
-from pipeline.batching.runner import Column, Network
+from pipeline.batching.runner import PLAIN, Column, Network, Traits
 from pipeline.batching.sizes import Sizes
 from pipeline.waits import wait_for
 from schemas.device import Way
@@ -75,12 +75,10 @@ class Captured:
         columns: its arguments.
         buckets: batch sizes, ascending; a batch in between is filled up.
         device: of CUDA.
-        compiled: compile the largest bucket. It takes a minute the first time on a machine, later
-            some seconds, because what was compiled is kept on disk by torch.
-        captured: as graphs; else each batch is launched kernel by kernel.
-        name: in the log and in `pipeline.batching.ways`.
-        urgent: its steps are short and somebody waits for them: they go before other networks'.
-        exact: convolutions of single precision keep all bits of their factors.
+        way: `compiled`: the largest bucket, which takes a minute the first time on a machine, later
+            some seconds, because what was compiled is kept on disk by torch; `captured`: as graphs;
+            `single`: each batch is launched kernel by kernel.
+        traits: of the network.
     """
 
     def __init__(
@@ -89,22 +87,18 @@ class Captured:
         columns: Sequence[Column],
         buckets: Sequence[int],
         device: str,
-        compiled: bool,
-        *,
-        captured: bool = True,
-        name: str = "a network",
-        urgent: bool = False,
-        exact: bool = False,
+        way: Way,
+        traits: Traits = PLAIN,
     ) -> None:
         self._network = network
         self._columns = columns
         self._sizes = Sizes(buckets)
         self._device = device
-        self._name = name
-        self._exact = exact
-        self._priority = urgent_priority(device) if urgent else 0
-        self._way: Way = "single" if not captured else "compiled" if compiled else "captured"
-        ways.note(name, self._way)
+        self._name = traits.name
+        self._exact = traits.exact
+        self._priority = urgent_priority(device) if traits.urgent else 0
+        self._way = way
+        ways.note(self._name, way)
         lack = lacking() if self._way == "compiled" else None
         if lack is not None:
             self._go("captured", lack)

@@ -24,6 +24,23 @@ class Column:
     dtype: torch.dtype
 
 
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What is particular to a network on a GPU."""
+
+    name: str = "a network"
+    """In the log and in `pipeline.batching.ways`."""
+    compiled: bool = True
+    """Whether compiling it, for its largest batch, is worth the time."""
+    urgent: bool = False
+    """Its steps are short and somebody waits for them: they go before other networks'."""
+    exact: bool = False
+    """Convolutions of single precision keep all bits of their factors."""
+
+
+PLAIN = Traits()
+
+
 class Runner(Protocol):
     """Makes one row of each row of its columns. Called from one thread at a time."""
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.batching.cuda import is_cuda, on_host
 from pipeline.batching.placed import runner_on
 from pipeline.batching.row import gather
-from pipeline.batching.runner import Column
+from pipeline.batching.runner import Column, Traits
 from pipeline.batching.shared import Shared
 from pipeline.faces.graph import Model
 from pipeline.faces.network import Network
@@ -41,16 +41,9 @@ class SharedNetwork:
         self.size = self._network.size
         columns = [Column((3, self.size, self.size), torch.float32)]
         # Somebody waits for its short steps, and a bit of a factor is a tenth of a pixel.
-        runner = runner_on(
-            device,
-            self._flat,
-            columns,
-            BUCKETS,
-            name=f"faces: {model.graph.name}",
-            compiled=False,
-            urgent=True,
-            exact=True,
-        )
+        name = f"faces: {model.graph.name}"
+        traits = Traits(name, compiled=False, urgent=True, exact=True)
+        runner = runner_on(device, self._flat, columns, BUCKETS, traits)
         self._shared = Shared(runner, BUCKETS, max_delay_s=MAX_DELAY_S)
         self._open = self._shared.open()  # keeps the thread between two looks
 

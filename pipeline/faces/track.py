@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -125,68 +126,71 @@ class FaceTrack:
         return cls(geometry, tensors["score"], tensors["reasons"], tensors["complexion"], said)
 
 
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """Whose face is looked for, and by what means."""
+
+    choice: Literal["largest"] | FaceBox
+    """`largest`: the face with the largest area summed over the clip; or a box: the face that is
+    nearest to it in the median frame."""
+    limits: Limits
+    """Its `min_face_px` is the smallest usable face."""
+    scratch: Path
+    """Folder for the points, 5.7 kB per frame and face."""
+    device: str
+    """Where the networks run."""
+    threads: int
+    """Processor budget; with two, each looks at half of a batch. The decoder's is beside."""
+
+
 def track_faces(
-    frames: Iterator[Frame],
-    video: VideoFacts,
-    *,
-    choice: Literal["largest"] | FaceBox,
-    limits: Limits,
-    scratch: Path,
-    device: str,
-    threads: int,
-    on_tick: OnTick,
-    total: int,
+    frames: Iterator[Frame], video: VideoFacts, how: Tracking, total: int, on_tick: OnTick
 ) -> FaceTrack:
     """Follow a face through a clip, once, in order.
 
     Args:
         frames: grid frames from index 0 on, without gaps.
         video: facts of the clip.
-        choice: `largest`: the face with the largest area summed over the clip; or a box: the face
-            that is nearest to it in the median frame.
-        limits: its `min_face_px` is the smallest usable face.
-        scratch: folder for the points, 5.7 kB per frame and face.
-        device: where the networks run.
-        threads: processor budget; with two, each looks at half of a batch. The decoder's is beside.
-        on_tick: told after each batch.
+        how: whose face, and by what means.
         total: frames to expect.
+        on_tick: told after each batch.
 
     Raises:
         NoFace: no frame has a usable face; the detail says what was seen instead.
         WeightsMissing: the face models are not on this machine.
     """
-    detector, mesh = networks(device, threads)
-    wanted = asked_box(choice, video) if isinstance(choice, FaceBox) else None
-    tracker = Tracker(detector, mesh, video.color, lambda: PointStore(scratch), wanted)
+    detector, mesh = networks(how.device, how.threads)
+    wanted = asked_box(how.choice, video) if isinstance(how.choice, FaceBox) else None
+    tracker = Tracker(detector, mesh, video.color, lambda: PointStore(how.scratch), wanted)
     with torch.inference_mode():
         while batch := list(islice(frames, BATCH)):
             tracker.feed(batch)
             on_tick(Tick("track", tracker.frames, max(total, tracker.frames)))
-        return _finished(tracker, wanted, video, limits, scratch)
+        return _finished(tracker, wanted, video, how)
 
 
 def _finished(
-    tracker: Tracker, wanted: Tensor | None, video: VideoFacts, limits: Limits, scratch: Path
+    tracker: Tracker, wanted: Tensor | None, video: VideoFacts, how: Tracking
 ) -> FaceTrack:
     followers = tracker.followers
     if not followers:
         counts = {"no_face": tracker.frames}
-        raise no_face(tracker.frames, counts, limits, on_their_heads=tracker.on_their_heads)
+        raise no_face(tracker.frames, counts, how.limits, on_their_heads=tracker.on_their_heads)
     chosen = pick(followers, wanted)
     for other in followers:
         if other is not chosen:
             other.store.close()
     score = chosen.seen(tracker.frames)[:, 0]
-    geometry = smooth.finish(chosen.store, score > 0, tracker.cuts, PointStore(scratch))
+    geometry = smooth.finish(chosen.store, score > 0, tracker.cuts, PointStore(how.scratch))
     chosen.store.close()
     shot = geometry.cut.cumsum(0)
     colors = chosen.colors_seen(tracker.frames)
     hidden = covered(colors, geometry.present, shot, geometry.opening) | cut_off(geometry, video)
-    reasons = reasons_of(geometry, chosen.doubtful, hidden, limits)
+    reasons = reasons_of(geometry, chosen.doubtful, hidden, how.limits)
     usable = reasons == 0
     if not bool(usable.any()):
         counts = {name: int((reasons == n).sum()) for n, name in enumerate(REASONS) if name}
-        raise no_face(tracker.frames, counts, limits, geometry)
+        raise no_face(tracker.frames, counts, how.limits, geometry)
     facts = _facts(geometry, usable, len(followers), wanted)
     facts["rival"] = find_rival(chosen, followers, video) if wanted is None else None
     return FaceTrack(geometry, score, reasons, complexion(colors), facts)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import NoAudio, PipelineError
-from pipeline.faces.track import track_faces
+from pipeline.faces.track import Tracking, track_faces
 from pipeline.quality.mouths import Mouths, read_mouths
 from pipeline.reading.audio import Speech, load_speech
 from pipeline.reading.decode import FrameReader
@@ -55,7 +55,7 @@ def watch(
         most: frames that are looked at; else all.
         max_height: higher pictures are scaled down, as a render does it.
         template: see `pipeline.quality.mouths.read_mouths`.
-        choice: which face, see `pipeline.faces.track.track_faces`.
+        choice: which face, see `pipeline.faces.track.Tracking`.
 
     Raises:
         InputUnreadable, NoVideo: not a video.
@@ -66,17 +66,8 @@ def watch(
     frames = video.frames if most is None else min(most, video.frames)
     reader = FrameReader(video, threads)
     with tempfile.TemporaryDirectory(prefix="face2face-") as scratch, torch.inference_mode():
-        track = track_faces(
-            reader.read(range(frames)),
-            video,
-            choice=choice,
-            limits=LIMITS,
-            scratch=Path(scratch),
-            device=device,
-            threads=threads,
-            on_tick=_ignore,
-            total=frames,
-        )
+        how = Tracking(choice, LIMITS, Path(scratch), device, threads)
+        track = track_faces(reader.read(range(frames)), video, how, frames, _ignore)
         return Watched(video, reader, read_mouths(track, template), track.faces_seen)
 
 

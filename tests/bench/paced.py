@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pipeline.batching import row
 from pipeline.batching.row import Row
-from pipeline.batching.runner import Column, Direct, Network
+from pipeline.batching.runner import Column, Direct, Network, Traits
 from pipeline.batching.sizes import Sizes
 from pipeline.engines.musetalk import avatar as musetalk_avatar
 from pipeline.engines.musetalk import painter as musetalk_painter
@@ -135,13 +135,12 @@ def paced(speeds: dict[str, Speeds]) -> Iterator[Device]:
         network: Network,
         columns: Sequence[Column],
         buckets: Sequence[int],
-        *,
-        name: str,
-        **_: Any,
+        traits: Traits,
+        threads: int = 1,
     ) -> Any:
-        known = speeds.get(name.split()[-1])
+        known = speeds.get(traits.name.split()[-1])
         if known is None:
-            return Direct(network, columns, name_of_device)
+            return Direct(network, columns, name_of_device, threads)
         return Paced(device, network, columns, buckets, known)
 
     made: Callable[[Sequence[Row]], Tensor] = _gather

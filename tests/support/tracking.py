@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from pipeline.faces.track import FaceTrack, track_faces
+from pipeline.faces.track import FaceTrack, Tracking, track_faces
 from pipeline.types import Frame, Limits, OnTick, VideoFacts
 from schemas.request import FaceBox
 
@@ -23,14 +23,5 @@ def tracked(
     on_tick: OnTick = lambda _tick: None,
 ) -> FaceTrack:
     """`track_faces` of so many frames; what is not given is what a job would have."""
-    return track_faces(
-        iter(frames),
-        video,
-        choice=choice,
-        limits=limits or Limits(),
-        scratch=scratch,
-        device=device,
-        threads=1,
-        on_tick=on_tick,
-        total=total,
-    )
+    how = Tracking(choice, limits or Limits(), scratch, device, threads=1)
+    return track_faces(iter(frames), video, how, total, on_tick)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pipeline.batching.batcher import Lane
 from pipeline.batching.placed import runner_on
 from pipeline.batching.row import Row
-from pipeline.batching.runner import Column, Network
+from pipeline.batching.runner import Column, Network, Traits
 from pipeline.batching.shared import Item, Shared
 from pipeline.engines.neural.avatar import Layout
 from pipeline.engines.neural.buckets import buckets_on
@@ -71,15 +71,8 @@ class Painter:
             alone: a row at a time: what is made of it hangs on no other, and it is rare.
         """
         buckets = (1,) if alone else self._buckets
-        runner = runner_on(
-            self.device,
-            network,
-            columns,
-            buckets,
-            name=f"{self._name} {does}",
-            threads=self._threads,
-            compiled=self._compiled and not alone,
-        )
+        traits = Traits(f"{self._name} {does}", compiled=self._compiled and not alone)
+        runner = runner_on(self.device, network, columns, buckets, traits, self._threads)
         made = Shared(runner, buckets)
         self._all.append(made)
         return made

@@ -125,21 +125,12 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
     mouth, rest_jaw = _range(seen, good)
     mode, chosen = _mode(seen, good, mouth, canvas)
     complexion = steady_complexion(track.complexion.float(), seen.frames, run, reference.video.fps)
-    bank = join = fit = expression = None
+    bank = None
     if len(chosen):
-        frames, heads = seen.frames[chosen], seen.heads[chosen]
-        read = reference.frames
-        bank = banks.fill(
-            canvas,
-            frames,
-            heads,
-            pose=pose[frames],
-            run=run[frames],
-            complexion=complexion[frames],
-            read=read,
-            on_tick=on_tick,
-        )
-        join = joins(bank.units)
+        at = seen.frames[chosen]
+        lenders = banks.Lenders(at, seen.heads[chosen], pose[at], run[at], complexion[at])
+        bank = banks.fill(canvas, lenders, reference.frames, on_tick)
+    fit = expression = None
     if mode == "unit":
         fit = _fit(reference, seen)
         expression = slow(seen.heads.shape, seen.frames, run, reference.video.fps)
@@ -152,7 +143,7 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
         rest_jaw=rest_jaw,
         mode=mode,
         bank=bank,
-        join=join,
+        join=joins(bank.units) if bank is not None else None,
         fit=fit,
         pose=pose,
         turn=steady(seen.spread(seen.heads.rotation, torch.eye(3)), run),

@@ -35,6 +35,21 @@ BLUR_WEIGHT = 12.0
 
 
 @dataclass(frozen=True, slots=True)
+class Lenders:
+    """C frames whose mouths are to be lent."""
+
+    frame: Tensor
+    """(C,) int64 grid indices, ascending."""
+    heads: Heads
+    pose: Tensor
+    """(C, 3) degrees."""
+    run: Tensor
+    """(C,) shot numbers."""
+    complexion: Tensor
+    """(C, D)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bank:
     """C frames, ascending."""
 
@@ -73,47 +88,51 @@ def thin(frames: Tensor, most: int, run: int = 48) -> Tensor:
 
 def fill(
     canvas: Canvas,
-    chosen: Tensor,
-    heads: Heads,
-    *,
-    pose: Tensor,
-    run: Tensor,
-    complexion: Tensor,
+    lenders: Lenders,
     read: Callable[[Iterable[int]], Iterator[Frame]],
     on_tick: OnTick,
 ) -> Bank:
-    """Read the chosen frames once and keep their mouths.
+    """Read the lending frames once and keep their mouths.
 
     Args:
         canvas: the region; the bank lives on its device.
-        chosen: (C,) int64 grid indices, ascending.
-        heads: of the chosen frames.
-        pose: (C, 3) degrees.
-        run: (C,) shot numbers.
-        complexion: (C, D).
+        lenders: the frames.
         read: decodes frames.
         on_tick: progress.
     """
+    heads = lenders.heads
     points = heads.project(heads.shape)
     corner = canvas.origin((points[:, LEFT] + points[:, RIGHT]) / 2) - PAD
-    width, height = canvas.width + 2 * PAD, canvas.height + 2 * PAD
-    count, device = len(chosen), canvas.device
-    luma = torch.empty(count, 1, height, width, dtype=torch.uint8, device=device)
-    chroma = torch.empty(count, 2, height // 2, width // 2, dtype=torch.uint8, device=device)
-    for n, frame in enumerate(read(chosen.tolist())):
-        piece = cut(frame, int(corner[n, 0]), int(corner[n, 1]), width, height)
-        luma[n], chroma[n] = piece.luma[0].to(device), piece.chroma[0].to(device)
-        on_tick(Tick("prepare", n + 1, count))
+    pieces = _pieces(canvas, corner, read(lenders.frame.tolist()), on_tick)
     inside = points - corner[:, None]
-    pieces = Patch(luma, chroma)
     look, detail = _looks(pieces, inside, heads.scale)
     usual = detail.median().clamp_min(1e-3)
     blur = (1 - detail / usual).clamp_min(0) * BLUR_WEIGHT
     mouths = measure(heads.shape)
     units = Candidates(
-        chosen, run, mouths.aperture, mouths.width, pose, complexion, blur.square(), look
+        lenders.frame,
+        lenders.run,
+        mouths.aperture,
+        mouths.width,
+        lenders.pose,
+        lenders.complexion,
+        blur.square(),
+        look,
     )
     return Bank(units, heads, mouths, pieces, inside, LipLine.of(inside), level(heads.shape))
+
+
+def _pieces(canvas: Canvas, corner: Tensor, frames: Iterator[Frame], on_tick: OnTick) -> Patch:
+    """What lies around each mouth, by the (C, 2) upper left corners of the pieces."""
+    width, height = canvas.width + 2 * PAD, canvas.height + 2 * PAD
+    count, device = len(corner), canvas.device
+    luma = torch.empty(count, 1, height, width, dtype=torch.uint8, device=device)
+    chroma = torch.empty(count, 2, height // 2, width // 2, dtype=torch.uint8, device=device)
+    for n, frame in enumerate(frames):
+        piece = cut(frame, int(corner[n, 0]), int(corner[n, 1]), width, height)
+        luma[n], chroma[n] = piece.luma[0].to(device), piece.chroma[0].to(device)
+        on_tick(Tick("prepare", n + 1, count))
+    return Patch(luma, chroma)
 
 
 def _looks(pieces: Patch, points: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ def test_memory_that_ends_while_kernels_are_launched_one_by_one_halves_the_batch
             raise torch.OutOfMemoryError("no room")
         return summed(picture, sound)
 
-    runner = Captured(network, COLUMNS, (4, 8), "cpu", compiled=False, captured=False)
+    runner = Captured(network, COLUMNS, (4, 8), "cpu", "single")
     shared = Shared(runner, (4, 8))
     shared.warm()
     full = True
@@ -41,7 +41,7 @@ def test_a_size_that_is_refused_first_leaves_smaller_ones_to_the_batches_that_wa
             raise torch.OutOfMemoryError("no room")
         return summed(picture, sound)
 
-    shared = Shared(Captured(network, COLUMNS, (8, 16, 64), "cpu", compiled=False), (8, 16, 64))
+    shared = Shared(Captured(network, COLUMNS, (8, 16, 64), "cpu", "captured"), (8, 16, 64))
     a, b, want = drawn(12)
     with shared.open() as lane:
         lane.submit(list(zip(a, b, strict=True)))
@@ -58,7 +58,7 @@ def test_a_size_without_room_is_left_and_the_next_runs_under_load() -> None:
         seen.append(len(picture))
         return summed(picture, sound)
 
-    shared = Shared(Captured(network, COLUMNS, (8, 16), "cpu", compiled=False), (8, 16))
+    shared = Shared(Captured(network, COLUMNS, (8, 16), "cpu", "captured"), (8, 16))
     a, b, want = drawn(20)
     with shared.open() as lane:
         lane.submit(list(zip(a, b, strict=True)))
@@ -83,7 +83,7 @@ def test_a_gpus_largest_buckets_fill_under_load_and_halve_where_memory_ends() ->
         allow(largest_batch=64)
     assert buckets == (8, 16, 32, 64, 128)
     assert buckets_on("cuda:1") == buckets[:-1]
-    shared = Shared(Captured(network, COLUMNS, buckets, "cpu", compiled=False), buckets)
+    shared = Shared(Captured(network, COLUMNS, buckets, "cpu", "captured"), buckets)
     shared.warm()
     assert shared.limit == 64
     assert set(sizes) == {8, 16, 32, 64}

@@ -14,7 +14,7 @@ from pipeline.batching import batcher, captured
 from pipeline.batching.captured import Captured
 from pipeline.batching.cuda import REACH_FIRST, capturing, urgent_priority
 from pipeline.batching.row import gather
-from pipeline.batching.runner import Column
+from pipeline.batching.runner import Column, Traits
 from pipeline.batching.shared import Shared
 from tests.support import paper_cuda
 from tests.support.paper_streams import PaperStream
@@ -49,7 +49,7 @@ def test_convolutions_are_chosen_by_trial_first_and_captured_in_the_same_precisi
         return _double(x)
 
     before = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32
-    assert _runs(Captured(network, COLUMNS, (4,), "cpu", compiled=False, exact=exact))
+    assert _runs(Captured(network, COLUMNS, (4,), "cpu", "captured", Traits(exact=exact)))
     assert seen == [(True, not exact), (False, not exact)]
     assert (torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32) == before
 
@@ -62,14 +62,14 @@ def test_flags_of_the_whole_process_are_set_for_one_network_at_a_time(as_graphs:
         alone.append(capturing.locked())
         return _double(x)
 
-    assert _runs(Captured(network, COLUMNS, (4,), "cpu", compiled=False, captured=as_graphs))
+    assert _runs(Captured(network, COLUMNS, (4,), "cpu", "captured" if as_graphs else "single"))
     assert len(alone) == 2
     assert all(alone)
 
 
 def test_an_urgent_network_goes_before_others_and_shares_no_kind_of_stream_with_jobs() -> None:
-    plain: Any = Captured(_double, COLUMNS, (4,), "cpu", compiled=False)
-    urgent: Any = Captured(_double, COLUMNS, (4,), "cpu", compiled=False, urgent=True)
+    plain: Any = Captured(_double, COLUMNS, (4,), "cpu", "captured")
+    urgent: Any = Captured(_double, COLUMNS, (4,), "cpu", "captured", Traits(urgent=True))
     assert urgent._stream.priority < REACH_FIRST < plain._stream.priority
 
 
@@ -98,7 +98,7 @@ def test_what_was_compiled_lives_as_long_as_its_graph(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(captured, "lacking", lambda: None)
     monkeypatch.setattr(captured, "compiled", compiled)
-    runner = Captured(_double, COLUMNS, (4,), "cpu", compiled=True)
+    runner = Captured(_double, COLUMNS, (4,), "cpu", "compiled")
     runner.warm(4)
     assert made[0]() is not None, "its kernels would be unloaded, and the graph launches them"
     assert _runs(runner)
@@ -123,7 +123,7 @@ def test_what_a_size_took_that_does_not_fit_is_given_back_with_the_rest(
             raise torch.OutOfMemoryError(f"no room beside {held.shape}")
         return _double(x)
 
-    shared = Shared(Captured(network, COLUMNS, (4, 8), "cpu", compiled=False), (4, 8))
+    shared = Shared(Captured(network, COLUMNS, (4, 8), "cpu", "captured"), (4, 8))
     shared.warm()
     assert free == [True]
     assert shared.limit == 4

@@ -56,7 +56,7 @@ def test_direct_runner_brings_rows_into_the_networks_precision() -> None:
 def test_captured_runner_makes_what_the_direct_one_makes(count: int, compiled: bool) -> None:
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-    runner = Captured(_network, COLUMNS, (4, 8), "cuda", compiled)
+    runner = Captured(_network, COLUMNS, (4, 8), "cuda", "compiled" if compiled else "captured")
     for turn in range(5):  # both staging buffers, more than once
         a, b, want = _rows(count + 10 * turn if count + 10 * turn <= 8 else count)
         on_device = [row.cuda() for row in b]
@@ -68,7 +68,7 @@ def test_captured_runner_makes_what_the_direct_one_makes(count: int, compiled: b
 def test_captured_batches_in_flight_do_not_touch_each_other() -> None:
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-    runner = Captured(_network, COLUMNS, (8,), "cuda", compiled=False)
+    runner = Captured(_network, COLUMNS, (8,), "cuda", "captured")
     flying = [(runner(_rows(n)[:2]), _rows(n)[2]) for n in (8, 3, 5, 8, 1)]
     for made, want in flying:
         torch.testing.assert_close(gather(made).cpu(), want)

@@ -16,10 +16,10 @@ from pipeline.batching import captured
 from pipeline.batching.capture import NotMended
 from pipeline.batching.captured import Captured
 from pipeline.batching.row import gather
-from pipeline.batching.runner import Column
+from pipeline.batching.runner import Column, Traits
 from pipeline.batching.shared import Shared
 from pipeline.batching.ways import slowed, ways
-from schemas.device import Way
+from schemas.device import WAYS, Way
 from tests.support import paper_cuda
 from tests.support.paper_memory import GivenUp
 from tests.support.paper_streams import PaperStream
@@ -77,8 +77,8 @@ def _alone(error: Exception) -> Callable[[Tensor], Tensor]:
     return run
 
 
-def _runner(network: Any = _double, **how: Any) -> Captured:
-    return Captured(network, COLUMNS, (2, 4), "cpu", **{"compiled": True, "name": NAME, **how})
+def _runner(network: Any = _double, way: Way = "compiled", name: str = NAME) -> Captured:
+    return Captured(network, COLUMNS, (2, 4), "cpu", way, Traits(name))
 
 
 def _runs(runner: Captured) -> bool:
@@ -96,7 +96,7 @@ def test_what_cannot_be_captured_is_launched_kernel_by_kernel_and_nothing_is_lef
 ) -> None:
     before = torch.cuda.current_stream()
     with caplog.at_level(logging.WARNING):
-        runner = _runner(_alone(error), compiled=False)
+        runner = _runner(_alone(error), "captured")
         runner.warm(4)
         torch.cuda.empty_cache()
         assert type(torch.cuda.current_stream()) is type(before), "not the one that captured"
@@ -112,8 +112,8 @@ def test_what_cannot_be_captured_is_launched_kernel_by_kernel_and_nothing_is_lef
 
 @pytest.mark.parametrize("error", NOT_IN_A_CAPTURE, ids=str)
 def test_another_network_is_captured_behind_one_that_could_not_be(error: Exception) -> None:
-    assert _runs(_runner(_alone(error), compiled=False))
-    other = _runner(name="another", compiled=False)
+    assert _runs(_runner(_alone(error), "captured"))
+    other = _runner(_double, "captured", "another")
     assert _runs(other)
     assert ways()["another"] == "captured"
     assert all(graph.graph is not None for graph in other._graphs.values())
@@ -197,26 +197,19 @@ def test_a_machine_without_a_compiler_is_said_and_does_not_try(
     assert ways()[NAME] == "captured"
 
 
-@pytest.mark.parametrize(
-    ("how", "best"),
-    [
-        ({}, "compiled"),
-        ({"compiled": False}, "captured"),
-        ({"compiled": False, "captured": False}, "single"),
-    ],
-)
+@pytest.mark.parametrize("way", WAYS)
 def test_a_network_that_can_goes_the_way_that_it_is_told_and_says_nothing(
-    how: dict[str, bool], best: Way, caplog: pytest.LogCaptureFixture
+    way: Way, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        assert _runs(_runner(**how))
+        assert _runs(_runner(_double, way))
     assert caplog.messages == []
-    assert ways()[NAME] == best
+    assert ways()[NAME] == way
     assert NAME not in slowed()
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_a_device_that_is_lost_in_a_capture_ends_the_process(compiled: bool) -> None:
+@pytest.mark.parametrize("way", ["compiled", "captured"])
+def test_a_device_that_is_lost_in_a_capture_ends_the_process(way: Way) -> None:
     def network(x: Tensor) -> Tensor:
         if torch.cuda.is_current_stream_capturing():
             paper_cuda.pools.lost = True
@@ -225,7 +218,7 @@ def test_a_device_that_is_lost_in_a_capture_ends_the_process(compiled: bool) -> 
 
     try:
         with pytest.raises(NotMended) as caught:
-            _runner(network, compiled=compiled).warm(4)
+            _runner(network, way).warm(4)
     finally:
         paper_cuda.pools.lost = False
     assert is_sticky(caught.value)
@@ -258,7 +251,7 @@ def test_memory_that_ends_in_a_capture_halves_the_batch_and_keeps_the_way(
             raise kind("CUDA out of memory. Tried to allocate 2.00 GiB")
         return _double(x)
 
-    runner = _runner(network, compiled=False)
+    runner = _runner(network, "captured")
     shared = Shared(runner, (2, 4))
     shared.warm()
     assert shared.limit == 2
