@@ -35,6 +35,9 @@ SYSTEM_FONTS = (
 _NOBODY_HAS = "\U0010ffff"
 _NO_GLYPH = frozenset({"Cc", "Cf", "Mc", "Me", "Mn", "Zl", "Zp", "Zs"})
 """Categories whose characters show nothing, or only together with their neighbours."""
+_MARKS = frozenset({"Mc", "Me", "Mn"})
+_UNSEEN = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+"""Marks that only choose how their neighbour looks, beside the characters of category Cf."""
 _BREAKS = re.compile(r"[\t-\r\x85\u2028\u2029]+")
 _LEFTWARDS = frozenset({"R", "AL"})
 """Bidirectional classes of letters that are read from right to left (Unicode annex 9)."""
@@ -76,13 +79,15 @@ def typeset(text: str, size: int) -> list[tuple[str, Font]]:
             stage=Stage.PROBE,
             text=text,
         )
+    marks = [c for c in dict.fromkeys(text) if unicodedata.category(c) in _MARKS]
+    marks = [c for c in marks if not _is_unseen(c)]
     homes: dict[str, Font] = {}
     for font in _fonts(size):
         missing = _missing(font, letters)
-        if not missing:
-            return [(text, font)]
+        if not missing and not _missing(font, marks):
+            return [(_seen(text, font), font)]
         homes = {c: font for c in letters if c not in missing} | homes
-        if len(homes) == len(letters):
+        if len(homes) == len(letters) and not marks:
             break
     nowhere = [c for c in letters if c not in homes]
     if nowhere:
@@ -93,7 +98,7 @@ def typeset(text: str, size: int) -> list[tuple[str, Font]]:
             text=text,
             missing=nowhere,
         )
-    runs = _runs(text, homes)
+    runs = [(_seen(run, font), font) for run, font in _runs(text, homes)]
     return runs[::-1] if unicodedata.bidirectional(letters[0]) in _LEFTWARDS else runs
 
 
@@ -104,6 +109,18 @@ def _one_line(text: str) -> str:
     """
     spaced = _BREAKS.sub(" ", text)
     return "".join(c for c in spaced if unicodedata.category(c) != "Cc")
+
+
+def _is_unseen(letter: str) -> bool:
+    """Whether a character shows nothing of its own, such as one that joins or turns others."""
+    return unicodedata.category(letter) == "Cf" or _UNSEEN.match(letter) is not None
+
+
+def _seen(text: str, font: Font) -> str:
+    """The text without unseen characters that the font lacks: it would draw a box for each."""
+    unseen = [c for c in dict.fromkeys(text) if _is_unseen(c)]
+    boxes = set(_missing(font, unseen)) if unseen else set()
+    return "".join(c for c in text if c not in boxes)
 
 
 def _is_laid_out(letter: str) -> bool:

@@ -92,6 +92,23 @@ def test_text_that_no_font_here_has_is_refused_instead_of_drawn_as_boxes(
     fonts.check_label(LabelOptions(text=text, visible=False))
 
 
+@pytest.mark.parametrize("unseen", ["\u200b", "\u202e", "\ufeff", "\u2060", "\ufe0f", "\u034f"])
+def test_characters_that_show_nothing_are_not_drawn_as_boxes(unseen: str) -> None:
+    plain, other = (
+        VisibleLabel.draw(LabelOptions(text=text), 640, 360).apply(_frame(640, 360)).y
+        for text in ("AI made", f"A{unseen}I made")
+    )
+    assert torch.equal(plain, other)
+
+
+def test_a_mark_that_the_first_font_lacks_comes_with_its_letter_from_one_that_has_it() -> None:
+    text = "A\u0489I"
+    whole = [font for font in fonts._fonts(24) if not fonts._missing(font, ["A", "I", "\u0489"])]
+    if not whole:
+        pytest.skip("no font of this machine has the mark")
+    assert [(run, font.path) for run, font in fonts.typeset(text, 24)] == [(text, whole[0].path)]
+
+
 def test_letters_that_one_font_lacks_come_from_the_next_which_has_them() -> None:
     text = "AI: создано"
     try:
