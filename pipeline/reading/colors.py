@@ -10,6 +10,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from pipeline.errors import InputUnreadable
 from pipeline.reading.hdr import HLG, PQ
+from pipeline.reading.orientation import side_data
 from pipeline.reading.pixel_format import is_rgb
 from pipeline.reading.tone_map import shown_as
 from pipeline.types import Color
@@ -20,6 +21,8 @@ _BT2020_CURVE = 14
 _UNNAMED = 2
 _UNKNOWN = (0, _UNNAMED, 3)
 """H.273: RGB or reserved, unspecified, reserved."""
+_YCGCO = (8, 16, 17)
+"""YCgCo and both of YCgCo-R: read by any other matrix, faces are green."""
 _JFIF = ("mjpeg", "webp")
 """Codecs whose pictures have the matrix of BT.601 whatever their size."""
 _SRGB_TRANSFER = 13
@@ -40,7 +43,7 @@ class Words(NamedTuple):
     transfer: int
     span: int
     kind: str
-    """The container's own name of the codec, of four letters."""
+    """The container's own name of the codec, of four letters; empty where it has none."""
 
     @classmethod
     def of(cls, codec: VideoCodecContext) -> Words:
@@ -50,7 +53,7 @@ class Words(NamedTuple):
             int(codec.color_primaries),
             int(codec.color_trc),
             int(codec.color_range),
-            codec.codec_tag,
+            codec.codec_tag.strip("\0"),
         )
 
     def put(self, path: Path, frame: VideoFrame) -> None:
@@ -71,13 +74,20 @@ class Words(NamedTuple):
             frame.color_trc = self.transfer
         if not int(frame.color_range):
             frame.color_range = self.span
-        if self.kind in _DOLBY and int(frame.color_trc) == int(frame.colorspace) == _UNNAMED:
+        nameless = int(frame.color_trc) == int(frame.colorspace) == _UNNAMED
+        if nameless and (self.kind in _DOLBY or _is_dolby(frame)):
             raise InputUnreadable(
-                f"{path.name}: its colours are Dolby Vision's own (profile 5, {self.kind}), which "
-                "its players alone can show; save it as SDR, HLG or HDR10",
+                f"{path.name}: its colours are Dolby Vision's own (profile 5"
+                f"{self.kind and f', {self.kind}'}), which its players alone can show; save it as "
+                "SDR, HLG or HDR10",
                 stage=Stage.PROBE,
                 codec=self.kind,
             )
+
+
+def _is_dolby(frame: VideoFrame) -> bool:
+    """Whether a picture brings Dolby Vision's words for colours of the whole range."""
+    return int(frame.color_range) == _FULL_RANGE and "DOVI_RPU_BUFFER" in side_data(frame)
 
 
 def delivered(path: Path, frame: VideoFrame, codec: str) -> tuple[Color, Color | None]:
@@ -92,6 +102,13 @@ def delivered(path: Path, frame: VideoFrame, codec: str) -> tuple[Color, Color |
         InputUnreadable: they are others, and coded in a way that is not known.
     """
     told = _color(frame, codec)
+    if told.matrix in _YCGCO:
+        raise InputUnreadable(
+            f"{path.name}: its colours are coded as YCgCo (matrix {told.matrix} of ITU-T H.273), "
+            "which is not read; save it as BT.709",
+            stage=Stage.PROBE,
+            matrix=told.matrix,
+        )
     shown = shown_as(path, told)
     return (told, None) if shown is None else (shown, told)
 

@@ -37,7 +37,7 @@ class Orientation:
 def orientation_of(frame: VideoFrame) -> Orientation:
     """Read the display matrix (ISO/IEC 14496-12 8.2.2.3, also EXIF) of a decoded picture."""
     try:
-        matrix = np.frombuffer(_side_data(frame)["DISPLAYMATRIX"], np.int32, 9)
+        matrix = np.frombuffer(side_data(frame)["DISPLAYMATRIX"], np.int32, 9)
     except (KeyError, ValueError):  # none, or on a GPU with side data that the binding cannot name
         return _from_degrees(frame.rotation)
     a, b, c, d = (int(matrix[i]) for i in (0, 1, 3, 4))
@@ -46,8 +46,8 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     return Orientation(True, c < 0, b < 0)
 
 
-def _side_data(frame: VideoFrame) -> Any:
-    """Typed as a dict of motion vectors only.
+def side_data(frame: VideoFrame) -> Any:
+    """What is told beside a picture, by PyAV's names; typed as a dict of motion vectors only.
 
     PyAV 18 frees what it names (a colour profile's own name, which most PNG of cameras and editors
     have) twice as soon as side data are looked at: the process dies some garbage collections later.

@@ -20,6 +20,7 @@ from pipeline.reading.tone_map import ToneMap, shown_as, tone_warnings
 from pipeline.reading.upright import Upright
 from pipeline.types import Color, Frame
 from tests.pipeline.reading.calls import facts, numbers, read
+from tests.support.dolby import write_dolby
 from tests.support.light import BT2020, BT2020_SDR, HLG, PQ, in_light
 from tests.support.media import Clip, picture, write_clip
 
@@ -257,6 +258,21 @@ def test_colours_of_dolby_vision_alone_are_refused_and_those_over_hlg_are_not(
     with pytest.raises(InputUnreadable, match=r"Dolby Vision's own \(profile 5, dvh1\)"):
         facts(own)
     assert facts(over).source is not None
+
+
+@pytest.mark.parametrize("kind", ["mkv", "ts", "mp4"])
+def test_colours_of_dolby_vision_alone_are_refused_where_no_container_names_it(
+    tmp_path: Path, kind: str
+) -> None:
+    with pytest.raises(InputUnreadable, match=r"own \(profile 5(, \w{4})?\), which"):
+        facts(write_dolby(tmp_path / f"own.{kind}", full_range=True))
+    assert facts(write_dolby(tmp_path / f"sdr.{kind}", full_range=False)).source is None
+
+
+def test_colours_coded_as_ycgco_are_refused_by_name(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", Clip(frames=2, pix_fmt="yuv444p", color=(8, 2, 1, 1)))
+    with pytest.raises(InputUnreadable, match=r"YCgCo \(matrix 8 .*save it as BT.709"):
+        facts(path)
 
 
 def test_pictures_of_another_size_in_the_middle_are_taken() -> None:
