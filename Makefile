@@ -89,7 +89,7 @@ bench-quality: setup ## render the pairs of F2F_MEDIA, evaluate them, write the 
 	$(BIN)/python -m tests.bench quality --write $(BENCH_QUALITY)
 
 bench-gpu: setup ## everything about a GPU's speed in one run of some minutes; toy networks without
-	$(BIN)/python -m tests.bench gpu
+	$(BIN)/python -m tests.bench gpu --write $(or $(OUT),out)/bench-gpu.txt
 
 bench-labels: setup ## detect on 50 files of ours, half encoded anew, and on 50 of others
 	nice $(BIN)/python -m tests.bench labels

@@ -170,10 +170,11 @@ def noises_command(speech: tuple[Path, ...]) -> None:
 @click.option("--seconds", type=float, default=None, help="of each render; 6 on a GPU, else 1")
 @click.option("--frames", type=int, default=None, help="of each run of the networks; 1536, 64")
 @click.option("--jobs", default="", help="renders at a time; 1,8,16 on a GPU, else 1,2")
-@click.option("--processes", default="", help="that share it; 1,2,4,8 on a GPU, else 1,2")
-@click.option("--engines", default="musetalk,viseme,wav2lip,musetalk-fast", show_default=True)
+@click.option("--processes", default="", help="that share it; 1,2,4 on a GPU, else 1,2")
+@click.option("--engines", default="musetalk,musetalk-fast,wav2lip,viseme", show_default=True)
 @click.option("--compile/--no-compile", "compiled", default=True, show_default=True)
-@click.option("--budget", "budget_s", default=540.0, show_default=True, help="seconds for all")
+@click.option("--budget", "budget_s", default=450.0, show_default=True, help="seconds for all")
+@click.option("--write", type=click.Path(path_type=Path), help="a file that gets each line, too")
 def gpu(
     device: str | None,
     seconds: float | None,
@@ -183,11 +184,13 @@ def gpu(
     engines: str,
     compiled: bool,
     budget_s: float,
+    write: Path | None,
 ) -> None:
     """Whole renders in many processes, and networks alone; shrunken ones where there is no GPU."""
     from tests.bench.gpu import gpu as run
+    from tests.bench.rows import also_into
 
-    for line in run(
+    lines = run(
         device,
         seconds,
         frames,
@@ -196,7 +199,8 @@ def gpu(
         tuple(engines.split(",")),
         compiled,
         budget_s,
-    ):
+    )
+    for line in also_into(write, lines):
         click.echo(line)
 
 

@@ -41,9 +41,9 @@ def watched(device: str) -> Iterator[Busy]:
     def look() -> None:
         while not stop.wait(0.2):
             try:
-                free, total = torch.cuda.mem_get_info(0)
+                free, total = torch.cuda.mem_get_info(device)
                 busy.most_bytes = max(busy.most_bytes, total - free)
-                busy.samples.append(torch.cuda.utilization(0))
+                busy.samples.append(torch.cuda.utilization(device))
             except Exception:  # noqa: BLE001 - no NVML, a driver that does not count, a lost GPU
                 busy.unknown = True
 

@@ -31,7 +31,7 @@ from tests.bench.rows import (
     verdict,
 )
 
-GRACE_S = 40.0
+GRACE_S = 30.0
 """So long after the last line may begin, all must have ended."""
 
 
@@ -97,8 +97,10 @@ class _Table:
 
     def measure(self, what: Round) -> str:
         """The figures of a round; after a failure the processes are new ones."""
+        begun = time.monotonic()
         try:
             self._processes.grow(what.processes)
+            ready = time.monotonic()
             with watched(self._setting.device) as busy:
                 found = self._processes.run(what)
         except BaseException:
@@ -106,13 +108,14 @@ class _Table:
             raise
         if what.processes == 1:
             self._single[what.jobs, what.known] = found.rate
-        line = _line(found, self._single.get((what.jobs, what.known)), busy)
+        line = _line(found, what, self._single.get((what.jobs, what.known)), busy)
+        line += f"; took {time.monotonic() - begun:.0f} s, {ready - begun:.0f} of them to start"
         return line + verdict(self._asked(what, found, busy), is_cuda(self._setting.device))
 
     def _asked(self, what: Round, found: Figures, busy: Busy) -> list[Asked]:
         alone = self._single.get((1, what.known))
         figures = {
-            "streams": found.rate / 25,
+            "streams": _streams(found, what),
             "x one job": found.rate / alone if alone else None,
             "busy": None if busy.unknown else busy.share,
         }
@@ -141,14 +144,25 @@ def _name(what: Round) -> str:
     return f"{what.processes} proc, {what.jobs:>2} jobs, {reference:<5}"
 
 
-def _line(found: Figures, single: float | None, busy: Busy) -> str:
+def _streams(found: Figures, what: Round) -> float:
+    """Of 25 frames a second, as a service has them.
+
+    Of new references whole jobs are counted, as frames are the last of what is done for them.
+    """
+    return (found.steady if what.known else found.rate) / 25
+
+
+def _line(found: Figures, what: Round, single: float | None, busy: Busy) -> str:
     ratio = f"{found.rate / single:5.2f} x one process" if single else " " * 19
     most = sorted(found.stages.items(), key=lambda item: -item[1])[:6]
     where = ", ".join(f"{stage} {took:.1f}" for stage, took in most)
     processors = found.rate * found.processor_ms / 1e3
     ways = ", ".join(f"{count} {way}" for way, count in sorted(found.networks.items()))
+    named = f"; networks: {ways}" if ways else ""
     return (
-        f" {found.rate:8.1f} frames/s {found.rate / 25:5.1f} streams {ratio}"
+        f" {found.rate:8.1f} frames/s in all, {found.steady:.1f} amid"
+        f" {_streams(found, what):5.1f} streams {ratio}"
         f"  processor {found.processor_ms:.1f} ms/frame ({processors:.1f} of them busy),"
-        f" {busy.text()}; ms/frame in {where}" + (f"; networks: {ways}" if ways else "")
+        f" waits {found.waited_ms:.2f} ms for the interpreter, {busy.text()};"
+        f" ms/frame in {where}{named}"
     )

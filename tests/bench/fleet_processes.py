@@ -16,7 +16,9 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tests.bench.apart import KILL_S, end, last_words
+from tests.bench import apart
+from tests.bench.apart import KILL_S, last_words
+from tests.bench.steady import steady
 
 START_S = 300.0
 """A process may take so long to compile its networks."""
@@ -46,6 +48,15 @@ class Round:
     known: bool
     """Whether the reference's avatar is kept."""
 
+    @property
+    def turns(self) -> int:
+        """Jobs that each slot renders one after the other.
+
+        Those that begin together move through their stages together, which only the first ones of a
+        service do.
+        """
+        return 3 if self.known and self.jobs > 1 else 2
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -53,12 +64,16 @@ class Figures:
 
     rate: float
     """Frames/s, from the first start to the last end."""
+    steady: float
+    """Frames/s while all slots are at work (`tests.bench.steady`)."""
     processor_ms: float
     """Of a frame."""
     stages: dict[str, float]
     """Busy ms of a frame by stage; they overlap."""
     networks: dict[str, int] = field(default_factory=dict)
     """How many go each way on a GPU, `pipeline.batching.ways`: a slower one is another figure."""
+    waited_ms: float = 0.0
+    """Mean wait for the interpreter's lock (`tests.bench.waiting`), of the worst process."""
 
 
 class Process:
@@ -75,10 +90,11 @@ class Process:
             env={**os.environ, "F2F_BENCH_PROCESS": str(number)},
         )
 
-    def order(self, jobs: int, known: bool) -> None:
-        """Begin so many renders at once."""
+    def order(self, jobs: int, known: bool, turns: int) -> None:
+        """Begin so many renders at once, and others after them, `turns` in each slot."""
         assert self._process.stdin is not None
-        print(json.dumps({"jobs": jobs, "known": known}), file=self._process.stdin, flush=True)
+        order = {"jobs": jobs, "known": known, "turns": turns}
+        print(json.dumps(order), file=self._process.stdin, flush=True)
 
     def read(self, limit_s: float) -> dict[str, Any]:
         """The answer to the last order; the first one says that models are loaded and compiled.
@@ -108,7 +124,7 @@ class Process:
 
     def close(self) -> None:
         """End it."""
-        end(self._process)
+        apart.end(self._process)
         self._said.close()
 
 
@@ -151,13 +167,22 @@ class Fleet:
         used = self._processes[: what.processes]
         shares = [what.jobs // len(used) + (n < what.jobs % len(used)) for n in range(len(used))]
         for process, jobs in zip(used, shares, strict=True):
-            process.order(jobs, what.known)
+            process.order(jobs, what.known, what.turns)
         answers = [process.read(self._end - time.monotonic()) for process in used]
         frames = sum(answer["frames"] for answer in answers)
-        wall = max(a["end"] for a in answers) - min(a["start"] for a in answers)
+        start, end = min(a["start"] for a in answers), max(a["end"] for a in answers)
+        made = [(at, frames) for answer in answers for at, frames in answer["made"]]
         stages: dict[str, float] = {}
         for answer in answers:
             for stage, took in answer["stages"].items():
                 stages[stage] = stages.get(stage, 0.0) + took / frames
         spent = sum(answer["processor_s"] for answer in answers)
-        return Figures(frames / wall, 1e3 * spent / frames, stages, answers[0]["networks"])
+        waited = max(answer["waited_ms"] for answer in answers)
+        return Figures(
+            frames / (end - start),
+            steady(made, start, end),
+            1e3 * spent / frames,
+            stages,
+            answers[0]["networks"],
+            waited,
+        )

@@ -24,9 +24,11 @@ from pipeline.engines import registry
 from pipeline.engines.base import Warming
 from pipeline.faces import loaded
 from pipeline.render import render
-from pipeline.types import AvatarFolder, RenderSpec, Tick
+from pipeline.types import AvatarFolder, RenderSpec
 from tests.bench.fleet_processes import Setting
 from tests.bench.networks import random_networks, random_wav2lip
+from tests.bench.steady import Progress
+from tests.bench.waiting import waiting
 
 Specs = list[RenderSpec]
 
@@ -76,16 +78,19 @@ def _serve(setting: Setting, answers: TextIO) -> None:
     print(json.dumps({}), file=answers, flush=True)
     for number, line in enumerate(sys.stdin):
         order = json.loads(line)
-        specs = specs_of(setting, str(number), order["jobs"], known=order["known"])
-        print(json.dumps(render_all(specs)), file=answers, flush=True)
+        jobs = order["jobs"]
+        specs = specs_of(setting, str(number), jobs, known=order["known"], turns=order["turns"])
+        with waiting() as waited:
+            answer = render_all(specs, jobs)
+        print(json.dumps(answer | {"waited_ms": waited.mean_ms}), file=answers, flush=True)
 
 
-def specs_of(setting: Setting, name: str, count: int, *, known: bool) -> Specs:
-    """So many jobs on the reference and speech of a table."""
+def specs_of(setting: Setting, name: str, count: int, *, known: bool, turns: int = 1) -> Specs:
+    """Jobs on the reference and speech of a table, `count` at a time, `turns` times as many."""
     folder = Path(setting.folder)
     threads = max(2, len(os.sched_getaffinity(0)) // max(1, count))
     specs = []
-    for n in range(count):
+    for n in range(count * turns):
         own = folder / f"{os.getpid()}-{name}-{n}"
         (own / "scratch").mkdir(parents=True)
         specs.append(
@@ -103,11 +108,16 @@ def specs_of(setting: Setting, name: str, count: int, *, known: bool) -> Specs:
     return specs
 
 
-def render_all(specs: Specs) -> dict[str, Any]:
-    """Frames, when it began and ended (`time.monotonic`), processor seconds, and ms by stage."""
-    start, before = time.monotonic(), time.process_time()
-    with ThreadPoolExecutor(max(1, len(specs))) as pool:
-        reports = list(pool.map(lambda spec: render(spec, _ignore), specs))
+def render_all(specs: Specs, slots: int | None = None) -> dict[str, Any]:
+    """Frames, when it began and ended (`time.monotonic`), processor seconds, and ms by stage.
+
+    Args:
+        specs: in their order.
+        slots: at a time; all if not given.
+    """
+    start, before, progress = time.monotonic(), time.process_time(), Progress()
+    with ThreadPoolExecutor(max(1, slots or len(specs))) as pool:
+        reports = list(pool.map(lambda spec: render(spec, progress.of_job()), specs))
     stages: dict[str, float] = {}
     for report in reports:
         for stage, took in report.timings_ms.items():
@@ -120,11 +130,8 @@ def render_all(specs: Specs) -> dict[str, Any]:
         "processor_s": time.process_time() - before,
         "stages": stages,
         "networks": Counter(ways().values()),
+        "made": progress.made,
     }
-
-
-def _ignore(tick: Tick) -> None:
-    pass
 
 
 if __name__ == "__main__":

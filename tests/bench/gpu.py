@@ -20,24 +20,23 @@ from tests.bench.apart import lines_of
 from tests.bench.fleet import GRACE_S, fleet
 from tests.bench.fleet_processes import Round
 
-ENGINES = ("musetalk", "viseme", "wav2lip", "musetalk-fast")
-BUDGET_S = 540.0
-"""No line is begun after so long, so that all of it ends within ten minutes."""
+BUDGET_S = 450.0
+"""No line is begun after so long, so that all of it ends within eight minutes, whatever hangs: what
+is made ready before it may take the other two of ten."""
 
 
 def rounds(engine: str, processes: tuple[int, ...], jobs: tuple[int, ...]) -> tuple[Round, ...]:
     """The lines of an engine's table: by jobs in one process, then by processes.
 
     Args:
-        engine: `musetalk` is measured in full, the others with the most jobs and fewer processes.
+        engine: `musetalk` is measured in full, the others in one process alone: each that starts
+            costs them as much as their figures.
         processes: how many, ascending, the first is 1.
         jobs: how many, ascending.
     """
     most = jobs[-1]
     if engine != "musetalk":
-        middle = processes[len(processes) // 2]
-        plain = [Round(1, jobs[0], True), Round(1, most, True), Round(1, most, False)]
-        return (*plain, Round(middle, most, True), Round(middle, most, False))
+        return Round(1, jobs[0], True), Round(1, most, True), Round(1, most, False)
     lines = [Round(1, count, True) for count in jobs] + [Round(1, most, False)]
     for count in processes[1:]:
         lines += [Round(count, max(most, count), True), Round(count, max(most, count), False)]
@@ -66,19 +65,20 @@ def gpu(
         compiled: compile the networks on a GPU.
         budget_s: after which no line is begun.
     """
-    until = time.monotonic() + budget_s
+    start = time.monotonic()
+    until = start + budget_s
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     shrunken = not is_cuda(device)
     seconds, frames = seconds or (1.0 if shrunken else 6.0), frames or (64 if shrunken else 1536)
     jobs = jobs or ((1, 2) if shrunken else (1, 8, 16))
-    processes = processes or ((1, 2) if shrunken else (1, 2, 4, 8))
+    processes = processes or ((1, 2) if shrunken else (1, 2, 4))
     if shrunken and (why := unusable(os.environ)) is not None:
         yield f"NO GPU IS MEASURED: {why}"
     name = platform.processor() or "CPU" if shrunken else torch.cuda.get_device_name(device)
     toy = ", shrunken networks: only ratios mean anything" if shrunken else ""
     yield f"{name}, torch {torch.__version__}{toy}"
     for number, engine in enumerate(engines):
-        yield f"Whole renders of {engine}, 720p25, {seconds:g} s each, decode to verified MP4:"
+        yield f"Whole renders of {engine}, 720p25, {seconds:g} s each, 2 or 3 in each slot:"
         yield from fleet(
             engine,
             device,
@@ -90,6 +90,7 @@ def gpu(
         )
         if number == 0:  # what has targets comes first
             yield from _alone(device, frames, compiled, until)
+    yield f"All of it took {time.monotonic() - start:.0f} s."
 
 
 def _alone(device: str, frames: int, compiled: bool, until: float) -> Iterator[str]:

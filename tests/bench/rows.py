@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 STREAMS = {("musetalk", True): 20.0, ("musetalk", False): 12.0}
 """Real-time streams of whole renders, by engine and whether the reference is known."""
@@ -55,3 +56,23 @@ def row(name: str, measure: Callable[[], str], asked: list[Asked] | None = None)
 def reason(error: Exception) -> str:
     """One line."""
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+
+
+def also_into(path: Path | None, lines: Iterable[str]) -> Iterator[str]:
+    """Lines as they come, each in a file before the next one is asked for: a cut run keeps them.
+
+    Args:
+        path: begun anew, its folder made; None: no file.
+        lines: without their ends.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if path is None:
+        yield from lines
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", buffering=1, encoding="utf-8") as file:
+        for line in lines:
+            file.write(f"{line}\n")
+            yield line

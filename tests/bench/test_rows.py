@@ -14,7 +14,7 @@ import torch
 from tests.bench import apart, clips, fleet, fleet_processes
 from tests.bench.busy import watched
 from tests.bench.fleet_processes import Round
-from tests.bench.rows import Asked, row, verdict
+from tests.bench.rows import Asked, also_into, row, verdict
 
 
 def test_a_row_says_whether_its_target_is_met_and_only_on_a_gpu() -> None:
@@ -31,6 +31,14 @@ def test_a_row_that_raises_is_said_in_one_line() -> None:
     assert row("name", broken) == "  name failed: ValueError: first"
 
 
+def test_what_was_found_before_a_run_was_cut_is_in_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "found.txt"
+    lines = also_into(path, iter(("one", "two", "three")))
+    assert (next(lines), next(lines)) == ("one", "two")
+    assert path.read_text() == "one\ntwo\n"  # nobody has closed it
+    assert list(also_into(None, ["one"])) == ["one"]
+
+
 class _Worker:
     """Ends in its second order, and another in its place does not."""
 
@@ -42,7 +50,7 @@ class _Worker:
         type(self).started += 1
         self._ready = False
 
-    def order(self, jobs: int, known: bool) -> None:
+    def order(self, jobs: int, known: bool, turns: int) -> None:
         type(self).orders += 1
 
     def read(self, limit_s: float) -> dict[str, Any]:
@@ -52,7 +60,7 @@ class _Worker:
         self._ready = True
         ways = {"captured": 2}
         figures = {"frames": 50, "start": 0.0, "end": 1.0, "processor_s": 1.0, "stages": {}}
-        return {**figures, "networks": ways}
+        return {**figures, "networks": ways, "waited_ms": 0.25, "made": [(0.5, 40)]}
 
     def close(self) -> None:
         type(self).closed += 1
@@ -78,6 +86,9 @@ def test_a_process_that_ends_costs_its_own_row_alone(
         (True, False),
     ]
     assert "; networks: 2 captured" in lines[0], "a slower way is another figure"
+    assert "  50.0 frames/s in all, 80.0 amid   3.2 streams" in lines[0]
+    assert "  50.0 frames/s in all, 80.0 amid   2.0 streams" in lines[2], "of new ones, all counts"
+    assert ", waits 0.25 ms for the interpreter, " in lines[0]
     assert _Worker.started == _Worker.closed == 3
 
 
