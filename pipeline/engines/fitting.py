@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.engines.taps import linear_taps
@@ -24,14 +26,21 @@ class Stretch(NamedTuple):
     first: int = 0
     """Where the source begins in its tensor."""
     lead: int = 0
-    """Samples of the result before the target; there and behind it, its edge goes on."""
+    """Samples of the result before the target."""
     full: int = 0
     """Samples of the result; 0: those of the target."""
+    dark: bool = False
+    """Beside the target the result is 0; else its edge goes on there."""
+
+
+Pair = tuple[Stretch, Stretch]
+"""Along the rows of a picture, and down its columns."""
+Line = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Taps:
-    """Of B pictures, (B, wide, 2) and (B, high, 2) int64: places in the source, and weights."""
+    """Of B pictures, (B, wide, 2) and (B, high, 2): places in the source, int64, weights, int32."""
 
     columns: Tensor
     column_weights: Tensor
@@ -39,37 +48,42 @@ class Taps:
     row_weights: Tensor
 
 
-def taps_of(axes: Sequence[tuple[Stretch, Stretch]], device: torch.device) -> Taps:
-    """The taps of B resizes, brought to the device in one copy.
+def taps_of(pictures: Sequence[Sequence[Pair]], device: torch.device) -> list[Taps]:
+    """The taps of K resizes of each of B pictures, brought to the device in one copy.
 
     Args:
-        axes: along the rows and down the columns of each; results are all of one size.
+        pictures: for each the K resizes; the results of one are of one size for all pictures.
         device: may still be copying when this returns; what follows on its stream waits.
+
+    Returns:
+        Those of each resize.
     """
-    across = axes[0][0]
-    wide = across.full or across.target
-    rows = [_row(*pair) for pair in axes]
-    held = torch.stack(rows, out=staging((len(rows), *rows[0].shape), device, torch.int64))
-    whole = held.to(device, non_blocking=True)
-    columns, rest = whole[:, :, : 2 * wide], whole[:, :, 2 * wide :]
-    shape = (len(rows), -1, 2)
-    return Taps(
-        columns[:, 0].view(shape),
-        columns[:, 1].view(shape),
-        rest[:, 0].view(shape),
-        rest[:, 1].view(shape),
-    )
+    sizes = [axis.full or axis.target for pair in pictures[0] for axis in pair]
+    held = staging((len(pictures), 2, 2 * sum(sizes)), device, torch.int64)
+    for row, pairs in zip(held.numpy(), pictures, strict=True):
+        lines = [
+            _line(axis, closed)
+            for pair in pairs
+            for axis, closed in zip(pair, (True, False), strict=True)
+        ]
+        np.concatenate(lines, axis=1, out=row)
+    whole = held.to(device, non_blocking=True).view(len(pictures), 2, -1, 2)
+    places, weights = whole.unbind(1)
+    split = (torch.split(part, sizes, 1) for part in (places, weights.to(torch.int32)))
+    parts = zip(*split, strict=True)
+    return [Taps(*across, *down) for across, down in zip(parts, parts, strict=True)]
 
 
-@lru_cache(maxsize=4096)  # the boxes of a face differ by some pixels: the same ones come again
-def _row(across: Stretch, down: Stretch) -> Tensor:
-    """(2, 2 wide + 2 high) int64: places and weights of the columns, then those of the rows."""
-    parts = []
-    for axis, closed in ((across, True), (down, False)):
-        index, weight = linear_taps(axis.source, axis.target, closed=closed)
-        place = (torch.arange(axis.full or axis.target) - axis.lead).clamp(0, axis.target - 1)
-        parts.append(torch.stack([index + axis.first, weight])[:, place].flatten(1))
-    return torch.cat(parts, dim=1)
+@lru_cache(maxsize=4096)  # the boxes of a face differ by some pixels: the same sides come again
+def _line(axis: Stretch, closed: bool) -> Line:
+    """(2, 2 full) places and weights of one axis."""
+    index, weight = linear_taps(axis.source, axis.target, closed=closed)
+    inside = np.arange(axis.full or axis.target) - axis.lead
+    place = inside.clip(0, axis.target - 1)
+    made = np.stack([index.numpy() + axis.first, weight.numpy()])[:, place]
+    if axis.dark:
+        made[1, place != inside] = 0
+    return made.reshape(2, -1)
 
 
 def fitted(pictures: Tensor, taps: Taps) -> Tensor:
@@ -86,10 +100,10 @@ def fitted(pictures: Tensor, taps: Taps) -> Tensor:
     wide, high = taps.columns.shape[1], taps.rows.shape[1]
     index = taps.columns.view(batch, 1, 1, -1).expand(-1, channels, size, -1)
     taken = pictures.gather(3, index).to(torch.int32).view(batch, channels, size, wide, 2)
-    weight = taps.column_weights.to(torch.int32).view(batch, 1, 1, wide, 2)
+    weight = taps.column_weights.view(batch, 1, 1, wide, 2)
     lines = (taken * weight).sum(4, dtype=torch.int32) >> 4
     index = taps.rows.view(batch, 1, -1, 1).expand(-1, channels, -1, wide)
     pairs = lines.gather(2, index).view(batch, channels, high, 2, wide)
-    weight = taps.row_weights.to(torch.int32).view(batch, 1, high, 2, 1)
+    weight = taps.row_weights.view(batch, 1, high, 2, 1)
     upper, lower = ((pairs * weight) >> 16).unbind(3)
     return ((upper + lower + 2) >> 2).clamp(0, 255).to(torch.uint8)

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.engines.musetalk.picture import SIDE
 from pipeline.engines.neural.boxes import Box
-from pipeline.engines.neural.reading import stacked, windows_rgb
+from pipeline.engines.neural.reading import windows_rgb
 from pipeline.engines.taps import lanczos4_taps
-from pipeline.engines.windows import windows_around
+from pipeline.engines.windows import staging, windows_around
 from pipeline.planes import Window
 from pipeline.types import Color, Frame
 
@@ -47,18 +49,18 @@ def crop_faces(frames: Sequence[Frame], boxes: Sequence[Box], color: Color, devi
 
 def _taps(inner: Sequence[Window], windows: Sequence[Window], device: torch.device) -> Tensor:
     """(B, 4, 256, 8) int64: places in the window and weights of columns, then of rows."""
-    rows = [
-        _row(box.x1 - box.x0, box.x0 - window.x0, box.y1 - box.y0, box.y0 - window.y0)
-        for box, window in zip(inner, windows, strict=True)
-    ]
-    return stacked(rows, device)
+    held = staging((len(inner), 4, SIDE, _TAPS), device, torch.int64)
+    for room, box, window in zip(held.numpy(), inner, windows, strict=True):
+        room[:2] = _line(box.x1 - box.x0, box.x0 - window.x0)
+        room[2:] = _line(box.y1 - box.y0, box.y0 - window.y0)
+    return held.to(device, non_blocking=True)
 
 
 @lru_cache(maxsize=1024)
-def _row(wide: int, left: int, high: int, top: int) -> Tensor:
-    columns, column_weights = lanczos4_taps(wide, SIDE)
-    rows, row_weights = lanczos4_taps(high, SIDE)
-    return torch.stack([columns + left, column_weights, rows + top, row_weights])
+def _line(source: int, first: int) -> NDArray[np.int64]:
+    """(2, 256, 8) places and weights of one axis of a box that begins at `first`."""
+    index, weight = lanczos4_taps(source, SIDE)
+    return np.stack([index.numpy() + first, weight.numpy()])
 
 
 def _along(pictures: Tensor, taps: Tensor, axis: int) -> Tensor:

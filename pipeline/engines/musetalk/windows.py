@@ -41,7 +41,8 @@ def window_steps(fps: Fraction, frames: range, steps: int) -> Tensor:
     Returns:
         (len(frames), 10) int64; -1 where there is no speech (before its start, after its end).
     """
-    first = [n * STEP_RATE * fps.denominator // fps.numerator - BEFORE for n in frames]
+    rate, period = fps.as_integer_ratio()  # once: a fraction's parts are calls
+    first = [n * STEP_RATE * period // rate - BEFORE for n in frames]
     index = torch.tensor(first, dtype=torch.int64).reshape(-1, 1) + torch.arange(WINDOW)
     return torch.where((index >= 0) & (index < steps), index, -1)
 

@@ -9,7 +9,6 @@ taps of all frames as one tensor.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from pipeline.engines.fitting import Stretch, Taps, fitted, taps_of
 from pipeline.engines.neural.lost import brightest, refuse_lost
-from pipeline.engines.windows import brought, cut, pasted, staging, to_host, windows_around
+from pipeline.engines.windows import brought, cut, pasted, to_host, windows_around
 from pipeline.planes import Window, mix, planes_of
 from pipeline.types import Color, Frame
 
@@ -52,13 +51,12 @@ def compose(placed: Sequence[Placed], faces: Tensor, masks: Tensor, color: Color
     windows = windows_around([one.window for one in placed], frames[0].height, frames[0].width)
     device = faces.device
     below = cut(frames, windows, device)
-    rgb = fitted(faces, _taps(placed, windows, faces.shape[-1], device))
-    above = planes_of(rgb.float(), color)
-    soft = fitted(masks.unsqueeze(1), _taps(placed, windows, masks.shape[-1], device))[:, 0]
+    of_faces, of_masks = _taps(placed, windows, faces.shape[-1], masks.shape[-1], device)
+    above = planes_of(fitted(faces, of_faces).float(), color)
+    soft = fitted(masks.unsqueeze(1), of_masks)[:, 0]
     shares = _shares(placed, device)
     if shares is not None:
         soft = (soft.float() * shares).round().to(torch.uint8)
-    soft = soft * _inside(placed, windows, device)
     weights = (soft, _of_chroma(soft))
     mixed = [
         mix(plane, over.round().clamp(0, 255).to(torch.uint8), weights[min(number, 1)])
@@ -70,44 +68,25 @@ def compose(placed: Sequence[Placed], faces: Tensor, masks: Tensor, color: Color
 
 
 def _taps(
-    placed: Sequence[Placed], windows: Sequence[Window], size: int, device: torch.device
-) -> Taps:
-    """From pictures of `size` to every window."""
-    axes = [
-        (
-            Stretch(size, box.x1 - box.x0, 0, box.x0 - w.x0, w.x1 - w.x0),
-            Stretch(size, box.y1 - box.y0, 0, box.y0 - w.y0, w.y1 - w.y0),
-        )
-        for box, w in zip((one.window for one in placed), windows, strict=True)
-    ]
-    return taps_of(axes, device)
-
-
-def _inside(placed: Sequence[Placed], windows: Sequence[Window], device: torch.device) -> Tensor:
-    """(B, high, wide) uint8, 1 inside the boxes."""
+    placed: Sequence[Placed],
+    windows: Sequence[Window],
+    face: int,
+    mask: int,
+    device: torch.device,
+) -> list[Taps]:
+    """From faces and from masks of such sides to every window; masks end with their boxes."""
     wide, high = windows[0].x1 - windows[0].x0, windows[0].y1 - windows[0].y0
-    held = staging((len(placed), wide + high), device)
-    torch.stack(
-        [
-            _lines(
-                (one.window.x0 - window.x0, one.window.x1 - window.x0, wide),
-                (one.window.y0 - window.y0, one.window.y1 - window.y0, high),
+    pictures = []
+    for one, window in zip(placed, windows, strict=True):
+        x0, y0, x1, y1 = one.window
+        across, down = (x1 - x0, 0, x0 - window.x0, wide), (y1 - y0, 0, y0 - window.y0, high)
+        pictures.append(
+            (
+                (Stretch(face, *across), Stretch(face, *down)),
+                (Stretch(mask, *across, dark=True), Stretch(mask, *down, dark=True)),
             )
-            for one, window in zip(placed, windows, strict=True)
-        ],
-        out=held,
-    )
-    lines = held.to(device, non_blocking=True)
-    return lines[:, wide:].unsqueeze(2) * lines[:, :wide].unsqueeze(1)
-
-
-@lru_cache(maxsize=4096)
-def _lines(across: tuple[int, int, int], down: tuple[int, int, int]) -> Tensor:
-    """(wide + high) uint8: 1 in the columns of a box, then in its rows."""
-    parts = [torch.zeros(full, dtype=torch.uint8) for _, _, full in (across, down)]
-    for part, (first, end, _) in zip(parts, (across, down), strict=True):
-        part[first:end] = 1
-    return torch.cat(parts)
+        )
+    return taps_of(pictures, device)
 
 
 def _shares(placed: Sequence[Placed], device: torch.device) -> Tensor | None:

@@ -81,11 +81,11 @@ def _pictures(
     inner = [box.window() for box in boxes]
     windows = windows_around(inner, frames[0].height, frames[0].width)
     rgb = windows_rgb(frames, windows, color, device)
-    axes = [
+    pairs = [
         (
             Stretch(box.x1 - box.x0, side, box.x0 - window.x0),
             Stretch(box.y1 - box.y0, side, box.y0 - window.y0),
         )
         for box, window in zip(inner, windows, strict=True)
     ]
-    return fitted(rgb, taps_of(axes, rgb.device))
+    return fitted(rgb, taps_of([[pair] for pair in pairs], rgb.device)[0])
