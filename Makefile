@@ -51,9 +51,9 @@ demo: setup ## the main job end to end on the embedded broker and store
 test-servers: setup ## build or fetch the real Kafka and S3 servers that the tests use
 	$(BIN)/python -m tests.support.servers
 
-test: setup ## the whole test suite of one machine, in two processes
+test: setup ## the whole test suite of one machine, in three processes
 	$(BIN)/python -m tests.support.servers --if-possible
-	$(BIN)/python -m tests.support.halves
+	$(BIN)/python -m tests.support.parts
 
 test-embedded: setup ## the service's tests as on a machine that has nothing but Python
 	F2F_TEST_STRICT=0 F2F_TEST_SERVERS=embedded $(BIN)/pytest tests/consumer tests/integration
