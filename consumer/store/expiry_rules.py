@@ -103,7 +103,7 @@ def _only_expires(rule: ElementTree.Element, prefixes: set[str]) -> bool:
 
 
 def _name(rule: Expiry) -> str:
-    return f"face2face-{rule.prefix.strip('/').replace('/', '-') or 'all'}"
+    return f"face2face-{rule.prefix.strip('/').replace('/', '-')}"
 
 
 def _made(rule: Expiry, old_versions_days: int | None) -> ElementTree.Element:

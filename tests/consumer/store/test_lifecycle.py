@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from consumer.store.expiry_rules import read_rules
 from consumer.store.facts import Expiry
 from consumer.store.lifecycle import (
     LifecycleFileError,
@@ -92,6 +91,8 @@ async def test_a_server_without_rules_is_an_answer(second_s3: S3Handle, tmp_path
     [
         ("rules: []", "rules"),
         ("rules: [{prefix: inputs, days: 1}]", "must end with '/'"),
+        ("rules: [{prefix: '', days: 1}]", "must end with '/'"),
+        ("rules: [{prefix: /, days: 1}]", "1 to 1024 bytes"),
         ("rules: [{prefix: a/, days: 0}]", "days"),
         ("rules: [{prefix: a/, days: 1}, {prefix: a/, days: 2}]", "named twice: a/"),
         ("rules: [", "expected"),
@@ -103,6 +104,14 @@ def test_a_file_that_cannot_work_is_refused_by_name(tmp_path: Path, text: str, r
     path.write_text(text, encoding="utf-8")
     with pytest.raises(LifecycleFileError, match=reason):
         read(path)
+
+
+def test_a_file_that_is_not_there_or_is_no_text_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LifecycleFileError, match=r"gone\.yaml: No such file"):
+        read(tmp_path / "gone.yaml")
+    (tmp_path / "odd.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(LifecycleFileError, match=r"odd\.yaml"):
+        read(tmp_path / "odd.yaml")
 
 
 OTHERS = {
@@ -188,8 +197,3 @@ async def test_where_versions_are_kept_they_expire_too(every_s3: S3Handle, tmp_p
     storage.close()
     assert after.ok
     assert after.versions == "expire"
-
-
-def test_a_page_in_the_lifecycle_s_place_is_no_bucket_without_rules() -> None:
-    with pytest.raises(ElementTree.ParseError, match="html"):
-        read_rules(b"<html><body>Sign in</body></html>")
