@@ -61,6 +61,7 @@ async def test_web_locations_are_fetched_into_the_bucket(
         body = {"audio_url": f"{base}/a.wav?sig=secret", "video_url": f"{base}/v.mp4"}
         result = (await bridge.http.post("/api/generate_video", json=body)).json()
     assert base64.b64decode(result["video_data"]) == output_bytes(WAV, MP4)
+    assert len(site.requests) == 2, "workers are sent to the bucket"
     keys = s3.keys("inputs/")
     assert f"inputs/{hashlib.sha256(WAV).hexdigest()}.wav" in keys
     assert f"inputs/{hashlib.sha256(MP4).hexdigest()}.mp4" in keys

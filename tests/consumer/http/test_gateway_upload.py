@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
+from consumer.faults import Fault
+from consumer.http import gateway_upload
+from consumer.http.gateway_problems import Refused
+from consumer.http.gateway_upload import receive
 from consumer.settings import Settings
+from schemas.codes import ErrorCode
 from tests.consumer.http.calls import events, scratch_is_empty
 from tests.consumer.http.stand import Gateway
 from tests.consumer.web import MP4, WAV
@@ -98,6 +107,77 @@ async def test_a_broken_or_truncated_upload_is_refused(alone: Gateway, settings:
         answer = await alone.http.post("/v1/jobs", content=b"--x", headers=kind)
         assert (answer.status_code, answer.json()["code"]) == (422, "INVALID_REQUEST")
     assert scratch_is_empty(settings)
+
+
+def _part(name: str, *headers: str, kind: str = "form-data") -> bytes:
+    lines = [f'Content-Disposition: {kind}; name="{name}"; filename="f.wav"', *headers]
+    return "\r\n".join(["--b", *lines, "", ""]).encode() + WAV + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ([_part("audio"), _part("audio")], "part 'audio' is given twice"),
+        ([_part("request"), _part("request")], "part 'request' is given twice"),
+        ([_part("audio", kind="attachment")], "part 'audio' is unknown"),
+        ([_part("n" * 99)], f"part {'n' * 40!r} is unknown"),
+        ([_part("audio", "X: " + "x" * 100_000)], "the multipart body is broken"),
+        ([_part("audio", *(f"X-{n}: x" for n in range(100)))], "the multipart body is broken"),
+    ],
+)
+async def test_no_part_comes_twice_or_unasked_or_with_headers_without_end(
+    parts: list[bytes], says: str, alone: Gateway, settings: Settings
+) -> None:
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    answer = await alone.http.post("/v1/jobs", content=b"".join(parts) + b"--b--\r\n", headers=kind)
+    assert (answer.status_code, answer.json()["code"]) == (422, "INVALID_REQUEST")
+    assert says in answer.json()["detail"]
+    assert scratch_is_empty(settings)
+
+
+def _request(*messages: Message | Exception) -> Request:
+    """A request whose body comes in these messages, and after them no more."""
+    coming = iter(messages)
+
+    async def receive_next() -> Message:
+        message = next(coming, None)
+        if isinstance(message, Exception):
+            raise message
+        if message is None:
+            await asyncio.Event().wait()
+        assert message is not None
+        return message
+
+    headers = [(b"content-type", b"multipart/form-data; boundary=b")]
+    return Request({"type": "http", "method": "POST", "headers": headers}, receive_next)
+
+
+BEGUN: Message = {"type": "http.request", "body": _part("audio"), "more_body": True}
+
+
+@pytest.mark.parametrize("end", [[{"type": "http.disconnect"}], []], ids=["gone", "silent"])
+async def test_an_upload_that_breaks_off_or_falls_silent_is_given_up(
+    end: list[Message], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_upload, "IDLE_S", 0.05 if not end else 600.0)
+    with pytest.raises(Refused, match="the upload broke off"):
+        await receive(_request(BEGUN, *end), tmp_path, 10**6)
+
+
+async def test_an_upload_that_drips_is_given_up_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_upload, "TOTAL_S", 0.05)
+    with pytest.raises(Refused, match="the upload broke off"):
+        await receive(_request(BEGUN), tmp_path, 10**6)
+
+
+async def test_a_full_disk_is_no_fault_of_the_upload(tmp_path: Path) -> None:
+    (tmp_path / "upload-audio").symlink_to("/dev/full")
+    end: Message = {"type": "http.request", "body": b"--b--\r\n", "more_body": False}
+    with pytest.raises(Fault) as caught:
+        await receive(_request(BEGUN, end), tmp_path, 10**6)
+    assert caught.value.code is ErrorCode.SCRATCH_FULL
 
 
 async def test_json_bodies_are_bounded(alone: Gateway) -> None:
