@@ -50,6 +50,33 @@ def test_files_of_usual_containers_are_media(container: str, codec: str) -> None
     assert media_kind(_sound(container, codec)[:HEAD]) is not None
 
 
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"ID3\x04", "mp3"),
+        (b"wvpk", "wavpack"),
+        (b"#!AMR\n", "amr"),
+        (b"FLV\x01\x05", "flv"),
+        (b"0&\xb2u\x8ef\xcf\x11", "asf"),
+        (b"\x00\x00\x01\xba\x44", "mpeg"),
+        (b"\x00\x00\x01\xb3\x14", "mpeg"),
+        (b"\x00\x00\x00\x01\x67", "h26x"),
+        (b"\x06\x0e+4\x02\x05\x01\x01", "mxf"),
+        (b"\x1f\x07\x00\xbf", "dv"),
+        (b"#!SILK_V3", "silk"),
+        (b"\x02#!SILK_V3", "silk"),
+        (b"II*\x00", "tiff"),
+        (b"MM\x00*", "tiff"),
+        (b"FORM\x00\x00\x10\x00AIFC", "aiff"),
+        *((b"\x00\x00\x00\x08" + box, "mp4") for box in (b"wide", b"free", b"skip", b"styp")),
+    ],
+)
+def test_kinds_that_no_library_here_writes_are_known_by_their_magic_numbers(
+    head: bytes, kind: str
+) -> None:
+    assert media_kind(head) == kind
+
+
 @pytest.mark.parametrize("kind", [b"RF64", b"BW64", b"RIFX"])
 def test_large_and_turned_recordings_are_media(kind: bytes) -> None:
     assert media_kind(kind + b"\xff\xff\xff\xffWAVEds64") == "wav"
@@ -84,6 +111,12 @@ def test_pages_programs_and_archives_are_not_taken_for_media(head: bytes) -> Non
 
 def test_a_web_page_is_told_from_other_text_and_from_bytes() -> None:
     assert looks_like_text(b"\xef\xbb\xbf \n<!DOCTYPE HTML>") == "a web page"
+    for tag in (b"<HTML lang=en>", b"<head>", b"<script>", b"<body>"):
+        assert looks_like_text(tag) == "a web page"
+    for text in (b"<?xml version='1.0'?>", b"[1]", b"<Error>", b"gone\r\n", b"tab\t\f"):
+        assert looks_like_text(text) == "text"
+    assert looks_like_text(b"") is None
+    assert looks_like_text(b"bell\x07") is None
     assert looks_like_text(b'{"a": 1}') == "text"
     assert looks_like_text(b"\x00\x01\x02") is None
 
