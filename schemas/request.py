@@ -23,6 +23,7 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    field_validator,
     model_validator,
 )
 
@@ -31,6 +32,7 @@ from schemas.refs import RefStr, check_bucket, check_key
 JOB_ID_PATTERN = r"^[A-Za-z0-9._-]{1,128}$"
 MAX_METADATA_ENTRIES = 64
 MAX_TRANSCRIPT_CHARS = 20_000
+_BARE = re.compile(r"[+-]?[0-9.]+")
 _HUGE_EXPONENT = re.compile(r"[eE][+-]?[\d_]{4}")
 
 JobId = Annotated[str, Field(pattern=JOB_ID_PATTERN, examples=["order-4711"])]
@@ -57,6 +59,13 @@ class Asked(Contract):
         return {name: value for name, value in data.items() if value is not None}
 
 
+def _number(value: Any) -> Any:
+    """Refuse true and false, which Python takes for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number")
+    return value
+
+
 class Loop(StrEnum):
     """What the picture does when the speech is longer than the reference."""
 
@@ -65,7 +74,7 @@ class Loop(StrEnum):
     HOLD = "hold"
 
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Finite = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 
 
 class FaceBox(Contract):
@@ -153,6 +162,8 @@ class RenderOptions(Asked):
     )
     transcript: str | None = Field(None, max_length=MAX_TRANSCRIPT_CHARS)
 
+    _numbers = field_validator("crf", "max_height", mode="before")(_number)
+
 
 def _check_output_bucket(value: str | None) -> str | None:
     return value if value is None else check_bucket(value)
@@ -176,6 +187,17 @@ Metadata = Annotated[
 """Text by text, echoed back in the outcome of the job."""
 
 
+def _written(value: Any) -> Any:
+    """Refuse a bare number: as seconds of some clock, a date such as 20261201 lies in 1970."""
+    text = value.strip() if isinstance(value, str) else value
+    if isinstance(text, int | float) or (isinstance(text, str) and _BARE.fullmatch(text)):
+        raise ValueError("must be a time with an offset (RFC 3339), such as 2026-12-01T10:00:00Z")
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written)]
+
+
 class RenderRequest(Asked):
     """One job, version 1 (`ce_type` com.face2face.request.v1)."""
 
@@ -185,7 +207,7 @@ class RenderRequest(Asked):
     output: OutputTarget = OutputTarget()
     engine: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", examples=["viseme"])
     options: RenderOptions = RenderOptions()
-    deadline: AwareDatetime | None = Field(
+    deadline: Instant | None = Field(
         None, description="no result is wanted after this instant (RFC 3339 with offset)"
     )
     metadata: Metadata = Field(default_factory=dict)

@@ -66,8 +66,9 @@ async def _run(wanted: WantedTopics, replication: int | None, dry_run: bool) -> 
     settings = load()
     copies = replication or wanted.replication_factor
     async with admin(settings) as client:
+        changes = await plan(client, wanted.named(settings.topic_prefix), copies)
         alive = await brokers(client)
-        if copies > alive:
+        if copies > alive and any(change.action == "create" for change in changes):
             raise CommandError.usage(
                 f"replication factor {copies}, but only {alive} broker(s) are alive at "
                 f"{', '.join(settings.kafka_servers)}; start more brokers, or say "
@@ -75,7 +76,6 @@ async def _run(wanted: WantedTopics, replication: int | None, dry_run: bool) -> 
                 replication_factor=copies,
                 brokers=alive,
             )
-        changes = await plan(client, wanted.named(settings.topic_prefix), copies)
         if not dry_run:
             await apply(client, changes, copies)
     return changes

@@ -18,12 +18,14 @@ from pydantic import ValidationError
 
 from consumer.background import lasting
 from consumer.jobs import Job
+from consumer.json_findings import reasons
 from consumer.kafka.client import connection
 from consumer.kafka.connecting import close_consumer
 from consumer.kafka.decompression import BatchTooLarge
 from consumer.kafka.delivery import RawRecord
 from consumer.kafka.membership import check_reading
 from consumer.kafka.polling import Poller
+from consumer.kafka.untrusted_json import Refused, parse
 from consumer.settings import Settings
 from schemas.events import Control
 
@@ -80,8 +82,11 @@ class Cancellations:
         try:
             if len(value) > MAX_CONTROL_BYTES:
                 raise ValueError(f"{len(value)} bytes; at most {MAX_CONTROL_BYTES} are read")
-            wish = Control.model_validate_json(value)
-        except (ValidationError, ValueError) as error:
+            wish = Control.model_validate(parse(value))
+        except ValidationError as error:
+            log.warning("control record ignored", offset=raw.offset, error=reasons(error)[:300])
+            return
+        except (Refused, ValueError) as error:
             log.warning("control record ignored", offset=raw.offset, error=str(error)[:300])
             return
         log.info("cancel requested", job_id=wish.job_id)

@@ -54,7 +54,7 @@ def parse(value: bytes | None) -> dict[str, Any]:
         Refused: there is none, or it breaks a rule.
     """
     if not value:
-        raise Refused("there is no value; it must be a JSON object with the request")
+        raise Refused("there is no value; it must be a JSON object")
     if len(value) > MAX_BYTES:
         raise Refused(
             f"the value has {len(value)} bytes; at most {MAX_BYTES} are read",

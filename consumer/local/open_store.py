@@ -30,6 +30,8 @@ def opened(settings: Settings) -> Iterator[Storage]:
             f" {settings.s3_bucket}, S3_ACCESS_KEY, S3_SECRET_KEY and S3_REGION; `face2face doctor`"
             " tries them."
         )
+        if "NoSuchBucket" in fault.what:
+            text += " A missing bucket is made by `face2face lifecycle apply --make-bucket`."
         raise CommandError(fault.error.model_copy(update={"message": text[:4000]})) from fault
     finally:
         storage.close()

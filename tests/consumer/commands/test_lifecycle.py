@@ -43,6 +43,7 @@ def test_a_missing_bucket_is_made_only_when_asked_for(s3: S3Handle) -> None:
     name = f"t{uuid.uuid4().hex[:16]}"
     code, refused, _ = _lifecycle(s3, "apply", S3_BUCKET=name)
     assert (code, refused["error"]["code"]) == (1, "STORE_DENIED")
+    assert "made by `face2face lifecycle apply --make-bucket`" in refused["error"]["message"]
     code, _, said = _lifecycle(s3, "apply", "--make-bucket", S3_BUCKET=name)
     assert code == 0
     assert f"made bucket {name!r}" in said

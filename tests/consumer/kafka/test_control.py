@@ -6,6 +6,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
 from consumer.jobs import Job
 from consumer.kafka import control
@@ -80,6 +81,22 @@ def test_what_cannot_be_read_is_passed_over() -> None:
         good = json.dumps({"job_id": "j", "action": "cancel", "why": "?"}).encode()
         known.read(SimpleNamespace(value=good, offset=0, timestamp=5))
         assert job.cancelled.is_set()
+
+
+def test_a_cancel_is_read_as_a_request_is_and_refused_in_the_same_words() -> None:
+    """A byte order mark before it was no JSON, where a request with one was rendered."""
+    known, job = Cancellations(), _job()
+    good = b'{"job_id": "j", "action": "cancel"}'
+    with capture_logs() as said, known.watch(job, 0):
+        for value in (b'{"job_id": "j", "action": "stop"}', good + good, good.replace(b"a", b"A")):
+            known.read(SimpleNamespace(value=value, offset=0, timestamp=5))
+        assert not job.cancelled.is_set()
+        known.read(SimpleNamespace(value=b"\xef\xbb\xbf" + good, offset=0, timestamp=5))
+        assert job.cancelled.is_set()
+    wrong = [line["error"] for line in said if line["event"] == "control record ignored"]
+    assert wrong[0] == "action must be 'cancel'"
+    assert wrong[1].startswith("the value is not JSON: Extra data")
+    assert "pydantic" not in str(wrong)
 
 
 def test_only_the_newest_cancels_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
