@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import WeightsMissing
-from pipeline.hub_fetch import sha256_of
+from pipeline.file_digest import sha256_of
 from schemas.codes import Stage
 from schemas.request import Contract
 

@@ -7,7 +7,6 @@ file is named after the pinned digest: a changed pin never continues another fil
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections.abc import Callable
@@ -15,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline.errors import ScratchFull, WeightsMissing
+from pipeline.errors import ScratchFull, WeightsMissing, in_one_line
+from pipeline.file_digest import sha256_of
 from schemas.codes import Stage
 
 ATTEMPTS = 5
@@ -82,12 +82,6 @@ def fetch(
             pinned=pin.sha256,
         )
     return part.replace(done)
-
-
-def sha256_of(path: Path) -> str:
-    """Digest of a file's bytes, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _receive(pin: Pin, part: Path, endpoint: str | None, on_bytes: OnBytes, pause_s: float) -> None:
@@ -197,9 +191,9 @@ def _too_long(pin: Pin, host: str) -> WeightsMissing:
 
 
 def _unreachable(pin: Pin, error: Exception) -> WeightsMissing:
-    reason = " ".join(str(error).split())[:300] or type(error).__name__
     return WeightsMissing(
-        f"{pin} could not be fetched: {reason}; what arrived is kept, the next pull continues it",
+        f"{pin} could not be fetched: {in_one_line(error, 300)}; what arrived is kept, the next"
+        " pull continues it",
         stage=Stage.FETCH,
         file=str(pin),
     )

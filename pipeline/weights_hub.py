@@ -23,7 +23,8 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from pipeline.errors import WeightsMissing
-from pipeline.hub_fetch import OnBytes, Pin, fetch, sha256_of
+from pipeline.file_digest import sha256_of
+from pipeline.hub_fetch import OnBytes, Pin, fetch
 from pipeline.pulling import Announce, alone
 from schemas.codes import Stage
 from schemas.render import WeightFacts

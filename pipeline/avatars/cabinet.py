@@ -6,7 +6,6 @@ the output. Nothing here fails a job.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from pipeline.avatars.key import Key, engine_key, track_key
 from pipeline.avatars.parts import Parts, Unfit
 from pipeline.engines.base import Engine, Reference
 from pipeline.faces.track import FaceTrack
+from pipeline.file_digest import sha256_of
 from pipeline.stopwatch import Stopwatch
 from pipeline.types import AvatarFolder, RenderSpec, VideoFacts
 from schemas.render import AvatarFacts
@@ -176,7 +176,6 @@ def _stat(path: Path) -> tuple[int, int, int] | None:
 
 def _sha256(path: Path) -> str | None:
     try:
-        with path.open("rb") as source:
-            return hashlib.file_digest(source, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError:
         return None

@@ -27,6 +27,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pipeline.avatars.parts import Parts
+from pipeline.errors import in_one_line
 from pipeline.rows import RowFile
 
 FORMAT = 1
@@ -155,7 +156,7 @@ def read_parts(path: Path, key: dict[str, Any]) -> Parts | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
-        _log.warning("avatar ignored: %s: %s", path.name, " ".join(str(error).split())[:200])
+        _log.warning("avatar ignored: %s: %s", path.name, in_one_line(error))
         return None
     with contextlib.suppress(OSError):
         os.utime(path)  # used now: the least recently used go first

@@ -31,6 +31,7 @@ from pipeline.batching.cuda import (
 from pipeline.batching.row import Row
 from pipeline.batching.runner import PLAIN, Column, Network, Traits
 from pipeline.batching.sizes import Sizes
+from pipeline.errors import in_one_line
 from pipeline.waits import wait_for
 from schemas.device import Way
 
@@ -155,7 +156,7 @@ class Captured:
             way,
             best,
             self._device,
-            " ".join(str(why).split())[:_MOST_SAID],
+            in_one_line(why, _MOST_SAID),
             way,
         )
 

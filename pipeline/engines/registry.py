@@ -36,34 +36,15 @@ class _Entry:
     """Makes an avatar of the reference, which is worth keeping."""
 
 
-def _viseme(root: Path, device: str, threads: int) -> Engine[Any, Any]:
-    module = importlib.import_module("pipeline.engines.viseme.engine")
-    engine: Engine[Any, Any] = module.load_engine(root, device, threads)
-    return engine
+def _maker(package: str, **told: bool) -> Maker:
+    """`load_engine` of an engine's package, which is imported when it is called."""
 
+    def make(root: Path, device: str, threads: int) -> Made:
+        module = importlib.import_module(f"pipeline.engines.{package}.engine")
+        engine: Made = module.load_engine(root, device, threads=threads, **told)
+        return engine
 
-def _musetalk(root: Path, device: str, threads: int) -> Engine[Any, Any]:
-    module = importlib.import_module("pipeline.engines.musetalk.engine")
-    engine: Engine[Any, Any] = module.load_engine(root, device, threads=threads)
-    return engine
-
-
-def _musetalk_fast(root: Path, device: str, threads: int) -> Engine[Any, Any]:
-    module = importlib.import_module("pipeline.engines.musetalk.engine")
-    engine: Engine[Any, Any] = module.load_engine(root, device, fast=True, threads=threads)
-    return engine
-
-
-def _wav2lip(root: Path, device: str, threads: int) -> Engine[Any, Any]:
-    module = importlib.import_module("pipeline.engines.wav2lip.engine")
-    engine: Engine[Any, Any] = module.load_engine(root, device, threads)
-    return engine
-
-
-def _duix(root: Path, device: str, threads: int) -> WholeEngine:
-    module = importlib.import_module("pipeline.engines.duix.engine")
-    engine: WholeEngine = module.load_engine(root, device, threads)
-    return engine
+    return make
 
 
 def _musetalk_facts(root: Path, device: str, fast: bool) -> EngineFacts:
@@ -76,11 +57,16 @@ def _musetalk_facts(root: Path, device: str, fast: bool) -> EngineFacts:
 
 
 _ENTRIES = (
-    _Entry("viseme", _viseme, hears_phones=True),
-    _Entry("musetalk", _musetalk, partial(_musetalk_facts, fast=False), wide=True),
-    _Entry("musetalk-fast", _musetalk_fast, partial(_musetalk_facts, fast=True), wide=True),
-    _Entry("wav2lip", _wav2lip, wide=True),
-    _Entry("duix", _duix, prepares=False),
+    _Entry("viseme", _maker("viseme"), hears_phones=True),
+    _Entry("musetalk", _maker("musetalk"), partial(_musetalk_facts, fast=False), wide=True),
+    _Entry(
+        "musetalk-fast",
+        _maker("musetalk", fast=True),
+        partial(_musetalk_facts, fast=True),
+        wide=True,
+    ),
+    _Entry("wav2lip", _maker("wav2lip"), wide=True),
+    _Entry("duix", _maker("duix"), prepares=False),
 )
 NAMES = tuple(entry.name for entry in _ENTRIES)
 """Every engine that a job may name; the first is the default."""

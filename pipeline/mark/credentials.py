@@ -8,7 +8,6 @@ signatures of the same file differ in about 200 bytes; everything else stays the
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import c2pa
 
 from pipeline.errors import EngineFailed
+from pipeline.file_digest import sha256_of
 from pipeline.mark.certificate import DEVELOPMENT
 from pipeline.mark.words import PRODUCER, source_type
 from pipeline.types import Identity
@@ -64,7 +64,7 @@ def sign(path: Path, origin: Origin, identity: Identity, scratch: Path) -> dict[
         EngineFailed: the library refuses the certificate or the file.
         OSError: the disk is full.
     """
-    inputs = {name: _sha256(file) for name, file in sorted(origin.inputs.items())}
+    inputs = {name: sha256_of(file) for name, file in sorted(origin.inputs.items())}
     draft = scratch / f"{path.name}.signed"
     try:
         info = c2pa.C2paSignerInfo(identity.algorithm, identity.chain, identity.key, None)
@@ -86,11 +86,6 @@ def sign(path: Path, origin: Origin, identity: Identity, scratch: Path) -> dict[
         "certificate": "development, not trusted" if identity.development else "given",
         "inputs": inputs,
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _manifest(origin: Origin, inputs: dict[str, str]) -> dict[str, Any]:

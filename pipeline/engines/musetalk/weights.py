@@ -14,7 +14,7 @@ from pipeline import weights_hub
 from pipeline.checkpoint import check_names
 from pipeline.engines.musetalk.checkpoint import BUILDERS, Build, convert
 from pipeline.engines.musetalk.networks import Networks, load_into
-from pipeline.errors import WeightsMissing
+from pipeline.errors import WeightsMissing, in_one_line
 from pipeline.hub_fetch import OnBytes
 from pipeline.pulling import Announce
 from pipeline.weights_hub import Finding, HubManifest, Installed
@@ -91,9 +91,8 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        why = " ".join(str(error).split())[:200]
         raise WeightsMissing(
-            f"weights of musetalk: {path} cannot be read ({why});"
+            f"weights of musetalk: {path} cannot be read ({in_one_line(error)});"
             " run `face2face weights pull musetalk`",
             stage=Stage.GENERATE,
             engine="musetalk",

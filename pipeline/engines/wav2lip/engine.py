@@ -17,7 +17,7 @@ from pipeline.engines.wav2lip.mel import MelWindows
 from pipeline.engines.wav2lip.network import Wav2Lip, variant_of
 from pipeline.engines.wav2lip.painter import Painter
 from pipeline.errors import WeightsMissing
-from pipeline.hub_fetch import sha256_of
+from pipeline.file_digest import sha256_of
 from pipeline.types import OnTick
 from schemas.codes import Stage
 from schemas.render import EngineFacts, WeightFacts
