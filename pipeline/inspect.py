@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pipeline.quality.crops import crops
 from pipeline.quality.measure import Quality, measure
-from pipeline.quality.sheet import ACROSS, BAD, GOOD, PLAIN, SIDE, Strip, Tile, draw
+from pipeline.quality.sheet import ACROSS, BAD, GOOD, PLAIN, Strip, Tile, draw
 
 T = TypeVar("T")
 STRIP_S = 10.0
@@ -85,7 +85,7 @@ def _rows(quality: Quality) -> list[tuple[str, list[Tile]]]:
     evenly = spread(list(range(total)))
     shuts, vowels = spread(quality.shuts), spread(quality.vowels)
     wanted = [*evenly, *(shut.frame for shut in shuts), *(frame for _, frame in vowels)]
-    pictures = crops(quality.watched, wanted, SIDE)
+    pictures = crops(quality.watched, wanted)
     fps = float(quality.watched.video.fps)
     seen = quality.watched.mouths.aperture
 

@@ -36,20 +36,19 @@ class Window(NamedTuple):
         )
 
 
-def read_rgb(frame: Frame, window: Window, color: Color, device: str = "cpu") -> Tensor:
+def read_rgb(frame: Frame, window: Window, color: Color) -> Tensor:
     """A window of a frame as RGB.
 
     Args:
         frame: the frame.
         window: inside the frame.
         color: how its planes are to be read.
-        device: where the picture goes; the planes travel as 8-bit samples.
 
     Returns:
         (3, H, W) uint8.
     """
-    y = frame.y[window.y0 : window.y1, window.x0 : window.x1].to(device).float()
-    u, v = (_upsampled(plane, window, device) for plane in (frame.u, frame.v))
+    y = frame.y[window.y0 : window.y1, window.x0 : window.x1].float()
+    u, v = (_upsampled(plane, window) for plane in (frame.u, frame.v))
     return rgb_of(y, u, v, color).round().clamp(0, 255).to(torch.uint8)
 
 
@@ -112,17 +111,17 @@ def planes_of(rgb: Tensor, color: Color) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def _upsampled(plane: Tensor, window: Window, device: str) -> Tensor:
+def _upsampled(plane: Tensor, window: Window) -> Tensor:
     """A window's chroma at luma size, float; the plane's edge is repeated."""
     high, wide = plane.shape
     rows = torch.arange(window.y0, window.y1)
     columns = torch.arange(window.x0, window.x1)
     upper, left = torch.div(rows - 1, 2, rounding_mode="floor"), columns // 2
-    down = torch.where(rows % 2 == 1, 0.25, 0.75).unsqueeze(1).to(device)
-    right = (0.5 * (columns % 2)).to(device)
+    down = torch.where(rows % 2 == 1, 0.25, 0.75).unsqueeze(1)
+    right = 0.5 * (columns % 2)
     first, last = int(upper[0].clamp(0)), min(int(upper[-1]) + 2, high)
     begin, end = int(left[0]), min(int(left[-1]) + 2, wide)
-    part = plane[first:last, begin:end].to(device).float()
+    part = plane[first:last, begin:end].float()
     high, wide = part.shape
     a = part[(upper - first).clamp(0, high - 1)]
     b = part[(upper - first + 1).clamp(0, high - 1)]

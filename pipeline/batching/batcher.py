@@ -73,7 +73,6 @@ class Batcher(Generic[Item, Made]):
             May return before the device has finished.
         buckets: batch sizes that `run` is ready for, ascending.
         max_delay_s: longest wait of a frame for company.
-        clock: monotonic seconds; deadlines are on it.
     """
 
     def __init__(
@@ -81,10 +80,8 @@ class Batcher(Generic[Item, Made]):
         run: Callable[[list[Item]], Sequence[Made]],
         buckets: Sequence[int],
         max_delay_s: float = MAX_DELAY_S,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run = run
-        self._clock = clock
         self._shares: Shares[Item] = Shares(buckets, max_delay_s)
         self._lanes: dict[Line[Item], Lane[Item, Made]] = {}
         self._news = threading.Condition()
@@ -129,7 +126,7 @@ class Batcher(Generic[Item, Made]):
         with self._news:
             if lane.line not in self._lanes:
                 raise ValueError("the lane is closed")
-            self._shares.put(lane.line, items, self._clock())
+            self._shares.put(lane.line, items, time.monotonic())
             self._news.notify()
 
     def drop(self, lane: Lane[Item, Made]) -> None:
@@ -147,7 +144,7 @@ class Batcher(Generic[Item, Made]):
         """The next batch when it is due; None when the last lane has gone."""
         with self._news:
             while self._lanes:
-                now = self._clock()
+                now = time.monotonic()
                 wait = self._shares.wait_s(now)
                 if wait == 0.0:
                     return self._shares.take(now)
@@ -181,5 +178,5 @@ class Batcher(Generic[Item, Made]):
                     raise
         give_back_memory()  # without the error, whose frames hold what the batch took
         with self._news:
-            self._shares.put_back(batch, self._clock())
+            self._shares.put_back(batch, time.monotonic())
         return None

@@ -13,7 +13,7 @@ from pipeline.evaluate.suite import Evaluation
 from pipeline.inspect import spread, strips_of
 from pipeline.quality.crops import crops
 from pipeline.quality.measure import Quality
-from pipeline.quality.sheet import BAD, GOOD, PLAIN, SIDE, Tile, draw
+from pipeline.quality.sheet import BAD, GOOD, PLAIN, Tile, draw
 
 LEGEND = "blue: opening asked for   red: opening seen   (distance of the outer eye corners = 1)"
 
@@ -82,7 +82,7 @@ def _rows(evaluation: Evaluation) -> list[tuple[str, list[Tile]]]:
     shuts, vowels = spread(spoken.shuts), spread(spoken.vowels)
     middles = [min(int((a + b) / 2 * fps), len(seen) - 1) for a, b in spread(spoken.pauses)]
     wanted = [*evenly, *(s.frame for s in shuts), *(frame for _, frame in vowels), *middles]
-    pictures = crops(output, wanted, SIDE)
+    pictures = crops(output, wanted)
 
     def tile(frame: int, name: str, color: tuple[int, int, int] = PLAIN) -> Tile:
         return Tile(pictures[frame], f"{frame / fps:.2f} s {name} {float(seen[frame]):.3f}", color)
@@ -105,7 +105,7 @@ def _below(evaluation: Evaluation, frames: list[int]) -> list[Tile]:
     if reference is None or line is None:
         return []
     sources = [line.source(n) for n in frames]
-    pictures = crops(reference, sources, SIDE)
+    pictures = crops(reference, sources)
     fps, seen = float(reference.video.fps), reference.mouths.aperture
     return [
         Tile(

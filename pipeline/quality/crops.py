@@ -5,19 +5,19 @@ from __future__ import annotations
 from PIL import Image
 
 from pipeline.planes import Window, read_rgb
+from pipeline.quality.sheet import SIDE
 from pipeline.quality.watch import Watched
 
 _IO_ACROSS = 1.0
 """Width and height of a crop in io: mouth and chin."""
 
 
-def crops(watched: Watched, frames: list[int], side: int) -> dict[int, Image.Image]:
-    """Square pictures around the mouth.
+def crops(watched: Watched, frames: list[int]) -> dict[int, Image.Image]:
+    """Square pictures around the mouth, as a sheet shows them.
 
     Args:
         watched: the file.
         frames: which frames; those without a usable face show the middle of the last known box.
-        side: pixels of a picture.
 
     Returns:
         By frame.
@@ -27,7 +27,7 @@ def crops(watched: Watched, frames: list[int], side: int) -> dict[int, Image.Ima
         window = _window(watched, frame.index)
         rgb = read_rgb(frame, window, watched.video.color)
         image = Image.fromarray(rgb.permute(1, 2, 0).contiguous().numpy())
-        out[frame.index] = image.resize((side, side), Image.Resampling.LANCZOS)
+        out[frame.index] = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     return out
 
 

@@ -101,19 +101,18 @@ def build_whisper(config: Config = WHISPER) -> WhisperEncoder:
         return WhisperEncoder(WhisperConfig(**config))
 
 
-def load_into(network: nn.Module, weights: Mapping[str, Tensor], device: str = "cpu") -> None:
+def load_into(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Give a network its weights, all of them and no others, without a second copy.
 
     Args:
         network: made on the device `meta`.
         weights: by the names of its state.
-        device: where it goes.
 
     Raises:
         RuntimeError: a name is missing or unknown, or a shape differs; the message lists them.
     """
     network.load_state_dict(dict(weights), strict=True, assign=True)
-    network.requires_grad_(False).eval().to(device)
+    network.requires_grad_(False).eval()
 
 
 def paint(unet: UNet2DConditionModel, latents: Tensor, tokens: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ NOSE_OUTLINE = (
 LIPS = (*LIPS_OUTER_LOWER[:-1], *reversed(LIPS_OUTER_UPPER[1:]))
 
 
-def polygon(points: Tensor, height: int, width: int) -> Tensor:
+def polygon(points: Tensor, side: int) -> Tensor:
     """Fill a polygon, even-odd: pixels whose centre lies inside.
 
     For every row the crossings of the edges are counted per column; the running sum of a row is
@@ -34,19 +34,18 @@ def polygon(points: Tensor, height: int, width: int) -> Tensor:
 
     Args:
         points: (..., N, 2) corners in order, (x, y).
-        height: rows of the picture.
-        width: columns of the picture.
+        side: of the picture, pixels.
 
     Returns:
-        (..., height, width) bool.
+        (..., side, side) bool.
     """
     ax, ay = points.unsqueeze(-3).unbind(-1)
     bx, by = points.roll(-1, -2).unsqueeze(-3).unbind(-1)
-    rows = torch.arange(height, dtype=points.dtype, device=points.device).unsqueeze(1)
-    crosses = (ay <= rows) != (by <= rows)  # (..., height, N)
+    rows = torch.arange(side, dtype=points.dtype, device=points.device).unsqueeze(1)
+    crosses = (ay <= rows) != (by <= rows)  # (..., side, N)
     slope = (bx - ax) / torch.where(by == ay, torch.ones_like(by), by - ay)
-    column = torch.ceil(ax + (rows - ay) * slope).clamp(0, width).long()
-    shape = (*column.shape[:-1], width + 1)
+    column = torch.ceil(ax + (rows - ay) * slope).clamp(0, side).long()
+    shape = (*column.shape[:-1], side + 1)
     count = torch.zeros(shape, dtype=torch.int32, device=points.device)
     count.scatter_add_(-1, column, crosses.to(torch.int32))
-    return count[..., :width].cumsum(-1, dtype=torch.int16) % 2 == 1
+    return count[..., :side].cumsum(-1, dtype=torch.int16) % 2 == 1

@@ -59,7 +59,7 @@ def soft_masks(meshes: Tensor, boxes: Sequence[Box]) -> Tensor:
 def _chosen(points: Tensor) -> Tensor:
     """(B, 512, 512) bool: grown skin without the nose, and the mouth."""
     face, nose, lips = (
-        polygon(points.index_select(1, brought(torch.tensor(outline), points.device)), SIDE, SIDE)
+        polygon(points.index_select(1, brought(torch.tensor(outline), points.device)), SIDE)
         for outline in (FACE, NOSE_OUTLINE, LIPS)
     )
     skin = grown_skin(face & ~nose & ~lips) & ~(nose & ~lips)

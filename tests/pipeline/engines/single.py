@@ -69,7 +69,7 @@ def class_map(mesh: Tensor, square: Box) -> Tensor:
     classes = torch.zeros(SIDE, SIDE, dtype=torch.uint8, device=mesh.device)
     for outline, value in ((FACE, SKIN), (NOSE_OUTLINE, NOSE), (LIPS, UPPER_LIP)):
         index = torch.tensor(outline, device=mesh.device)
-        classes[polygon(points.index_select(0, index), SIDE, SIDE)] = value
+        classes[polygon(points.index_select(0, index), SIDE)] = value
     return classes
 
 
