@@ -13,6 +13,8 @@ from consumer.processing import Processing
 
 POLL_AGE_S = 120.0
 """A loop that turns every half second, and has not for this long, will not turn again."""
+LOCKED_OUT_S = 30.0
+"""After so long without a login, which worked before, a new process may have a new password."""
 VERSION = version("face2face")
 
 
@@ -29,13 +31,16 @@ class State:
         self.brokers: LagWatch | None = None
 
     def live(self) -> str | None:
-        """Nothing outside this process makes it worth a restart; an outage does not."""
+        """Nothing outside makes a restart worth it but a password that was changed meanwhile."""
         if self.intake is not None and self.intake.ended:
             return "the poll loop has ended"
         if self.intake is not None and self.phase in ("running", "draining"):
             pump = self.intake.pump
             if pump.member and pump.polled_s > POLL_AGE_S:
                 return f"the poll loop has not turned for {pump.polled_s:.0f} s"
+        if self.brokers is not None and self.brokers.locked_out_s > LOCKED_OUT_S:
+            refused = f"the brokers do not answer: {self.brokers.trouble}"
+            return f"{refused}; this process has the password that it began with"
         return None
 
     def ready(self) -> str | None:

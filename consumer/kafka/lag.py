@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 
 import structlog
 from aiokafka.errors import KafkaError
 
 from consumer.kafka import request_timeout
 from consumer.kafka.assignment import Assignment
+from consumer.kafka.connection_errors import CONNECTION_ERRORS, refuses_login
 from consumer.kafka.membership import ask_of_topics, learn_leaders
 from consumer.metrics import BROKERS_UP, LAG
 
@@ -30,15 +32,23 @@ class LagWatch:
         self._every_s = every_s
         self.trouble: str | None = None
         """Why the brokers cannot be used now; None while they answer."""
+        self._locked_out: float | None = None
+        """Monotonic second since which they refuse the password; None while they do not."""
+
+    @property
+    def locked_out_s(self) -> float:
+        """How long the brokers have refused this replica's name and password, seconds."""
+        return 0.0 if self._locked_out is None else time.monotonic() - self._locked_out
 
     async def run(self) -> None:
         """For ever."""
+        CONNECTION_ERRORS.listen()
         while True:
             try:
                 async with asyncio.timeout(request_timeout.ANSWER_S):
                     LAG.set(await measure(self._assignment))
             except (KafkaError, TimeoutError) as error:
-                self._missed(repr(error) if isinstance(error, KafkaError) else "time-out")
+                self._missed(error)
                 await self._learn_leaders()
             else:
                 self._answered()
@@ -53,7 +63,15 @@ class LagWatch:
                 if consumer is not None:
                     await learn_leaders(consumer)
 
-    def _missed(self, why: str) -> None:
+    def _missed(self, error: Exception) -> None:
+        cause = CONNECTION_ERRORS.lately()
+        if not refuses_login(cause):
+            self._locked_out = None
+        elif self._locked_out is None:
+            self._locked_out = time.monotonic()
+        why = repr(error) if isinstance(error, KafkaError) else "time-out"
+        if cause is not None:
+            why = f"{why}, as no connection could be made: {cause}"
         if self.trouble is None:
             log.warning("the brokers do not answer", error=why)
         self.trouble = why
@@ -62,7 +80,7 @@ class LagWatch:
     def _answered(self) -> None:
         if self.trouble is not None:
             log.info("the brokers answer again")
-        self.trouble = None
+        self.trouble = self._locked_out = None
         BROKERS_UP.set(1)
 
 

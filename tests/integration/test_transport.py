@@ -18,20 +18,22 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from consumer.background import in_background
 from consumer.jobs import Record
-from consumer.kafka.bulk import reaching
+from consumer.kafka import request_timeout
 from consumer.kafka.client import connection
 from consumer.kafka.control import Cancellations
 from consumer.kafka.handler import Handler
+from consumer.kafka.lag import LagWatch
 from consumer.kafka.publisher import Publisher
 from consumer.kafka.rights import needed
 from consumer.kafka.subscriber import Intake
-from consumer.settings import Settings
 from consumer.settings.load import load
+from consumer.state import State
 from schemas.codes import ErrorCode, Stage
 from schemas.render import ErrorFacts
 from tests.integration.lab import Work, job
-from tests.support import packages
+from tests.support import packages, secure
 from tests.support.capabilities import unavailable
 from tests.support.certificates import Certificates, make
 from tests.support.processes import die_with_parent, free_port, wait_until
@@ -219,7 +221,7 @@ async def test_a_group_that_was_forbidden_for_a_while_is_joined_again(env: dict[
     await producer.start()
     try:
         await asyncio.wait_for(intake.start(), 120)
-        with _group_forbidden(admin):
+        with secure.group_forbidden(admin):
             await until(lambda: not intake.pump.member)
         await until(lambda: intake.pump.member)
         await producer.send_and_wait(settings.topics.requests, job(name="after it"))
@@ -230,24 +232,34 @@ async def test_a_group_that_was_forbidden_for_a_while_is_joined_again(env: dict[
         await producer.stop()
 
 
-@contextmanager
-def _group_forbidden(admin: Settings) -> Iterator[None]:
-    """Nobody but the administrator may be in the group meanwhile."""
-    from confluent_kafka import admin as admin_module
+async def test_a_password_that_is_changed_under_a_replica_is_said_and_makes_it_begin_anew(
+    env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It called brokers silent that refused it, for ever: it had the password of its start."""
+    monkeypatch.setattr(request_timeout, "ANSWER_S", 1.0)
+    monkeypatch.setattr("consumer.state.LOCKED_OUT_S", 0.0)
+    settings, replica = load(env), State("a group")
+    handler = Handler(Work(), Cancellations(), settings.topics.retry)
+    intake = Intake(settings, handler, lambda: 4)
+    replica.brokers = watch = LagWatch(intake.pump.assignment, every_s=0.1)
 
-    kafka: Any = admin_module
-    client = kafka.AdminClient(reaching(admin))
-    read = (
-        *(kafka.ResourceType.GROUP, admin.kafka_group, kafka.ResourcePatternType.LITERAL),
-        *(f"User:{SERVICE}", "*", kafka.AclOperation.READ, kafka.AclPermissionType.ALLOW),
-    )
-    (gone,) = client.delete_acls([kafka.AclBindingFilter(*read)]).values()
-    assert len(gone.result(120)) == 1
+    def said() -> bool:
+        return "Authentication failed" in (watch.trouble or "") and watch.locked_out_s > 0
+
     try:
-        yield
+        await asyncio.wait_for(intake.start(), 120)
+        async with in_background({"lag": watch.run}):
+            await until(lambda: watch.trouble is None)
+            with secure.another_password(load(env | {"KAFKA_SASL_USERNAME": ADMIN})):
+                assert intake.pump.assignment.consumer is not None
+                for each in list(intake.pump.assignment.consumer._client._conns.values()):
+                    each.close()
+                await until(said)
+                assert "the password that it began with" in (replica.live() or "")
+            await until(lambda: watch.trouble is None)
+            assert replica.live() is None
     finally:
-        (back,) = client.create_acls([kafka.AclBinding(*read)]).values()
-        back.result(120)
+        await intake.stop()
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from ssl import create_default_context
 from typing import Any
 
+from consumer.kafka.bulk import reaching
+from consumer.settings import Settings
 from schemas.topics import Topics
 from tests.support.certificates import Certificates
 from tests.support.kafka import ApacheKafka
@@ -112,6 +116,47 @@ def needs(command: str) -> list[tuple[str, list[str], list[str]]]:
         for who, kind, names, operations in (row for row in rows if len(row) == 4)
         if f"`{command}`" in who
     ]
+
+
+@contextmanager
+def another_password(admin: Settings) -> Iterator[None]:
+    """The service's user has another password meanwhile."""
+    from confluent_kafka import admin as admin_module
+
+    kafka: Any = admin_module
+    client = kafka.AdminClient(reaching(admin))
+    mechanism = kafka.ScramCredentialInfo(kafka.ScramMechanism.SCRAM_SHA_512, 4096)
+
+    def give(password: str) -> None:
+        change = kafka.UserScramCredentialUpsertion(SERVICE, mechanism, password.encode())
+        (done,) = client.alter_user_scram_credentials([change]).values()
+        done.result(120)
+
+    give("another-password")
+    try:
+        yield
+    finally:
+        give(PASSWORD)
+
+
+@contextmanager
+def group_forbidden(admin: Settings) -> Iterator[None]:
+    """Nobody but the administrator may be in the group meanwhile."""
+    from confluent_kafka import admin as admin_module
+
+    kafka: Any = admin_module
+    client = kafka.AdminClient(reaching(admin))
+    read = (
+        *(kafka.ResourceType.GROUP, admin.kafka_group, kafka.ResourcePatternType.LITERAL),
+        *(f"User:{SERVICE}", "*", kafka.AclOperation.READ, kafka.AclPermissionType.ALLOW),
+    )
+    (gone,) = client.delete_acls([kafka.AclBindingFilter(*read)]).values()
+    assert len(gone.result(120)) == 1
+    try:
+        yield
+    finally:
+        (back,) = client.create_acls([kafka.AclBinding(*read)]).values()
+        back.result(120)
 
 
 class SecureMinio(MinioServer):
