@@ -23,6 +23,7 @@ from aiokafka.errors import KafkaError
 from consumer import logs, metrics, telemetry
 from consumer.allocator import keep_freed_memory, keep_from_collector, touch_memory
 from consumer.background import in_background
+from consumer.core_dumps import forbid_core_dumps
 from consumer.http import health
 from consumer.kafka.control import Cancellations, ControlReader
 from consumer.kafka.handler import Handler
@@ -49,6 +50,7 @@ async def run(settings: Settings) -> None:
             bound, or another live replica bears the name of this one in its group.
         Fault: the scratch folder cannot be used.
     """
+    forbid_core_dumps()
     placed(settings)  # before anything is waited for
     logs.configure(settings)
     keep_freed_memory()

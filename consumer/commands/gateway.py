@@ -7,6 +7,7 @@ import sys
 import click
 import structlog
 
+from consumer.core_dumps import forbid_core_dumps
 from consumer.local.console import CommandError, emit, exiting_on_sigterm, say
 from consumer.local.options import JSON_FLAG
 
@@ -26,6 +27,7 @@ def gateway(host: str | None, port: int | None, as_json: bool) -> None:
         from consumer.http.gateway_server import Address, serve
         from consumer.settings.load import load
 
+    forbid_core_dumps()
     settings = load()
     given = {"gateway_host": host, "gateway_port": port}
     settings = settings.model_copy(update={k: v for k, v in given.items() if v is not None})

@@ -42,6 +42,15 @@ def test_a_signal_before_it_is_ready_ends_it_cleanly(tmp_path: Path) -> None:
         assert service.terminate() == 0
 
 
+def test_its_parent_process_leaves_no_core_dump_with_credentials_in_it(tmp_path: Path) -> None:
+    nowhere = KafkaHandle("none", f"127.0.0.1:{free_port()}", frozenset(), "t")
+    with service_on(nowhere, tmp_path) as service:
+        service.until_phase("connecting to the brokers")
+        limits = Path(f"/proc/{service.process.pid}/limits").read_text(encoding="ascii")
+        (cores,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+        assert cores.split()[4:6] == ["0", "0"]
+
+
 def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
     nowhere = KafkaHandle("none", "127.0.0.1:1", frozenset(), "t")
     with service_on(nowhere, tmp_path) as first:
