@@ -5,8 +5,9 @@
     audio      speech at 16 kHz mono, from `sound_stream`, which has no holes
     decode     `FrameReader`: pictures by the number of their frame on the `grid`, in any order
 
-A picture passes `cursor` (seek and decode), `deinterlace` (interlaced film) and `upright` (planes
-of our own; high dynamic range by `tone_map`), in this order; `colors` says how its colours are to
-be read. `FrameReader` owns the open file and what `kept_pictures` and `blocks` hold of it in
-scratch. Nothing here trusts a header. What an input cannot be raises `InputError`.
+A picture passes `cursor` (seek and decode), `deinterlace` (interlaced film), `crop` (what is not
+shown, by `shown_part`) and `upright` (planes of our own; high dynamic range by `tone_map`), in this
+order; `colors` says how its colours are to be read. `FrameReader` owns the open file and what
+`kept_pictures` and `blocks` hold of it in scratch. Nothing here trusts a header. What an input
+cannot be raises `InputError`.
 """

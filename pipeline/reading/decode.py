@@ -20,6 +20,7 @@ from pipeline.errors import InputUnreadable, NoVideo
 from pipeline.reading.blocks import Blocks
 from pipeline.reading.combing import may_be_tape
 from pipeline.reading.container import only, open_media
+from pipeline.reading.crop import Cropped
 from pipeline.reading.cursor import Cursor
 from pipeline.reading.deinterlace import Fields, holds_single_fields
 from pipeline.reading.film import Film
@@ -30,6 +31,7 @@ from pipeline.reading.nvdec import accelerator
 from pipeline.reading.orientation import orientation_of
 from pipeline.reading.photograph import ALONE, Photograph, codec_of
 from pipeline.reading.scan import video_stream
+from pipeline.reading.shown_part import margins_of
 from pipeline.reading.upright import Planes, Upright
 from pipeline.types import Frame, Limits, VideoFacts
 from schemas.codes import Stage
@@ -148,7 +150,9 @@ class FrameReader:
             combed = film.combed if not split else lambda: False
             order = film.unsaid_order if tape else lambda: None
             fields = Fields(cursor, len(table.pts), combed, order, threads)
-            yield _Source(video, table, fields, blocks, self._kept, film.hidden)
+            margins = margins_of(container, stream)
+            shown = fields if margins is None else Cropped(fields, margins)
+            yield _Source(video, table, shown, blocks, self._kept, film.hidden)
 
 
 class _Source:
@@ -158,7 +162,7 @@ class _Source:
         self,
         video: VideoFacts,
         table: PictureTable,
-        cursor: Fields | Photograph,
+        cursor: Fields | Cropped | Photograph,
         blocks: Blocks,
         kept: KeptPictures | None,
         hidden: Callable[[], bool],

@@ -30,6 +30,7 @@ from pipeline.reading.container import (
     open_media,
     packets,
 )
+from pipeline.reading.crop import cropped
 from pipeline.reading.deinterlace import is_one_field
 from pipeline.reading.delivered_size import delivered_size, within
 from pipeline.reading.grid import STILL_FPS, Grid, PictureTable, every_second, fit_grid
@@ -40,6 +41,7 @@ from pipeline.reading.picture_size import claimed_size, is_animated_png, is_anim
 from pipeline.reading.picture_work import check_work
 from pipeline.reading.png_words import MOST_WORDS, words_too_large
 from pipeline.reading.scan import declared_rates, scan_pictures, video_stream
+from pipeline.reading.shown_part import margins_of
 from pipeline.reading.trial import open_on_trial
 from pipeline.types import AudioFacts, Limits, VideoFacts
 from schemas.codes import Stage
@@ -233,6 +235,9 @@ def _first_picture(path: Path, limits: Limits, clock: Clock) -> _First:
                 aspect = stream.sample_aspect_ratio or codec.sample_aspect_ratio or Fraction(1)
                 own = codec is stream.codec_context
                 name = codec.codec.canonical_name if own else codec.name
+                margins = margins_of(container, stream)
+                if margins is not None:
+                    frame = cropped(frame, margins)
                 return _First(frame, name, aspect)
     if is_animated_webp(path):
         raise _animated(path, "WebP")

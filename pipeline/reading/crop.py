@@ -1,0 +1,79 @@
+"""Pictures without the margins that their container says are not shown."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from av import FFmpegError, VideoFrame
+from av.filter import Graph
+
+from pipeline.errors import InputUnreadable
+from pipeline.reading.deinterlace import Fields
+from pipeline.reading.shown_part import Margins
+from schemas.codes import Stage
+
+_TICK = Fraction(1, 1000)
+"""Seconds, where pictures have no time base; nobody reads the filter's times."""
+
+
+def cropped(frame: VideoFrame, margins: Margins) -> VideoFrame:
+    """The part of a picture that is shown; it begins where a sample of the colours does.
+
+    Raises:
+        InputUnreadable: the filter does not take it.
+    """
+    left, top, right, bottom = margins
+    graph = Graph()
+    graph.threads = 1
+    try:
+        source = graph.add(
+            "buffer",
+            video_size=f"{frame.width}x{frame.height}",
+            pix_fmt=frame.format.name,
+            time_base=str(frame.time_base or _TICK),
+            colorspace=str(int(frame.colorspace)),
+            range=str(int(frame.color_range)),
+        )
+        size = f"{frame.width - left - right}:{frame.height - top - bottom}:{left}:{top}"
+        graph.link_nodes(source, graph.add("crop", size), graph.add("buffersink")).configure()
+        graph.vpush(frame)
+        return graph.vpull()
+    except (FFmpegError, OSError, ValueError) as error:
+        text = f"a picture of {frame.width}x{frame.height} cannot be cropped by {margins}: {error}"
+        raise InputUnreadable(text, stage=Stage.DECODE) from error
+
+
+class Cropped:
+    """Stands where `pipeline.reading.deinterlace.Fields` would.
+
+    Args:
+        whole: gives the pictures.
+        margins: what is not shown of each.
+    """
+
+    def __init__(self, whole: Fields, margins: Margins) -> None:
+        self._whole = whole
+        self._margins = margins
+        self._last: tuple[VideoFrame, VideoFrame] | None = None
+
+    @property
+    def position(self) -> int:
+        """Number of the picture that was asked for last; -1 before the first."""
+        return self._whole.position
+
+    def key_before(self, number: int) -> int:
+        """Number of the picture from which decoding to `number` has to start."""
+        return self._whole.key_before(number)
+
+    def go(self, number: int) -> VideoFrame | None:
+        """The shown part of the picture of a number; the same one where that is the same.
+
+        Raises:
+            InputUnreadable: it cannot be cropped, or made whole.
+        """
+        frame = self._whole.go(number)
+        if frame is None:
+            return None
+        if self._last is None or self._last[0] is not frame:
+            self._last = frame, cropped(frame, self._margins)
+        return self._last[1]
