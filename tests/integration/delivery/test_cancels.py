@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -114,8 +115,14 @@ async def test_cancels_are_heard_on_after_the_client_that_reads_them_broke(
     known = Cancellations()
     reader = ControlReader(lab.settings(), known)
     await reader.start()
+    broken: Any = reader.consumer
     try:
-        break_fetching(reader.consumer)
+        break_fetching(broken)
+
+        async def replaced() -> bool:
+            return reader.consumer is not broken  # what it had asked for it may still bring
+
+        await until(replaced)
         await lab.send([{"value": _cancel("j"), "topic": lab.topics.control}])
 
         async def heard() -> bool:
@@ -124,3 +131,6 @@ async def test_cancels_are_heard_on_after_the_client_that_reads_them_broke(
         await until(heard)
     finally:
         await reader.stop()
+    last: Any = reader.consumer
+    assert broken._closed
+    assert last._closed
