@@ -102,6 +102,8 @@ async def test_a_job_that_kills_its_worker_gets_its_attempts_and_is_failed_with_
         again = await one.process(make_job(s3))
         assert (again.kind, again.reused, starts(log)) == ("failed", True, 3)
         assert one.memory.kinds()[4:] == ["failed"], "its dead letter is not repeated"
+        events = [said for kind, said in one.memory.told if kind == "failed"]
+        assert [event.reused for event in events] == [False, True]
 
 
 async def test_the_store_may_die_during_a_render_and_nothing_is_rendered_twice(
