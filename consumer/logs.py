@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import structlog
 
+from consumer.log_repeats import Repeats
 from consumer.log_writer import handler
 from consumer.settings import Settings
 from consumer.settings.names import unknown_names
@@ -58,6 +59,7 @@ def configure(settings: Settings) -> None:
             ],
         )
     )
+    writer.addFilter(Repeats("aiokafka"))
     root = logging.getLogger()
     root.handlers[:] = [writer]
     root.setLevel(level)
