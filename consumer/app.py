@@ -97,7 +97,7 @@ async def _work(settings: Settings, state: State, signals: Signals) -> None:
             state.intake = intake
             if not intake.twins.found.is_set():
                 state.phase = "running"
-                log.info("ready", **intake.pump.facts())
+                log.info("takes part in the group", **intake.pump.facts())
             state.brokers = LagWatch(intake.pump.assignment)
             async with in_background({"lag": state.brokers.run}):
                 twin = await _until_stopped_or_twin(intake, signals)

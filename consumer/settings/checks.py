@@ -91,8 +91,17 @@ def region(store: str, named: str) -> None:
         )
 
 
+def place(path: Path) -> Path:
+    """A whole path: units and files of settings have no shell that puts a home in for `~`."""
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("begins with ~, and no such home is known; write the whole path") from None
+
+
 def file(path: Path) -> Path:
     """A file that is there."""
+    path = place(path)
     try:
         there = path.is_file()
     except OSError as error:  # such as a name that is too long
@@ -105,7 +114,8 @@ def file(path: Path) -> Path:
 def certificates(path: Path) -> Path:
     """A file of CA certificates (PEM)."""
     try:
-        ssl.create_default_context(cafile=str(file(path)))
+        path = file(path)
+        ssl.create_default_context(cafile=str(path))
     except OSError as error:  # of which SSLError is one
         raise ValueError(f"holds no CA certificates in PEM ({error})") from None
     return path

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import field_validator
 
 from consumer.settings import checks
-from consumer.settings.fields import MOST_BYTES, MOST_S, Group, Names, env
+from consumer.settings.fields import MOST_BYTES, MOST_S, Group, Names, env, given
 
 _MOST_PIXELS = 300_000_000
 """libavcodec's own limit is 31 bits, and stills may have 7 times as many."""
@@ -65,3 +65,5 @@ class AvatarSettings(Group):
     avatar_store: bool = env(
         "F2F_AVATAR_STORE", True, "keep them in the bucket, too, for all replicas"
     )
+
+    _avatars = field_validator("avatar_dir")(given(checks.place))

@@ -44,4 +44,5 @@ class ScratchSettings(Group):
     )
     duix_url: str = env("DUIX_INTERNAL_URL", "http://localhost:8383", "the Duix container")
 
+    _place = field_validator("data_dir")(checks.place)
     _duix = field_validator("duix_url")(checks.http_url)

@@ -153,7 +153,7 @@ def test_a_closed_terminal_drains_a_service_unless_it_was_told_to_ignore_that(
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
     try:
         with service_on(kafka, tmp_path, **s3.env) as service:
-            wait_until(lambda: "ready" in service.events(), 120, "ready")
+            wait_until(lambda: "takes part in the group" in service.events(), 120, "ready")
             service.process.send_signal(signal.SIGHUP)
             if not ignored:
                 assert service.process.wait(120) == 0

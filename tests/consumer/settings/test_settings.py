@@ -240,6 +240,19 @@ def test_no_number_is_so_large_that_it_breaks_the_work_later() -> None:
         load({"F2F_RETRY_DELAYS_S": "1,1e12"})
 
 
+def test_a_path_may_begin_with_a_home_which_no_shell_puts_in_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder named ~ was made wherever the service was started."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    found = load({"DUIX_DATA_DIR": "~/data", "F2F_AVATAR_DIR": "~/avatars"})
+    assert (found.data_dir, found.avatars) == (tmp_path / "data", tmp_path / "avatars")
+    assert load({"DUIX_DATA_DIR": "data"}).data_dir == tmp_path / "data"
+    with pytest.raises(SettingsError, match="'~nosuch/x': begins with ~, and no"):
+        load({"DUIX_DATA_DIR": "~nosuch/x"})
+
+
 def test_a_value_of_any_length_is_shown_in_short() -> None:
     for name in ("F2F_SLOTS", "F2F_C2PA_KEY_PATH", "KAFKA_GROUP_INSTANCE_ID", "KAFKA_GROUP_ID"):
         with pytest.raises(SettingsError, match=f"^{name} = ") as refused:
