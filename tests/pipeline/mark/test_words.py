@@ -40,7 +40,11 @@ def test_words_survive_in_the_mp4(tmp_path: Path) -> None:
 def test_comment_alone_still_names_the_job() -> None:
     comment = container_metadata("order-4711", "viseme", "r1")["comment"]
     layer = read_words({"comment": comment})
-    assert (layer["status"], layer["job_id"]) == ("found", "order-4711")
+    assert (layer["status"], layer["job_id"], layer["comment_only"]) == (
+        "found",
+        "order-4711",
+        True,
+    )
 
 
 @pytest.mark.parametrize("job_id", ["order-4711", None])
