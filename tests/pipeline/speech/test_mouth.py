@@ -45,7 +45,7 @@ def test_the_mouth_opens_on_open_vowels_and_shuts_on_closed_lips(spoken: MouthCu
     opened = [p for p in spoken.phones if p.name in OPEN_VOWELS]
     assert len(shut) == 8
     assert max(float(spoken.capped[round(p.centre * 100)]) for p in shut) == 0.0
-    assert min(float(spoken.capped[round(p.centre * 100)]) for p in opened) > 0.25
+    assert min(float(spoken.capped[round(p.centre * 100)]) for p in opened) > 0.36
 
 
 def test_silence_rests_the_mouth_and_noise_does_not_make_it_talk() -> None:
@@ -75,8 +75,8 @@ def test_loudness_of_the_recording_does_not_matter() -> None:
     for factor in (0.1, 0.01):
         quiet = plan_mouth(speech(demo().samples * factor))
         together = torch.stack([loud.openness, quiet.openness])
-        assert float(torch.corrcoef(together)[0, 1]) > 0.95
-        assert abs(float(quiet.openness.mean() - loud.openness.mean())) < 0.03
+        assert float(torch.corrcoef(together)[0, 1]) > 0.995
+        assert abs(float(quiet.openness.mean() - loud.openness.mean())) < 0.005
 
 
 def test_lips_bend_gently_into_a_closure_that_stays_whole() -> None:
@@ -110,7 +110,7 @@ def test_speech_in_a_noise_as_loud_or_cut_off_is_no_rest_and_its_pause_is(
 
 def test_music_alone_leaves_the_mouth_at_rest() -> None:
     curve = plan_mouth(speech(music(4.0)))
-    assert float((curve.capped * (1 - curve.rest) < 0.15).float().mean()) > 0.8
+    assert float((curve.capped * (1 - curve.rest) < 0.15).float().mean()) > 0.98
 
 
 def test_the_same_speech_gives_the_same_mouth_bit_for_bit() -> None:
@@ -166,7 +166,7 @@ def test_a_longer_speech_is_the_sum_of_its_parts() -> None:
     step = one.numel() // 160
     third = curve.capped[2 * step : 2 * step + step]
     both = torch.stack([third, alone.capped[:step]])
-    assert float(torch.corrcoef(both)[0, 1]) > 0.8
+    assert float(torch.corrcoef(both)[0, 1]) > 0.95
 
 
 def test_a_speech_that_knows_its_words_is_aligned_to_them() -> None:

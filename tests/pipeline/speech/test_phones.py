@@ -25,7 +25,7 @@ def test_the_demo_words_are_heard_as_phones() -> None:
     spans = recognise(sound, level)
     assert covers(spans, sound.numel())
     names = [span.name for span in spans if span.name != SILENCE]
-    assert len(names) > 40
+    assert len(names) > 55
     assert set(names) >= {"P", "M", "S", "F", "L", "IY", "AE"}
 
 
@@ -60,7 +60,7 @@ def test_a_block_that_cannot_be_decoded_costs_that_block_alone(
     lost = [s for s in spans if first[1] / 100 <= s.start and s.end <= second[1] / 100]
     assert len(lost) < 12
     kept = [s for s in spans if s.start >= second[1] / 100 or s.end <= first[1] / 100]
-    assert len(kept) > 80
+    assert len(kept) > 230
 
 
 @pytest.mark.parametrize("samples", [0, 1, 480, 1600, 3200])
@@ -94,7 +94,7 @@ def test_known_words_are_aligned_with_every_closure_in_place() -> None:
     assert covers(spans, sound.numel())
     # lips, move, my, people, maps, movies
     assert [s.name for s in spans if s.name in "PBM"] == list("MPMPPMPM")
-    assert agree(spans, recognise(sound, level), level.numel()) > 0.5
+    assert agree(spans, recognise(sound, level), level.numel()) > 0.68
 
 
 @pytest.mark.parametrize(

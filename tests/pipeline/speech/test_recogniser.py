@@ -43,7 +43,7 @@ def test_the_demo_words_are_heard_with_every_closure_where_it_is_spoken() -> Non
     assert "F EY S M AY L IH P S M UW W IH TH" in names(found.phones)  # Face. My lips move with
     words = align(sound, level, DEMO_TEXT)
     assert words is not None
-    assert agree(words, found.phones, level.numel()) > 0.5
+    assert agree(words, found.phones, level.numel()) > 0.59
     shut = [p.centre for p in found.phones if p.name in "PBM"]
     spoken = [p for p in words if p.name in "PBM"]
     assert len(spoken) == 8
