@@ -216,3 +216,17 @@ async def test_what_announces_outcomes_does_not_wait_for_what_tells_progress(
         assert len(await lab.read(lab.topics.progress, 1)) == 1, "it is told once it can be"
     finally:
         await publisher.stop()
+
+
+async def test_a_publisher_that_is_stopped_keeps_no_connection(lab: Lab) -> None:
+    publisher = Publisher(lab.settings())
+    await publisher.start()
+    publisher.get_ready()
+    await asyncio.gather(*publisher._pending)
+    lines = (publisher._line, publisher._signs)
+    producers = [line.producer for line in lines]
+    assert None not in producers
+    await publisher.stop()
+    assert [line.producer for line in lines] == [None, None]
+    assert all(each._closed for each in producers if each is not None)
+    assert all(line._producer is None for line in publisher._letters.large_lines)
