@@ -22,8 +22,10 @@ class Busy:
 
     @property
     def share(self) -> float:
-        """Per cent; 0 where nobody counts."""
-        return sum(self.samples) / len(self.samples) if self.samples else 0.0
+        """Per cent in the middle half, in which all slots are at work; 0 where nobody counts."""
+        quarter = len(self.samples) // 4
+        amid = self.samples[quarter : len(self.samples) - quarter]
+        return sum(amid) / len(amid) if amid else 0.0
 
     def text(self) -> str:
         """In words."""

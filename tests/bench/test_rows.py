@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.bench import apart, clips, fleet, fleet_processes
-from tests.bench.busy import watched
+from tests.bench.busy import Busy, watched
 from tests.bench.fleet_processes import Round
 from tests.bench.rows import Asked, also_into, row, verdict
 
@@ -124,6 +124,12 @@ def test_what_runs_apart_is_ended_in_time() -> None:
     code = "import signal; print('one', flush=True); signal.pause()"
     lines = list(apart.lines_of([sys.executable, "-c", code], time.monotonic() + 2.0))
     assert lines[-1] == "  ended with -9: its time is over"
+
+
+def test_a_gpus_share_is_that_of_the_midst_of_a_row() -> None:
+    assert Busy([0, 10, 90, 100, 80, 90, 20, 0], 1).share == 90
+    assert Busy([50], 1).share == 50
+    assert Busy().share == 0
 
 
 def test_a_driver_that_does_not_count_leaves_a_gpus_share_unknown_and_its_memory_known(
