@@ -21,6 +21,7 @@ from pipeline.engines.musetalk.networks import Networks
 from pipeline.engines.musetalk.picture import SIDE
 from pipeline.engines.musetalk.windows import STATES
 from pipeline.engines.neural import avatar
+from pipeline.engines.neural import painter as neural_painter
 from pipeline.engines.wav2lip import painter as wav2lip_painter
 from pipeline.engines.wav2lip.engine import Wav2LipEngine
 from pipeline.engines.wav2lip.network import Wav2Lip
@@ -40,6 +41,7 @@ def in_batches_of_a_gpu() -> Iterator[None]:
     with (
         patch.object(batch_sizes, "BATCH", batch_sizes.GPU_BATCH),
         patch.object(avatar, "_CHUNK", avatar._GPU_CHUNK),
+        patch.object(neural_painter, "buckets_on", lambda _: BUCKETS),
         patch.object(registry, "operator_threads", lambda *_: 1),
     ):
         yield
@@ -73,7 +75,6 @@ def musetalk(networks: Networks) -> Iterator[None]:
     """Jobs of `musetalk` get an engine whose networks are stand-ins."""
     with (
         in_batches_of_a_gpu(),
-        patch.object(painter, "buckets_on", lambda _: BUCKETS),
         without_networks(int(networks.unet.config.cross_attention_dim)),
         patch.object(registry, "create", return_value=MuseTalkEngine(networks, "cpu", False, [])),
     ):
@@ -85,7 +86,6 @@ def wav2lip(network: Wav2Lip) -> Iterator[None]:
     """Jobs of `wav2lip` get an engine whose network is a stand-in; it paints what it sees."""
     with (
         in_batches_of_a_gpu(),
-        patch.object(wav2lip_painter, "buckets_on", lambda _: BUCKETS),
         patch.object(wav2lip_painter, "_painting", lambda _: lambda pictures, _: pictures),
     ):
         engine = Wav2LipEngine(network, "cpu", [])
