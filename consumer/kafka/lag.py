@@ -71,7 +71,7 @@ class LagWatch:
             self._locked_out = time.monotonic()
         why = repr(error) if isinstance(error, KafkaError) else "time-out"
         if cause is not None:
-            why = f"{why}, as no connection could be made: {cause}"
+            why = f"{why}, as no connection could be made: {str(cause) or type(cause).__name__}"
         if self.trouble is None:
             log.warning("the brokers do not answer", error=why)
         self.trouble = why

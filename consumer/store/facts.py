@@ -140,7 +140,8 @@ def explain(error: Exception, what: str, *, reading: bool = False) -> Fault:
     if code in _FULL:
         return Fault.of(ErrorCode.STORE_FULL, stage, f"{what}: the store answers {code}")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return Fault.of(ErrorCode.STORE_DENIED, stage, f"{what}: the store answers {answer}")
+        text = f"{what}: the store answers {answer}{_why_locked(error)}"
+        return Fault.of(ErrorCode.STORE_DENIED, stage, text)
     if code in _NAMES and not reading:
         text = f"field 'output.prefix': {what}: the store takes no such name ({code})"
         return Fault.of(ErrorCode.INVALID_REQUEST, stage, text)
@@ -163,6 +164,13 @@ def _untrusted(error: Exception) -> str | None:
         if isinstance(found, ssl.SSLError):
             return f"no TLS with it ({found.reason}); see whether S3_ENDPOINT is http or https"
     return None
+
+
+def _why_locked(error: Exception) -> str:
+    """What is no matter of rights: a bucket whose objects may not be changed for a time."""
+    if "object lock" not in str(getattr(error, "message", "")).lower():
+        return ""
+    return ", as Object Lock keeps what is there; take a bucket without a default retention"
 
 
 def _ahead_s(error: Exception) -> float:

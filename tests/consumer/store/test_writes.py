@@ -42,6 +42,26 @@ async def test_a_bucket_that_keeps_what_it_has_by_default_takes_objects(
     storage.close()
 
 
+async def test_a_bucket_where_nothing_may_be_written_over_is_named_for_its_lock(
+    second_s3: S3Handle, tmp_path: Path
+) -> None:
+    """It was called a matter of rights, and every job waited for ever behind a ready replica."""
+    from minio.commonconfig import COMPLIANCE
+    from minio.objectlockconfig import DAYS, ObjectLockConfig
+
+    client, bucket = second_s3.client(), f"{second_s3.bucket}-lock"
+    client.make_bucket(bucket, object_lock=True)
+    client.set_object_lock_config(bucket, ObjectLockConfig(COMPLIANCE, 1, DAYS))
+    storage = Storage(settings_for(second_s3, tmp_path))
+    try:
+        assert await storage.put(bucket, "k", b"1") is not None
+        with pytest.raises(Fault, match="take a bucket without a default retention") as caught:
+            await storage.put(bucket, "k", b"2")
+        assert caught.value.code is ErrorCode.STORE_DENIED
+    finally:
+        storage.close()
+
+
 async def test_a_condition_decides_who_writes_first(every_s3: S3Handle, storage: Storage) -> None:
     bucket = every_s3.bucket
     first = await storage.put(bucket, "k", b"1", if_absent=True)
