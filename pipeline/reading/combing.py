@@ -6,8 +6,8 @@ their own picture and in the one before and after: of two moments, the lines of 
 to the picture before, and those of the other to the picture after. idet counts whole pictures; here
 only what moves counts, as of somebody who talks that is a hundredth of the picture.
 
-And tapes that were digitised in haste are woven film that says it is progressive. Only film of the
-size and rate of a tape is looked at for that.
+And tapes that were digitised in haste, and broadcasts that were recorded so, are woven film that
+says it is progressive. Only film of their size and rate is looked at for that.
 """
 
 from __future__ import annotations
@@ -44,6 +44,13 @@ _TAPES = frozenset(
     {(576, Fraction(25)), (480, Fraction(30_000, 1001)), (486, Fraction(30_000, 1001))}
 )
 """Lines, and pictures a second."""
+_BROADCASTS = frozenset({(1080, Fraction(25)), (1080, Fraction(30_000, 1001))})
+"""The same. Most such film is progressive, and looking at it takes long: if it is plain from the
+first stretches, the others are not looked at."""
+_TALL = min(lines for lines, _ in _BROADCASTS)
+_DOUBLED = 8
+"""Times that a line may be nearer to the one on one side than to the one on the other: where it is
+nearer still, each line is there twice, which no two moments lie in."""
 _SMOOTH = 2
 """Times that the lines of one moment lie closer to each other than to those of the next picture."""
 
@@ -63,9 +70,9 @@ def is_combed(path: Path, table: PictureTable) -> bool:
     return not _looked_at(path, table, called=True).progressive
 
 
-def may_be_tape(lines: int, fps: Fraction) -> bool:
-    """Whether film has the size and the rate of a tape."""
-    return (lines, fps) in _TAPES
+def may_be_woven(lines: int, fps: Fraction) -> bool:
+    """Whether film has the size and the rate of a tape or a broadcast."""
+    return (lines, fps) in _TAPES | _BROADCASTS
 
 
 def unsaid_order(path: Path, table: PictureTable) -> str | None:
@@ -92,6 +99,8 @@ def _looked_at(path: Path, table: PictureTable, *, called: bool) -> _Seen:
         for first in _places(len(table.pts)):
             for before, here, after in _threes(cursor, range(first, len(table.pts))[:_RUN], called):
                 seen.add(before, here, after)
+            if not called and seen.lines >= _TALL and seen.even:
+                break
     return seen
 
 
@@ -124,6 +133,10 @@ class _Seen:
         self._own = 0
         self._other = [0, 0]
         """To the picture before and after: as were the upper field first, and the lower one."""
+        self._pairs = [0, 0]
+        """From each second line, and from the others, to the next line."""
+        self.lines = 0
+        """Of the pictures."""
 
     def add(self, before: Luma, here: Luma, after: Luma) -> None:
         """Take a picture with its neighbours, (H, W) each."""
@@ -133,26 +146,36 @@ class _Seen:
             np.where(moved, np.abs(around - 2 * lines[1:-1]), 0).sum(1, dtype=np.int64)
             for lines in (here, before, after)
         )
+        steps = np.where(moved, np.abs(here[1:-1] - here[2:]), 0).sum(1, dtype=np.int64)
+        self.lines = len(here)
         self._samples += int(moved.sum())
         self._own += int(own.sum())
         for n in range(2):
             self._other[n] += int(early[n::2].sum() + late[1 - n :: 2].sum())
+            self._pairs[n] += int(steps[n::2].sum())
+
+    @property
+    def even(self) -> bool:
+        """Whether enough moves, and no field is nearer to the picture before than the other."""
+        return self._samples >= _ENOUGH and abs(self._share) < _EVEN
+
+    @property
+    def _share(self) -> float:
+        upper, lower = self._other
+        return log((upper + 1) / (lower + 1))
+
+    @property
+    def _doubled(self) -> bool:
+        return max(self._pairs) > _DOUBLED * (min(self._pairs) + 1)
 
     @property
     def order(self) -> str | None:
         """Which field came first, where that is plain."""
-        upper, lower = self._other
-        share = log((upper + 1) / (lower + 1))
-        if self._samples < _ENOUGH or abs(share) < _WOVEN:
+        if self._samples < _ENOUGH or abs(self._share) < _WOVEN or self._doubled:
             return None
-        return "tff" if share < 0 else "bff"
+        return "tff" if self._share < 0 else "bff"
 
     @property
     def progressive(self) -> bool:
         """Whether it is plain that pictures show one moment each."""
-        upper, lower = self._other
-        return (
-            self._samples >= _ENOUGH
-            and min(upper, lower) > _SMOOTH * self._own
-            and abs(log((upper + 1) / (lower + 1))) < _EVEN
-        )
+        return self.even and min(self._other) > _SMOOTH * self._own

@@ -18,7 +18,7 @@ from av.codec.hwaccel import HWAccel
 
 from pipeline.errors import InputUnreadable, NoVideo
 from pipeline.reading.blocks import Blocks
-from pipeline.reading.combing import may_be_tape
+from pipeline.reading.combing import may_be_woven
 from pipeline.reading.container import only, open_media
 from pipeline.reading.crop import Cropped
 from pipeline.reading.cursor import Cursor
@@ -146,9 +146,10 @@ class FrameReader:
             threads = self._threads if accel is None else 1
             cursor = Cursor(container, stream, table, threads, largest, strict=accel is not None)
             split = holds_single_fields(video, codec.height)
-            tape = not video.still and may_be_tape(codec.height, video.fps)
+            upright = not (video.still or video.rotation)  # as no broadcast is not
+            silent = upright and may_be_woven(codec.height, video.fps)
             combed = film.combed if not split else lambda: False
-            order = film.unsaid_order if tape else lambda: None
+            order = film.unsaid_order if silent else lambda: None
             fields = Fields(cursor, len(table.pts), combed, order, threads)
             margins = margins_of(container, stream)
             shown = fields if margins is None else Cropped(fields, margins)
