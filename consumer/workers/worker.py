@@ -14,6 +14,7 @@ import itertools
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import structlog
@@ -36,37 +37,18 @@ from consumer.workers.protocol import (
     Message,
     Ready,
     Render,
-    RunTick,
     Unready,
 )
+from consumer.workers.runs import OnProgress, Run, Runs
 from schemas.codes import ErrorCode, Stage
 from schemas.device import WAYS, DeviceMemory, Way
 from schemas.render import ErrorFacts, RenderReport
 
 CANCEL_GRACE_S = 1.2
 """What a render has to stop by itself before its process is killed."""
-DEADLINE_GRACE_S = 4.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 30.0
 State = Literal["starting", "ready", "down"]
-OnProgress = Callable[[RunTick], None]
 log = structlog.get_logger(__name__)
-
-
-class _Run:
-    def __init__(self, order: Render, on_progress: OnProgress) -> None:
-        self.order = order
-        self.on_progress = on_progress
-        self.future: asyncio.Future[RenderReport] = asyncio.get_running_loop().create_future()
-        self.kill_at = time.monotonic() + order.budget_s + DEADLINE_GRACE_S
-        self.kill_code = ErrorCode.DEADLINE_EXCEEDED
-
-    def resolve(self, report: RenderReport) -> None:
-        if not self.future.done():
-            self.future.set_result(report)
-
-    def fail(self, error: ErrorFacts) -> None:
-        if not self.future.done():
-            self.future.set_exception(Fault(error))
 
 
 class Worker:
@@ -106,10 +88,9 @@ class Worker:
         self._on_change = on_change
         self._child: Child | None = None
         self._orphans = Orphans()
-        self._runs: dict[str, _Run] = {}
+        self._runs = Runs()
         self._looking = Looking(lambda: self._tell(Look()))
         self._numbers = itertools.count()
-        self._served = 0
         self._task: asyncio.Task[None] | None = None
         WORKER_RESTARTS.labels(device.label)  # from 0 on, or the first one is seen by no alert
         WORKER_UP.labels(device.label).set(0)  # also of one that hangs while it starts
@@ -141,27 +122,22 @@ class Worker:
         Raises:
             Fault: what the child reports, or WORKER_CRASHED, WORKER_STALLED, DEADLINE_EXCEEDED.
         """
-        run = _Run(order, on_progress)
         if self.state != "ready":
             raise self._ended("it was not ready", ErrorCode.WORKER_CRASHED)
-        self._runs[order.run] = run
-        try:
-            await self._tell(order)
-            return await asyncio.shield(run.future)
-        except asyncio.CancelledError:
-            await self._stop_run(run)
-            raise
-        finally:
-            self._runs.pop(order.run, None)
-            if run.future.done() and not run.future.cancelled():
-                run.future.exception()  # seen, even when nobody waits any more
+        with self._runs.entered(order, on_progress) as run:
+            try:
+                await self._tell(order)
+                return await asyncio.shield(run.future)
+            except asyncio.CancelledError:
+                await self._stop_run(run)
+                raise
 
     async def look(self) -> None:
         """Let the child, if one is ready, say anew what it can run."""
         if self.state == "ready":
             await self._looking.look()
 
-    async def _stop_run(self, run: _Run) -> None:
+    async def _stop_run(self, run: Run) -> None:
         run.kill_code = ErrorCode.CANCELLED
         run.kill_at = min(run.kill_at, time.monotonic() + CANCEL_GRACE_S)
         await self._tell(Cancel(run=run.order.run))
@@ -175,13 +151,13 @@ class Worker:
         failures = 0
         try:
             while True:
-                served = self._served
+                answered = self._runs.answered
                 self.state = "starting"
                 try:
                     await self._live()
                 except Exception as error:  # noqa: BLE001 - else nothing is rendered here ever again
                     self._miss(error)
-                failures = 0 if self._served > served else failures + 1
+                failures = 0 if self._runs.answered > answered else failures + 1
                 pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures, 20))
                 if self._unready:
                     pause = LONGEST_PAUSE_S  # it says itself that it cannot work here
@@ -207,7 +183,12 @@ class Worker:
             options += ["--warm", self._warm]
         options += ["--processors", str(self._processors), "--networks", self.ladder.way]
         child = self._child = Child(
-            self.device, options, self._stall_timeout_s, self._hear, self._overdue, self._orphans
+            self.device,
+            options,
+            self._stall_timeout_s,
+            self._hear,
+            self._runs.overdue,
+            self._orphans,
         )
         try:
             await child.live()
@@ -229,16 +210,11 @@ class Worker:
                 setting=f"F2F_GPU_NETWORKS={self.ladder.way} would not try",
             )
 
-    def _overdue(self, now: float) -> bool:
-        return any(now > run.kill_at for run in self._runs.values())
-
     def _hear(self, message: Message) -> None:
         match message:
             case Beat():
                 self._remember(message)
-                for tick in message.runs:
-                    if tick.run in self._runs:
-                        self._runs[tick.run].on_progress(tick)
+                self._runs.hear(message)
             case Ready():
                 self.facts, self.trouble, self.state = message, None, "ready"
                 self._remember(message)
@@ -253,14 +229,8 @@ class Worker:
             case Engines() if self.facts is not None:
                 self.facts = self.facts.by_now(message)
                 self._looking.over()
-            case Done():
-                self._served += 1
-                if message.run in self._runs:
-                    self._runs[message.run].resolve(message.report)
-            case Broken():
-                self._served += 1
-                if message.run in self._runs:
-                    self._runs[message.run].fail(message.error)
+            case Done() | Broken():
+                self._runs.hear(message)
 
     def _remember(self, said: Beat | Ready) -> None:
         if said.networks != self.networks or said.slowed != self._slowed:
@@ -286,14 +256,10 @@ class Worker:
 
     def _fail_runs(self, child: Child, code: int) -> None:
         end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        now = time.monotonic()
         if self._runs or code not in (0, -signal.SIGKILL):
             said = list(child.said)[-5:]
             log.warning("worker ended", device=self.device.label, end=end, said=said)
-        for run in self._runs.values():
-            late = now > run.kill_at
-            kind = run.kill_code if late else (child.kill_code or ErrorCode.WORKER_CRASHED)
-            run.fail(self._ended(end, kind).error)
+        self._runs.fail(child.kill_code, partial(self._ended, end))
 
     def _ended(self, end: str, code: ErrorCode) -> Fault:
         text = f"worker {self.device.label} ended during the render: {end}"

@@ -72,8 +72,8 @@ async def test_a_child_is_not_taken_for_a_silent_one_by_a_parent_that_stood_stil
     clock = _Leaping()
     async with running_worker() as worker:
         await until_ready(worker)
-        for module in ("consumer.workers.worker", "consumer.workers.child"):
-            monkeypatch.setattr(f"{module}.time", clock)
+        for module in ("worker", "runs", "child"):
+            monkeypatch.setattr(f"consumer.workers.{module}.time", clock)
         clock.leap_s = 3600.0
         assert (await render(worker, tmp_path, {"sleep": 0.5})).media.frames == 100
         assert worker.restarts == 0

@@ -47,7 +47,7 @@ async def test_a_crash_fails_its_render_and_the_next_child_works(tmp_path: Path)
 async def test_a_render_over_its_time_stops_itself_and_keeps_the_child(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumer.workers.worker.DEADLINE_GRACE_S", 60.0)
+    monkeypatch.setattr("consumer.workers.runs.DEADLINE_GRACE_S", 60.0)
     async with running_worker() as worker:
         await until_ready(worker)
         fault = await fault_of(worker, tmp_path, {"sleep": 600}, budget_s=0.5)
@@ -58,7 +58,7 @@ async def test_a_render_over_its_time_stops_itself_and_keeps_the_child(
 async def test_a_deaf_render_over_its_time_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumer.workers.worker.DEADLINE_GRACE_S", 0.5)
+    monkeypatch.setattr("consumer.workers.runs.DEADLINE_GRACE_S", 0.5)
     async with running_worker() as worker:
         await until_ready(worker)
         fault = await fault_of(worker, tmp_path, {"sleep": 600, "deaf": True}, budget_s=2.0)
