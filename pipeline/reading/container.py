@@ -181,14 +181,26 @@ def open_media(
     kind, options = known_kind(path), open_options(limits)
     if kind == "wav" and says_too_little(path):
         options["container_options"]["ignore_length"] = "1"
-    try:
+    with _in_our_words(path, kind, limits, stage, clock, on_device=accel is not None):
         container = av.open(
             f"file:{path.absolute()}", mode="r", format=kind, hwaccel=accel, **options
         )
+    with container:
+        _check_streams(path, container, limits, stage)
+        yield container
+
+
+@contextmanager
+def _in_our_words(
+    path: Path, kind: str | None, limits: Limits, stage: Stage, clock: Clock, *, on_device: bool
+) -> Iterator[None]:
+    """What libavformat, and the binding, raise while they open a file."""
+    try:
+        yield
     except av.ExitError as error:
         raise clock.over() from error
     except MemoryError as error:
-        if accel is not None:  # the device's own may be meant: the processors will tell
+        if on_device:  # its own memory may be meant: the processors will tell
             raise InputUnreadable(f"{path.name}: no memory on the device", stage=stage) from error
         raise MediaLimitExceeded(
             f"{path.name} has more than {4 * limits.max_streams} streams, or needs too much memory",
@@ -197,7 +209,7 @@ def open_media(
             max=limits.max_streams,
         ) from error
     except RuntimeError as error:
-        if accel is None:
+        if not on_device:
             raise
         raise InputUnreadable(
             f"{path.name} is of no kind that the device decodes: {error}", stage=stage
@@ -208,9 +220,6 @@ def open_media(
             f"{path.name} cannot be opened as media: {reason(path, kind, error)}",
             stage=stage,
         ) from error
-    with container:
-        _check_streams(path, container, limits, stage)
-        yield container
 
 
 def _check_streams(path: Path, container: InputContainer, limits: Limits, stage: Stage) -> None:
