@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputUnreadable
 from pipeline.reading.hdr import HLG, PQ, WIDE, as_shown
+from pipeline.reading.pixel_format import is_rgb
 from pipeline.types import Color, VideoFacts
 from schemas.codes import Stage
 
@@ -106,7 +107,7 @@ class ToneMap:
     def _opened(
         self, frame: VideoFrame, width: int, height: int, layout: str
     ) -> tuple[FilterContext, FilterContext]:
-        rgb = frame.format.is_rgb or frame.format.has_palette
+        rgb = is_rgb(frame)
         matrix = "auto" if rgb else _MATRICES[self._source.matrix]
         span = "full" if rgb or self._source.full_range else "limited"
         kind = "gbrapf32le" if "a" in layout else "gbrpf32le"
