@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.left_over import remove
+from consumer.left_over import bytes_under, remove
 from tests.consumer.scratches import age, open_scratch
 from tests.support.processes import die_with_parent
 
@@ -51,6 +51,7 @@ def test_nothing_that_is_not_ours_is_touched_and_links_are_not_followed(tmp_path
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_bytes(b"x")
+    (outside / ".lock").touch()  # as if it were a replica's
     root = tmp_path / "data" / "jobs"
     root.mkdir(parents=True)
     (root / "notes.txt").write_bytes(b"x")
@@ -69,6 +70,7 @@ def test_nothing_that_is_not_ours_is_touched_and_links_are_not_followed(tmp_path
     scratch = open_scratch(tmp_path / "data")
     scratch.sweep()
     assert (outside / "precious").read_bytes() == b"x"
+    assert (outside / ".lock").exists()
     assert not dead.exists()
     assert {path.name for path in root.iterdir()} == {
         "notes.txt",
@@ -179,3 +181,15 @@ def test_a_replica_begins_though_its_folder_is_swept_before_the_lock_lies_there(
     assert (scratch.folder / ".lock").exists()
     scratch.close()
     janitor.close()
+
+
+def test_bytes_are_counted_in_all_folders_and_behind_no_link(tmp_path: Path) -> None:
+    (tmp_path / "outside").write_bytes(b"x" * 1000)
+    root = tmp_path / "jobs"
+    (root / "deep" / "deeper").mkdir(parents=True)
+    (root / "a").write_bytes(b"x" * 10)
+    (root / "deep" / "deeper" / "b").write_bytes(b"x" * 5)
+    link = root / "link"
+    link.symlink_to(tmp_path / "outside")
+    assert bytes_under(root) == 15 + link.lstat().st_size
+    assert bytes_under(tmp_path / "none") == 0
