@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import mimetypes
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -140,12 +140,13 @@ async def bring(storage: Storage, completed: Completed, path: Path, *, kept: boo
 
     Raises:
         Fault: what the store raises, or OUTPUT_INVALID when the digest differs.
-        CommandError: SCRATCH_FULL, with the folder.
+        CommandError: SCRATCH_FULL, with the folder; INVALID_REQUEST where it takes no file now.
     """
     output = completed.output
-    path.parent.mkdir(parents=True, exist_ok=True)
+    stays = f"; the MP4 stays in the store, {output.url}" if kept else ""
     half = path.with_name(f".{path.name}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         got = await storage.fetch(ObjectRef(output.bucket, output.key), half, output.size)
         if got.sha256 != output.sha256:
             raise Fault.of(
@@ -157,10 +158,12 @@ async def bring(storage: Storage, completed: Completed, path: Path, *, kept: boo
     except Fault as fault:
         if fault.code is not ErrorCode.SCRATCH_FULL:
             raise
-        text = f"no room in {str(path.parent)!r} for {output.size} bytes"
-        if kept:
-            text += f"; the MP4 stays in the store, {output.url}"
+        text = f"no room in {str(path.parent)!r} for {output.size} bytes{stays}"
         raise CommandError.plain(fault.code, fault.error.stage, text) from fault
+    except OSError as error:
+        text = f"{str(path)!r} cannot be written: {error.strerror}{stays}"
+        raise CommandError.plain(ErrorCode.INVALID_REQUEST, Stage.FETCH, text) from error
     finally:
-        half.unlink(missing_ok=True)
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
     return path

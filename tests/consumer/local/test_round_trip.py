@@ -131,6 +131,20 @@ async def test_a_disk_without_room_for_the_result_is_named_and_where_it_stays(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_folder_that_takes_no_file_any_more_is_named_and_where_the_result_stays(
+    storage: Storage, s3: S3Handle, tmp_path: Path, kept: bool
+) -> None:
+    """It ended in a traceback, after the whole render."""
+    await storage.put(s3.bucket, "results/j/r.mp4", CONTENT)
+    (tmp_path / ".out.mp4.part").mkdir()
+    with pytest.raises(CommandError) as refused:
+        await bring(storage, _completed(s3.bucket), tmp_path / "out.mp4", kept=kept)
+    assert exit_code(refused.value.error.code) == 2
+    assert f"'{tmp_path / 'out.mp4'}' cannot be written: " in refused.value.error.message
+    assert ("stays in the store, s3://" in refused.value.error.message) is kept
+
+
 @pytest.fixture
 def settings(kafka: KafkaHandle) -> Settings:
     kafka.create_topics()
