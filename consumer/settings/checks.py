@@ -57,6 +57,11 @@ def line(value: str) -> str:
     return value
 
 
+def word(value: str) -> str:
+    """One of some words, however it is capitalised."""
+    return value.lower()
+
+
 def http_url(value: str) -> str:
     """A URL, http(s)://host[:port]/…, in ASCII."""
     if not value.startswith(("http://", "https://")):

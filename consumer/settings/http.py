@@ -41,5 +41,6 @@ class HttpSettings(Group):
         "OTEL_EXPORTER_OTLP_ENDPOINT", None, "traces are sent here when set"
     )
 
+    _words = field_validator("log_level", "log_format", mode="before")(checks.word)
     _traces = field_validator("otlp_endpoint")(given(checks.http_url))
     _keys = field_validator("api_key")(given(checks.header_key))

@@ -211,6 +211,12 @@ def test_what_is_no_number_is_told_what_is_counted(name: str, value: str, said: 
         load({name: value})
 
 
+@pytest.mark.parametrize("level", ["info", "INFO", "Info"])
+def test_a_level_of_logs_is_taken_in_capitals_as_most_programs_write_it(level: str) -> None:
+    found = load({"F2F_LOG_LEVEL": level, "F2F_LOG_FORMAT": "JSON"})
+    assert (found.log_level, found.log_format) == ("info", "json")
+
+
 def test_every_wrong_setting_is_named_at_once() -> None:
     with pytest.raises(SettingsError) as refused:
         load({"F2F_SLOTS": "0", "F2F_CRF": "ignored", "S3_BUCKET": "X"})
