@@ -5,6 +5,7 @@
     tracker    detects faces and gives each a `follower`, which looks at it with the mesh network
     choice     which of those faces is meant
     occlusion  frames in which something is before the mouth
+    guessed    shots and photos in which it is there throughout
     smooth     meshes that do not tremble, and what is measured on them
     usable     frames that can be painted on, and why the others cannot
 

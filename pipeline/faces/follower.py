@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.faces.appearance import ROW
+from pipeline.faces.guessed import Glances
 from pipeline.faces.mesh import Meshes
 from pipeline.faces.motion import Window
 from pipeline.faces.point_store import PointStore
@@ -73,6 +74,7 @@ class Follower:
         self.doubtful: list[int] = []
         """Frames in which the detector saw no face where the mesh was."""
         self.doubts_in_a_row = 0
+        self.glances = Glances()
         self._region: Rows = np.zeros(4, np.float32)
         self._recent: list[Rows] = []
         self._restless = 0
@@ -107,6 +109,7 @@ class Follower:
         self._region, self._recent, self.active = region.numpy(), [], True
         self.doubts_in_a_row = self._restless = 0
         self._window = None
+        self.glances.anew()
 
     def doubt(self, index: int, doubtful: bool) -> None:
         """What the detector thinks of a frame."""
@@ -129,6 +132,7 @@ class Follower:
             self._recent = [*self._recent, *seen.regions[:count]][-4:]
             self._restless -= self._restless > 0
             self._window = Window(frames[count - 1], self._recent[-1]) if self._restless else None
+            self.glances.take(self._look, frames[count - 1], self._recent[-1])
         self.active = count == len(frames)
         return count
 

@@ -186,6 +186,17 @@ def _more_face_like(prints: Tensor, than: Tensor) -> bool:
     return face_like > least + (0.0 if red > least_red + REDDER else CLEARLY)
 
 
+def face_likeness(colors: Tensor) -> float:
+    """How much a lower face has a face's colours; 0 in a picture without colour.
+
+    It is by how much lips are redder than skin, less how far that is off the upper face's, of 255.
+
+    Args:
+        colors: (n, ROW, 3) uint8 of looks at one face, from `appearance.sample`.
+    """
+    return _looks(_prints(colors))[1]
+
+
 def _looks(prints: Tensor) -> tuple[float, float]:
     """How much redder lips are than skin, and the same less how far that is off the face's."""
     tint = prints[..., 1:].median(0).values

@@ -15,6 +15,7 @@ from pipeline.avatars.parts import Parts, Unfit, pack, unpack
 from pipeline.faces import smooth
 from pipeline.faces.appearance import COMPLEXION, complexion
 from pipeline.faces.choice import asked_box, find_rival, pick
+from pipeline.faces.guessed import guessed
 from pipeline.faces.loaded import networks
 from pipeline.faces.mesh import POINTS
 from pipeline.faces.occlusion import covered
@@ -186,6 +187,7 @@ def _finished(
     shot = geometry.cut.cumsum(0)
     colors = chosen.colors_seen(tracker.frames)
     hidden = covered(colors, geometry.present, shot, geometry.opening) | cut_off(geometry, video)
+    hidden |= guessed(chosen.glances.seen, geometry)
     reasons = reasons_of(geometry, chosen.doubtful, hidden, how.limits)
     usable = reasons == 0
     if not bool(usable.any()):

@@ -1,4 +1,4 @@
-"""A hand, a telephone and a microphone, drawn into frames of real faces."""
+"""A hand, a telephone, a microphone and a mask, drawn into frames of real faces."""
 
 from __future__ import annotations
 
@@ -83,6 +83,12 @@ def microphone(place: Place) -> tuple[Tensor, Tensor]:
     wire = torch.sin(place.x * 125).sign() * torch.sin(place.y * 125).sign()
     luma = torch.where(ball > 0, 70 + 200 * ball + 12 * wire, torch.full_like(ball, 45))
     return _colored(luma, 128, 128), torch.maximum(ball, stick)
+
+
+def mask(place: Place) -> tuple[Tensor, Tensor]:
+    """Pale folds from the nose to the chin."""
+    round_ = 1 - ((place.x / 0.72).square() + ((place.y + 0.05) / 0.62).square()).sqrt()
+    return _colored(170 + 18 * torch.sin(22 * place.y), 140, 118), 0.6 * round_
 
 
 def _rod(place: Place, a: tuple[float, float], b: tuple[float, float], radius: float) -> Tensor:

@@ -11,6 +11,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
+from pipeline.faces.detector import Detector
+from pipeline.faces.mesh import MeshNetwork
+from pipeline.faces.roi import region_of_box, region_of_points
 from pipeline.reading.decode import FrameReader
 from pipeline.reading.probe import probe_video
 from pipeline.types import Color, Frame, Limits, VideoFacts
@@ -31,6 +34,18 @@ def demo_frames(count: int) -> list[Frame]:
 def demo_facts() -> VideoFacts:
     """The demo clip, probed."""
     return probe_video(DEMO, Limits(), RenderOptions())
+
+
+def placed(frame: Frame, mesh: MeshNetwork, detector: Detector) -> Tensor:
+    """(1, 478, 3) mesh points of the face that is found first in a frame of the demo's colours."""
+    color = demo_facts().color
+    found = detector.whole([frame], color)[0]
+    box, eyes = found.boxes[0], found.eyes[0]
+    region = region_of_box(*(torch.tensor([place]) for place in (box, *eyes)))
+    for _ in range(3):
+        points = mesh([frame], region, color).points
+        region = region_of_points(points)
+    return points
 
 
 def facts(frames: list[Frame], color: Color = COLOR) -> VideoFacts:

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from pipeline.faces.appearance import LIPS, ROW, sample
+from pipeline.faces.detector import Detector
 from pipeline.faces.mesh import MeshNetwork
 from pipeline.faces.occlusion import LEAST, covered
 from pipeline.faces.roi import region_of_points
 from pipeline.types import Frame
 from tests.pipeline.faces.occluders import Shape, before, hand, microphone, telephone
-from tests.pipeline.faces.pictures import demo_facts
+from tests.pipeline.faces.pictures import demo_facts, placed
 
 SKIN, LIP, PHONE = (200.0, 150.0, 130.0), (170.0, 90.0, 90.0), (40.0, 40.0, 42.0)
 
@@ -144,13 +145,11 @@ def test_colours_are_read_where_the_points_are() -> None:
 @pytest.mark.usefixtures("face_models")
 @pytest.mark.parametrize("shape", [hand, telephone, microphone])
 def test_things_before_a_real_face_are_seen(
-    shape: Shape, portrait: Frame, mesh: MeshNetwork
+    shape: Shape, portrait: Frame, mesh: MeshNetwork, detector: Detector
 ) -> None:
     color = demo_facts().color
-    region = torch.tensor([[portrait.width / 2, portrait.height / 2, portrait.height, 0.0]])
-    for _ in range(3):
-        points = mesh([portrait], region, color).points
-        region = region_of_points(points)
+    points = placed(portrait, mesh, detector)
+    region = region_of_points(points)
     seen = []
     for n in range(40):
         shifted = region + torch.tensor([2 * math.sin(n), 2 * math.cos(n), 0, 0.02 * math.sin(n)])
