@@ -46,7 +46,8 @@ class State:
     def ready(self) -> str | None:
         """Why no request is taken now."""
         if self.intake is None or self.processing is None or self.phase != "running":
-            return self.phase
+            why = self.publisher.unconnected if self.publisher is not None else None
+            return self.phase if why is None else f"{self.phase}: {why}"
         if not self.intake.pump.member:
             return "not a member of the consumer group"
         if self.brokers is not None and self.brokers.trouble is not None:

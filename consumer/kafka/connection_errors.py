@@ -12,7 +12,7 @@ from typing import Final
 from aiokafka.errors import SaslAuthenticationFailed
 
 _LOGGER = "aiokafka"
-_SAID = "Unable connect to node"
+_SAID = "Unable connect to "
 _LATELY_S = 30.0
 """An older failure says nothing of why there is no answer now."""
 
@@ -36,7 +36,7 @@ class ConnectionErrors(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Keep why a connection failed."""
         match record.args:
-            case (int(), Exception() as error) if record.msg.startswith(_SAID):
+            case (*_, Exception() as error) if record.msg.startswith(_SAID):
                 self._last, self._at = error, time.monotonic()
         return True
 

@@ -25,6 +25,7 @@ from aiokafka.errors import (
 
 from consumer.kafka.client import connection
 from consumer.kafka.connecting import STOP_TIMEOUT_S, close
+from consumer.kafka.connection_errors import CONNECTION_ERRORS
 from consumer.kafka.copy_headers import Headers
 from consumer.kafka.refusals import COMPLAINTS
 from consumer.settings import Settings
@@ -56,17 +57,21 @@ class Line:
         self._replaced = asyncio.Event()
         self._renewal = asyncio.Lock()
         self._overdue: dict[asyncio.Future[Any], str] = {}
+        self.unconnected: str | None = None
+        """Why the last try to connect for the first time failed."""
 
     async def start(self) -> None:
         """Connect; waits until a broker answers."""
+        CONNECTION_ERRORS.listen()
         pause = FIRST_PAUSE_S
         async with self._renewal:
             while self._producer is None and not self._stopped:
                 try:
                     self._producer = await self._connect()
                 except KafkaError as error:
-                    servers = self._settings.kafka_servers
-                    log.warning("no broker can be used yet", brokers=servers, error=error)
+                    self.unconnected = str(CONNECTION_ERRORS.lately() or error)
+                    servers, why = self._settings.kafka_servers, self.unconnected
+                    log.warning("no broker can be used yet", brokers=servers, error=why)
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE_S)
 

@@ -110,6 +110,11 @@ class Publisher:
         await self._outcome(self._topics.failed, (event, small), envelope)
 
     @property
+    def unconnected(self) -> str | None:
+        """Why no broker could be used at the last try, while `start` waits for one."""
+        return self._line.unconnected if self._line.producer is None else None
+
+    @property
     def trouble(self) -> str | None:
         """Why outcomes cannot be announced now; None while they can, as far as it is known."""
         return next(iter(self._too_small.values()), None) or self._line.waiting

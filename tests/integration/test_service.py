@@ -23,6 +23,8 @@ def test_it_waits_for_brokers_then_for_topics_and_stays_alive_meanwhile(
         service.until_phase("connecting to the brokers")
         assert service.get("/livez")[0] == 200
         assert service.get("/readyz")[0] == 503
+        why = "connecting to the brokers: [Errno 111] Connect call failed"
+        wait_until(lambda: why in str(service.get("/readyz")[1]), 120, "the reason")
         own_kafka.start()
         service.until_phase("waiting for topics")
         missing = "topics are missing; run `face2face topics apply`"
