@@ -57,6 +57,7 @@ def _filled(network: nn.Module, device: str) -> Any:
     network.to_empty(device=device).eval().requires_grad_(False)
     for name, value in network.state_dict().items():
         if value.is_floating_point():
-            scale = name.endswith("norm.weight") or (value.ndim == 1 and name.endswith("weight"))
+            # Of a variance below 0 the root is no number, and nothing that follows is one.
+            scale = value.ndim == 1 and name.endswith(("weight", "running_var"))
             value.fill_(1.0) if scale else value.normal_(0.0, 0.02)
     return network
