@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pipeline.engines.viseme.points import FACE, NOSE_BASE, STABLE, places
+from pipeline.engines.viseme.under_lip import under_lip
 from pipeline.faces.topology import EYE_CORNERS_OUTER
 
 ROUNDS = 3
@@ -155,7 +156,7 @@ def fit_heads(points: Tensor, skull: Skull) -> Heads:
         scale.float(),
         rotation.float(),
         (origin + turned).float(),
-        (shape - slip[:, None]).float(),
+        under_lip((shape - slip[:, None]).float()),
         misfit.float(),
         slip.float(),
     )

@@ -19,6 +19,7 @@ from pipeline.engines.viseme.parting import Lips
 from pipeline.engines.viseme.plan import Plan
 from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, below_nose, edit
 from pipeline.engines.viseme.steady import turned
+from pipeline.engines.viseme.under_lip import under_lip
 from pipeline.speech.mouth_range import JAW_PER_APERTURE
 from pipeline.types import Frame
 
@@ -118,4 +119,4 @@ def _wanted_shape(plan: Plan, heads: Heads, at: Tensor) -> Tensor:
     else:
         sunk = plan.path.jaw[at].float() * (CHIN_PER_APERTURE / JAW_PER_APERTURE)
         drop = avatar.rest_jaw + sunk - now.jaw
-    return edit(shape, aperture, width, drop, purse=avatar.mode != "unit")
+    return under_lip(edit(shape, aperture, width, drop, purse=avatar.mode != "unit"))
