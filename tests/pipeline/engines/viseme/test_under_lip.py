@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
 import torch
 from torch import Tensor
 
-from pipeline.engines.viseme import warp
+from pipeline.engines.viseme import scene, warp
 from pipeline.engines.viseme.canvas import NODES, Area, Box, Canvas
+from pipeline.engines.viseme.features import measure
 from pipeline.engines.viseme.heads import fit_heads, mean_skull
 from pipeline.engines.viseme.points import BELOW, CHIN, LOWER_RINGS, PLACE, places
 from pipeline.engines.viseme.under_lip import LEAST, under_lip
+from pipeline.speech.mouth_range import MouthPath
 from tests.pipeline.engines.viseme.puppet import Pose, head
+
+if TYPE_CHECKING:
+    from pipeline.engines.viseme.plan import Plan
 
 WHOLE, CHIN_BOX = Box(0, 0, 240, 176), Box(96, 76, 48, 48)
 CANVAS = Canvas.make((240, 176), (120, 70), 100.0, WHOLE, WHOLE, "cpu")
@@ -73,6 +82,16 @@ def test_a_face_in_order_stays_as_it_is() -> None:
 def test_a_tracked_head_has_its_skin_under_its_lips() -> None:
     heads = fit_heads(face(0.12), mean_skull(face()))
     assert float(_room(heads.shape).min()) > 0.8 * LEAST
+
+
+def test_a_wanted_mouth_has_its_skin_under_its_lips() -> None:
+    heads = replace(fit_heads(face(), mean_skull(face())), shape=shape(0.12))
+    now = measure(heads.shape)
+    path = MouthPath(now.aperture.double(), now.width.double(), torch.zeros(1).double())
+    avatar = SimpleNamespace(bank=None, expression=None, mode="warp+synth", rest_jaw=now.jaw)
+    plan = SimpleNamespace(avatar=avatar, first=None, drawn=None, path=path)
+    wanted = scene._wanted_shape(cast("Plan", plan), heads, torch.zeros(1, dtype=torch.int64))
+    assert float(_room(wanted).min()) > 0.8 * LEAST
 
 
 def test_a_lent_lip_that_is_low_is_laid_without_a_fold() -> None:
