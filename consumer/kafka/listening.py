@@ -73,11 +73,13 @@ class Listening:
         if assigned == set(self._places):
             return
         kept = {each: at for each, at in self._places.items() if each in assigned}
-        for partition, offset in kept.items():
+        come = assigned - set(kept)
+        starts = await self.consumer.beginning_offsets(list(come)) if come else {}
+        # to be asked for the start would lose to a look-up of the end that is under way
+        places = kept | {each: int(starts[each]) for each in come}
+        for partition, offset in places.items():
             self.consumer.seek(partition, offset)
-        if come := assigned - set(kept):
-            await self.consumer.seek_to_beginning(*come)
-        self._places = kept | {each: await self.consumer.position(each) for each in come}
+        self._places = places
 
     async def why_silent(self) -> str | None:
         """Ask the brokers for something; None when they answer, else why not."""
