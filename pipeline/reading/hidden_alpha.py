@@ -13,7 +13,8 @@ from av import VideoFrame
 
 from pipeline.reading.cursor import open_cursor
 from pipeline.reading.grid import PictureTable
-from pipeline.reading.pixel_format import laid_out, samples
+from pipeline.reading.pixel_format import laid_out
+from pipeline.reading.plane_samples import samples
 
 _LOOKS = 16
 """Pictures that are looked at, evenly spread."""

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pipeline import hardware
 from pipeline.batching.cuda import is_cuda
-from pipeline.reading.pixel_format import samples
+from pipeline.reading.plane_samples import samples
 from pipeline.types import VideoFacts
 
 CODECS = frozenset({"h264", "hevc", "vp9", "av1"})

@@ -1,11 +1,11 @@
-"""Formats of libavutil's pictures: what they can hold, and their samples as tensors."""
+"""Formats of libavutil's pictures: what they can hold, and how one becomes another.
+
+Torch is not needed here, nor is there room for it where photographs are read.
+"""
 
 from __future__ import annotations
 
-import torch
 from av import VideoFrame
-from av.video.plane import VideoPlane
-from torch import Tensor
 
 BT709 = 1
 LIMITED, FULL = 1, 2
@@ -35,10 +35,3 @@ def has_alpha(frame: VideoFrame) -> bool:
     """Whether parts of a picture may be transparent."""
     kind = frame.format
     return kind.has_palette or any(component.is_alpha for component in kind.components)
-
-
-def samples(plane: VideoPlane, height: int, width: int) -> Tensor:
-    """(height, width) uint8 in the plane's own memory, which must outlive it."""
-    return torch.frombuffer(plane, dtype=torch.uint8).as_strided(
-        (height, width), (plane.line_size, 1)
-    )

@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from pipeline.reading.orientation import Orientation
-from pipeline.reading.pixel_format import FULL, LIMITED, has_alpha, is_rgb, samples
+from pipeline.reading.pixel_format import FULL, LIMITED, has_alpha, is_rgb
+from pipeline.reading.plane_samples import samples
 from pipeline.reading.tone_map import ToneMap
 from pipeline.types import Color
 

@@ -22,7 +22,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from pipeline.errors import EngineFailed, OutputInvalid
-from pipeline.reading.pixel_format import samples
+from pipeline.reading.plane_samples import samples
 from pipeline.types import AudioFacts, Frame
 from pipeline.writing import losses, nvenc, x264
 from pipeline.writing.coding import Coding

@@ -27,7 +27,7 @@ from torch import Tensor
 from pipeline import hardware
 from pipeline.batching.cuda import is_cuda
 from pipeline.errors import EngineUnavailable
-from pipeline.reading.pixel_format import samples
+from pipeline.reading.plane_samples import samples
 from pipeline.writing import losses
 from schemas.codes import Stage
 

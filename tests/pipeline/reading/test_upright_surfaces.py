@@ -7,7 +7,7 @@ import torch
 from av import VideoFrame
 
 from pipeline.reading.orientation import Orientation
-from pipeline.reading.pixel_format import samples
+from pipeline.reading.plane_samples import samples
 from pipeline.reading.upright import Upright
 from pipeline.types import Color
 

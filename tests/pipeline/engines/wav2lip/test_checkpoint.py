@@ -12,7 +12,7 @@ from pipeline.errors import WeightsMissing
 from tests.pipeline.engines.runs import own_checkpoint, run
 
 
-def testown_checkpoint_is_loaded_and_its_licence_said(
+def test_own_checkpoint_is_loaded_and_its_licence_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     own_checkpoint(tmp_path / "wav2lip")
