@@ -22,7 +22,7 @@ _MOST = 10_000
 _ENTRY_HEAD = 78
 """Bytes of a picture's sample entry before the boxes in it; its size stands at 24."""
 _SEGMENT, _TRACKS, _CLUSTER, _TRACK = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE
-_KIND, _VIDEO = 0x83, 0xE0
+_KIND, _VIDEO, _WIDE, _HIGH = 0x83, 0xE0, 0xB0, 0xBA
 _LEFT, _TOP, _RIGHT, _BOTTOM = 0x54CC, 0x54BB, 0x54DD, 0x54AA
 
 
@@ -43,12 +43,23 @@ class Margins(NamedTuple):
     bottom: int
 
 
-_NONE = Margins(0, 0, 0, 0)
+class _Told(NamedTuple):
+    """What a container says."""
+
+    size: tuple[int, int]
+    """Of a coded picture."""
+    margins: Margins
+
+
+_NONE = _Told((0, 0), Margins(0, 0, 0, 0))
 Walk = Callable[[BinaryIO, Span], Iterator[Span]]
 
 
 def margins_of(container: InputContainer, stream: VideoStream) -> Margins | None:
     """What is not shown of a stream's pictures, as they are coded; None where all is.
+
+    Margins of pictures of another size than the stream has are not heeded: some muxers tell the
+    size on a screen, or that of whole blocks, and the decoder has cut off those already.
 
     Raises:
         OSError: the file cannot be read.
@@ -64,13 +75,14 @@ def margins_of(container: InputContainer, stream: VideoStream) -> Margins | None
         whole = Span(0, 0, file.seek(0, 2))
         with suppress(struct.error, ZeroDivisionError, StopIteration):
             found = read(file, whole, number)
-    codec = stream.codec_context
-    left = codec.width - found.left - found.right, codec.height - found.top - found.bottom
-    sane = min(found) >= 0 and min(left) >= 2
-    return found if sane and found != _NONE else None
+    size = stream.codec_context.width, stream.codec_context.height
+    margins = found.margins
+    left = size[0] - margins.left - margins.right, size[1] - margins.top - margins.bottom
+    sane = found.size == size and min(margins) >= 0 and min(left) >= 2
+    return margins if sane and any(margins) else None
 
 
-def _in_mov(file: BinaryIO, whole: Span, number: int) -> Margins:
+def _in_mov(file: BinaryIO, whole: Span, number: int) -> _Told:
     moov = _first(file, whole, _boxes, _name(b"moov"))
     films = []
     for track in _all(file, moov, _boxes, _name(b"trak")):
@@ -89,10 +101,10 @@ def _in_mov(file: BinaryIO, whole: Span, number: int) -> Margins:
     wide, high, right, down = (Fraction(*numbers[n : n + 2]) for n in range(0, 8, 2))
     left, top = (width - wide) / 2 + right, (height - high) / 2 + down
     sides = (left, top, width - wide - left, height - high - top)
-    return Margins(*map(round, sides))
+    return _Told((width, height), Margins(*map(round, sides)))
 
 
-def _in_matroska(file: BinaryIO, whole: Span, number: int) -> Margins:
+def _in_matroska(file: BinaryIO, whole: Span, number: int) -> _Told:
     segment = _first(file, whole, _elements, _SEGMENT)
     tracks = _first(file, segment, _elements, _TRACKS)
     films = []
@@ -101,8 +113,9 @@ def _in_matroska(file: BinaryIO, whole: Span, number: int) -> Margins:
         if _value(file, kind) == 1:
             films.append(_first(file, track, _elements, _VIDEO))
     told = {s.kind: s for s in _elements(file, films[number])} if number < len(films) else {}
-    sides = (_LEFT, _TOP, _RIGHT, _BOTTOM)
-    return Margins(*(_value(file, told[side]) if side in told else 0 for side in sides))
+    wanted = (_WIDE, _HIGH, _LEFT, _TOP, _RIGHT, _BOTTOM)
+    wide, high, *sides = (_value(file, told[n]) if n in told else 0 for n in wanted)
+    return _Told((wide, high), Margins(*sides))
 
 
 def _first(file: BinaryIO, parent: Span, walk: Walk, kind: int) -> Span:

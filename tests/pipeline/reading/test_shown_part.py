@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,21 @@ def test_margins_that_no_picture_has_are_not_heeded(
     path = _film(tmp_path, "mp4", margins)
     assert (facts(path).width, facts(path).height) == SIZE
     assert numbers(read(path)) == list(range(12))
+
+
+@pytest.mark.parametrize("told", [(SIZE[0], 168), (320, SIZE[1])], ids=["blocks", "screen"])
+def test_margins_of_pictures_of_another_size_are_not_heeded(
+    tmp_path: Path, told: tuple[int, int]
+) -> None:
+    right, bottom = told[0] - SIZE[0], told[1] - SIZE[1]
+    path = with_clap(write_clip(tmp_path / "film.mp4", CLIP), (0, 0, right, bottom), told)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"avc1", data.index(b"stsd")) + 28
+    assert struct.unpack_from(">HH", data, place) == SIZE
+    struct.pack_into(">HH", data, place, *told)
+    path.write_bytes(data)
+    assert numbers(read(path)) == list(range(12))
+    assert {frame.y.shape[0] for frame in read(path)} == {SIZE[1]}
 
 
 @pytest.mark.parametrize("place", range(4, 32, 4))
