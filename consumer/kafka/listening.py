@@ -3,6 +3,9 @@
 A topic may get more partitions meanwhile. The client then takes a new assignment and begins at the
 end of every partition: what was written before that, to an old or a new one, would never be heard.
 So places are kept here. Old partitions are read on from theirs, and new ones from their start.
+
+A broker that has just begun, or a right that is taken for a moment, makes a topic go and come back.
+Its places are kept, too: from its start, outcomes of long ago would be told to whoever waits now.
 """
 
 from __future__ import annotations
@@ -36,7 +39,9 @@ class Listening:
             metadata_max_age_ms=METADATA_MS,
         )
         self._places: dict[TopicPartition, int] = {}
-        """Partitions that are heard, and the offset that is heard next."""
+        """The offset that is heard next, also of partitions that are gone for now."""
+        self._heard: Collection[TopicPartition] = ()
+        """The assignment whose partitions stand at their places: it and no other that is equal."""
 
     async def begin(self, topics: Collection[str]) -> None:
         """Fix the end of every partition now: the client would look it up at the first fetch.
@@ -52,6 +57,7 @@ class Listening:
             partitions = consumer.assignment()
             await consumer.seek_to_end(*partitions)  # together: one by one takes half a second each
             self._places = {each: await consumer.position(each) for each in partitions}
+            self._heard = partitions
 
     async def next(self, timeout_ms: int) -> list[Any]:
         """Records, in the order of their partitions; none after a while.
@@ -61,7 +67,7 @@ class Listening:
         """
         await self._follow()
         found = await self.consumer.getmany(timeout_ms=timeout_ms)
-        if self.consumer.assignment() != set(self._places):
+        if self.consumer.assignment() is not self._heard:
             return []  # they may lie behind others that are not read yet, and come again
         for partition, records in found.items():
             self._places[partition] = records[-1].offset + 1
@@ -70,16 +76,29 @@ class Listening:
     async def _follow(self) -> None:
         """Go to the places of an assignment that is new."""
         assigned = self.consumer.assignment()
-        if assigned == set(self._places):
+        if assigned is self._heard:
             return
-        kept = {each: at for each, at in self._places.items() if each in assigned}
-        come = assigned - set(kept)
-        starts = await self.consumer.beginning_offsets(list(come)) if come else {}
-        # to be asked for the start would lose to a look-up of the end that is under way
-        places = kept | {each: int(starts[each]) for each in come}
+        places = {each: self._places[each] for each in assigned if each in self._heard}
+        places |= await self._look_up(assigned - set(places))
+        if self.consumer.assignment() is not assigned:
+            return  # and nothing of it is heard
         for partition, offset in places.items():
             self.consumer.seek(partition, offset)
-        self._places = places
+        self._places |= places
+        self._heard = assigned
+
+    async def _look_up(self, come: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where partitions are heard that have come: on from their place, else from their start.
+
+        By offset: to be asked for the start would lose to a look-up of the end that is under way.
+        """
+        if not come:
+            return {}
+        starts = await self.consumer.beginning_offsets(list(come))
+        ends = await self.consumer.end_offsets(list(come))
+        places = {each: self._places.get(each, -1) for each in come}
+        # a place that is not there is of a topic that was removed and made again
+        return {p: at if starts[p] <= at <= ends[p] else starts[p] for p, at in places.items()}
 
     async def why_silent(self) -> str | None:
         """Ask the brokers for something; None when they answer, else why not."""
