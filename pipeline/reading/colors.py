@@ -90,18 +90,19 @@ def _is_dolby(frame: VideoFrame) -> bool:
     return int(frame.color_range) == _FULL_RANGE and "DOVI_RPU_BUFFER" in side_data(frame)
 
 
-def delivered(path: Path, frame: VideoFrame, codec: str) -> tuple[Color, Color | None]:
+def delivered(path: Path, frame: VideoFrame, codec: str, lines: int) -> tuple[Color, Color | None]:
     """The colours that are delivered, and those of the file where they are others.
 
     Args:
         path: of the file.
         frame: its first picture.
         codec: of it.
+        lines: of a whole picture, which is more than a field, and more than what is shown.
 
     Raises:
         InputUnreadable: they are others, and coded in a way that is not known.
     """
-    told = _color(frame, codec)
+    told = _color(frame, codec, lines)
     if told.matrix in _YCGCO:
         raise InputUnreadable(
             f"{path.name}: its colours are coded as YCgCo (matrix {told.matrix} of ITU-T H.273), "
@@ -113,13 +114,13 @@ def delivered(path: Path, frame: VideoFrame, codec: str) -> tuple[Color, Color |
     return (told, None) if shown is None else (shown, told)
 
 
-def _color(frame: VideoFrame, codec: str) -> Color:
+def _color(frame: VideoFrame, codec: str, lines: int) -> Color:
     """The source's colour tags; where it has none, the usual ones.
 
     Those of its size (BT.709 from 720 lines); of high dynamic range BT.2020; of RGB and JPEG those
     of sRGB, whose primaries are BT.709's whatever the size.
     """
-    usual = _BT709 if frame.height >= 720 and codec not in _JFIF else _BT601
+    usual = _BT709 if lines >= 720 and codec not in _JFIF else _BT601
     matrix = int(frame.colorspace)
     primaries = int(frame.color_primaries)
     transfer = int(frame.color_trc)

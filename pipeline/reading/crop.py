@@ -22,7 +22,7 @@ def cropped(frame: VideoFrame, margins: Margins) -> VideoFrame:
     Raises:
         InputUnreadable: the filter does not take it.
     """
-    left, top, right, bottom = margins
+    width, height = margins.within(frame.width, frame.height)
     graph = Graph()
     graph.threads = 1
     try:
@@ -34,8 +34,8 @@ def cropped(frame: VideoFrame, margins: Margins) -> VideoFrame:
             colorspace=str(int(frame.colorspace)),
             range=str(int(frame.color_range)),
         )
-        size = f"{frame.width - left - right}:{frame.height - top - bottom}:{left}:{top}"
-        graph.link_nodes(source, graph.add("crop", size), graph.add("buffersink")).configure()
+        part = f"{width}:{height}:{margins.left}:{margins.top}"
+        graph.link_nodes(source, graph.add("crop", part), graph.add("buffersink")).configure()
         graph.vpush(frame)
         return graph.vpull()
     except (FFmpegError, OSError, ValueError) as error:

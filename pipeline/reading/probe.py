@@ -30,9 +30,8 @@ from pipeline.reading.container import (
     open_media,
     packets,
 )
-from pipeline.reading.crop import cropped
 from pipeline.reading.deinterlace import is_one_field
-from pipeline.reading.delivered_size import delivered_size, within
+from pipeline.reading.delivered_size import Size, delivered_size, within
 from pipeline.reading.grid import STILL_FPS, Grid, PictureTable, every_second, fit_grid
 from pipeline.reading.limits import check_pixels, check_video_seconds
 from pipeline.reading.orientation import orientation_of
@@ -41,7 +40,7 @@ from pipeline.reading.picture_size import claimed_size, is_animated_png, is_anim
 from pipeline.reading.picture_work import check_work
 from pipeline.reading.png_words import MOST_WORDS, words_too_large
 from pipeline.reading.scan import declared_rates, scan_pictures, video_stream
-from pipeline.reading.shown_part import margins_of
+from pipeline.reading.shown_part import Margins, margins_of
 from pipeline.reading.trial import open_on_trial
 from pipeline.types import AudioFacts, Limits, VideoFacts
 from schemas.codes import Stage
@@ -84,9 +83,9 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
     open_on_trial(path, limits, Stage.PROBE)
     film = _scanned(path, limits, clock)
     first = _first_picture(path, limits, clock)
-    size, table, rates = (first.frame.width, first.frame.height), film.table, film.rates
-    if is_one_field(*first):
-        size, table = (size[0], 2 * size[1]), every_second(table)
+    size, lines, table, rates = first.shown, first.frame.height, film.table, film.rates
+    if is_one_field(first.frame, first.codec, first.aspect):
+        size, lines, table = (size[0], 2 * size[1]), 2 * lines, every_second(table)
         rates = [rate / 2 for rate in rates if rate]
     orientation = orientation_of(first.frame)
     width, height = delivered_size(size, first.aspect, orientation, options.max_height)
@@ -94,7 +93,7 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
         width, height = within(width, height, most)
     check_pixels(path, width, height, limits)
     grid = Grid(STILL_FPS, 1, False) if film.still else fit_grid(table, rates)
-    color, source = delivered(path, first.frame, first.codec)
+    color, source = delivered(path, first.frame, first.codec, lines)
     return VideoFacts(
         path=path,
         width=width,
@@ -129,6 +128,8 @@ class _First(NamedTuple):
     codec: str
     aspect: Fraction
     """Of its pixels."""
+    shown: Size
+    """Of the part that is shown."""
 
 
 def _scanned(path: Path, limits: Limits, clock: Clock) -> _Film:
@@ -171,7 +172,7 @@ def _probe_photograph(
     size = frame.width, frame.height
     width, height = delivered_size(size, square, upright, options.max_height)
     width, height = within(width, height, most)
-    color, source = delivered(path, frame, codec)
+    color, source = delivered(path, frame, codec, frame.height)
     return VideoFacts(
         path=path,
         width=width,
@@ -235,10 +236,8 @@ def _first_picture(path: Path, limits: Limits, clock: Clock) -> _First:
                 aspect = stream.sample_aspect_ratio or codec.sample_aspect_ratio or Fraction(1)
                 own = codec is stream.codec_context
                 name = codec.codec.canonical_name if own else codec.name
-                margins = margins_of(container, stream)
-                if margins is not None:
-                    frame = cropped(frame, margins)
-                return _First(frame, name, aspect)
+                margins = margins_of(container, stream) or Margins(0, 0, 0, 0)
+                return _First(frame, name, aspect, margins.within(frame.width, frame.height))
     if is_animated_webp(path):
         raise _animated(path, "WebP")
     raise InputUnreadable(f"{path.name}: no picture of its video decodes", stage=Stage.PROBE)

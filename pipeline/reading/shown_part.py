@@ -42,6 +42,10 @@ class Margins(NamedTuple):
     right: int
     bottom: int
 
+    def within(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of what is shown of a picture."""
+        return width - self.left - self.right, height - self.top - self.bottom
+
 
 class _Told(NamedTuple):
     """What a container says."""
@@ -77,8 +81,7 @@ def margins_of(container: InputContainer, stream: VideoStream) -> Margins | None
             found = read(file, whole, number)
     size = stream.codec_context.width, stream.codec_context.height
     margins = found.margins
-    left = size[0] - margins.left - margins.right, size[1] - margins.top - margins.bottom
-    sane = found.size == size and min(margins) >= 0 and min(left) >= 2
+    sane = found.size == size and min(margins) >= 0 and min(margins.within(*size)) >= 2
     return margins if sane and any(margins) else None
 
 

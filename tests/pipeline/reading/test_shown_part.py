@@ -50,6 +50,15 @@ def test_a_film_that_is_turned_is_cropped_as_it_is_coded(tmp_path: Path) -> None
     assert [frame.y.shape for frame in read(film)] == [(184, 128)] * 3
 
 
+@pytest.mark.parametrize(("lines", "matrix"), [(720, 1), (704, 6)])
+def test_colours_that_no_word_names_are_those_of_the_whole_picture(
+    tmp_path: Path, lines: int, matrix: int
+) -> None:
+    path = write_clip(tmp_path / "film.mp4", Clip(width=240, height=lines, frames=2))
+    video = facts(with_clap(path, (0, 64, 0, 64), (240, lines)))
+    assert (video.height, video.color.matrix) == (lines - 128, matrix)
+
+
 @pytest.mark.parametrize("margins", [(-8, 0, 0, 0), (120, 0, 120, 0), (0, 400, 0, -300)])
 def test_margins_that_no_picture_has_are_not_heeded(
     tmp_path: Path, margins: tuple[int, int, int, int]

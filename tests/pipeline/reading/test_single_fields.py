@@ -60,6 +60,12 @@ def test_the_first_field_of_each_two_is_shown_at_its_whole_height(
     assert np.abs(shown[5].y.numpy()[HEIGHT // 2 :] - luma).mean() < 4
 
 
+def test_colours_that_no_word_names_are_those_of_the_whole_height(tmp_path: Path) -> None:
+    drawn = [picture(0, 1056, 800)[parity::2] for parity in range(2)]
+    video = facts(_encoded(tmp_path / "fields.mp4", drawn, 50))
+    assert (video.height, video.color.matrix) == (800, 1)
+
+
 def test_whole_pictures_that_are_called_fields_stay_whole(tmp_path: Path) -> None:
     drawn = [picture(number, 192, 128) for number in range(PICTURES)]
     path = _encoded(tmp_path / "whole.mp4", drawn, 25)
