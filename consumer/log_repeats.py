@@ -30,7 +30,10 @@ class Repeats(logging.Filter):
         """False for a line that was said lately."""
         if not f"{record.name}.".startswith(self._names):
             return True
-        now, key = time.monotonic(), (record.name, record.getMessage())
+        try:
+            now, key = time.monotonic(), (record.name, record.getMessage())
+        except (TypeError, ValueError):  # the handler says which line does not fit its values
+            return True
         at, dropped = self._said.get(key, (-SILENT_S, 0))
         if now - at < SILENT_S:
             self._said[key] = (at, dropped + 1)

@@ -41,6 +41,11 @@ class ConnectionErrors(logging.Filter):
         return True
 
 
+def told(error: Exception) -> str:
+    """An error in words: a time-out, as of brokers behind a firewall that drops, has none."""
+    return str(error) or type(error).__name__
+
+
 CONNECTION_ERRORS: Final = ConnectionErrors()
 """One, as there is one log."""
 

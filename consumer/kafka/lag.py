@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 
 from consumer.kafka import request_timeout
 from consumer.kafka.assignment import Assignment
-from consumer.kafka.connection_errors import CONNECTION_ERRORS, refuses_login
+from consumer.kafka.connection_errors import CONNECTION_ERRORS, refuses_login, told
 from consumer.kafka.membership import ask_of_topics, learn_leaders
 from consumer.metrics import BROKERS_UP, LAG
 
@@ -71,7 +71,7 @@ class LagWatch:
             self._locked_out = time.monotonic()
         why = repr(error) if isinstance(error, KafkaError) else "time-out"
         if cause is not None:
-            why = f"{why}, as no connection could be made: {str(cause) or type(cause).__name__}"
+            why = f"{why}, as no connection could be made: {told(cause)}"
         if self.trouble is None:
             log.warning("the brokers do not answer", error=why)
         self.trouble = why

@@ -25,7 +25,7 @@ from aiokafka.errors import (
 
 from consumer.kafka.client import connection
 from consumer.kafka.connecting import STOP_TIMEOUT_S, close
-from consumer.kafka.connection_errors import CONNECTION_ERRORS
+from consumer.kafka.connection_errors import CONNECTION_ERRORS, told
 from consumer.kafka.copy_headers import Headers
 from consumer.kafka.refusals import COMPLAINTS
 from consumer.settings import Settings
@@ -69,7 +69,7 @@ class Line:
                 try:
                     self._producer = await self._connect()
                 except KafkaError as error:
-                    self.unconnected = str(CONNECTION_ERRORS.lately() or error)
+                    self.unconnected = told(CONNECTION_ERRORS.lately() or error)
                     servers, why = self._settings.kafka_servers, self.unconnected
                     log.warning("no broker can be used yet", brokers=servers, error=why)
                     await asyncio.sleep(pause)

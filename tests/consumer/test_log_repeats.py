@@ -43,3 +43,8 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(2 * log_repeats.MOST_REMEMBERED):
         assert repeats.filter(_line("offset %d", number))
     assert len(repeats._said) == log_repeats.MOST_REMEMBERED
+
+
+def test_a_line_that_does_not_fit_its_values_breaks_nobody() -> None:
+    """A handler forgives it; raised here, it ended what the library was about."""
+    assert Repeats("aiokafka").filter(_line("%s of %d", "one"))
