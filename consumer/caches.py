@@ -14,33 +14,37 @@ from pathlib import Path
 def weights_root(environ: Mapping[str, str] | None = None) -> Path:
     """Folder of all weights: `F2F_WEIGHTS_DIR`, else `face2face/weights` in the user's cache."""
     environ = os.environ if environ is None else environ
-    chosen = environ.get("F2F_WEIGHTS_DIR")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    return _cache(environ) / "weights"
+    return _chosen("F2F_WEIGHTS_DIR", environ) or _cache(environ) / "weights"
 
 
 def signing_root(environ: Mapping[str, str] | None = None) -> Path:
     """The development certificate's: `F2F_SIGNING_DIR`, else `face2face/signing` in the cache."""
     environ = os.environ if environ is None else environ
-    chosen = environ.get("F2F_SIGNING_DIR")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    return _cache(environ) / "signing"
+    return _chosen("F2F_SIGNING_DIR", environ) or _cache(environ) / "signing"
 
 
 def avatars_root(environ: Mapping[str, str] | None = None) -> Path:
     """Prepared references of `face2face render`: `F2F_AVATAR_DIR`, else `face2face/avatars`."""
     environ = os.environ if environ is None else environ
-    chosen = environ.get("F2F_AVATAR_DIR")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    return _cache(environ) / "avatars"
+    return _chosen("F2F_AVATAR_DIR", environ) or _cache(environ) / "avatars"
 
 
 def jobs_file(environ: Mapping[str, str] | None = None) -> Path:
     """Jobs that this user rendered here: `face2face/jobs.txt` in the cache."""
     return _cache(os.environ if environ is None else environ) / "jobs.txt"
+
+
+def _chosen(name: str, environ: Mapping[str, str]) -> Path | None:
+    value = environ.get(name)
+    if not value:
+        return None
+    from consumer.settings import SettingsError
+    from consumer.settings.checks import place
+
+    try:
+        return place(Path(value))
+    except ValueError as error:
+        raise SettingsError(f"{name} = {value!r}: {error}") from None
 
 
 def _cache(environ: Mapping[str, str]) -> Path:

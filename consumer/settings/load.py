@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from consumer.json_findings import reason
 from consumer.settings import Settings, SettingsError
+from consumer.settings.checks import place
 
 _MOST_SHOWN = 200
 _LINE_END = "\r\n"
@@ -41,7 +42,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         name = str(field.validation_alias)
         file = source.get(f"{name}_FILE")
         if file:
-            values[name] = _read_secret(name, Path(file))
+            values[name] = _read_secret(name, file)
         elif value := source.get(name, "").rstrip(_LINE_END):
             values[name] = value
     try:
@@ -50,13 +51,17 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError("\n".join(_explain(line) for line in error.errors())) from None
 
 
-def _read_secret(name: str, path: Path) -> str:
+def _read_secret(name: str, file: str) -> str:
+    path = Path(file)
     try:
+        path = place(path)
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"{name}_FILE: cannot read {str(path)!r}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{name}_FILE: {str(path)!r} is not UTF-8 text") from None
+    except ValueError as error:  # of the path
+        raise SettingsError(f"{name}_FILE = {file!r}: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{name}_FILE: cannot read {str(path)!r}: {error.strerror}") from None
     value = text.rstrip(_LINE_END)
     if not value:  # never as if it were not given: an empty key would let everybody in
         raise SettingsError(f"{name}_FILE: {str(path)!r} is empty; write the value into it")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from consumer.caches import package_index, weights_root
+from consumer.caches import avatars_root, package_index, signing_root, weights_root
+from consumer.settings import SettingsError
 
 NOBODY = """
 import os
@@ -28,6 +30,22 @@ def test_weights_follow_the_setting_then_the_cache_then_home(tmp_path: Path) -> 
     here = Path.home() / ".cache" / "face2face" / "weights"
     assert weights_root({}) == here
     assert weights_root({"XDG_CACHE_HOME": "relative"}) == here
+
+
+@pytest.mark.parametrize(
+    ("name", "root"),
+    [
+        ("F2F_WEIGHTS_DIR", weights_root),
+        ("F2F_SIGNING_DIR", signing_root),
+        ("F2F_AVATAR_DIR", avatars_root),
+    ],
+)
+def test_a_folder_in_a_home_that_nobody_has_is_refused_by_the_name_of_its_setting(
+    name: str, root: Callable[[Mapping[str, str]], Path]
+) -> None:
+    assert root({name: "~/x"}) == Path.home() / "x"
+    with pytest.raises(SettingsError, match=f"^{name} = '~nosuch/x': begins with ~, and no"):
+        root({name: "~nosuch/x"})
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may become somebody without a home")

@@ -257,6 +257,14 @@ def test_a_path_may_begin_with_a_home_which_no_shell_puts_in_there(
     assert load({"DUIX_DATA_DIR": "data"}).data_dir == tmp_path / "data"
     with pytest.raises(SettingsError, match="'~nosuch/x': begins with ~, and no"):
         load({"DUIX_DATA_DIR": "~nosuch/x"})
+    (tmp_path / "key").write_text("secret")
+    key = load({"F2F_API_KEY_FILE": "~/key"}).api_key
+    assert key is not None
+    assert key.get_secret_value() == "secret"
+    with pytest.raises(
+        SettingsError, match="F2F_API_KEY_FILE = '~nosuch/x': begins with ~, and no"
+    ):
+        load({"F2F_API_KEY_FILE": "~nosuch/x"})
 
 
 def test_a_value_of_any_length_is_shown_in_short() -> None:
