@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from consumer.jobs import Record
 from consumer.kafka import producing
+from consumer.kafka import publisher as publisher_module
 from consumer.kafka.producing import Line
 from consumer.kafka.publisher import Publisher
 from consumer.kafka.topics_apply import Change, admin, apply
@@ -205,6 +206,7 @@ async def test_what_announces_outcomes_does_not_wait_for_what_tells_progress(
         return await connect(line)
 
     monkeypatch.setattr(Line, "_connect", held_back)
+    monkeypatch.setattr(publisher_module, "PROGRESS_EVERY_S", 120.0)  # to connect may take as long
     publisher = Publisher(lab.settings())
     event = Failed(job_id="j", error=ERROR, attempt=1, max_attempts=3, failed_at=datetime.now(UTC))
     try:
