@@ -32,7 +32,7 @@ from schemas.refs import RefStr, check_bucket, check_key
 JOB_ID_PATTERN = r"^[A-Za-z0-9._-]{1,128}$"
 MAX_METADATA_ENTRIES = 64
 MAX_TRANSCRIPT_CHARS = 20_000
-_BARE = re.compile(r"[+-]?[0-9.]+")
+_DATE = re.compile(r"[0-9]{4}-")
 _HUGE_EXPONENT = re.compile(r"[eE][+-]?[\d_]{4}")
 
 JobId = Annotated[str, Field(pattern=JOB_ID_PATTERN, examples=["order-4711"])]
@@ -190,7 +190,7 @@ Metadata = Annotated[
 def _written(value: Any) -> Any:
     """Refuse a bare number: as seconds of some clock, a date such as 20261201 lies in 1970."""
     text = value.strip() if isinstance(value, str) else value
-    if isinstance(text, int | float) or (isinstance(text, str) and _BARE.fullmatch(text)):
+    if isinstance(text, int | float) or (isinstance(text, str) and not _DATE.match(text)):
         raise ValueError("must be a time with an offset (RFC 3339), such as 2026-12-01T10:00:00Z")
     return value
 

@@ -173,6 +173,7 @@ def test_a_refused_record_keeps_the_id_that_it_named() -> None:
         ({"deadline": 20301201}, "must be a time with an offset (RFC 3339)"),
         ({"deadline": "20301201"}, "must be a time with an offset (RFC 3339)"),
         ({"deadline": 1.9e9}, "must be a time with an offset (RFC 3339)"),
+        ({"deadline": "+1.5e3"}, "must be a time with an offset (RFC 3339)"),
         ({"options": {"crf": 18.5}}, "field 'options.crf' = 18.5: must be a whole number"),
         ({"options": {"crf": 99}}, "'options.crf' = 99: must be less than or equal to 40"),
         ({"options": {"loop": "no"}}, "= 'no': must be 'pingpong', 'repeat' or 'hold'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from consumer.http.health import serve
 from consumer.local import playground
 from consumer.local.embedded import EmbeddedFailed, NoRoom
 from consumer.local.playground import Playground, free_port
 from consumer.settings import SettingsError
 from consumer.settings.load import load
+from consumer.state import State
 from tests.support.processes import wait_until
 from tests.support.s3 import http_answers
 
@@ -60,16 +63,27 @@ def test_what_would_keep_the_service_from_work_is_said_before_anything_is_starte
     assert steps == []
 
 
-def test_who_waits_long_for_the_service_is_told_for_what(
+def test_who_waits_long_for_the_service_is_told_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(playground, "QUIET_S", 0.0)
     told: list[str] = []
     with Playground(tmp_path, on_wait=told.append):
         pass
-    reasons = {line.removeprefix("the service is not ready yet: ") for line in told}
-    assert "no worker is ready" in reasons, "in the words of /readyz"
-    assert not any("{" in reason for reason in reasons), "which are for people, too"
+    assert told
+    assert all(line.startswith("the service is not ready yet: ") for line in told)
+    assert not any("{" in line for line in told), "they are for people"
+
+
+async def test_the_wait_is_told_in_the_words_of_readyz(tmp_path: Path) -> None:
+    """It gave the answer as it came, as JSON."""
+    state = State("a group")
+    settings = load({"DUIX_DATA_DIR": str(tmp_path), "F2F_HTTP_PORT": "0"})
+    async with serve(settings, state) as port:
+        url = f"http://127.0.0.1:{port}/readyz"
+        state.phase = "joining the group"
+        assert await asyncio.to_thread(playground._why_unready, url) == "joining the group"
+    assert await asyncio.to_thread(playground._why_unready, url) == "it does not answer yet"
 
 
 def test_settings_of_another_deployment_do_not_reach_the_playground(
