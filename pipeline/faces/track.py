@@ -90,14 +90,21 @@ class FaceTrack:
         return dict(self._facts)
 
     def warnings(self) -> list[str]:
-        """What a report says of a choice that somebody else might have made."""
+        """What a report says of choices that somebody else might have made."""
+        said: list[str] = []
+        if doubted := self._facts.get("perhaps_covered"):
+            said.append(
+                f"the mouth may be covered in the reference (frames: {doubted}), and is painted;"
+                " a reference that shows it gives a better picture"
+            )
         rival = self._facts.get("rival")
         if rival is None:
-            return []
+            return said
         box = ", ".join(f"{place:.0f}" for place in rival["box"])
         return [
+            *said,
             f"another face is {rival['share']:.0%} as large as the painted one where both are"
-            f' seen; `options.face` chooses it: {{"box": [{box}]}}'
+            f' seen; `options.face` chooses it: {{"box": [{box}]}}',
         ]
 
     def parts(self) -> Parts:
@@ -187,13 +194,15 @@ def _finished(
     shot = geometry.cut.cumsum(0)
     colors = chosen.colors_seen(tracker.frames)
     hidden = covered(colors, geometry.present, shot, geometry.opening) | cut_off(geometry, video)
-    hidden |= guessed(chosen.glances.seen, geometry)
     reasons = reasons_of(geometry, chosen.doubtful, hidden, how.limits)
+    guess = guessed(chosen.glances.seen, geometry, reasons == 0)
+    reasons = reasons_of(geometry, chosen.doubtful, hidden | guess.hidden, how.limits)
     usable = reasons == 0
     if not bool(usable.any()):
         counts = {name: int((reasons == n).sum()) for n, name in enumerate(REASONS) if name}
         raise no_face(tracker.frames, counts, how.limits, geometry)
     facts = _facts(geometry, usable, len(followers), wanted)
+    facts["perhaps_covered"] = guess.doubted
     facts["rival"] = find_rival(chosen, followers, video) if wanted is None else None
     return FaceTrack(geometry, score, reasons, complexion(colors), facts)
 
