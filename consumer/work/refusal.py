@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -15,6 +16,8 @@ from consumer.workers.slots import ABSENT, EngineChoice, Fleet
 from schemas.codes import ErrorCode, Stage
 
 T = TypeVar("T")
+STARTS_S = 30.0
+"""Longest wait for a worker that starts, on behalf of a job that nobody wants any more."""
 
 
 def refuse(case: Case, held: Held, limit: int) -> None:
@@ -47,7 +50,12 @@ async def engine_of(job: Job, fleet: Fleet, default: str) -> EngineChoice:
     try:
         return await _while_wanted(job, fleet.engine(name), "cancelled before it started")
     except Fault as fault:
-        return EngineChoice(name, ABSENT, fault)
+        unwanted = fault
+    with suppress(TimeoutError):
+        # it may have an outcome, whose name bears the engine's revision
+        if await asyncio.wait_for(fleet.told(), STARTS_S):
+            return await fleet.engine(name)
+    return EngineChoice(name, ABSENT, unwanted)
 
 
 async def guard(case: Case, held: Held, work: Coroutine[object, object, T]) -> T:

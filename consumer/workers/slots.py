@@ -161,6 +161,13 @@ class Fleet:
         )
         return EngineChoice(name, ABSENT, fault)
 
+    async def told(self) -> bool:
+        """Wait while workers start: True when one has said what it can run, False when none can."""
+        while (teller := self._teller()) is None and self.why_not_ready() is None:
+            self._news.clear()
+            await self._news.wait()
+        return teller is not None
+
     def _teller(self) -> Worker | None:
         """A worker that has said what it can run, at best one that can be asked again."""
         said = [worker for worker in self.workers if worker.facts is not None]

@@ -124,6 +124,21 @@ async def test_a_job_with_an_outcome_is_told_it_also_where_no_worker_is_ready(
     assert (verdict.kind, verdict.reused) == ("completed", True)
 
 
+async def test_a_job_with_an_outcome_is_told_it_also_too_late_and_while_a_worker_starts(
+    s3: S3Handle, tmp_path: Path
+) -> None:
+    """A replay of days later failed where it came first of all, beside the result."""
+    put_inputs(s3, {})
+    async with replica(s3, tmp_path / "works") as one:
+        assert (await one.process(make_job(s3))).kind == "completed"
+    for key in s3.keys("attempts/"):
+        s3.client().remove_object(s3.bucket, key)  # as they expire after a day
+    async with replica(s3, tmp_path / "starts") as two:
+        assert not two.processing.ready
+        verdict = await two.process(make_job(s3, deadline=datetime.now(UTC) - timedelta(days=1)))
+    assert (verdict.kind, verdict.reused) == ("completed", True)
+
+
 async def test_a_job_that_is_cancelled_while_its_mp4_goes_up_leaves_none_behind(
     s3: S3Handle, tmp_path: Path
 ) -> None:
