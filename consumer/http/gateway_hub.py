@@ -35,8 +35,6 @@ BACKLOG = 64
 """Words that one listener may lag behind; older progress is dropped first."""
 PAUSE_S = 1.0
 POLL_MS = 500
-ANSWER_MS = 10_000
-"""Longest wait for an answer: behind a broker that hangs the next leader's words are not heard."""
 log = structlog.get_logger(__name__)
 
 
@@ -128,7 +126,7 @@ class Hub:
             await asyncio.sleep(PAUSE_S)
 
     async def _listen(self) -> None:
-        listener = Listening(**connection(self._settings), request_timeout_ms=ANSWER_MS)
+        listener = Listening(**connection(self._settings))
         try:
             # in less time than this loop may stand still; its reasons are not logged each second
             await reach(self._settings, listener.consumer.start())

@@ -21,14 +21,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from consumer.kafka.connecting import ClientFailed, close, close_consumer, reach
 from consumer.kafka.decompression import bound_batches
 from consumer.kafka.header_names import forgive_header_names
-from consumer.kafka.listening import Listening
+from consumer.kafka.listening import ANSWER_MS, Listening
 from consumer.kafka.request_timeout import expect_answers
 from consumer.settings import Settings
 from schemas.envelope import Envelope, EventType, read_headers
 from schemas.request import RenderRequest
 
-ANSWER_MS = 10_000
-"""Longest wait for an answer: a broker that hangs gives none."""
 POLL_MS = 500
 SEND_S = 10.0
 """Longest wait of somebody who looks on; the client's own is forty seconds."""
@@ -161,7 +159,7 @@ async def connect(settings: Settings) -> AsyncIterator[Client]:
     names = (topics.progress, topics.completed, topics.failed)
     options = connection(settings)
     producer = AIOKafkaProducer(**options, enable_idempotence=True, request_timeout_ms=ANSWER_MS)
-    listener = Listening(**options, request_timeout_ms=ANSWER_MS)
+    listener = Listening(**options)
     try:
         await reach(settings, producer.start())
         await reach(settings, listener.consumer.start())

@@ -18,6 +18,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 LISTEN_TIMEOUT_S = 20.0
+ANSWER_MS = 10_000
+"""Longest wait for an answer: behind a broker that hangs the next leader's words are not heard."""
 METADATA_MS = 60_000
 """New partitions are found so soon."""
 ASKED_S = 5.0
@@ -27,7 +29,7 @@ class Listening:
     """What is written from now on.
 
     Args:
-        options: connection arguments and others of the client.
+        options: connection arguments.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -37,6 +39,7 @@ class Listening:
             auto_offset_reset="latest",
             enable_auto_commit=False,
             metadata_max_age_ms=METADATA_MS,
+            request_timeout_ms=ANSWER_MS,
         )
         self._places: dict[TopicPartition, int] = {}
         """The offset that is heard next, also of partitions that are gone for now."""

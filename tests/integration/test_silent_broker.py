@@ -12,7 +12,6 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.conn import AIOKafkaConnection
 
-from consumer.http import gateway_hub
 from consumer.http.gateway_hub import Hub
 from consumer.kafka import broker, listening, request_timeout
 from consumer.kafka.lag import LagWatch
@@ -75,7 +74,7 @@ async def test_a_gateway_hears_from_its_successor_what_a_broker_led_that_hangs(
 ) -> None:
     """It was deaf to it for as long as its client waits for an answer, and for a connection."""
     monkeypatch.setattr(request_timeout, "ANSWER_S", 1.0)
-    monkeypatch.setattr(gateway_hub, "ANSWER_MS", 1_000)
+    monkeypatch.setattr(listening, "ANSWER_MS", 1_000)
     monkeypatch.setattr(listening, "METADATA_MS", 600_000)
     kafka = KafkaHandle.fresh(cluster)
     lab, topic = Lab(kafka), kafka.topics.failed
