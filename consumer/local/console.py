@@ -154,12 +154,12 @@ def broker_errors() -> Iterator[None]:
     from aiokafka.errors import KafkaError
 
     from consumer.kafka.connecting import ClientFailed
+    from consumer.kafka.connection_errors import told
 
     try:
         yield
     except (ClientFailed, KafkaError, TimeoutError) as error:
-        text = str(error) or type(error).__name__
-        raise CommandError.of(ErrorCode.BROKER_UNAVAILABLE, Stage.ANNOUNCE, text) from error
+        raise CommandError.of(ErrorCode.BROKER_UNAVAILABLE, Stage.ANNOUNCE, told(error)) from error
 
 
 @contextmanager
