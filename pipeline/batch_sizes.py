@@ -14,12 +14,7 @@ on their way."""
 
 
 def batch_of(pixels: int, device: str) -> int:
-    """Frames that travel together through generate on a device.
-
-    Args:
-        pixels: of a frame.
-        device: of the job.
-    """
+    """Frames that travel together through generate on a device."""
     if is_cuda(device):
         return GPU_BATCH
     return LARGE_BATCH if pixels > LARGE_PIXELS else BATCH

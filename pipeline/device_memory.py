@@ -27,11 +27,7 @@ class Reading:
 
 
 class MemoryWatch:
-    """Watches one device; made when engines are warm and no job has run.
-
-    Args:
-        read: the device's memory.
-    """
+    """Watches one device; made when engines are warm and no job has run."""
 
     def __init__(self, read: Callable[[], Reading]) -> None:
         self._read = read

@@ -154,7 +154,6 @@ def in_one_line(error: object, most: int = 200) -> str:
     """What an error of somebody else's says, for a message of ours; its type if it says nothing.
 
     Args:
-        error: the error.
         most: letters.
     """
     return " ".join(str(error).split())[:most] or type(error).__name__

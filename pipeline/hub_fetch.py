@@ -53,11 +53,8 @@ def fetch(
     """Bring a pinned file into a folder.
 
     Args:
-        pin: what to bring.
         folder: an existing folder; the file is named after its digest.
-        on_bytes: progress.
         endpoint: another hub; default is huggingface_hub's own setting, `HF_ENDPOINT`.
-        pause_s: seconds between attempts.
 
     Returns:
         The file, whose digest is the pinned one.

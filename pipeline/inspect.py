@@ -32,13 +32,9 @@ def inspect(
     """Measure a video and draw a contact sheet.
 
     Args:
-        path: the video.
-        png: the picture to write.
         audio: the speech that it was made from; else its own sound track.
         reference: the video that it was made from, for ratios and the person's own way of speaking.
         transcript: what is said, if known.
-        device: where the face is tracked.
-        threads: for decoding.
 
     Returns:
         The figures of `pipeline.quality.measure`, JSON types only.

@@ -40,9 +40,7 @@ def read_rgb(frame: Frame, window: Window, color: Color) -> Tensor:
     """A window of a frame as RGB.
 
     Args:
-        frame: the frame.
         window: inside the frame.
-        color: how its planes are to be read.
 
     Returns:
         (3, H, W) uint8.
@@ -57,7 +55,6 @@ def rgb_of(y: Tensor, u: Tensor, v: Tensor, color: Color) -> Tensor:
 
     Args:
         y, u, v: (H, W) float, 0 to 255.
-        color: how they are to be read.
 
     Returns:
         (3, H, W) float on the scale 0 to 255, not clamped.
@@ -92,7 +89,6 @@ def planes_of(rgb: Tensor, color: Color) -> tuple[Tensor, Tensor, Tensor]:
 
     Args:
         rgb: (..., 3, H, W) float, 0 to 255, of an even window.
-        color: how the planes are to be read.
 
     Returns:
         Y (..., H, W), U and V (..., H/2, W/2), float, not clamped.

@@ -17,7 +17,6 @@ def alone(folder: Path, announce: Announce, unfinished: str) -> Iterator[None]:
     """Work in a folder alone; another pull that is at it is waited for.
 
     Args:
-        folder: existing.
         announce: told when it is waited for.
         unfinished: glob of what a pull leaves there that was killed; it is removed, as its room
             may be needed.

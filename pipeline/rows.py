@@ -26,8 +26,6 @@ class RowFile:
 
     Args:
         file: where they lie; it is this object's from now on.
-        shape: of one row.
-        dtype: of the items.
         offset: of the first row in the file, bytes.
         count: rows that are there; grows with writing.
     """

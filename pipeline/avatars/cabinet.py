@@ -106,7 +106,6 @@ class Cabinet:
         """The engine's avatar of a tracked reference: kept, or made by `make`.
 
         Args:
-            engine: of the job.
             reference: its sound is not read.
             make: calls `engine.prepare`; raises what that raises.
         """

@@ -74,7 +74,6 @@ def write_parts(
     Args:
         path: its folder is made.
         key: everything that the parts depend on.
-        parts: what to keep.
         keep_free: bytes of the disk that must stay free.
         stop: set when nobody wants it any more.
 

@@ -54,12 +54,10 @@ def track_key(
     """The key of a tracked face.
 
     Args:
-        sha256: of the video file.
         video: as probed; its path does not count.
         frames: grid frames that are tracked, from the first.
         options: of the request; the face and the height count.
         limits: all but the time that probing may take.
-        device: `cpu`, `cuda`, `cuda:1`, …
     """
     picture = {k: v for k, v in asdict(video).items() if k != "path"}
     bounds = {k: v for k, v in asdict(limits).items() if k != "probe_timeout_s"}
@@ -81,9 +79,7 @@ def engine_key(track: Key, content: str, engine: EngineFacts, threads: int) -> K
     """The key of what an engine makes of a track.
 
     Args:
-        track: the track's own key.
         content: digest of the track's tensors.
-        engine: its facts.
         threads: of one operator; more of them add up in another order.
     """
     facts = {

@@ -88,7 +88,6 @@ def pack(value: Any, skip: Collection[str] = ()) -> Parts:
 
     Args:
         value: its fields hold tensors, rows, dataclasses, scalars, fractions, tuples or None.
-        skip: fields that are not part of it.
 
     Raises:
         TypeError: a field of another kind; names it.
@@ -102,8 +101,6 @@ def unpack(kind: type[T], parts: Parts, device: str, given: Mapping[str, Any] | 
     """The object again.
 
     Args:
-        kind: its class.
-        parts: from `pack`.
         device: where tensors go that were not in host memory.
         given: values of the fields that `pack` skipped.
 

@@ -21,8 +21,6 @@ def tracked_frames(used: int, fps: Fraction, frames: int) -> int:
 
     Args:
         used: frames that the output touches.
-        fps: of the grid.
-        frames: of the grid.
     """
     for step in count():
         seconds = LEAST_S * 2 ** (step // 2) * (Fraction(3, 2) if step % 2 else 1)

@@ -72,7 +72,6 @@ class Batcher(Generic[Item, Made]):
         run: makes one result for each item of a batch, in order. Called from one thread at a time.
             May return before the device has finished.
         buckets: batch sizes that `run` is ready for, ascending.
-        max_delay_s: longest wait of a frame for company.
     """
 
     def __init__(

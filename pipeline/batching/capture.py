@@ -37,9 +37,7 @@ def capture(
     Args:
         network: has run before.
         inputs: (n, …) for each column, in the places where they will always be.
-        stream: captures.
         pool: of graphs that run one after the other, `torch.cuda.graph_pool_handle`.
-        device: of CUDA.
 
     Returns:
         The graph, and the (n, …) tensor that each replay writes.

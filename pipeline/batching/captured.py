@@ -73,13 +73,10 @@ class Captured:
 
     Args:
         network: what to run; its weights are on the device.
-        columns: its arguments.
         buckets: batch sizes, ascending; a batch in between is filled up.
-        device: of CUDA.
         way: `compiled`: the largest bucket, which takes a minute the first time on a machine, later
             some seconds, because what was compiled is kept on disk by torch; `captured`: as graphs;
             `single`: each batch is launched kernel by kernel.
-        traits: of the network.
     """
 
     def __init__(

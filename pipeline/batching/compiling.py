@@ -39,7 +39,6 @@ def compiled(network: Network, run: Callable[[Network], None]) -> Network:
     Not in parts: where the compiler lacks something, it would try each of some hundred layers.
 
     Args:
-        network: what to compile.
         run: runs it, which compiles it.
 
     Raises:

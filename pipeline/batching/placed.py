@@ -21,11 +21,6 @@ def runner_on(
     """A network in captured graphs on CUDA, if `hardware.launching` allows; as it is elsewhere.
 
     Args:
-        device: where the network's weights are.
-        network: what to run.
-        columns: its arguments.
-        buckets: batch sizes, ascending.
-        traits: of the network.
         threads: processors that one operator may use on the CPU.
     """
     if not is_cuda(device):

@@ -68,9 +68,6 @@ class Direct:
     """The network as it is, on the host's processors or on any device.
 
     Args:
-        network: what to run.
-        columns: its arguments.
-        device: where it is.
         threads: processors that one operator may use on the CPU.
     """
 

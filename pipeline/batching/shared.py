@@ -16,13 +16,7 @@ Item = tuple[Tensor, ...]
 
 
 class Shared:
-    """Shared batches of one network.
-
-    Args:
-        runner: of the network (`pipeline.batching.placed`).
-        buckets: batch sizes, ascending.
-        max_delay_s: longest wait of a row for company.
-    """
+    """Shared batches of one network."""
 
     def __init__(
         self, runner: Runner, buckets: Sequence[int], *, max_delay_s: float = MAX_DELAY_S

@@ -11,9 +11,6 @@ class Sizes:
     """The sizes of one network on one device.
 
     Below the smallest bucket lie its halves, for a device that has no memory even for that.
-
-    Args:
-        buckets: batch sizes, ascending.
     """
 
     def __init__(self, buckets: Sequence[int]) -> None:

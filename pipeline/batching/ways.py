@@ -15,8 +15,6 @@ def note(network: str, way: Way, *, slowed: bool = False) -> None:
     """Remember the way of a network, the slowest of its batch sizes.
 
     Args:
-        network: its name.
-        way: how it goes from now on.
         slowed: it could not go the way that was tried first.
     """
     _ways[network] = way

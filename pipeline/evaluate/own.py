@@ -130,7 +130,6 @@ def lies_on(ours: Mouths, theirs: Mouths, both: Tensor, places: Tensor) -> bool:
     """The heads of an output are those of the frames in which the person says it.
 
     Args:
-        ours: of the output.
         theirs: of the person saying it.
         both: (F,) bool, output frames that show a mouth in both.
         places: (F,) frame of `theirs` for each output frame.

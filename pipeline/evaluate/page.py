@@ -56,12 +56,7 @@ class Picture:
 
 
 def page(result: dict[str, Any], pictures: list[Picture]) -> str:
-    """The whole page.
-
-    Args:
-        result: of `Evaluation.as_json`.
-        pictures: in order.
-    """
+    """The whole page."""
     name = escape(Path(result["files"]["output"]).name)
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",

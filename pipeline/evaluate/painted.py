@@ -51,8 +51,6 @@ def painted(output: Watched, reference: Watched, line: Timeline) -> Place | None
     """The middle of what differs most, labels aside; None where nothing does.
 
     Args:
-        output: of the same size as the reference.
-        reference: any of its faces.
         line: which of its frames lies under which of the output's.
     """
     at = sorted(set(torch.linspace(0, line.frames - 1, _PROBES).long().tolist()))

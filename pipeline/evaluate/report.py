@@ -22,7 +22,6 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
     """Write `index.html`, `mouths.png`, `curves.png` and `difference.png`.
 
     Args:
-        evaluation: of one output.
         folder: made if it is not there; files of these names are replaced.
 
     Returns:

@@ -63,9 +63,6 @@ def evaluate(
     """Measure an output from files alone.
 
     Args:
-        sources: the output, and what is known of how it was made.
-        device: where the networks run.
-        threads: for decoding.
         labels: read them, too; the invisible one is looked for in every frame.
 
     Raises:

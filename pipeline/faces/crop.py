@@ -33,9 +33,6 @@ def cut_out(
     Args:
         frames: one per region, all of one size.
         regions: (N, 4) on the host, see `pipeline.faces.roi`.
-        side: of the output.
-        color: how the planes are to be read.
-        outside: what is seen beyond the frame.
 
     Returns:
         (N, 3, side, side) float32, RGB from 0 to 1, channels last in memory.

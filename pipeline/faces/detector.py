@@ -57,8 +57,6 @@ class Detector:
     """Looks for faces.
 
     Args:
-        model: the pulled model.
-        device: where it runs.
         threads: of the CPU, that may work on one batch.
     """
 
@@ -81,8 +79,6 @@ class Detector:
         """Look at one frame through tiles of falling size, until a face is clearly seen.
 
         Args:
-            frame: where to look.
-            color: how its planes are to be read.
             smallest: side of the smallest face of interest, pixels.
             near: box; looks only around it.
         """
@@ -111,9 +107,6 @@ class Detector:
         place at a size that suits it, does not.
 
         Args:
-            frames: N frames.
-            boxes: N boxes around the meshes.
-            color: how the frames' planes are to be read.
             reaches: sides of the squares to look at, in box sides.
             angle: by which the squares are turned, radians clockwise.
 
@@ -166,7 +159,6 @@ def _decoded(raw: Rows, scores: Rows, regions: Rows, size: int) -> list[Rows]:
         raw: (N, 896, 16) places from the anchors, pixels of the picture.
         scores: (N, 896).
         regions: (N, 4) the tiles.
-        size: of the picture.
     """
     tile, anchor = np.nonzero(scores > MIN_SCORE)
     kept, centre = raw[tile, anchor] / np.float32(size), _anchors()[anchor]

@@ -52,12 +52,7 @@ Rows = NDArray[np.float32]
 
 
 class Follower:
-    """One face and what is known of it.
-
-    Args:
-        look: places meshes in regions of frames.
-        store: takes the points.
-    """
+    """One face and what is known of it."""
 
     def __init__(self, look: Look, store: PointStore) -> None:
         self._look = look

@@ -116,8 +116,6 @@ class Glances:
         """Look at the last frame of a batch, where it is time to.
 
         Args:
-            look: places meshes in regions of frames.
-            frame: the frame.
             region: (4,) of the face in it.
         """
         due = self._batches < FIRST or self._batches % LATER == 0
@@ -153,8 +151,6 @@ def guessed(glances: Sequence[Glance], geometry: Geometry, otherwise: Tensor) ->
     they would be most of what can be painted, shots are left out only if what is seen is no face.
 
     Args:
-        glances: at the face, in any order.
-        geometry: of the face, N frames.
         otherwise: (N,) bool, frames that can be painted but for this.
     """
     present, shot = geometry.present, geometry.cut.cumsum(0)

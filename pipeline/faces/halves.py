@@ -38,7 +38,6 @@ class Halves:
         """What `work` makes of each part of a batch, in order: of two halves, or of all at once.
 
         Args:
-            count: of the batch.
             work: gets the places of its part, and may run in two threads at once.
         """
         if count < self._fewest:

@@ -26,11 +26,7 @@ _first = threading.Lock()
 
 
 class LiteNetwork(Network):
-    """Stands for a `Network` on the CPU; several threads may call it.
-
-    Args:
-        model: graph and weights.
-    """
+    """Stands for a `Network` on the CPU; several threads may call it."""
 
     def __init__(self, model: Model) -> None:
         rest, parts = _divided(model)

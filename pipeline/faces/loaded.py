@@ -16,7 +16,6 @@ def networks(device: str, threads: int) -> tuple[Detector, MeshNetwork]:
 
     Args:
         device: where they run. On a GPU jobs of all budgets share one pair.
-        threads: of the CPU, for one job.
 
     Raises:
         WeightsMissing: the face models are not on this machine.

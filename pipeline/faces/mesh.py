@@ -57,8 +57,6 @@ class MeshNetwork:
     """Places the mesh.
 
     Args:
-        model: the pulled model.
-        device: where it runs.
         threads: of the CPU, that may work on one batch.
     """
 
@@ -84,9 +82,7 @@ class MeshNetwork:
         """Look at one region in each frame.
 
         Args:
-            frames: N frames.
             regions: (N, 4), see `pipeline.faces.roi`.
-            color: how the planes are to be read.
         """
 
         look = partial(self._part, frames, regions, color)

@@ -27,7 +27,6 @@ class Window:
     """A square of the picture, as it was when the face was in its middle.
 
     Args:
-        frame: that picture.
         region: (4,) the face's region in it, see `pipeline.faces.roi`.
     """
 

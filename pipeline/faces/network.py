@@ -37,8 +37,6 @@ class Network:
     """A graph that is ready to run.
 
     Args:
-        model: graph and weights.
-        device: where it runs.
         parts: what runs its nodes `PART`, by number; each makes a list, of which `OF_PART` takes.
     """
 

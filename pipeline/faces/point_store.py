@@ -15,9 +15,6 @@ class PointStore(RowFile):
 
     The file has no name: it is gone when the store is, whatever ends the process. Writing raises
     OSError when the disk is full.
-
-    Args:
-        folder: on which disk.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -24,12 +24,7 @@ MAX_DELAY_S = 0.001
 
 
 class SharedNetwork:
-    """Stands for a `Network`, from the host's side: pictures and outputs are on the host.
-
-    Args:
-        model: graph and weights.
-        device: where it runs.
-    """
+    """Stands for a `Network`, from the host's side: pictures and outputs are on the host."""
 
     device = "cpu"
     """Where it takes pictures from and leaves its outputs."""

@@ -51,10 +51,8 @@ def finish(raw: PointStore, present: Tensor, cuts: Sequence[int], out: PointStor
     """Smooth a track.
 
     Args:
-        raw: meshes as measured.
         present: (N,) bool.
         cuts: first frames of shots.
-        out: takes the smooth meshes.
     """
     frames = len(present)
     cut = _jumps(raw, present)

@@ -35,10 +35,6 @@ class UnknownGraph(ValueError):
 def read(name: str, data: bytes) -> Model:
     """Parse a model.
 
-    Args:
-        name: what to call it.
-        data: the whole file.
-
     Raises:
         UnknownGraph: an operation or option that neither face model uses.
     """

@@ -28,10 +28,7 @@ def write(model: Model, nodes: Sequence[Node], inputs: list[str], outputs: list[
     """A file of its own for some nodes of a graph.
 
     Args:
-        model: shapes of all tensors that are named, and the weights.
         nodes: in order of execution, of `KNOWN` operations.
-        inputs: tensors that are given.
-        outputs: tensors that are asked for.
     """
     return _Writer(model).file(nodes, inputs, outputs)
 

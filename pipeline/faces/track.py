@@ -158,10 +158,6 @@ def track_faces(
 
     Args:
         frames: grid frames from index 0 on, without gaps.
-        video: facts of the clip.
-        how: whose face, and by what means.
-        total: frames to expect.
-        on_tick: told after each batch.
 
     Raises:
         NoFace: no frame has a usable face; the detail says what was seen instead.

@@ -60,9 +60,6 @@ class Tracker:
     """Follows the faces of one clip.
 
     Args:
-        detector, mesh: the networks.
-        color: how the frames' planes are to be read.
-        new_store: makes room for a face's points.
         wanted: (4,) box that a chosen face is near, if one was chosen.
     """
 

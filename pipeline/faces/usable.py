@@ -27,7 +27,6 @@ def reasons_of(geometry: Geometry, doubtful: list[int], hidden: Tensor, limits: 
     """Why frames show no usable face.
 
     Args:
-        geometry: of the face, N frames.
         doubtful: frames in which the detector saw no face where the mesh was.
         hidden: (N,) bool, the mouth is covered or outside the picture.
         limits: its `min_face_px` is the smallest usable face.
@@ -80,10 +79,7 @@ def no_face(
     """The error for a clip without a usable face.
 
     Args:
-        frames: of the clip.
         counts: how many of them have which reason.
-        limits: what the smallest face may be.
-        geometry: of the face, if there was one.
         on_their_heads: looks at faces that were upside down.
     """
     said = {

@@ -137,7 +137,6 @@ def read_credentials(path: Path, anchors: str | None = None) -> dict[str, Any]:
     """What the manifest in a file says, and whether it holds.
 
     Args:
-        path: of a media file.
         anchors: PEM certificates to trust.
 
     Returns:

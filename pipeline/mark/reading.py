@@ -31,7 +31,6 @@ def read_labels(path: Path, anchors: str | None = None, jobs: Sequence[str] = ()
     """Every layer of a file.
 
     Args:
-        path: of any media file.
         anchors: PEM certificates that the signature may lead to.
         jobs: ids of jobs that may have made it; the watermark holds only a digest of one.
 
@@ -118,7 +117,6 @@ def _planes(frame: av.VideoFrame, *, limited: bool) -> tuple[Plane, Plane]:
     """U and V with 8 bits.
 
     Args:
-        frame: as decoded.
         limited: bring a full range back to the limited one that films have. RGB and JPEG, as
             pictures of a film are saved, know the full one alone, and the mark lies in levels.
     """

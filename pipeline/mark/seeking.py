@@ -81,7 +81,6 @@ class KnownJobs:
         """The digest of the job whose word the bits are like beyond chance; the code may fail.
 
         Args:
-            soft: what was read.
             kind: of the place that it was read at, of `_TRIES`.
         """
         if not self._digests:

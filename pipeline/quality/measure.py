@@ -56,8 +56,6 @@ def measure(
         reference: the video that it was made from, for ratios, and for the person's own way of
             speaking where it has one.
         transcript: what is said, if known.
-        device: where the face is tracked.
-        threads: for decoding.
 
     Raises:
         InputError: the file is no video, or shows no face.

@@ -88,7 +88,6 @@ def read_mouths(track: Track, template: Tensor | None = None) -> Mouths:
     A gap counts along the face's own downward axis: lips that the mesh crosses are closed.
 
     Args:
-        track: of one face.
         template: the skull to align to, so that two tracks can be compared point by point; else
             the one of the first usable frame.
     """

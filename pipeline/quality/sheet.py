@@ -59,7 +59,6 @@ def draw(title: list[str], rows: list[tuple[str, list[Tile]]], strips: list[Stri
 
     Args:
         title: lines of text.
-        rows: name and mouths; a row of more than 14 is cut.
         strips: one plot each.
     """
     rows = [(name, tiles[:ACROSS]) for name, tiles in rows if tiles]

@@ -38,7 +38,6 @@ def agreement(requested: Tensor, measured: Tensor, fps: float) -> Agreement | No
 
     Args:
         requested: (N,) in any unit, NaN where it is not known.
-        measured: (N,) in any unit, NaN where nothing could be measured.
         fps: frames per second.
 
     Returns:
@@ -95,7 +94,6 @@ def closures(spans: Sequence[PhoneSpan], measured: Tensor, fps: float, lead_s: f
 
     Args:
         spans: the phones of the speech.
-        measured: (N,) aperture, io, NaN where nothing could be measured.
         fps: frames per second.
         lead_s: seconds that the lips are ahead of the sound.
 
@@ -119,9 +117,7 @@ def open_vowels(
     """Every open vowel, and the frame at which the mouth is widest in it.
 
     Args:
-        spans: what was said.
         measured: (F,) aperture of each frame, io.
-        fps: frames per second.
         lead_s: seconds that the lips are ahead of the sound.
     """
     found = []

@@ -49,9 +49,6 @@ def watch(
     """Follow a face of a file.
 
     Args:
-        path: of the file.
-        device: where the face networks run.
-        threads: for decoding.
         most: frames that are looked at; else all.
         max_height: higher pictures are scaled down, as a render does it.
         template: see `pipeline.quality.mouths.read_mouths`.

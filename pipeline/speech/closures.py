@@ -70,7 +70,6 @@ def caps(closures: Iterable[Closure], total: int, ramp_s: float = RAMP_S) -> Ten
     """The highest opening that the closures allow at each step.
 
     Args:
-        closures: in any order.
         total: steps.
         ramp_s: seconds of the linear ramps beside each closure, above 0.
 

@@ -58,9 +58,7 @@ def rows(heard: Hearing, cue: Tensor, times: Tensor) -> Tensor:
     """Everything that the mouth at some instants is predicted from.
 
     Args:
-        heard: the speech.
         cue: (12, T) of `cues`.
-        times: (F,) seconds.
 
     Returns:
         (F, 900) float64.

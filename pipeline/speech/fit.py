@@ -108,7 +108,6 @@ def fit_person(
         width: (N,) of the mouth, io.
         jaw: (N,) height of the chin, growing downwards, any unit.
         usable: (N,) bool, frames with a good face.
-        fps: rate of those frames.
 
     Returns:
         The fit, or None where there is too little to learn from, the sound does not belong to the

@@ -107,8 +107,6 @@ def pcm(samples: Tensor, start: int, stop: int) -> bytes:
 
     Args:
         samples: (N,) float at 16 kHz, -1 to 1.
-        start: first step.
-        stop: behind the last step.
     """
     piece = samples[start * HOP : stop * HOP].detach().cpu().float()
     piece = torch.nan_to_num(piece, nan=0.0, posinf=0.0, neginf=0.0).clamp(-1, 1)

@@ -158,7 +158,6 @@ def _reread(named: list[_Named], odds: LipOdds, start: float) -> list[_Named]:
     phones.
 
     Args:
-        named: in order.
         odds: of `pipeline.speech.lip_probe.LipReading`.
         start: seconds of its first frame.
     """
@@ -205,7 +204,6 @@ def spans(named: Iterable[_Named], end: float) -> list[PhoneSpan]:
     """Phones with beginnings and ends, from their middles.
 
     Args:
-        named: in order.
         end: seconds that the spans cover.
     """
     known = sorted(named, key=lambda one: one.centre)

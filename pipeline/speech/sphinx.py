@@ -37,7 +37,6 @@ def decode(settings: dict[str, Any], sound: bytes) -> list[Segment]:
     """Decode one utterance with a fresh decoder.
 
     Args:
-        settings: of the decoder.
         sound: 16-bit samples.
 
     Returns:

@@ -71,7 +71,6 @@ def embed(network: SyncNet, pictures: Tensor, samples: Tensor) -> tuple[Tensor, 
     """Embeddings of a clip at 25 frames a second.
 
     Args:
-        network: with weights.
         pictures: (N, 3, 224, 224) uint8 BGR crops of the face.
         samples: (n,) 16 kHz, values of 16-bit samples.
 
