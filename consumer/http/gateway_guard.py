@@ -34,6 +34,8 @@ UPLOADS = "/v1/jobs"
 MAX_JSON = 256 * 1024
 BODY_S = 30.0
 """Longest wait for all of such a body: a caller whose network is gone would keep its call."""
+METHOD = "face2face.method"
+"""Of the scope: the method that was sent, where the routes see another."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 log = structlog.get_logger(__name__)
 
@@ -54,7 +56,9 @@ class Guard:
             await self._app(scope, receive, send)
             return
         # the routes know GET alone, and an answer to HEAD is one to GET without its body (RFC 9110)
-        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        asked = {**scope, METHOD: scope["method"]}
+        if scope["method"] == "HEAD":
+            asked["method"] = "GET"
         call = _Call(asked, receive, send, self._headers, scope["method"])
         counted = scope["path"] not in PROBES
         self._calls += counted

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from consumer.faults import Fault
+from consumer.http.gateway_guard import METHOD
 from consumer.http.gateway_inputs import Inputs
 from consumer.http.gateway_lookup import Book
 from consumer.http.gateway_problems import Refused
@@ -30,6 +31,8 @@ from schemas.request import JOB_ID_PATTERN, RenderRequest
 
 PLACEHOLDER = "s3://placeholder/upload"
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_DOTS = (".", "..")
+"""Segments of a path that browsers and curl resolve (RFC 3986, 5.2.4), also when escaped."""
 JobIdPath = Annotated[str, Path(pattern=JOB_ID_PATTERN)]
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -78,6 +81,18 @@ def parse(body: bytes, **located: str) -> RenderRequest:
     if isinstance(read, Rejection):
         raise Refused.by(read.error)
     return read.request
+
+
+def _linked(request: RenderRequest) -> RenderRequest:
+    """The request, unless its id would be lost in the links that the answer holds.
+
+    Raises:
+        Refused: INVALID_REQUEST.
+    """
+    if request.job_id in _DOTS:
+        text = f"field 'job_id' = {request.job_id!r}: clients take it out of URLs; choose another"
+        raise Refused.of(ErrorCode.INVALID_REQUEST, text, field="job_id")
+    return request
 
 
 def _put_in(body: bytes, located: dict[str, str]) -> bytes:
@@ -151,7 +166,7 @@ class Jobs:
         if kind.lower().startswith("multipart/"):
             wanted = await self._take_upload(request)
         else:
-            wanted = parse(await request.body())
+            wanted = _linked(parse(await request.body()))
         job_id = await self._requests.submit(wanted, traceparent(request))
         view = JobView(job_id=job_id, state=JobState.QUEUED, links=job_links(job_id))
         return _json(view, HTTPStatus.ACCEPTED, {"Location": view.links.job})
@@ -162,7 +177,7 @@ class Jobs:
             upload = await receive(request, folder, self._settings.max_input_bytes)
             text = bytes(upload.texts.get("request", b""))
             # Checked before anything is put into the store.
-            parse(text, audio_url=PLACEHOLDER, video_url=PLACEHOLDER)
+            _linked(parse(text, audio_url=PLACEHOLDER, video_url=PLACEHOLDER))
             urls = {}
             for name, file in upload.files.items():
                 urls[f"{name}_url"] = await self._inputs.store(file.path, file.sha256, file.suffix)
@@ -208,17 +223,16 @@ class Jobs:
             await self._requests.cancel(job_id)
         return _json(view, HTTPStatus.ACCEPTED)
 
-    async def result(self, job_id: JobIdPath) -> Response:
+    async def result(self, job_id: JobIdPath, request: Request) -> Response:
         """Redirect to the MP4."""
         view = await self._find(job_id)
         if view.completed is None or view.completed.download_url is None:
             why = f"failed: {view.failed.error.message}" if view.failed else view.state.value
             raise Refused.of(HttpCode.NO_RESULT, f"job {job_id!r} has no result; it is {why}")
-        return RedirectResponse(
-            view.completed.download_url,
-            HTTPStatus.TEMPORARY_REDIRECT,
-            {"Cache-Control": "no-store"},
-        )
+        url = view.completed.download_url
+        if request.scope.get(METHOD) == "HEAD":  # who follows asks the store by HEAD, too
+            url = await self._book.head_url(view.completed)
+        return RedirectResponse(url, HTTPStatus.TEMPORARY_REDIRECT, {"Cache-Control": "no-store"})
 
     async def _find(self, job_id: str) -> JobView:
         view = await self._book.find(job_id)

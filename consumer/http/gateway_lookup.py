@@ -95,6 +95,11 @@ class Book:
         url, end = await self._storage.presign_get(said.output.bucket, said.output.key, life)
         return said.model_copy(update={"download_url": url, "download_url_expires_at": end})
 
+    async def head_url(self, completed: Completed) -> str:
+        """A URL of the MP4 that answers HEAD: that of the event is signed for GET alone."""
+        output, life = completed.output, self._settings.presign_s
+        return (await self._storage.presign_get(output.bucket, output.key, life, method="HEAD"))[0]
+
     async def _note(self, job_id: str) -> AcceptedRecord | None:
         found = await self._storage.get(self._settings.s3_bucket, note_key(job_id))
         if found is None:

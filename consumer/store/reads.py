@@ -88,9 +88,11 @@ class Reads:
             answer.close()
             raise Cut(str(error)) from error
 
-    def presign(self, bucket: str, key: str, expires: timedelta) -> tuple[str, datetime]:
-        """A URL that serves an object, and when it ends. No call to the store."""
-        url = str(self._sdk.public.presigned_get_object(bucket, key, expires))
+    def presign(
+        self, bucket: str, key: str, expires: timedelta, method: str
+    ) -> tuple[str, datetime]:
+        """A URL that serves an object to GET or to HEAD, and when it ends. No call to the store."""
+        url = str(self._sdk.public.get_presigned_url(method, bucket, key, expires))
         wanted, keys = datetime.now(UTC) + expires, self._sdk.keys
         return url, end_of(keys.retrieve(), wanted) if keys is not None else wanted
 

@@ -17,8 +17,11 @@ Side = Literal["audio", "video"]
 
 
 def folder_of(job_id: str) -> str:
-    """The segment of a job in keys: its id may be "." or "..", which no segment may be."""
-    return job_id if job_id.strip(".") else f"_{job_id}_"
+    """The segment of a job in keys: its id may be "." or "..", which no segment may be.
+
+    No other id makes the same segment: none holds a bracket.
+    """
+    return job_id if job_id.strip(".") else f"({job_id})"
 
 
 @dataclass(frozen=True, slots=True)

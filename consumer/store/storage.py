@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from consumer.faults import Fault
 from consumer.remote.download import BLOCK, Fetched, Stopped, download
@@ -173,13 +173,18 @@ class Storage:
         what, page = _under(bucket, prefix), self._reads.list_page
         return await self._call("list", what, page, bucket, prefix, after, limit)
 
-    async def presign_get(self, bucket: str, key: str, life_s: int) -> tuple[str, datetime]:
+    async def presign_get(
+        self, bucket: str, key: str, life_s: int, *, method: Literal["GET", "HEAD"] = "GET"
+    ) -> tuple[str, datetime]:
         """A URL that serves the object to anybody for `life_s` seconds, and when it ends.
 
         That is sooner where the keys that sign it are temporary. No call to the store.
+
+        Args:
+            method: the one that the URL serves, as it is signed, too.
         """
         what, expires = f"sign for object {key!r} in bucket {bucket!r}", timedelta(seconds=life_s)
-        return await self._call("presign", what, self._reads.presign, bucket, key, expires)
+        return await self._call("presign", what, self._reads.presign, bucket, key, expires, method)
 
     # --- buckets
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from typing import Any
 
 import httpx2
+import pytest
 
 from consumer.settings import Settings
 from schemas.http import JobView
 from tests.consumer.http.calls import events, locations, until_running
 from tests.consumer.http.stand import Gateway, gateway, service
+from tests.consumer.web import MP4, WAV
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle, S3Handle
 
@@ -35,6 +38,11 @@ async def test_a_job_is_accepted_followed_and_fetched(bridge: Gateway, s3: S3Han
     assert result.status_code == 307
     async with httpx2.AsyncClient(timeout=120, trust_env=False) as store:
         video = await store.get(result.headers["location"])
+        part = await store.get(result.headers["location"], headers={"Range": "bytes=0-99"})
+        head = await bridge.http.head("/v1/jobs/order-1/result")
+        looked = await store.head(head.headers["location"])
+    assert (part.status_code, part.content) == (206, video.content[:100])
+    assert (looked.status_code, looked.headers["content-length"]) == (200, str(len(video.content)))
     assert hashlib.sha256(video.content).hexdigest() == view.completed.output.sha256
 
 
@@ -86,6 +94,21 @@ async def test_a_job_id_of_another_request_is_refused(alone: Gateway, s3: S3Hand
     other = {**body, "options": {"crf": 30}}
     answer = await alone.http.post("/v1/jobs", json=other)
     assert (answer.status_code, answer.json()["code"]) == (409, "JOB_CONFLICT")
+
+
+@pytest.mark.parametrize("job_id", [".", ".."])
+async def test_an_id_that_clients_take_out_of_links_is_refused_before_anything_is_stored(
+    alone: Gateway, s3: S3Handle, job_id: str
+) -> None:
+    body = {**locations(s3), "job_id": job_id}
+    stored = s3.keys()
+    files = {"audio": ("a.wav", WAV), "video": ("v.mp4", MP4)}
+    upload = {"files": files, "data": {"request": json.dumps({"job_id": job_id})}}
+    for sent in ({"json": body}, upload):
+        answer = await alone.http.post("/v1/jobs", **sent)
+        assert (answer.status_code, answer.json()["code"]) == (422, "INVALID_REQUEST")
+        assert repr(job_id) in answer.json()["detail"]
+    assert s3.keys() == stored
 
 
 async def test_any_replica_answers_for_a_job_and_so_does_one_that_was_not_there(

@@ -9,6 +9,8 @@ import json
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
 from consumer.faults import Fault
 from consumer.jobs import Record
 from schemas.codes import ErrorCode, Stage
@@ -50,6 +52,18 @@ async def test_a_job_becomes_an_mp4_a_manifest_and_an_event_that_tells_everythin
         assert manifest.completed.download_url is None, "a signature was stored"
         assert one.memory.event_ids == [manifest.event_id]
         assert job_folders(tmp_path) == []
+
+
+@pytest.mark.parametrize(("dots", "other"), [(".", "_._"), ("..", "_.._")])
+async def test_ids_that_look_alike_in_keys_have_outcomes_of_their_own(
+    s3: S3Handle, tmp_path: Path, dots: str, other: str
+) -> None:
+    put_inputs(s3, {})
+    async with replica(s3, tmp_path) as one:
+        for job_id in (dots, other, dots.replace(".", ".A"), dots.replace(".", ".a")):
+            verdict = await one.process(make_job(s3, job_id))
+            assert (verdict.kind, verdict.reused) == ("completed", False)
+            assert one.memory.told[-1][1].job_id == job_id
 
 
 async def test_the_same_request_again_announces_the_stored_outcome_and_renders_nothing(

@@ -201,4 +201,4 @@ async def test_output_goes_where_the_request_says(s3: S3Handle, tmp_path: Path) 
         await one.process(make_job(s3, "..", output={"prefix": "Kunde Ü/50%+"}))
         keys = s3.keys("Kunde")
         assert len(keys) == 2
-        assert all(key.startswith("Kunde Ü/50%+/results/_.._/") for key in keys)
+        assert all(key.startswith("Kunde Ü/50%+/results/(..)/") for key in keys)
