@@ -19,13 +19,13 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.subscriber.usecase import DefaultSubscriber
 
 from consumer.jobs import Record, Verdict
+from consumer.kafka.assignor import StickyByTopic
 from consumer.kafka.broker import make_broker
 from consumer.kafka.connecting import close, close_consumer
 from consumer.kafka.delivery import RawRecord
@@ -225,7 +225,7 @@ def _subscribe(broker: KafkaBroker, settings: Settings, pump: Pump) -> JobSubscr
         listener=pump.assignment,
         parser=_parse,
         decoder=_decode,
-        partition_assignment_strategy=(StickyPartitionAssignor,),
+        partition_assignment_strategy=(StickyByTopic,),
         session_timeout_ms=round(settings.session_timeout_s * 1000),
         heartbeat_interval_ms=round(settings.heartbeat_s * 1000),
         rebalance_timeout_ms=round(settings.rebalance_timeout_s * 1000),
