@@ -4,6 +4,7 @@ kafka       broker of this run, a topic prefix of the test's own
 s3          store of this run, an empty bucket of the test's own
 every_s3    the same, once for each store that this machine has
 own_kafka   an Apache Kafka of this test alone: kill it, start it again
+cluster     three brokers of this test alone
 own_s3      a MinIO of this test alone
 second_s3   VersityGW, which has no lifecycle
 service_env settings of the service for `kafka` and `s3`
@@ -21,7 +22,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support import capabilities, packages, resolve
 from tests.support.handles import KafkaHandle, S3Handle
-from tests.support.kafka import ApacheKafka
+from tests.support.kafka import ApacheKafka, KafkaCluster
 from tests.support.kafka import own_kafka as kafka_of_one_test
 from tests.support.processes import ServerFailed
 from tests.support.s3 import MinioServer, S3Process, VersityServer
@@ -166,3 +167,16 @@ def service_env(kafka: KafkaHandle, s3: S3Handle, tmp_path: Path) -> dict[str, s
         "F2F_DEVICES": "cpu",
         "F2F_THREADS": "2",
     }
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[KafkaCluster]:
+    """Three brokers."""
+    if not packages.KAFKA.ready():
+        capabilities.unavailable("Apache Kafka was not built: `make test-servers`")
+    made = KafkaCluster(packages.KAFKA.home, tmp_path / "cluster")
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 LISTEN_TIMEOUT_S = 20.0
 ANSWER_MS = 10_000
@@ -65,10 +65,16 @@ class Listening:
     async def next(self, timeout_ms: int) -> list[Any]:
         """Records, in the order of their partitions; none after a while.
 
+        While nobody leads a partition that has come, all that is written waits for its place.
+
         Raises:
             KafkaError: the client cannot go on.
         """
-        await self._follow()
+        try:
+            await self._follow()
+        except KafkaError as error:
+            if not (error.retriable or isinstance(error, KafkaTimeoutError)):
+                raise
         found = await self.consumer.getmany(timeout_ms=timeout_ms)
         if self.consumer.assignment() is not self._heard:
             return []  # they may lie behind others that are not read yet, and come again
