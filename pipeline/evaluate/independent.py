@@ -14,7 +14,7 @@ from pipeline.speech.activity import activity
 from pipeline.speech.grid import at_times, gaussian
 from pipeline.speech.mel import hear
 from pipeline.speech.mouth import table_curves
-from pipeline.speech.phones import recognise
+from pipeline.speech.sphinx import recognise
 
 INDEPENDENT = (
     "independent_r",

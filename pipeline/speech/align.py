@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import Any
 
 from torch import Tensor
 
 from pipeline.speech.grid import STEP_RATE
-from pipeline.speech.phones import FRAME_DELAY, SILENCE, PhoneSpan, merge, model_path, pcm
+from pipeline.speech.phones import SILENCE, PhoneSpan, merge
+from pipeline.speech.sphinx import FRAME_DELAY, model_path, new_decoder, pcm, run
 
 LONGEST_S = 120
 """Longer speeches are recognised instead: alignment keeps the states of every frame."""
@@ -32,15 +31,15 @@ def align(samples: Tensor, level: Tensor, transcript: str) -> list[PhoneSpan] | 
     words = _words(transcript)
     if not words or level.numel() > LONGEST_S * STEP_RATE or float(level.max()) < -60.0:
         return None
-    decoder = _decoder()
+    decoder = new_decoder(dict=str(model_path() / "cmudict-en-us.dict"))
     if any(decoder.lookup_word(word) is None for word in words):
         return None
     sound = pcm(samples, 0, level.numel())
     try:
         decoder.set_align_text(" ".join(words))
-        _run(decoder, sound)
+        run(decoder, sound)
         decoder.set_alignment()
-        _run(decoder, sound)
+        run(decoder, sound)
         found = [(p.name, p.start, p.duration) for word in decoder.get_alignment() for p in word]
     except (RuntimeError, TypeError):  # TypeError: no alignment was found
         return None
@@ -51,29 +50,6 @@ def _words(transcript: str) -> list[str]:
     if _FOREIGN.search(transcript):
         return []
     return _WORD.findall(transcript.lower().replace("’", "'"))
-
-
-@lru_cache(maxsize=1)
-def _settings() -> dict[str, Any]:
-    model = model_path()
-    return {
-        "hmm": str(model / "en-us"),
-        "dict": str(model / "cmudict-en-us.dict"),
-        "lm": None,
-        "loglevel": "FATAL",
-    }
-
-
-def _decoder() -> Any:
-    import pocketsphinx
-
-    return pocketsphinx.Decoder(**_settings())
-
-
-def _run(decoder: Any, sound: bytes) -> None:
-    decoder.start_utt()
-    decoder.process_raw(sound, full_utt=True)
-    decoder.end_utt()
 
 
 def _spans(found: list[tuple[str, int, int]], last: float) -> list[PhoneSpan] | None:

@@ -1,108 +1,113 @@
-"""pocketsphinx without the interpreter's lock.
+"""pocketsphinx: its phone loop, with the US English model that its wheel carries.
 
-The wheel's Python class holds the lock for as long as a block takes, a second and more, during
-which no other stage runs. The same library in the same file, called through its C interface
-(`pocketsphinx.h`), lets them. A build that does not export it is used through its class.
+It works on the blocks of `pipeline.speech.phones`: memory stays flat, and a block that it cannot
+decode costs that block alone. On other languages it hears the nearest English phones.
 """
 
 from __future__ import annotations
 
-import ctypes
-import threading
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
-Segment = tuple[str, int, int]
-"""Name, first frame, last frame."""
+import torch
+from torch import Tensor
 
-_POINTER, _INT, _TEXT = ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p
-_SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "ps_config_parse_json": (_POINTER, (_POINTER, _TEXT)),
-    "ps_config_free": (_INT, (_POINTER,)),
-    "ps_init": (_POINTER, (_POINTER,)),
-    "ps_free": (_INT, (_POINTER,)),
-    "ps_start_utt": (_INT, (_POINTER,)),
-    "ps_process_raw": (_INT, (_POINTER, _TEXT, ctypes.c_size_t, _INT, _INT)),
-    "ps_end_utt": (_INT, (_POINTER,)),
-    "ps_seg_iter": (_POINTER, (_POINTER,)),
-    "ps_seg_next": (_POINTER, (_POINTER,)),
-    "ps_seg_word": (_TEXT, (_POINTER,)),
-    "ps_seg_frames": (None, (_POINTER, ctypes.POINTER(_INT), ctypes.POINTER(_INT))),
-}
-_ONE_AT_A_TIME = threading.Lock()
-"""As under the interpreter's lock: its log level and its allocator's state are the process's."""
+from pipeline.speech.grid import HOP, RATE, STEP_RATE
+from pipeline.speech.phones import NEUTRAL, SILENCE, PhoneSpan, blocks, merge
+
+_FILLERS = {"+SPN+": NEUTRAL, "+NSN+": NEUTRAL, "<s>": SILENCE, "</s>": SILENCE, "<sil>": SILENCE}
+_LEAST = 10
+"""Steps below which there is nothing to decode."""
+FRAME_DELAY = 0.008
+"""Seconds from its frame boundaries to our grid: its 25.6 ms windows start there."""
 
 
-def decode(settings: dict[str, Any], sound: bytes) -> list[Segment]:
-    """Decode one utterance with a fresh decoder.
+def recognise(samples: Tensor, level: Tensor) -> list[PhoneSpan]:
+    """The phones of a whole sound, in order, without gaps.
 
     Args:
-        sound: 16-bit samples.
+        samples: (N,) float at 16 kHz.
+        level: (T,) dB of `pipeline.speech.mel.hear`.
 
     Returns:
-        Segments in order; nothing where the recogniser gives up.
+        Spans that cover the sound. A block that cannot be decoded is one span of `SPN`.
     """
+    spans: list[PhoneSpan] = []
+    for first, last in blocks(level):
+        spans.extend(_block(samples, level, first, last))
+    return merge(spans)
+
+
+def _block(samples: Tensor, level: Tensor, start: int, stop: int) -> list[PhoneSpan]:
+    first, last = start / STEP_RATE, stop / STEP_RATE
+    heard = level[start:stop]
+    if stop - start < _LEAST or float(heard.max()) < -65.0:
+        name = SILENCE if float(heard.max()) < -50.0 else NEUTRAL
+        return [PhoneSpan(name, first, last)]
+    found = _decode(pcm(samples, start, stop))
+    if not found:
+        return [PhoneSpan(NEUTRAL, first, last)]
+    return list(_shifted(found, first, last))
+
+
+def pcm(samples: Tensor, start: int, stop: int) -> bytes:
+    """16-bit little-endian samples of a step range, for the recogniser.
+
+    Args:
+        samples: (N,) float at 16 kHz, -1 to 1.
+    """
+    piece = samples[start * HOP : stop * HOP].detach().cpu().float()
+    piece = torch.nan_to_num(piece, nan=0.0, posinf=0.0, neginf=0.0).clamp(-1, 1)
+    data: bytes = (piece * 32767).round().to(torch.int16).numpy().astype("<i2").tobytes()
+    return data
+
+
+def model_path() -> Path:
+    """The folder of the model inside pocketsphinx's wheel."""
     import pocketsphinx
 
-    library = _library()
-    if library is None:
-        return _by_class(pocketsphinx.Decoder(**settings), sound)
-    text = pocketsphinx.Config(**settings).dumps().encode()
-    with _ONE_AT_A_TIME:
-        return _by_library(library, text, sound)
+    return Path(pocketsphinx.get_model_path()) / "en-us"
 
 
-def _by_library(library: Any, settings: bytes, sound: bytes) -> list[Segment]:
-    config = library.ps_config_parse_json(None, settings)
-    if not config:
-        raise RuntimeError("pocketsphinx does not take its settings")
-    decoder = library.ps_init(config)
-    library.ps_config_free(config)  # the decoder keeps a reference of its own
-    if not decoder:
-        raise RuntimeError("pocketsphinx does not start: its model cannot be loaded")
+def new_decoder(**settings: Any) -> Any:
+    """A decoder with the model's sounds, no language model, and these settings."""
+    import pocketsphinx
+
+    hmm = str(model_path() / "en-us")
+    return pocketsphinx.Decoder(hmm=hmm, lm=None, loglevel="FATAL", **settings)
+
+
+def run(decoder: Any, sound: bytes) -> None:
+    """Let a decoder hear one utterance of 16-bit samples; raises RuntimeError where it cannot."""
+    decoder.start_utt()
+    decoder.process_raw(sound, full_utt=True)
+    decoder.end_utt()
+
+
+def _decode(sound: bytes) -> list[tuple[str, int]]:
+    """Names and last frames of one block's segments; nothing where the recogniser gives up.
+
+    A fresh decoder for each block: its normalisation adapts, and the result must depend on the
+    block alone. Loading takes 25 ms.
+    """
+    loop = str(model_path() / "en-us-phone.lm.bin")
+    decoder = new_decoder(allphone=loop, dict=None, beam=1e-20, pbeam=1e-20, lw=2.0, samprate=RATE)
     try:
-        failed = (
-            library.ps_start_utt(decoder) < 0
-            or library.ps_process_raw(decoder, sound, len(sound) // 2, 0, 1) < 0
-            or library.ps_end_utt(decoder) < 0
-        )
-        return [] if failed else _segments(library, decoder)
-    finally:
-        library.ps_free(decoder)
-
-
-def _segments(library: Any, decoder: int) -> list[Segment]:
-    found: list[Segment] = []
-    first, last = _INT(), _INT()
-    segment = library.ps_seg_iter(decoder)
-    while segment:
-        library.ps_seg_frames(segment, ctypes.byref(first), ctypes.byref(last))
-        found.append((library.ps_seg_word(segment).decode(), first.value, last.value))
-        segment = library.ps_seg_next(segment)  # frees it at the end
-    return found
-
-
-def _by_class(decoder: Any, sound: bytes) -> list[Segment]:
-    try:
-        decoder.start_utt()
-        decoder.process_raw(sound, full_utt=True)
-        decoder.end_utt()
-        segments = decoder.seg()
+        run(decoder, sound)
+        return [(segment.word, segment.end_frame) for segment in decoder.seg() or ()]
     except RuntimeError:
         return []
-    return [(s.word, s.start_frame, s.end_frame) for s in segments or ()]
 
 
-@lru_cache(maxsize=1)
-def _library() -> Any:
-    """The wheel's own shared object with its functions declared, None where they are hidden."""
-    from pocketsphinx import _pocketsphinx
-
-    library = ctypes.CDLL(_pocketsphinx.__file__)
-    try:
-        for name, (result, arguments) in _SIGNATURES.items():
-            function = getattr(library, name)
-            function.restype, function.argtypes = result, list(arguments)
-    except AttributeError:
-        return None
-    return library
+def _shifted(found: Iterable[tuple[str, int]], first: float, last: float) -> Iterator[PhoneSpan]:
+    """Frames of one block as seconds of the whole sound, stretched to cover the block."""
+    begin = first
+    names = [(_FILLERS.get(name, name.strip("+")), end) for name, end in found]
+    for n, (name, end) in enumerate(names):
+        stop = min(last, first + (end + 1) / STEP_RATE + FRAME_DELAY)
+        if n == len(names) - 1:
+            stop = last
+        if stop > begin:
+            yield PhoneSpan(name, begin, stop)
+            begin = stop

@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.reading.audio import Speech
 from pipeline.speech.grid import STEP_RATE, runs
 from pipeline.speech.mouth import Hearing, listen, plan_heard
-from pipeline.speech.phones import recognise
+from pipeline.speech.sphinx import recognise
 from tests.bench import festival, flite
 from tests.bench.espeak import RATE, Espeak, Said
 from tests.bench.sentences import SENTENCES

@@ -36,8 +36,9 @@ from pipeline.speech.fit import fit_person, shares
 from pipeline.speech.grid import at_times, gaussian
 from pipeline.speech.mouth import Hearing, MouthCurve, listen, plan_heard
 from pipeline.speech.mouth_range import MouthPath, MouthRange
-from pipeline.speech.phones import SILENCE, PhoneSpan, labels, recognise
+from pipeline.speech.phones import SILENCE, PhoneSpan, labels
 from pipeline.speech.ridge import choose, correlation, solve
+from pipeline.speech.sphinx import recognise
 from pipeline.speech.targets import LEAD
 from pipeline.speech.visemes import TABLE
 from schemas.request import RenderOptions

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.speech.phones import NEUTRAL, SILENCE, model_path
+from pipeline.speech.phones import NEUTRAL, SILENCE
+from pipeline.speech.sphinx import model_path
 from pipeline.speech.visemes import LIPS_CLOSED, OPEN_VOWELS, TABLE, VOWELS, visemes
 
 
