@@ -26,6 +26,19 @@ OnBytes = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Hub:
+    """Where files are asked for."""
+
+    endpoint: str | None = None
+    """None: huggingface_hub's own setting, `HF_ENDPOINT`."""
+    pause_s: float = 1.0
+    """Seconds between attempts of a broken fetch."""
+
+
+HUB = Hub()
+
+
+@dataclass(frozen=True, slots=True)
 class Pin:
     """One file, exactly."""
 
@@ -42,19 +55,11 @@ class Pin:
         return f"{self.repo}@{self.revision[:8]}/{self.path}"
 
 
-def fetch(
-    pin: Pin,
-    folder: Path,
-    *,
-    on_bytes: OnBytes = lambda _here, _all: None,
-    endpoint: str | None = None,
-    pause_s: float = 1.0,
-) -> Path:
+def fetch(pin: Pin, folder: Path, on_bytes: OnBytes, hub: Hub = HUB) -> Path:
     """Bring a pinned file into a folder.
 
     Args:
         folder: an existing folder; the file is named after its digest.
-        endpoint: another hub; default is huggingface_hub's own setting, `HF_ENDPOINT`.
 
     Returns:
         The file, whose digest is the pinned one.
@@ -67,7 +72,7 @@ def fetch(
     if done.is_file() and done.stat().st_size == pin.size and sha256_of(done) == pin.sha256:
         return done
     part = folder / f"{pin.sha256}.part"
-    _receive(pin, part, endpoint, on_bytes, pause_s)
+    _receive(pin, part, hub, on_bytes)
     found = sha256_of(part)
     if found != pin.sha256:
         part.unlink()
@@ -81,7 +86,7 @@ def fetch(
     return part.replace(done)
 
 
-def _receive(pin: Pin, part: Path, endpoint: str | None, on_bytes: OnBytes, pause_s: float) -> None:
+def _receive(pin: Pin, part: Path, hub: Hub, on_bytes: OnBytes) -> None:
     """Append to the partial file until it has the pinned size."""
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -93,13 +98,13 @@ def _receive(pin: Pin, part: Path, endpoint: str | None, on_bytes: OnBytes, paus
             part.unlink()
             continue
         try:
-            _stream(pin, part, endpoint, on_bytes)
+            _stream(pin, part, hub.endpoint, on_bytes)
         except (client_error, ConnectionError, TimeoutError) as error:
             failures = failures + 1 if _size(part) == here else 1
             refused = isinstance(error, HfHubHTTPError) and not _is_busy(error.response.status_code)
             if failures >= ATTEMPTS or refused:
                 raise _unreachable(pin, error) from error
-            time.sleep(pause_s)
+            time.sleep(hub.pause_s)
 
 
 def _is_busy(status: int) -> bool:

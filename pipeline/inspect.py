@@ -12,6 +12,9 @@ from torch import Tensor
 from pipeline.quality.crops import crops
 from pipeline.quality.measure import Quality, measure
 from pipeline.quality.sheet import ACROSS, BAD, GOOD, PLAIN, Strip, Tile, draw
+from pipeline.quality.watch import Watched
+from pipeline.reading.audio import Speech
+from pipeline.speech.mouth import MouthCurve
 
 T = TypeVar("T")
 STRIP_S = 10.0
@@ -51,7 +54,8 @@ def inspect(
         device=device,
         threads=threads,
     )
-    sheet = draw(_title(path, quality), _rows(quality), strips_of(quality))
+    strips = strips_of(quality.watched, quality.speech, quality.curve, quality.requested)
+    sheet = draw(_title(path, quality), _rows(quality), strips)
     sheet.save(png, format="PNG", optimize=True)
     return quality.figures
 
@@ -106,23 +110,26 @@ def spread(items: list[T]) -> list[T]:
     return [items[round(n * (len(items) - 1) / (ACROSS - 1))] for n in range(ACROSS)]
 
 
-def strips_of(quality: Quality) -> list[Strip]:
+def strips_of(
+    watched: Watched, speech: Speech | None, curve: MouthCurve | None, requested: Tensor | None
+) -> list[Strip]:
     """What was asked and what came over the waveform and the phones, in parts of 10 s."""
-    if quality.speech is None or quality.curve is None:
+    if speech is None or curve is None:
         return []
-    measured = quality.watched.mouths.aperture
+    measured, fps = watched.mouths.aperture, float(watched.video.fps)
+    top = _top(measured, requested)
     return [
         Strip(
             start=start,
             end=end,
-            samples=quality.speech.samples,
-            phones=quality.curve.phones,
-            requested=quality.requested,
+            samples=speech.samples,
+            phones=curve.phones,
+            requested=requested,
             measured=measured,
-            fps=float(quality.watched.video.fps),
-            top=_top(measured, quality.requested),
+            fps=fps,
+            top=top,
         )
-        for start, end in stretches(float(quality.watched.video.duration))
+        for start, end in stretches(float(watched.video.duration))
     ]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from math import prod
 from pathlib import Path
 
@@ -17,6 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from pipeline.runs import ascending_runs
 
 _CHUNK_BYTES = 4 * 1024**2
 
@@ -79,7 +80,7 @@ class RowFile:
             return self.read(0, 0)
         made = torch.zeros(len(rows), *self.shape, dtype=self.dtype)
         view, size = bytes_of(made), self.row_bytes
-        for start, stop in _runs(rows):
+        for start, stop in ascending_runs(rows):
             self._read(rows[start], view[start * size : stop * size])
         return made
 
@@ -110,12 +111,6 @@ class RowFile:
         if self._file is None:
             raise ValueError("closed")
         return self._file
-
-
-def _runs(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Places of rows that follow each other in the file."""
-    edges = [n for n in range(1, len(rows)) if rows[n] != rows[n - 1] + 1]
-    yield from pairwise([0, *edges, len(rows)])
 
 
 def bytes_of(tensor: Tensor) -> memoryview:

@@ -17,32 +17,25 @@ MAX_OPEN_FILES = 4096
 _PR_SET_NO_NEW_PRIVS = 38
 
 
-def limit_process(max_file_bytes: int, max_open_files: int = MAX_OPEN_FILES) -> None:
+def limit_process(max_file_bytes: int) -> None:
     """Lower this process's own limits. They are inherited and cannot be raised again.
 
     - no core dumps: they would hold people's faces and voices, and fill the disk;
     - no file above `max_file_bytes`: an encoder gone wild gets EFBIG instead of filling scratch
       (Python ignores SIGXFSZ, so writing fails like on a full disk);
-    - at most `max_open_files` descriptors;
+    - at most `MAX_OPEN_FILES` descriptors;
     - no new privileges through setuid programs (prctl(2));
     - files that only this user may read.
 
-    Args:
-        max_file_bytes: largest file that may be written.
-        max_open_files: descriptors open at the same time.
-
     Raises:
-        ValueError: a limit that is not positive.
+        ValueError: the limit is not positive.
         OSError: the kernel refuses.
     """
-    if max_file_bytes <= 0 or max_open_files <= 0:
-        raise ValueError(
-            f"limits must be positive: max_file_bytes={max_file_bytes},"
-            f" max_open_files={max_open_files}"
-        )
+    if max_file_bytes <= 0:
+        raise ValueError(f"max_file_bytes must be positive, not {max_file_bytes}")
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, max_file_bytes)
-    _lower(resource.RLIMIT_NOFILE, max_open_files)
+    _lower(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
     os.umask(0o077)
     _no_new_privileges()
 

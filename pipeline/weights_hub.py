@@ -24,7 +24,7 @@ from pydantic import Field, ValidationError
 
 from pipeline.errors import WeightsMissing
 from pipeline.file_digest import sha256_of
-from pipeline.hub_fetch import OnBytes, Pin, fetch
+from pipeline.hub_fetch import HUB, Hub, OnBytes, Pin, fetch
 from pipeline.pulling import Announce, alone
 from schemas.codes import Stage
 from schemas.render import WeightFacts
@@ -117,16 +117,13 @@ def pull(
     announce: Announce,
     *,
     on_bytes: OnBytes = lambda _here, _all: None,
-    endpoint: str | None = None,
-    pause_s: float = 1.0,
+    hub: Hub = HUB,
 ) -> Installed:
     """Bring, check and convert what is missing; what is there and right stays.
 
     Args:
         root: folder of all weights; made when it is missing.
         convert: makes the safetensors file of one network.
-        endpoint: another hub; default is huggingface_hub's own setting, `HF_ENDPOINT`.
-        pause_s: seconds between attempts of a broken fetch.
 
     Raises:
         WeightsMissing: the hub cannot be reached, or a file is not the pinned one.
@@ -149,7 +146,7 @@ def pull(
                 announce(f"{network}: already here")
                 continue
             announce(f"{network}: fetching {pin}, {pin.size / 1e6:.0f} MB")
-            fetched = fetch(pin, downloads, on_bytes=on_bytes, endpoint=endpoint, pause_s=pause_s)
+            fetched = fetch(pin, downloads, on_bytes, hub)
             target = folder / f"{network}.safetensors"
             _replace(target, partial(convert, network, fetched))
             _record(folder, network, source, pin, target)

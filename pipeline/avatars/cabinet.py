@@ -11,8 +11,9 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.avatars.file import Stopped, read_parts, write_parts
 from pipeline.avatars.key import Key, engine_key, track_key
@@ -25,6 +26,7 @@ from pipeline.types import AvatarFolder, RenderSpec, VideoFacts
 from schemas.render import AvatarFacts
 
 _log = logging.getLogger(__name__)
+Made = TypeVar("Made")
 
 
 class Cabinet:
@@ -85,20 +87,17 @@ class Cabinet:
         key = self._track_key = track_key(
             sha256, self._video, frames, spec.options, spec.limits, spec.device
         )
-        parts = self._find(folder, key)
-        if parts is not None:
-            try:
-                track = FaceTrack.restored(parts)
-                self._content = str(parts.facts["content"])
-            except (Unfit, KeyError) as error:
-                _log.warning("avatar ignored: %s: %s", key.name, error)
-            else:
-                self._track_reused = True
-                return track
-        made = make().parts()
-        self._content = made.facts["content"] = made.digest()
-        self._keep(folder, key, made)
-        return FaceTrack.restored(made)
+
+        def made() -> Parts:
+            parts = make().parts()
+            parts.facts["content"] = parts.digest()
+            return parts
+
+        def restored(parts: Parts) -> tuple[FaceTrack, str]:
+            return FaceTrack.restored(parts), str(parts.facts["content"])
+
+        (track, self._content), self._track_reused = self._kept(folder, key, restored, made)
+        return track
 
     def avatar(
         self, engine: Engine[Any, Any], reference: Reference, make: Callable[[], Any]
@@ -113,18 +112,27 @@ class Cabinet:
         if folder is None or self._track_key is None:
             return engine.restore(engine.parts(make()), reference)
         key = engine_key(self._track_key, self._content, engine.facts, self._threads)
+        restored = partial(engine.restore, reference=reference)
+        avatar, self._reused = self._kept(folder, key, restored, lambda: engine.parts(make()))
+        return avatar
+
+    def _kept(
+        self,
+        folder: AvatarFolder,
+        key: Key,
+        restore: Callable[[Parts], Made],
+        make: Callable[[], Parts],
+    ) -> tuple[Made, bool]:
+        """What the file of a key holds, or what is made and kept there; whether it was there."""
         parts = self._find(folder, key)
         if parts is not None:
             try:
-                avatar = engine.restore(parts, reference)
-            except Unfit as error:
+                return restore(parts), True
+            except (Unfit, KeyError) as error:
                 _log.warning("avatar ignored: %s: %s", key.name, error)
-            else:
-                self._reused = True
-                return avatar
-        made = engine.parts(make())
+        made = make()
         self._keep(folder, key, made)
-        return engine.restore(made, reference)
+        return restore(made), False
 
     def _find(self, folder: AvatarFolder, key: Key) -> Parts | None:
         with self._watch.stage("avatar"):

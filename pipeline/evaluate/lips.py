@@ -15,8 +15,9 @@ from pipeline.quality.asked import LEAD_S
 from pipeline.quality.measure import SMALL_IO
 from pipeline.quality.sync import Shut, agreement, closures, open_vowels
 from pipeline.reading.audio import Speech
+from pipeline.runs import true_runs
 from pipeline.speech.activity import SILENCE_S, activity, loudness
-from pipeline.speech.grid import STEP_RATE, at_times, gaussian, runs
+from pipeline.speech.grid import STEP_RATE, at_times, gaussian
 from pipeline.speech.mel import hear
 from pipeline.speech.mouth_range import MouthRange
 from pipeline.speech.phones import PhoneSpan
@@ -117,7 +118,7 @@ def silences(speech: Speech) -> list[tuple[float, float]]:
     end = float(speech.duration)
     return [
         (start / STEP_RATE, min(stop / STEP_RATE, end))
-        for start, stop in runs(quiet)
+        for start, stop in true_runs(quiet)
         if stop - start > least
     ]
 

@@ -12,7 +12,6 @@ from pipeline.evaluate.page import Picture, page
 from pipeline.evaluate.suite import Evaluation
 from pipeline.inspect import spread, strips_of
 from pipeline.quality.crops import crops
-from pipeline.quality.measure import Quality
 from pipeline.quality.sheet import BAD, GOOD, PLAIN, Tile, draw
 
 LEGEND = "blue: opening asked for   red: opening seen   (distance of the outer eye corners = 1)"
@@ -46,7 +45,8 @@ def _images(evaluation: Evaluation) -> list[tuple[str, str, str, Image.Image]]:
     """File, title, text and picture."""
     sheet = draw([], _rows(evaluation), [])
     found = [("mouths.png", "Mouths", "Over time; green where the lips touch on p, b, m.", sheet)]
-    strips = strips_of(_as_quality(evaluation))
+    evidence = evaluation.evidence
+    strips = strips_of(evidence.output, evidence.speech, evidence.curve, evidence.asked)
     if strips:
         text = "The opening of the lips as the speech asks for it, and as it is seen in the file."
         found.append(("curves.png", "Asked and seen", text, draw([LEGEND], [], strips)))
@@ -58,19 +58,6 @@ def _images(evaluation: Evaluation) -> list[tuple[str, str, str, Image.Image]]:
         )
         found.append(("difference.png", "What was changed", text, apart))
     return found
-
-
-def _as_quality(evaluation: Evaluation) -> Quality:
-    evidence, spoken = evaluation.evidence, evaluation.spoken
-    return Quality(
-        {},
-        evidence.output,
-        evidence.speech,
-        evidence.curve,
-        evidence.asked,
-        spoken.shuts,
-        spoken.vowels,
-    )
 
 
 def _rows(evaluation: Evaluation) -> list[tuple[str, list[Tile]]]:

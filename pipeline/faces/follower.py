@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ from pipeline.faces.point_store import PointStore
 from pipeline.faces.rectangles import Rect, rect
 from pipeline.faces.roi import bounds, region_of_bounds
 from pipeline.faces.topology import EYE_CORNERS_OUTER, LIP_CORNERS
+from pipeline.runs import ascending_runs
 from pipeline.types import Frame
 
 Look = Callable[[Sequence[Frame], Tensor], Meshes]
@@ -180,7 +180,7 @@ class Follower:
         boxes = seen.boxes[:count]
         rows = np.concatenate([seen.score[:count, None], boxes], axis=1)
         prints = bytes(seen.colors[:count].contiguous().numpy().data.cast("B"))
-        for start, stop in _runs(frames):
+        for start, stop in ascending_runs([frame.index for frame in frames]):
             self.store.write(frames[start].index, seen.points[start:stop])
         for n, (frame, row) in enumerate(zip(frames, rows.tolist(), strict=True)):
             self.colors.extend(bytes(max(0, (frame.index + 1) * size - len(self.colors))))
@@ -234,12 +234,6 @@ class _Seen:
         ):
             mine[again] = its
         return self
-
-
-def _runs(frames: Sequence[Frame]) -> Iterator[tuple[int, int]]:
-    """Places of frames that follow each other in the clip."""
-    edges = [n for n in range(1, len(frames)) if frames[n].index != frames[n - 1].index + 1]
-    yield from pairwise([0, *edges, len(frames)])
 
 
 def plausible(points: Rows) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pipeline.faces.appearance import LIPS, luma_and_tints
+from pipeline.runs import true_runs
 
 LEAST = 24
 """Frames of a shot from which one can say what is usual in it."""
@@ -208,9 +209,7 @@ def _looks(prints: Tensor) -> tuple[float, float]:
 def _held(share: Tensor, skin: Tensor) -> Tensor:
     """(n,) bool: from where something came before the face to where it left."""
     held = torch.zeros(len(share), dtype=torch.bool)
-    edges = torch.cat([torch.zeros(1), (share >= SOME).float(), torch.zeros(1)]).diff()
-    starts, stops = (torch.nonzero(edges == sign).flatten().tolist() for sign in (1, -1))
-    for start, stop in zip(starts, stops, strict=True):
+    for start, stop in true_runs(share >= SOME):
         rolled = stop - start <= ROLLED and float(skin[start:stop].max()) < BESIDE
         much = float(share[start:stop].max()) >= MUCH
         held[start:stop] = stop - start >= LEAST_RUN and much and not rolled

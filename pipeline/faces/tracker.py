@@ -19,7 +19,7 @@ from pipeline.faces.detector import MIN_SCORE, Detections, Detector, Place
 from pipeline.faces.follower import FACE, Follower, plausible
 from pipeline.faces.mesh import Meshes, MeshNetwork
 from pipeline.faces.point_store import PointStore
-from pipeline.faces.rectangles import Rect, area, closeness, is_one, overlap, rect
+from pipeline.faces.rectangles import OVERLAP, Rect, area, closeness, is_one, overlap, rect
 from pipeline.faces.roi import region_of_box, region_of_points
 from pipeline.types import Color, Frame
 
@@ -35,8 +35,6 @@ MAX_FACES = 4
 """Faces that are followed at once."""
 MIN_SHARE = 0.2
 """A new face below this share of the largest one's area is not followed."""
-SAME = 0.3
-"""Boxes that overlap more than this are one face."""
 REACHES = (2.0, 3.3)
 """Sides of the squares in which the detector is asked about a new face, in sides of its box."""
 TURNED_BY = 0.07
@@ -189,14 +187,15 @@ class Tracker:
             if len(close):
                 return close
         news = any(not self._is_rejected(frame, box) for box in found.boxes)
-        if news or frame.index < self._search_at or self._anybody(frame):
+        if news or frame.index < self._search_at or self._boxes(frame):
             return found
         self._search_at = frame.index + self._search_gap
         self._search_gap = min(SEARCH_MOST, 2 * self._search_gap)
         return self._detector.closely(frame, self._color, SMALLEST)
 
-    def _anybody(self, frame: Frame) -> bool:
-        return any(f.box_at(frame.index) is not None for f in self.followers)
+    def _boxes(self, frame: Frame) -> list[Rect]:
+        """Where faces are that are followed."""
+        return [box for f in self.followers if (box := f.box_at(frame.index)) is not None]
 
     def _verified(self, frame: Frame, box: Rect, eyes: Eyes) -> Tensor | None:
         """(4,) region of the face that the mesh sees in a detection, None if it sees none."""
@@ -234,26 +233,24 @@ class Tracker:
         return turned > upright + TURNED_BY
 
     def _is_followed(self, frame: Frame, box: Rect) -> bool:
-        others = [b for f in self.followers if (b := f.box_at(frame.index)) is not None]
-        return any(is_one(box, other) for other in others)
+        return any(is_one(box, other) for other in self._boxes(frame))
 
     def _is_rejected(self, frame: Frame, box: Rect) -> bool:
         """A lamp that was looked at a moment ago needs no second look."""
         self._rejected = [(until, b) for until, b in self._rejected if until > frame.index]
-        return any(overlap(box, b) > SAME for _, b in self._rejected)
+        return any(overlap(box, b) > OVERLAP for _, b in self._rejected)
 
     def _owner(self, frame: Frame, region: Tensor) -> Follower | None:
         """The follower that a face belongs to: a lost one that was like it, or a new one."""
         box = _box_of(region)
         self._search_gap = SEARCH_EVERY
         lost = [f for f in self.followers if f.box_at(frame.index) is None]
-        present = [b for f in self.followers if (b := f.box_at(frame.index)) is not None]
         if lost:
             best = max(lost, key=lambda f: closeness(box, f.last_box))
             # Inside a shot people do not jump; after a cut nothing but size and place tells.
             if best.last_index < self._shot_began or closeness(box, best.last_box) > JUMP:
                 return best
-        largest = max((area(b) for b in present), default=0.0)
+        largest = max(map(area, self._boxes(frame)), default=0.0)
         chosen = self._wanted is not None and closeness(box, self._wanted) > 0.3
         if len(self.followers) >= MAX_FACES or (area(box) < MIN_SHARE * largest and not chosen):
             return None
@@ -270,7 +267,7 @@ class Tracker:
             box = follower.box_at(index) if follower.active else None
             if box is None:
                 continue
-            if any(overlap(box, other) > SAME for other in boxes):
+            if any(overlap(box, other) > OVERLAP for other in boxes):
                 follower.active = False
             else:
                 boxes.append(box)

@@ -10,6 +10,7 @@ from torch import Tensor
 from pipeline.errors import NoFace
 from pipeline.faces.smooth import Geometry
 from pipeline.faces.tracker import EVERY
+from pipeline.runs import true_runs
 from pipeline.types import Limits, VideoFacts
 from schemas.codes import Stage
 
@@ -41,7 +42,7 @@ def reasons_of(geometry: Geometry, doubtful: list[int], hidden: Tensor, limits: 
     side = (geometry.box[:, 2:] - geometry.box[:, :2]).amax(1)
     reasons[geometry.yaw.abs() > MAX_YAW] = REASONS.index("profile")
     reasons[side < limits.min_face_px] = REASONS.index("small_face")
-    for start, stop in _gaps(geometry.present):
+    for start, stop in true_runs(~geometry.present):
         reasons[start:stop] = REASONS.index(_why_gone(geometry, start, stop))
     return reasons
 
@@ -51,14 +52,6 @@ def cut_off(geometry: Geometry, video: VideoFacts) -> Tensor:
     x, y = geometry.mouth.unbind(1)
     inside = (x >= 0) & (x <= video.width - 1) & (y >= 0) & (y <= video.height - 1)
     return ~inside & geometry.present
-
-
-def _gaps(present: Tensor) -> list[tuple[int, int]]:
-    """Runs of frames without a face."""
-    absent = torch.cat([torch.zeros(1), (~present).float(), torch.zeros(1)])
-    edges = absent.diff()
-    starts, stops = (edges > 0).nonzero()[:, 0].tolist(), (edges < 0).nonzero()[:, 0].tolist()
-    return list(zip(starts, stops, strict=True))
 
 
 def _why_gone(geometry: Geometry, start: int, stop: int) -> Reason:

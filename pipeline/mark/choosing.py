@@ -23,14 +23,10 @@ def choose_marks(
     """Labels as somebody's settings want them.
 
     Args:
-        container: write text into the container.
-        producer: who answers for the content, in that text; None for this software.
-        credentials: sign a C2PA manifest.
-        watermark: put a digest of the job id into the picture.
+        credentials: whether to sign at all.
         certificate: path of a PEM chain to sign with; None takes the development certificate.
         key: path of its PEM key.
         identity_dir: folder of the development certificate, made there when it is missing.
-        consent: for the signed manifest.
 
     Raises:
         EngineFailed: certificate and key cannot be used.

@@ -11,7 +11,6 @@ import numpy as np
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
-from pipeline.errors import InputError
 from pipeline.mark.credentials import read_credentials
 from pipeline.mark.lattice import Plane
 from pipeline.mark.payload import job_digest
@@ -48,8 +47,8 @@ def read_labels(path: Path, anchors: str | None = None, jobs: Sequence[str] = ()
         words = _confirm(words, credentials)
     job = _job(credentials, words)
     watermark = _watermark(path, [*([job] if job else []), *jobs])
-    digest = watermark.get("digest")
-    if words["status"] == "found" and digest is not None and digest != _digest(words):
+    digest, told = watermark.get("digest"), job_digest(str(words.get("job_id")))
+    if words["status"] == "found" and digest is not None and digest != told:
         reason = f"the watermark's digest {digest} is that of another job"
         words, job = {**words, "status": "broken", "reason": reason}, None
     layers = {"container": words, "c2pa": credentials, "watermark": watermark}
@@ -58,10 +57,6 @@ def read_labels(path: Path, anchors: str | None = None, jobs: Sequence[str] = ()
         "job_id": job or watermark.get("job_id"),
         "layers": layers,
     }
-
-
-def _digest(words: dict[str, Any]) -> str:
-    return job_digest(str(words.get("job_id")))
 
 
 def _is_ours(layer: dict[str, Any]) -> bool:
@@ -75,11 +70,8 @@ def _metadata(path: Path) -> dict[str, str]:
     check_file(path, limits, Stage.PROBE)
     check_work(path)
     open_on_trial(path, limits, Stage.PROBE)
-    try:
-        with open_media(path, limits, Stage.PROBE) as container:
-            return dict(container.metadata)
-    except av.FFmpegError as error:  # pragma: no cover - open_media names what it knows
-        raise InputError(f"{path.name} cannot be read: {error}", stage=Stage.PROBE) from error
+    with open_media(path, limits, Stage.PROBE) as container:
+        return dict(container.metadata)
 
 
 def _watermark(path: Path, jobs: Sequence[str]) -> dict[str, Any]:

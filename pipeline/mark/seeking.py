@@ -20,7 +20,6 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import InputError
 from pipeline.mark.lattice import Plane, block_side, shifted, sides_before_a_crop
 from pipeline.mark.payload import (
     BITS,
@@ -32,7 +31,6 @@ from pipeline.mark.payload import (
     likeness,
 )
 from pipeline.mark.samples import Grid, Samples, sample, soft_bits, sureness
-from schemas.codes import Stage
 
 _BLOCKS_ALONG = np.arange(12.8, 20.2, 0.04)
 """Blocks along the longer side of a picture, whatever its size was."""
@@ -96,27 +94,18 @@ def read_watermark(
     """The watermark of a file's pictures, None when there is none that passes.
 
     Args:
-        pictures: U and V of each picture, 8 bits, half as wide and high as luma, in display order.
+        pictures: U and V of each picture, 8 bits, half as wide and high as luma, in display order,
+            all of one size.
         jobs: ids of jobs that may have made it. With them a mark is also found where too many of
             its bits are wrong for the code to mend.
-
-    Raises:
-        InputError: the pictures change their size.
     """
     known = KnownJobs(jobs)
-    likely = chain.from_iterable(map(_likely_bits, _sampled(pictures)))
+    likely = chain.from_iterable(map(_likely_bits, sample(pictures)))
     for kind, soft in likely:
         digest = decode(soft) or known.likeliest(soft, kind)
         if digest is not None:
             return Reading(digest, known.name(digest))
     return None
-
-
-def _sampled(pictures: Iterable[tuple[Plane, Plane]]) -> list[Samples]:
-    try:
-        return sample(pictures)
-    except ValueError as error:
-        raise InputError(f"the pictures change their size: {error}", stage=Stage.DECODE) from error
 
 
 def _likely_bits(samples: Samples) -> Iterator[tuple[str, Soft]]:

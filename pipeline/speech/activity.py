@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.speech.grid import STEP_RATE, runs
+from pipeline.runs import true_runs
+from pipeline.speech.grid import STEP_RATE
 
 SILENCE_S = 0.20
 """Shorter pauses keep the mouth in speech."""
@@ -127,7 +128,7 @@ def rest(active: Tensor) -> Tensor:
     """
     out = torch.zeros_like(active)
     ramp = _REST_RAMP_S * STEP_RATE
-    for start, stop in runs(active < 0.2):
+    for start, stop in true_runs(active < 0.2):
         if stop - start <= SILENCE_S * STEP_RATE and stop - start < active.numel():
             continue
         at = torch.arange(start, stop, dtype=active.dtype)

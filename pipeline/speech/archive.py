@@ -11,7 +11,6 @@ import hashlib
 import json
 import math
 import struct
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -29,18 +28,10 @@ _MAGIC = b"HAMAPK"
 _TYPES = {0: "<f4", 1: "<f2"}
 
 
-@dataclass(frozen=True, slots=True)
-class PhoneWeights:
-    """What the network is made of."""
+def load_weights() -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Tensors of the installed package by name, float32, and what each output stands for.
 
-    tensors: dict[str, Tensor]
-    """float32."""
-    tokens: tuple[str, ...]
-    """What each output stands for: IPA, then the end of a word, then the blank of CTC."""
-
-
-def load_weights() -> PhoneWeights:
-    """Read the network out of the installed package.
+    That is IPA, then the end of a word, then the blank of CTC.
 
     Raises:
         WeightsMissing: the package is not installed, or is not the version that is known.
@@ -57,7 +48,7 @@ def load_weights() -> PhoneWeights:
         raise _missing(f"lacks {Path(error.filename).name}") from error
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise _missing(f"{package.version} carries another network")
-    return PhoneWeights(read_archive(data), (*known["decoder"], "<wb>", "<blank>"))
+    return read_archive(data), (*known["decoder"], "<wb>", "<blank>")
 
 
 def _missing(what: str) -> WeightsMissing:

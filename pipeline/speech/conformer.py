@@ -121,5 +121,4 @@ def network() -> Conformer:
     Raises:
         WeightsMissing: the package is not there, or another version is.
     """
-    weights = load_weights()
-    return Conformer(weights.tensors, weights.tokens)
+    return Conformer(*load_weights())

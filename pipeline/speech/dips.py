@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
-from pipeline.speech.grid import BLOCK, STEP_RATE, runs
+from pipeline.runs import true_runs
+from pipeline.speech.grid import BLOCK, STEP_RATE
 from pipeline.speech.mel import BANDS, HIGHEST_HZ, LOWEST_HZ
 
 DEPTH_DB = 18.0
@@ -59,7 +60,7 @@ def dips(mel: Tensor, level: Tensor) -> list[Dip]:
     thin = level[:: max(1, total // 1_000_000)]
     floor = float(torch.quantile(thin, 0.95)) - _LOUD_DB
     hiss = _band(mel, 3500, HIGHEST_HZ) - _band(mel, LOWEST_HZ, 450)
-    deepest = runs((depth >= DEPTH_DB) & (depth >= top) & (loud > floor))
+    deepest = true_runs((depth >= DEPTH_DB) & (depth >= top) & (loud > floor))
     at = [(start + stop - 1) // 2 for start, stop in deepest]
     return [Dip(k / STEP_RATE, float(depth[k]), float(hiss[k])) for k in at]
 

@@ -68,17 +68,3 @@ def at_times(curves: Tensor, times: Tensor) -> Tensor:
     right = (left + 1).clamp(max=curves.shape[-1] - 1)
     share = (place - left).to(curves.dtype)
     return curves[..., left] * (1 - share) + curves[..., right] * share
-
-
-def runs(mask: Tensor) -> list[tuple[int, int]]:
-    """Half-open runs of true steps.
-
-    Args:
-        mask: (T,) bool.
-    """
-    edges = torch.diff(mask.to(torch.int8), prepend=torch.zeros(1, dtype=torch.int8))
-    starts = torch.nonzero(edges == 1).flatten().tolist()
-    ends = torch.nonzero(edges == -1).flatten().tolist()
-    if len(ends) < len(starts):
-        ends.append(mask.numel())
-    return list(zip(starts, ends, strict=True))

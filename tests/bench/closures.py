@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from pipeline.reading.audio import Speech
-from pipeline.speech.grid import STEP_RATE, runs
+from pipeline.runs import true_runs
+from pipeline.speech.grid import STEP_RATE
 from pipeline.speech.mouth import Hearing, listen, plan_heard
 from pipeline.speech.sphinx import recognise
 from tests.bench import festival, flite
@@ -162,7 +163,7 @@ def count(heard: Hearing, said: Said) -> Count:
     for start, end in [*shut, *named(TEETH), *silent]:
         first = max(0, round((start - _NEAR_S) * STEP_RATE))
         allowed[first : round((end + _NEAR_S) * STEP_RATE) + 1] = True
-    asked = runs(curve.cap < SHUT)
+    asked = true_runs(curve.cap < SHUT)
     pauses = named(("#",))
     return Count(
         spans=len(shut),

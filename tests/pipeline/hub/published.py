@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline import weights_hub
+from pipeline import hub_fetch, weights_hub
 from pipeline.engines.musetalk.checkpoint import convert
 from pipeline.weights_hub import HubManifest, Installed
 from tests.parity.rule import weights_for
@@ -74,6 +74,5 @@ def pull(manifest: HubManifest, root: Path, hub: Hub, said: list[str] | None = N
         root,
         partial(convert, builders=BUILDERS),
         said.append if said is not None else lambda _: None,
-        endpoint=hub.endpoint,
-        pause_s=0.0,
+        hub=hub_fetch.Hub(hub.endpoint, 0.0),
     )

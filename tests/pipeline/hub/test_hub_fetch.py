@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import weights_hub
+from pipeline import hub_fetch, weights_hub
 from pipeline.engines.musetalk.checkpoint import convert
 from pipeline.errors import ScratchFull, WeightsMissing
 from pipeline.hub_fetch import ATTEMPTS
@@ -124,11 +124,9 @@ def test_hub_that_refuses_for_good_is_asked_once(
 
 def test_hub_that_is_not_there_is_a_clear_error(tmp_path: Path, contents: dict[str, bytes]) -> None:
     with Hub({}) as gone:
-        endpoint = gone.endpoint
+        hub = hub_fetch.Hub(gone.endpoint, 0.0)
     with pytest.raises(WeightsMissing, match="could not be fetched"):
-        weights_hub.pull(
-            manifest_of(contents), tmp_path, convert, lambda _: None, endpoint=endpoint, pause_s=0.0
-        )
+        weights_hub.pull(manifest_of(contents), tmp_path, convert, lambda _: None, hub=hub)
 
 
 def test_disk_without_room_is_refused_before_its_bytes(

@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from pipeline import weights_hub
+from pipeline import hub_fetch, weights_hub
 from pipeline.engines.musetalk.checkpoint import convert
 from pipeline.errors import WeightsMissing
 from pipeline.weights_hub import HubManifest
@@ -51,7 +51,7 @@ def test_licence_is_said_before_the_first_byte_is_asked_for(
         tmp_path,
         partial(convert, builders=BUILDERS),
         lambda text: requests_at.append(len(hub.seen)) if "MIT" in text else None,
-        endpoint=hub.endpoint,
+        hub=hub_fetch.Hub(hub.endpoint),
     )
     assert requests_at == [0]
 
