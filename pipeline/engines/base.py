@@ -94,9 +94,6 @@ class Engine(Protocol[Avatar, Plan]):
         """Make everything that depends on the whole speech.
 
         Args:
-            avatar: from `prepare` or `restore`.
-            speech: the whole speech.
-            timeline: the output's frames.
             deadline: second of `time.monotonic` at which the job must be done; an engine whose jobs
                 share a device lets the late ones go first.
         """

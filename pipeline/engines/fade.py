@@ -17,8 +17,6 @@ def strength(output: int, frames: int, present: Callable[[int], bool]) -> float:
     """How much of the painted mouth an output frame shows.
 
     Args:
-        output: its number.
-        frames: output frames of the job.
         present: whether an output frame has a usable face.
 
     Returns:
@@ -37,7 +35,6 @@ class Presence:
     """Which output frames of a job have a usable face, and how much of the mouth each shows.
 
     Args:
-        frames: output frames of the job.
         present: whether an output frame has a usable face; asked once for each.
     """
 

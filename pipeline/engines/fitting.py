@@ -91,7 +91,6 @@ def fitted(pictures: Tensor, taps: Taps) -> Tensor:
 
     Args:
         pictures: (B, C, H, W) uint8.
-        taps: of each.
 
     Returns:
         (B, C, high, wide) uint8.

@@ -76,8 +76,6 @@ def create(name: str, device: str, threads: int) -> Made:
     """The engine of a name, ready to work. Networks are loaded once per device and shared.
 
     Args:
-        name: one of `NAMES`.
-        device: `cpu`, `cuda`, `cuda:1`, …
         threads: processor budget of one job.
 
     Raises:

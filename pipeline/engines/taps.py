@@ -28,8 +28,6 @@ def linear_taps(source: int, target: int, *, closed: bool) -> tuple[Tensor, Tens
     """The taps of `INTER_LINEAR` along one axis.
 
     Args:
-        source: samples of the input.
-        target: samples of the output.
         closed: beyond the picture the edge has all the weight; OpenCV does so for columns only.
 
     Returns:

@@ -31,7 +31,6 @@ def windows_around(boxes: Sequence[Window], height: int, width: int) -> list[Win
     """One window for each box: even, inside the picture, of one size, the box at its upper left.
 
     Args:
-        boxes: inside the picture.
         height: rows of the picture, even.
         width: columns of the picture, even.
     """
@@ -50,7 +49,6 @@ def cut(frames: Sequence[Frame], windows: Sequence[Window], device: torch.device
     """The windows of the frames' planes, (B, h, w) uint8 for each plane, on the device.
 
     Args:
-        frames: B frames.
         windows: one in each, all of one size.
         device: may still be copying when this returns; what comes after it on its stream waits.
     """

@@ -112,8 +112,6 @@ def load_speech(path: Path, limits: Limits, *, under_picture: bool = False) -> S
     cancel each other: of those the left one is heard.
 
     Args:
-        path: of the file.
-        limits: of the job.
         under_picture: time 0 is the first picture of the same file instead: sound before it is
             dropped, and silence put where sound starts later. For a reference's own sound.
 

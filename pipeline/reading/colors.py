@@ -60,7 +60,6 @@ class Words(NamedTuple):
         """Name what a picture leaves unnamed.
 
         Args:
-            path: of the film.
             frame: its first picture.
 
         Raises:
@@ -94,9 +93,7 @@ def delivered(path: Path, frame: VideoFrame, codec: str, lines: int) -> tuple[Co
     """The colours that are delivered, and those of the file where they are others.
 
     Args:
-        path: of the file.
         frame: its first picture.
-        codec: of it.
         lines: of a whole picture, which is more than a field, and more than what is shown.
 
     Raises:

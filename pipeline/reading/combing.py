@@ -60,10 +60,6 @@ Luma = NDArray[np.int16]
 def is_combed(path: Path, table: PictureTable) -> bool:
     """Whether a film is as interlaced as it says: yes, unless enough moves to see that it is not.
 
-    Args:
-        path: of the film.
-        table: its pictures.
-
     Raises:
         InputUnreadable: it cannot be opened any more.
     """
@@ -79,10 +75,6 @@ def unsaid_order(path: Path, table: PictureTable) -> str | None:
     """Which field came first, of film that says it is progressive and plainly is not.
 
     `tff` or `bff`, as libavfilter calls them; None for all other film.
-
-    Args:
-        path: of the film.
-        table: its pictures.
 
     Raises:
         InputUnreadable: it cannot be opened any more.

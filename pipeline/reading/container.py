@@ -167,9 +167,6 @@ def open_media(
     """Open a local media file.
 
     Args:
-        path: where it is.
-        limits: bytes, streams and seconds.
-        stage: named in errors.
         accel: a device that decodes its pictures.
 
     Raises:

@@ -47,7 +47,6 @@ class Cropped:
     """Stands where `pipeline.reading.deinterlace.Fields` would.
 
     Args:
-        whole: gives the pictures.
         margins: what is not shown of each.
     """
 

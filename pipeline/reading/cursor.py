@@ -37,9 +37,6 @@ class Cursor:
 
     Args:
         container: open, read by nobody else.
-        stream: of the container.
-        table: its pictures.
-        threads: for the decoder.
         max_pixels: above which the decoder refuses a picture in the middle of the stream.
         strict: raise what does not decode instead of stepping over it. A device that fails now and
             then would else show a still picture where libavcodec's own decoder has them all.
@@ -223,10 +220,6 @@ def _chain(first: Packet[Any], rest: Iterator[Packet[Any]]) -> Iterator[Packet[A
 @contextmanager
 def open_cursor(path: Path, table: PictureTable) -> Iterator[Cursor | None]:
     """A film opened for a few looks at its pictures; None where no picture is left.
-
-    Args:
-        path: of a film that the probe let through.
-        table: its pictures.
 
     Raises:
         InputUnreadable: it cannot be opened any more.

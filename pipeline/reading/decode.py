@@ -48,8 +48,6 @@ class FrameReader:
     The tensors of a frame may be shared with other frames: never write into them.
 
     Args:
-        video: what the probe found.
-        threads: for the decoder.
         scratch: folder where a descending run may keep one block of pictures in a nameless file;
             without one the block is smaller and stays in memory.
         kept: where decoded pictures are kept, so that the next `read` need not decode them again.

@@ -46,8 +46,6 @@ def is_one_field(frame: VideoFrame, codec: str, aspect: Fraction) -> bool:
 
     Args:
         frame: the first picture of a film.
-        codec: its canonical name.
-        aspect: of its pixels.
     """
     wide = frame.width * aspect > _WIDEST * frame.height
     return codec == _FIELD_CODEC and frame.interlaced_frame and wide
@@ -57,7 +55,6 @@ def holds_single_fields(video: VideoFacts, lines: int) -> bool:
     """Whether a probed film is one of single fields.
 
     Args:
-        video: what the probe found.
         lines: of a coded picture.
     """
     shown = round(video.height / video.scale)
@@ -70,12 +67,9 @@ class Fields:
     All other pictures pass as they are.
 
     Args:
-        cursor: over the pictures.
-        count: of all pictures.
         combed: whether pictures that are called interlaced really are; asked at the first such one.
         order: which field came first in pictures that are not called so and are, `tff` or `bff`;
             asked at the first such one.
-        threads: for the filter.
     """
 
     def __init__(

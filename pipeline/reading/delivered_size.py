@@ -17,10 +17,7 @@ def delivered_size(
     """Upright, with square pixels, scaled down, cropped to even.
 
     Args:
-        coded: of the picture as it was decoded.
         aspect: of its pixels; one that no screen has is not heeded.
-        orientation: how it becomes upright.
-        max_height: of the result, if any.
     """
     wide, lines = Fraction(coded[0]), Fraction(coded[1])
     if Fraction(1, 4) <= aspect <= 4 and aspect != 1:

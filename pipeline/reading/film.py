@@ -19,11 +19,7 @@ _UNWOVEN = "png"
 
 
 class Film:
-    """A probed film. Each of these looks when it is first called, and may raise InputUnreadable.
-
-    Args:
-        video: what the probe found.
-    """
+    """A probed film. Each of these looks when it is first called, and may raise InputUnreadable."""
 
     def __init__(self, video: VideoFacts) -> None:
         path = video.path

@@ -77,7 +77,6 @@ def fit_grid(table: PictureTable, declared: Iterable[Fraction | None]) -> Grid:
     """The grid of a stream: its constant rate where it has one, else its average.
 
     Args:
-        table: of at least one picture.
         declared: rates that the container names.
     """
     count = len(table.pts)

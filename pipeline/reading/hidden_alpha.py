@@ -23,10 +23,6 @@ _LOOKS = 16
 def is_hidden(path: Path, table: PictureTable) -> bool:
     """Whether nothing at all can be seen of a film, so that its transparency cannot be meant.
 
-    Args:
-        path: of a film that may be transparent.
-        table: its pictures.
-
     Raises:
         InputUnreadable: it cannot be opened any more.
     """

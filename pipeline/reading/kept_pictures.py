@@ -28,7 +28,6 @@ class KeptPictures:
     Args:
         width: of luma, even.
         height: of luma, even.
-        scratch: folder for a nameless file.
     """
 
     def __init__(self, width: int, height: int, scratch: Path) -> None:

@@ -33,9 +33,7 @@ def reason(path: Path, kind: str | None, error: BaseException) -> str:
     Nothing of its content is told: it may be a secret.
 
     Args:
-        path: of the file.
         kind: the demuxer that its first bytes ask for, if any.
-        error: of opening it.
     """
     with suppress(OSError):  # it cannot even be read: the error says so
         seen = _seen(path, kind)

@@ -50,8 +50,6 @@ class Photograph:
 
     Args:
         path: of which `codec_of` knows the codec.
-        limits: seconds that reading may take, and pixels.
-        stage: that errors name.
     """
 
     def __init__(self, path: Path, limits: Limits, stage: Stage) -> None:

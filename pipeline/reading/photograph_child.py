@@ -59,7 +59,6 @@ def read(path: str, kind: str, most: int) -> Answer:
     """A photograph.
 
     Args:
-        path: of the file.
         kind: Pillow's name of it; HEIF is libheif's.
         most: pixels that are decoded; of a larger one only the size is told.
 

@@ -26,7 +26,6 @@ class PictureFile:
     Args:
         width: of luma, even.
         height: of luma, even.
-        folder: on which disk.
 
     Raises:
         OSError: the disk is full.

@@ -39,8 +39,6 @@ class Splices:
     """Finds where the decoding times of a stream begin anew.
 
     Args:
-        container: of the stream.
-        stream: whose packets come.
         limits: of opening the file a second time.
         clock: of reading it a second time.
     """
@@ -77,10 +75,7 @@ class Holes:
     The file is read once more when the first jump is asked about, and not before.
 
     Args:
-        container: of the stream.
         stream: that has holes.
-        limits: of opening the file.
-        clock: of reading it.
     """
 
     def __init__(

@@ -66,11 +66,7 @@ def tone_warnings(video: VideoFacts) -> list[str]:
 
 
 class ToneMap:
-    """Converts the pictures of one stream.
-
-    Args:
-        source: how they are to be read.
-    """
+    """Converts the pictures of one stream."""
 
     def __init__(self, source: Color) -> None:
         self._source = source
@@ -83,8 +79,6 @@ class ToneMap:
 
         Args:
             frame: of any layout that libswscale takes.
-            width: of the result.
-            height: of the result.
             layout: of the result, by libavutil's name; YCbCr is BT.709's, limited range.
 
         Raises:

@@ -42,7 +42,6 @@ def open_on_trial(path: Path, limits: Limits, stage: Stage) -> None:
     Args:
         path: a regular file (`container.check_file`).
         limits: seconds that opening may take, and pixels, which its memory follows from.
-        stage: that errors name.
 
     Raises:
         MediaLimitExceeded: opening takes longer than `probe_timeout_s`, or too much memory.
@@ -68,11 +67,8 @@ def read_on_trial(
     """Read a photograph elsewhere.
 
     Args:
-        path: a regular file.
         kind: see `pipeline.reading.photograph_child`.
         most: pixels that are decoded; of a larger one only the size is told.
-        limits: as of `open_on_trial`.
-        stage: that errors name.
 
     Returns:
         Width and height as it is shown, and the picture, (H, W, 3) or (H, W, 4).

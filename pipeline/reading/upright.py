@@ -35,7 +35,6 @@ def _before_white(planes: Planes, alpha: Tensor, white: int) -> Planes:
     """A picture whose transparent parts, whatever colour lies hidden there, are white paper.
 
     Args:
-        planes: as everywhere.
         alpha: (H, W) from 0, transparent, to 255.
         white: luma of white.
     """
@@ -54,10 +53,6 @@ class Upright:
     """Converts the pictures of one stream.
 
     Args:
-        width: of the result, even.
-        height: of the result, even.
-        color: of the result.
-        orientation: of the stream.
         hidden: whether nothing can be seen of the whole film, so that its transparency is not meant
             (`pipeline.reading.hidden_alpha`); asked at a picture of which nothing can be seen.
         source: how its pictures are to be read, where their colours are to be changed.

@@ -55,9 +55,7 @@ class Encoder:
 
     Args:
         path: of the MP4; overwritten.
-        coding: of its pictures.
         audio: the speech, decoded again and written beside the picture.
-        frames: that will be written.
         metadata: words for the container; keys of one's own survive.
         device: whose video unit encodes (`nvenc.chosen`); None: x264 does.
 

@@ -35,13 +35,7 @@ _ERROR, _ERROR_AT = struct.Struct("=Q"), 8
 
 
 class Bound:
-    """The largest quantiser of one output, judged by the pictures that are done.
-
-    Args:
-        crf: x264's rate factor.
-        width: of luma.
-        height: of luma.
-    """
+    """The largest quantiser of one output, judged by the pictures that are done."""
 
     def __init__(self, crf: int, width: int, height: int) -> None:
         self._samples = width * height

@@ -41,7 +41,6 @@ def lose(device: str, began: int) -> None:
     """A film was lost.
 
     Args:
-        device: whose encoder failed.
         began: from `begin`.
     """
     with _lock:

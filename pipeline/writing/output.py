@@ -22,7 +22,6 @@ def in_spite_of_loss(
     """Make a film; once more, and by x264, where the device's encoder fails in its midst.
 
     Args:
-        spec: the job.
         film: makes the whole of it, encoded by the device that it is given; None: by x264.
         notes: gets what the report is to say.
 
@@ -51,9 +50,6 @@ def open_output(
 
     Args:
         metadata: of the container: `mark.applying.words`, where the output is labelled.
-        video: whose size and colours the pictures have.
-        audio: the speech.
-        timeline: whose frames are written.
         device: that encodes; None: x264 does.
 
     Raises:

@@ -41,7 +41,6 @@ class Soundtrack:
 
     Args:
         container: of the output; gets one more stream.
-        audio: what the probe found.
     """
 
     def __init__(self, container: OutputContainer, audio: AudioFacts) -> None:

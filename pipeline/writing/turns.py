@@ -25,7 +25,6 @@ class Turns:
 
     Args:
         stream: of the output. Its own encoder is opened for the header and encodes nothing.
-        coding: of its pictures.
     """
 
     def __init__(self, stream: VideoStream, coding: Coding) -> None:

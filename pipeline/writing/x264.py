@@ -34,9 +34,6 @@ def options(crf: int, width: int, height: int, bound: int | None = None) -> dict
     """What libavcodec's `libx264` takes for pictures of a size.
 
     Args:
-        crf: the rate factor.
-        width: of luma.
-        height: of luma.
         bound: the largest quantiser, `coarsest` if none is given.
     """
     bound = coarsest(crf, width, height) if bound is None else bound

@@ -74,7 +74,6 @@ class DuixClient:
             code: our id of the task, safe as a file name.
             files: names of speech and reference in `temp`.
             options: mapped by `contract.submission`.
-            speech_s: seconds of speech.
             on_tick: called at every poll.
 
         Raises:

@@ -76,7 +76,6 @@ def submission(code: str, audio: str, video: str, options: RenderOptions) -> byt
     """The body of a submit. Switches are the texts '0' and '1'.
 
     Args:
-        code: our own id of the task.
         audio: file name under `TEMP`.
         video: likewise.
         options: `loop` becomes `pn` (ping-pong or hard loop; a held end is in the file already),

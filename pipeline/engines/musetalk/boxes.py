@@ -53,8 +53,6 @@ def face_boxes(points: Tensor, height: int, width: int) -> list[Box | None]:
 
     Args:
         points: (N, 68, 2) landmarks of N frames, pixels.
-        height: rows of the picture.
-        width: columns of the picture.
 
     Returns:
         For each frame; None where too little of the face lies inside the picture.

@@ -37,9 +37,7 @@ def convert(
     """Write one network's safetensors file.
 
     Args:
-        network: its name in the manifest.
         source: the published file, safetensors or a torch archive.
-        target: the file to write.
         builders: makes the network whose names and shapes must be met.
 
     Raises:
@@ -58,8 +56,6 @@ def current_names(
     """The tensors under the names of today's classes.
 
     Args:
-        network: its name in the manifest.
-        tensors: as published, of any shape.
         shape: the network, for the shapes of layers that were once 1 x 1 convolutions.
     """
     if network == "whisper":

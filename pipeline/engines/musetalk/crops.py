@@ -31,10 +31,7 @@ def crop_faces(frames: Sequence[Frame], boxes: Sequence[Box], color: Color, devi
     """Cut out, convert and resize with OpenCV's Lanczos.
 
     Args:
-        frames: B frames.
         boxes: the face box in each, inside the frame.
-        color: how the planes are to be read.
-        device: where the pictures are made.
 
     Returns:
         (B, 3, 256, 256) uint8 RGB.

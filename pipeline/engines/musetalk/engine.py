@@ -33,12 +33,7 @@ class MuseTalkEngine(NeuralEngine):
     """Paints the lower face in one UNet pass per frame; `pipeline.engines.base.Engine`.
 
     Args:
-        networks: with weights, on their device.
-        device: where they are.
         fast: whether the decoder is the tiny one.
-        used: the weights, for the report.
-        threads: processors that one operator may use on the CPU.
-        compiled: on CUDA, compile the networks for the largest batch.
     """
 
     def __init__(
@@ -86,11 +81,9 @@ def load_engine(
     """The engine with the weights of this machine.
 
     Args:
-        root: folder of all weights.
         device: `cpu`, `cuda`, `cuda:1`, …; half precision on CUDA (`precision.sound`), float32
             elsewhere.
         fast: decode with the tiny autoencoder: 213 instead of 800 GFLOP per frame.
-        threads: processors that one operator may use on the CPU.
         compiled: on CUDA, compile the networks for the largest batch.
 
     Raises:
@@ -111,7 +104,6 @@ def tuned(networks: Networks, *, innermost: bool) -> Networks:
     Doublings cost four ninths.
 
     Args:
-        networks: rearranged in place.
         innermost: channels, as tensor cores read them.
     """
     for network in {id(n): n for n in (networks.unet, networks.vae, networks.decoder)}.values():

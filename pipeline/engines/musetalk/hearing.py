@@ -70,7 +70,6 @@ class SpeechTokens:
     """The tokens of every frame of one speech.
 
     Args:
-        encoder: whisper's encoder.
         samples: (n,) float32 at 16 kHz.
         listen: runs the encoder on one piece, as `encoder_states` does; by default here and now.
     """

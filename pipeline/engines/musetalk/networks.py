@@ -106,7 +106,6 @@ def load_into(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
     Args:
         network: made on the device `meta`.
-        weights: by the names of its state.
 
     Raises:
         RuntimeError: a name is missing or unknown, or a shape differs; the message lists them.
@@ -119,7 +118,6 @@ def paint(unet: UNet2DConditionModel, latents: Tensor, tokens: Tensor) -> Tensor
     """One pass of the UNet at time step 0.
 
     Args:
-        unet: with weights.
         latents: (B, 8, 32, 32) from `picture.encode`.
         tokens: (B, 50, 384), with positions.
 

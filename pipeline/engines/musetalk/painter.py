@@ -27,16 +27,7 @@ LATENT = (8, SIDE // 8, SIDE // 8)
 
 
 class Painter(NeuralPainter):
-    """Paints a face of (8, 32, 32) latents by its (50, W) tokens without positions.
-
-    Args:
-        networks: with weights, on their device.
-        device: where they are.
-        threads: processors that one operator may use on the CPU.
-        buckets: batch sizes; by default what suits the device.
-        compiled: on CUDA, compile the largest batch size.
-        name: of the engine.
-    """
+    """Paints a face of (8, 32, 32) latents by its (50, W) tokens without positions."""
 
     def __init__(
         self,

@@ -37,7 +37,6 @@ def encode(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
     The mode of the posterior is taken, not a sample of it: the same picture gives the same latents.
 
     Args:
-        vae: the full autoencoder.
         pictures: (B, 3, 256, 256) uint8 RGB.
 
     Returns:

@@ -63,8 +63,6 @@ def load(
     """The networks with their weights, from this machine's disk alone.
 
     Args:
-        root: folder of all weights.
-        device: where they go.
         dtype: of the UNet and the autoencoders; whisper stays in float32.
         fast: decode with the tiny autoencoder.
         pinned: another manifest than the repository's.

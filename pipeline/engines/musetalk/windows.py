@@ -34,9 +34,7 @@ def window_steps(fps: Fraction, frames: range, steps: int) -> Tensor:
     """The steps that the windows of some frames hold.
 
     Args:
-        fps: frames per second, exact.
         frames: frame numbers from the start of the speech.
-        steps: steps that the speech has.
 
     Returns:
         (len(frames), 10) int64; -1 where there is no speech (before its start, after its end).

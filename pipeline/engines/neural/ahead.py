@@ -23,11 +23,7 @@ class Ahead:
 
     Args:
         lane: to the painter; closed by `close`.
-        faces: what to offer.
-        painted: whether an output frame is painted.
-        frames: output frames of the job.
         reach: faces that are offered before they are needed.
-        device: where they are painted.
     """
 
     def __init__(

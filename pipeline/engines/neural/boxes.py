@@ -76,9 +76,6 @@ def boxes_of(parts: Parts, frames: int, height: int, width: int) -> dict[int, Bo
 
     Args:
         parts: from `box_parts`.
-        frames: grid frames of the track.
-        height: rows of the picture.
-        width: columns of the picture.
 
     Raises:
         Unfit: they are not boxes inside such a picture, of frames of such a track.

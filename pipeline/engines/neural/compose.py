@@ -38,7 +38,6 @@ def compose(placed: Sequence[Placed], faces: Tensor, masks: Tensor, color: Color
         placed: B frames of one size; they stay as they are.
         faces: (B, 3, S, S) uint8 RGB on the device.
         masks: (B, M, M) uint8 on the device: 0 keeps the frame's sample, 255 takes the face's.
-        color: how the planes are to be read.
 
     Raises:
         EngineFailed: a face is none (`neural.lost`).

@@ -34,7 +34,6 @@ def polygon(points: Tensor, side: int) -> Tensor:
 
     Args:
         points: (..., N, 2) corners in order, (x, y).
-        side: of the picture, pixels.
 
     Returns:
         (..., side, side) bool.

@@ -36,7 +36,6 @@ class NeuralEngine(ABC):
     """`pipeline.engines.base.Engine` but for `prepare`.
 
     Args:
-        facts: name, version, revision, weights, device.
         painter: the device side, shared by all jobs.
         warnings: what every report of it says.
     """

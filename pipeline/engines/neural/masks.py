@@ -36,7 +36,6 @@ def soft_masks(meshes: Tensor, boxes: Sequence[Box]) -> Tensor:
 
     Args:
         meshes: (B, 478, 2 or 3) pixels of the frame.
-        boxes: the face boxes, inside their frames.
 
     Returns:
         (B, 128, 128) uint8: 0 keeps the frame's sample, 255 takes the painted one.

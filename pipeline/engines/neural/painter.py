@@ -17,9 +17,7 @@ class Painter:
     """Runs the networks of an engine for any number of jobs; a subclass makes them.
 
     Args:
-        name: of the engine, in the log.
         layout: what is kept of a face.
-        device: where the networks are.
         threads: processors that one operator may use on the CPU.
         buckets: batch sizes; by default what suits the device.
         compiled: on CUDA, compile the largest batch size.
@@ -66,8 +64,6 @@ class Painter:
 
         Args:
             does: its name behind the engine's.
-            network: what to run.
-            columns: its arguments.
             alone: a row at a time: what is made of it hangs on no other, and it is rare.
         """
         buckets = (1,) if alone else self._buckets

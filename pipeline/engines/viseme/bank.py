@@ -92,14 +92,7 @@ def fill(
     read: Callable[[Iterable[int]], Iterator[Frame]],
     on_tick: OnTick,
 ) -> Bank:
-    """Read the lending frames once and keep their mouths.
-
-    Args:
-        canvas: the region; the bank lives on its device.
-        lenders: the frames.
-        read: decodes frames.
-        on_tick: progress.
-    """
+    """Read the lending frames once and keep their mouths."""
     heads = lenders.heads
     points = heads.project(heads.shape)
     corner = canvas.origin((points[:, LEFT] + points[:, RIGHT]) / 2) - PAD

@@ -64,10 +64,8 @@ def blink(frame: Frame, points: Tensor, shut: float, device: str) -> Frame:
     """A frame with its lids lowered.
 
     Args:
-        frame: the frame.
         points: (478, 2 or 3) mesh points in it.
         shut: 0 leaves the frame as it is, 1 is a full blink.
-        device: where to work.
     """
     if shut <= 0:
         return frame

@@ -52,10 +52,8 @@ def paint(lips: Lips, closed: LipLine, io: Tensor, skin: Skin) -> Patch:
     """The inside of mouths, planes of the lip box.
 
     Args:
-        lips: as they are wanted.
         closed: the same lips before they were opened, where the teeth are.
         io: (B,) pixels.
-        skin: colours.
     """
     light = (LIT / (skin.luma - BLACK).clamp_min(1)).pow(EVENS).clamp(1, BRIGHTEST)
     level, _ = _levels(lips.line, closed, io, lips.luma, 1.0, light)

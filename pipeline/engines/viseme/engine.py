@@ -30,12 +30,7 @@ REVISION = "35"
 
 
 class VisemeEngine:
-    """Example-based visual speech synthesis; `pipeline.engines.base.Engine`.
-
-    Args:
-        device: `cpu`, `cuda`, `cuda:1`, …
-        weights: the face models that the track comes from, for the report.
-    """
+    """Example-based visual speech synthesis; `pipeline.engines.base.Engine`."""
 
     def __init__(self, device: str, weights: list[WeightFacts]) -> None:
         self._device = device
@@ -119,8 +114,6 @@ def load_engine(root: Path, device: str, threads: int) -> VisemeEngine:
     """The engine on a device; the face models in `root` are those that the tracker loads.
 
     Args:
-        root: folder of all weights.
-        device: `cpu`, `cuda`, `cuda:1`, …
         threads: processor budget of a job. Stages overlap instead of sharing one operator's work,
             so nothing is set from it.
     """

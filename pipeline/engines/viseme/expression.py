@@ -46,7 +46,6 @@ def slow(shape: Tensor, frames: Tensor, run: Tensor, fps: Fraction) -> Tensor:
         shape: (M, K, 3) of the usable frames, io.
         frames: (M,) their indices, ascending.
         run: (N,) number of the unbroken run of each frame.
-        fps: of the frames.
 
     Returns:
         (N, K, 3) float16 io; 0 in frames that are not usable.
@@ -66,10 +65,7 @@ def keep_width(path: MouthPath, expression: Tensor, mouth: MouthRange, fps: Frac
     """A path whose slow width is that of the frames under the output.
 
     Args:
-        path: of F output frames.
         expression: (F, K, 3) of those frames, from `slow`.
-        mouth: the person's range.
-        fps: of the output.
     """
     own = measure(expression.float()).width.to(path.width.dtype)
     width = own + path.width - gaussian(path.width, SLOW_S * float(fps) / STEP_RATE)
@@ -84,7 +80,6 @@ def lent(levelled: Tensor, first: Tensor, at: Tensor, fps: Fraction) -> Tensor:
         levelled: (C, K, 3) shapes of the bank, each by `level`.
         first: (F,) rows of the bank that lend to each output frame.
         at: (B,) output frames.
-        fps: of the output.
     """
     sigma = SLOW_S * float(fps)
     reach = int(_REACH * sigma)

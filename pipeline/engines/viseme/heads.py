@@ -140,7 +140,6 @@ def fit_heads(points: Tensor, skull: Skull) -> Heads:
 
     Args:
         points: (B, 478, 3) pixels.
-        skull: the clip's mean head.
     """
     stable = points[:, list(STABLE)].double()
     target = skull.stable.double().expand_as(stable)

@@ -59,8 +59,6 @@ def fill(plan: Plan, scene: Scene, lender: Lender, own: Patch, at: Tensor) -> Pa
 
     Args:
         plan: the job; its tally counts whose insides are seen.
-        scene: the geometry of the batch.
-        lender: the mouths that are laid into it.
         own: float pieces (B) of the frames themselves.
         at: (B,) int64 output frames, on the host.
 

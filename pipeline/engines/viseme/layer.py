@@ -44,11 +44,8 @@ def lay(
     """Lips and skin of a source in an area; the inside of the mouth is left to others.
 
     Args:
-        canvas: the region.
-        area: the part of it to fill.
         source: float pieces (B).
         fields: from `warp.mouth_fields`, for the same area.
-        lips: as they are wanted.
         closing: (B,) how much of the source's opening vanishes: open lips have no shadow line, so
             closed ones that are made from them get one.
 
@@ -83,9 +80,6 @@ def inside_of(
     """The inside of a source's mouth behind the wanted lips; planes of the lip box.
 
     Args:
-        source: float pieces (B).
-        lips: as they are wanted.
-        source_line: the source's, in its piece.
         base: from the region to the piece, as skulls move: teeth hang on it.
         even: pixels to each side over which teeth are made even in less light, and darker still
             (`evening`); None leaves them as they are: lent mouths shook more by it.
@@ -129,10 +123,7 @@ def behind_lips(
     along the edges of open lips looks rounder, but on small faces they are then seen less surely.
 
     Args:
-        area: that `laid` fills.
-        laid: lips and skin.
         inner: the inside; planes of the lip box.
-        lips: as they are wanted.
         made: (B,) 0 to 1, how far the opening is not the source's own, which has its own light.
         closing: (B,) 0 to 1, how much of an opening with teeth of its own vanishes.
     """

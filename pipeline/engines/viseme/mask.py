@@ -22,8 +22,6 @@ def lower_face(canvas: Canvas, area: Area, points: Tensor) -> Tensor:
     """(B, NODES, NODES) 0 outside the lower face to 1 inside.
 
     Args:
-        canvas: the region.
-        area: where.
         points: (B, K, 2) in the region.
     """
     outline = points[:, _OUTLINE]

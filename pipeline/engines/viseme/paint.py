@@ -31,8 +31,6 @@ def paint(plan: Plan, frames: Sequence[Frame], outputs: Sequence[int]) -> list[F
     """The mouths of output frames, painted on the reference's frames under them.
 
     Args:
-        plan: the job.
-        frames: the reference's frames under the output.
         outputs: their places in the output; all of some strength.
     """
     canvas = plan.avatar.canvas

@@ -48,8 +48,6 @@ def part(line: LipLine, lattice: Lattice, grain: float) -> Parting:
     """The partition of a lattice by the line between two edges.
 
     Args:
-        line: the edges in the region.
-        lattice: the samples.
         grain: luma pixels per sample, over which edges are softened.
     """
     along, off = line.across(lattice.xs, lattice.ys)

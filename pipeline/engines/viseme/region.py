@@ -16,12 +16,7 @@ BOX_WIDTH, BOX_HEIGHT = 1.05, 0.72
 
 
 def region_of(heads: Heads, device: str) -> Canvas:
-    """The region that holds the lower face of all heads, its boxes around the lips and the face.
-
-    Args:
-        heads: of all usable frames.
-        device: where it is painted.
-    """
+    """The region that holds the lower face of all heads, its boxes around the lips and the face."""
     points = heads.project(heads.shape)
     middle = (points[:, LEFT] + points[:, RIGHT]) / 2
     need = points[:, places(NOSE_BASE, JAW[1:-1])] - middle[:, None]

@@ -63,8 +63,6 @@ def settle(plan: Plan, frames: Sequence[Frame], at: Tensor) -> Scene:
     """The scene of output frames.
 
     Args:
-        plan: the job.
-        frames: (B) the reference's frames under them.
         at: (B,) int64 output frames.
 
     Returns:

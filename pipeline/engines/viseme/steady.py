@@ -57,7 +57,6 @@ def steady_complexion(complexion: Tensor, frames: Tensor, run: Tensor, fps: Frac
         complexion: (N, D) of each frame; anything where there is no face.
         frames: (M,) indices of frames with one, ascending.
         run: (N,) int64, equal where frames follow each other unbroken.
-        fps: of the frames.
 
     Returns:
         (N, D); 0 where there is no face.
@@ -74,10 +73,8 @@ def turned(heads: Heads, rotation: Tensor, slip: Tensor, skull: Skull) -> Heads:
     """The same heads with their skulls at the same places, turned and slipped otherwise.
 
     Args:
-        heads: (B).
         rotation: (B, 3, 3).
         slip: (B, 3) io.
-        skull: the clip's mean head.
     """
     middle = skull.stable.mean(0)
     before = (heads.rotation @ (middle - heads.slip).unsqueeze(2))[..., 0]

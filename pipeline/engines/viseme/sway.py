@@ -53,10 +53,8 @@ def sway(frame: Frame, points: Tensor, moved: tuple[float, float], device: str) 
     """A frame with the head turned.
 
     Args:
-        frame: the frame.
         points: (478, 2 or 3) mesh points in it.
         moved: how far the middle of the face goes, to the right and down, io.
-        device: where to work.
     """
     flat = points[:, :2].float()
     left, right = EYE_CORNERS_OUTER

@@ -18,10 +18,6 @@ def match(canvas: Canvas, area: Area, lent: Patch, own: Patch, weight: Tensor) -
     """The lent picture in the light of the frame's own.
 
     Args:
-        canvas: the region.
-        area: the part of it that the planes show.
-        lent: float planes.
-        own: float planes.
         weight: (B, NODES, NODES), 1 where both show the same skin.
     """
     shift = F.interpolate(own.chroma - lent.chroma, (NODES, NODES), mode="area")

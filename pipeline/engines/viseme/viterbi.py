@@ -90,7 +90,6 @@ def cheapest(cost: Tensor, moves: Moves, before: int | None) -> Tensor:
 
     Args:
         cost: (F, C) of each row at each output frame.
-        moves: between rows.
         before: the state that it goes on from, if any.
     """
     total, count = cost.shape

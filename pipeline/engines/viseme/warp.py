@@ -94,8 +94,6 @@ def mouth_fields(
     """Fields that bring a source's lips and skin to where they are wanted.
 
     Args:
-        canvas: the region.
-        area: the part of it that is to be filled.
         wanted: (B, K, 2) points in the region.
         source: (B, K, 2) the same points in the source's piece.
         closing: (B,) 0 to 1, how much of the source's opening vanishes.

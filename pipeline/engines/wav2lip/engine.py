@@ -41,10 +41,6 @@ class Wav2LipEngine(NeuralEngine):
     """Paints the lower half of a face crop per frame; `pipeline.engines.base.Engine`.
 
     Args:
-        network: with weights, on its device.
-        device: where it is.
-        used: the checkpoint, for the report.
-        threads: processors that one operator may use on the CPU.
         compiled: on CUDA, compile the network for the largest batch.
     """
 

@@ -57,7 +57,6 @@ def window_starts(fps: Fraction, frames: range, columns: int, lead: int = 0) -> 
     window is repeated.
 
     Args:
-        fps: frames per second, exact.
         frames: frame numbers from the start of the speech.
         columns: columns that the mel has, at least 16.
         lead: frames by which the window begins earlier. In training it began one frame earlier

@@ -129,7 +129,6 @@ class Wav2Lip(nn.Module):
     """The generator.
 
     Args:
-        variant: its size.
         width: channels over the published ones; smaller networks serve tests.
     """
 
@@ -172,7 +171,6 @@ def variant_of(names: Sequence[str], last_kernel: int) -> Variant | None:
     """The variant that a checkpoint belongs to.
 
     Args:
-        names: names of its tensors.
         last_kernel: kernel size of the first convolution of its last face encoder block.
     """
     blocks = {name.split(".")[1] for name in names if name.startswith("face_encoder_blocks.")}

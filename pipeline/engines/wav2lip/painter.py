@@ -16,15 +16,7 @@ from pipeline.engines.wav2lip.picture import network_input, to_bytes
 
 
 class Painter(NeuralPainter):
-    """Paints a face of (3, S, S) uint8 RGB by its (80, 16) window of the mel.
-
-    Args:
-        network: with weights, on its device.
-        device: where it is.
-        threads: processors that one operator may use on the CPU.
-        buckets: batch sizes; by default what suits the device.
-        compiled: on CUDA, compile the largest batch size.
-    """
+    """Paints a face of (3, S, S) uint8 RGB by its (80, 16) window of the mel."""
 
     def __init__(
         self,
