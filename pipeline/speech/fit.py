@@ -1,8 +1,9 @@
 """How this very person moves the mouth, learnt from the reference's own speech track.
 
 Cues of the speech (`pipeline.speech.cues`) are mapped to the measured mouth by ridge regression.
-Its penalties, and how far it may replace the table, are chosen by cross-validation in time; a sound
-that does not belong to the mouth (music, a dubbed or shifted track) is recognised by comparing
+Its penalties, and how far it may replace the table, are chosen by cross-validation in time, and it
+is kept only as far as one half of what was seen speaks as the other, or as people do; a sound that
+does not belong to the mouth (music, a dubbed or shifted track) is recognised by comparing
 with the same mouth at wrong times. Closures stay hard.
 """
 
@@ -19,7 +20,7 @@ from pipeline.speech.cues import cues, rows, scales
 from pipeline.speech.grid import STEP_RATE, at_times
 from pipeline.speech.mouth import Hearing, MouthCurve, listen, plan_heard, settle
 from pipeline.speech.mouth_range import MouthRange
-from pipeline.speech.ridge import Ridge, agreement, choose, correlation, solve
+from pipeline.speech.ridge import HALVES, Ridge, agreement, choose, correlation, solve
 from pipeline.speech.targets import LEAD
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ _CHANCE = 0.95
 """Share of wrong times that the right one must beat."""
 _LEAST_R = 0.15
 _HALF_TRUST_S = 2.0
+_HOLDS_R = (0.15, 0.35)
+"""Agreement below which what was seen says nothing about how this mouth speaks, and from which it
+does: by the table, or by what one half of it teaches about the other. Neighbouring fifths share a
+smile or a laugh, which then passes for speech."""
 _TOLERANCE = torch.tensor([0.30, 0.0, 0.0], dtype=torch.float64)
 _FULL_GAIN = torch.tensor([0.30, 0.15, 0.15], dtype=torch.float64)
 """How much worse than the table the fit may look and still have a share, and over how much it gains
@@ -184,6 +189,7 @@ def _fit(
         return None
     seconds = len(times) / fps
     trust = seconds / (seconds + _HALF_TRUST_S)
+    trust *= _holds(x, y[:, :1], times, float(r_table[0]))
     blend = ((r_fit - r_table + _TOLERANCE) / _FULL_GAIN).clamp(0, 1) * trust
     if float(blend.max()) == 0.0:
         return None
@@ -197,6 +203,14 @@ def _fit(
         offset_s=offset - float(LEAD),
         seconds=seconds,
     )
+
+
+def _holds(x: Tensor, openness: Tensor, times: Tensor, r_table: float) -> float:
+    """How far one half of what was seen speaks as the other does, or as people do; 0 to 1."""
+    guess = choose(x, openness, times, HALVES).guess
+    found = max(float(agreement(guess, openness, HALVES)), r_table)
+    none, full = _HOLDS_R
+    return min(max((found - none) / (full - none), 0.0), 1.0)
 
 
 def _belongs(x: Tensor, openness: Tensor, times: Tensor, score: float, fps: float) -> bool:

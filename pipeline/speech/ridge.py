@@ -11,7 +11,7 @@ from torch import Tensor
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3)
 """On the squared weights, as shares of the mean square of the whole input. Smaller ones are left
 out: where little was said, held-out fifths choose them by luck."""
-_FOLDS = 5
+FIFTHS, HALVES = 5, 2
 _GAP_S = 0.20
 """Left out on both sides of a held-out block: neighbouring frames know each other."""
 
@@ -43,7 +43,7 @@ class Choice:
     penalties: Tensor
     """(K,)."""
     guess: Tensor
-    """(N, K) predictions for each row by a fit that did not see its fifth of the time."""
+    """(N, K) predictions for each row by a fit that did not see its part of the time."""
 
 
 def solve(x: Tensor, y: Tensor, penalties: Tensor) -> Ridge:
@@ -60,17 +60,18 @@ def solve(x: Tensor, y: Tensor, penalties: Tensor) -> Ridge:
     return Ridge(mean, basis @ shrunk, offset)
 
 
-def choose(x: Tensor, y: Tensor, times: Tensor) -> Choice:
-    """The best penalty of each output by held-out fifths of the time.
+def choose(x: Tensor, y: Tensor, times: Tensor, parts: int = FIFTHS) -> Choice:
+    """The best penalty of each output by held-out parts of the time.
 
     Args:
         x: (N, D) float64.
         y: (N, K) float64.
         times: (N,) seconds, ascending.
+        parts: how many, each held out once; N at least as many.
     """
     penalties = torch.tensor(PENALTIES, dtype=x.dtype)
     guesses = torch.empty(len(penalties), *y.shape, dtype=y.dtype)
-    for first, last in folds(len(x)):
+    for first, last in folds(len(x), parts):
         begin, end = times[first] - _GAP_S, times[last - 1] + _GAP_S
         seen = (times < begin) | (times > end)
         guesses[:, first:last] = _all(x[seen], y[seen], x[first:last], penalties)
@@ -114,17 +115,19 @@ def correlation(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(scale > 1e-12, (da * db).sum(0) / scale.clamp(min=1e-12), 0.0)
 
 
-def agreement(guess: Tensor, y: Tensor) -> Tensor:
-    """Correlation inside the fifths of the time, (K,).
+def agreement(guess: Tensor, y: Tensor, parts: int = FIFTHS) -> Tensor:
+    """Correlation inside the parts of the time, (K,).
 
-    A level that a whole fifth has in common is left out: a held-out fit cannot know it, and its
+    A level that a whole part has in common is left out: a held-out fit cannot know it, and its
     own offset leans the other way.
     """
-    parts = [[part[a:b] - part[a:b].mean(0) for a, b in folds(len(y))] for part in (guess, y)]
-    return correlation(torch.cat(parts[0]), torch.cat(parts[1]))
+    inside = [
+        [side[a:b] - side[a:b].mean(0) for a, b in folds(len(y), parts)] for side in (guess, y)
+    ]
+    return correlation(torch.cat(inside[0]), torch.cat(inside[1]))
 
 
-def folds(count: int) -> list[tuple[int, int]]:
-    """Half-open row ranges of the fifths."""
-    edges: list[int] = torch.linspace(0, count, _FOLDS + 1).round().long().tolist()
+def folds(count: int, parts: int) -> list[tuple[int, int]]:
+    """Half-open row ranges of the parts."""
+    edges: list[int] = torch.linspace(0, count, parts + 1).round().long().tolist()
     return list(pairwise(edges))

@@ -130,6 +130,21 @@ def test_too_little_and_still_mouths_are_not_learnt(talk: Speech) -> None:
     assert fit_person(talk, lost, w, jaw, usable(len(ap)), FPS) is None
 
 
+@pytest.mark.parametrize("sigma", [0.15, 0.25])
+def test_a_laugh_that_passes_for_speech_within_four_seconds_teaches_nothing(
+    talk: Speech, sigma: float
+) -> None:
+    """Its neighbouring fifths foretell each other, its halves do not."""
+    _, w, jaw = person(talk)
+    generator = torch.Generator().manual_seed(4)
+    slow = gaussian(torch.randn(len(w) * 4, generator=generator), sigma)[::4]
+    ap = 0.08 + 0.035 * slow / slow.std() + 0.004 * torch.randn(len(w), generator=generator)
+    few = usable(len(w))
+    few[105:] = False
+    fit = fit_person(talk, ap.clamp(min=0), w, jaw, few, FPS)
+    assert fit is None or float(fit.blend[0]) < 0.1
+
+
 def test_held_out_predictions_know_nothing_of_their_block() -> None:
     generator = torch.Generator().manual_seed(3)
     x = torch.randn(300, 36, generator=generator, dtype=torch.float64)
