@@ -65,6 +65,11 @@ class Processing:
         """True when a worker can render and the store answers."""
         return self._fleet.ready and self._store_error is None
 
+    @property
+    def renders(self) -> bool:
+        """True while a render runs."""
+        return self._fleet.busy
+
     def health(self) -> dict[str, Any]:
         """Facts for `/health`, JSON types only."""
         free = self._scratch.free_bytes()

@@ -39,6 +39,8 @@ class State:
             if pump.member and pump.polled_s > POLL_AGE_S:
                 return f"the poll loop has not turned for {pump.polled_s:.0f} s"
         if self.brokers is not None and self.brokers.locked_out_s > LOCKED_OUT_S:
+            if self.processing is not None and self.processing.renders:
+                return None  # its outcome can be recorded, and is announced after the restart
             refused = f"the brokers do not answer: {self.brokers.trouble}"
             return f"{refused}; this process has the password that it began with"
         return None

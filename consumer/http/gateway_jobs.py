@@ -174,7 +174,8 @@ class Jobs:
     async def _take_upload(self, request: Request) -> RenderRequest:
         self._inputs.check_room()
         async with self._scratch.job("gateway") as folder:
-            upload = await receive(request, folder, self._settings.max_input_bytes)
+            limit, room = self._settings.max_input_bytes, self._inputs.check_room
+            upload = await receive(request, folder, limit, room)
             text = bytes(upload.texts.get("request", b""))
             # Checked before anything is put into the store.
             _linked(parse(text, audio_url=PLACEHOLDER, video_url=PLACEHOLDER))

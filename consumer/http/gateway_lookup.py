@@ -131,16 +131,16 @@ class Book:
         return None
 
     async def _newest(self, bucket: str, prefix: str) -> Manifest | None:
-        newest: Manifest | None = None
-        for key, _ in await self._storage.list_objects(bucket, prefix):
-            if not key.endswith(".json"):
-                continue
-            found = await self._storage.get(bucket, key)
+        """By the store's clock, which is one: those of replicas may differ by minutes."""
+        dated: list[tuple[datetime, datetime, Manifest]] = []
+        for key, facts in await self._storage.list_objects(bucket, prefix):
+            found = await self._storage.get(bucket, key) if key.endswith(".json") else None
             with contextlib.suppress(ValidationError):
                 manifest = Manifest.model_validate_json(found[0]) if found else None
-                if manifest and (newest is None or manifest.created_at > newest.created_at):
-                    newest = manifest
-        return newest
+                if manifest:
+                    written = facts.modified or manifest.created_at
+                    dated.append((written, manifest.created_at, manifest))
+        return max(dated, key=lambda each: each[:2])[2] if dated else None
 
     def _view(self, job_id: str, said: Said, accepted: datetime | None) -> JobView:
         links = job_links(job_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -27,6 +28,8 @@ FILES = ("audio", "video")
 TEXTS = ("request",)
 MAX_TEXT = 64 * 1024
 TOTAL_S = 3600.0
+ROOM_BYTES = 16 * 1024 * 1024
+"""An upload asks for room anew after so much."""
 IDLE_S = 60.0
 """Longest silence within an upload."""
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
@@ -58,13 +61,17 @@ class Upload:
     texts: dict[str, bytearray] = field(default_factory=dict)
 
 
-async def receive(request: Request, folder: Path, limit: int) -> Upload:
+async def receive(
+    request: Request, folder: Path, limit: int, check_room: Callable[[], None] = lambda: None
+) -> Upload:
     """Take the files `audio` and `video`, and the text `request`, if it comes.
 
     Args:
         request: with a multipart/form-data body.
         folder: where the files go.
         limit: bytes of one file.
+        check_room: raises Fault where the disk of the folder is nearly full; asked again and again,
+            as others write there at the same time.
 
     Raises:
         Refused: INVALID_REQUEST for a broken body or unknown, repeated or missing parts.
@@ -79,10 +86,15 @@ async def receive(request: Request, folder: Path, limit: int) -> Upload:
         parser = MultipartParser(boundary, taker.callbacks())
         async with asyncio.timeout(TOTAL_S):
             chunks = request.stream()
+            taken = asked = 0
             while True:
                 chunk = await asyncio.wait_for(anext(chunks, b""), IDLE_S)
                 if not chunk:
                     break
+                taken += len(chunk)
+                if taken - asked >= ROOM_BYTES:
+                    asked = taken
+                    check_room()
                 await asyncio.to_thread(parser.write, chunk)
                 UPLOADED.inc(len(chunk))
             parser.finalize()

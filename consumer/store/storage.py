@@ -249,10 +249,15 @@ class Storage:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             stop.set()  # a transfer ends at its next block; a hanging one is left behind
+            future.add_done_callback(_forget)
             await asyncio.wait([future], timeout=STOP_S)
-            if future.done() and not future.cancelled():
-                future.exception()
             raise
+
+
+def _forget(future: asyncio.Future[Any]) -> None:
+    """Take what nobody waits for any more, or it would be logged as an error that nobody took."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _no_thread(error: OSError) -> Fault:

@@ -88,6 +88,11 @@ class Fleet:
         return self._slots[worker].count
 
     @property
+    def busy(self) -> bool:
+        """True while something renders."""
+        return any(self._busy.values())
+
+    @property
     def ready(self) -> bool:
         """True while at least one worker can render."""
         return any(worker.state == "ready" for worker in self.workers)

@@ -28,6 +28,7 @@ from consumer.kafka.lag import LagWatch
 from consumer.kafka.publisher import Publisher
 from consumer.kafka.rights import needed
 from consumer.kafka.subscriber import Intake
+from consumer.processing import open_processor
 from consumer.settings.load import load
 from consumer.state import State
 from schemas.codes import ErrorCode, Stage
@@ -36,9 +37,10 @@ from tests.integration.lab import Work, job
 from tests.support import packages, secure
 from tests.support.capabilities import unavailable
 from tests.support.certificates import Certificates, make
+from tests.support.null_render import RENDERER
 from tests.support.processes import die_with_parent, free_port, wait_until
 from tests.support.secure import ADMIN, CALLER, PASSWORD, SERVICE, SecureKafka, SecureMinio, needs
-from tests.support.work import until
+from tests.support.work import Memory, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ASSETS = Path(__file__).parents[2] / "consumer" / "demo_assets"
@@ -255,6 +257,11 @@ async def test_a_password_that_is_changed_under_a_replica_is_said_and_makes_it_b
                 for each in list(intake.pump.assignment.consumer._client._conns.values()):
                     each.close()
                 await until(said)
+                async with open_processor(settings, Memory(), renderer=RENDERER) as work:
+                    replica.processing = work
+                    async with work._fleet.slot():
+                        assert replica.live() is None, "a render would be lost"
+                    assert replica.live() is not None
                 assert "the password that it began with" in (replica.live() or "")
             await until(lambda: watch.trouble is None)
             assert replica.live() is None

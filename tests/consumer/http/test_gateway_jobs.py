@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 from typing import Any
 
@@ -143,6 +144,34 @@ async def test_any_replica_answers_for_a_job_and_so_does_one_that_was_not_there(
         assert (await events(later, "shared"))[-1][0] == "completed"
         again = (await later.http.post("/api/generate_video", json=body)).json()
         assert again["success"] is True, "it was done while this one was away"
+
+
+async def test_the_last_outcome_is_told_also_where_its_replicas_clock_is_behind(
+    settings: Settings, s3: S3Handle
+) -> None:
+    body = {**locations(s3), "job_id": "twice"}
+    async with service(settings), gateway(settings) as made:
+        await made.http.post("/v1/jobs", json=body)
+        await events(made, "twice")
+    (key,) = [key for key in s3.keys("results/twice/") if key.endswith(".json")]
+    first = json.loads(s3.client().get_object(s3.bucket, key).data)
+    later = {**first, "render_id": "0" * 32, "created_at": "2026-01-01T00:00:00Z"}
+    later["completed"] = {**first["completed"], "render_id": "0" * 32}
+
+    def listed() -> list[Any]:
+        found = s3.client().list_objects(s3.bucket, prefix="results/twice/", recursive=True)
+        return sorted(each.last_modified for each in found if each.object_name.endswith(".json"))
+
+    data = json.dumps(later).encode()
+    async with asyncio.timeout(120):
+        while len(times := listed()) < 2 or times[0] == times[1]:  # the store's clock has steps
+            s3.client().put_object(
+                s3.bucket, f"results/twice/{'0' * 32}.json", io.BytesIO(data), len(data)
+            )
+    async with gateway(settings) as made:
+        view = JobView.model_validate((await made.http.get("/v1/jobs/twice")).json())
+    assert view.completed is not None
+    assert view.completed.render_id == "0" * 32
 
 
 async def test_a_request_that_its_topic_does_not_take_harms_none_that_comes_later(

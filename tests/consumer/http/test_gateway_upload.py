@@ -17,7 +17,7 @@ from consumer.http import gateway_upload
 from consumer.http.gateway_problems import Refused
 from consumer.http.gateway_upload import receive
 from consumer.settings import Settings
-from schemas.codes import ErrorCode
+from schemas.codes import ErrorCode, Stage
 from tests.consumer.http.calls import events, scratch_is_empty
 from tests.consumer.http.stand import Gateway
 from tests.consumer.web import MP4, WAV
@@ -170,6 +170,23 @@ async def test_an_upload_that_drips_is_given_up_in_the_end(
     monkeypatch.setattr(gateway_upload, "TOTAL_S", 0.05)
     with pytest.raises(Refused, match="the upload broke off"):
         await receive(_request(BEGUN), tmp_path, 10**6)
+
+
+async def test_an_upload_ends_where_others_fill_the_disk_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each was let in while there was room, and together they took the last byte of the disk."""
+    monkeypatch.setattr(gateway_upload, "ROOM_BYTES", len(WAV))
+    room = iter([True, True, False])
+
+    def check_room() -> None:
+        if not next(room):
+            raise Fault.of(ErrorCode.SCRATCH_FULL, Stage.FETCH, "the disk is nearly full")
+
+    more: Message = {"type": "http.request", "body": WAV, "more_body": True}
+    with pytest.raises(Fault, match="nearly full"):
+        await receive(_request(BEGUN, *[more] * 9), tmp_path, 10**6, check_room)
+    assert (tmp_path / "upload-audio").stat().st_size < 3 * len(WAV)
 
 
 async def test_a_full_disk_is_no_fault_of_the_upload(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import threading
 from pathlib import Path
 
 import pytest
 
 from consumer.faults import Fault
 from consumer.store.storage import Storage
-from schemas.codes import ErrorCode
+from consumer.threads import DaemonPool
+from schemas.codes import ErrorCode, Stage
 from tests.consumer.store.calls import put_object
 from tests.support.handles import S3Handle
 from tests.support.toxic import toxic
@@ -49,3 +53,31 @@ async def test_a_store_that_asks_for_patience_is_asked_again_and_fails_no_job(
             await storage.fetch(ref, tmp_path / "got", 10)
         assert caught.value.code is ErrorCode.STORE_UNAVAILABLE
         storage.close()
+
+
+async def test_a_transfer_that_fails_after_its_job_was_cancelled_is_nobodys_error(
+    s3: S3Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was logged as an error that nobody took, with a traceback, under load."""
+    monkeypatch.setattr("consumer.store.storage.STOP_S", 0.0)
+    begun, end, said = threading.Event(), threading.Event(), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: said.append(told))
+    storage, pool = Storage(settings_for(s3, tmp_path)), DaemonPool(1, "one")
+
+    def fail() -> None:
+        begun.set()
+        end.wait(120)
+        raise Fault.of(ErrorCode.INPUT_NOT_FOUND, Stage.FETCH, "it is not there")
+
+    task = asyncio.create_task(storage._in_thread(pool, fail, threading.Event()))
+    await asyncio.to_thread(begun.wait, 120)
+    task.cancel()
+    await asyncio.wait((task,))
+    end.set()
+    await storage._in_thread(pool, lambda: None)  # behind it
+    pool.close()
+    storage.close()
+    del task
+    gc.collect()
+    await asyncio.sleep(0)
+    assert said == []
