@@ -151,22 +151,28 @@ class Cursor:
     def _rewind(self, number: int) -> None:
         self._from_start = True
         self._seek_number = 0
-        first = self._table.keys[0][1] if self._table.timed and self._table.keys else 0
-        try:
-            self._container.seek(first, stream=self._stream, backward=True)
-        except (FFmpegError, OSError):
-            self._to_start()
-        self._flush()
-        self._pictures = self._decode(number)
-
-    def _to_start(self) -> None:
-        try:
-            self._container.seek(0, any_frame=True)
-        except (FFmpegError, OSError) as error:
+        first = self._table.keys[0][1] if self._table.timed and self._table.keys else None
+        source = self._from(first or 0, first, stream=self._stream)
+        source = source or self._from(0, None, any_frame=True)
+        if source is None:
             raise InputUnreadable(
-                f"the video cannot be read from its start again: {error.strerror}",
+                f"{Path(self._container.name).name}: its video cannot be read from its start "
+                "again; convert it anew",
                 stage=Stage.DECODE,
-            ) from error
+            )
+        self._pictures = self._decode(number, source)
+
+    def _from(self, stamp: int, most: int | None, **how: Any) -> Iterator[Packet[Any]] | None:
+        """Packets from a time on; None where none comes, or only from beyond `most`."""
+        try:
+            self._container.seek(stamp, backward=True, **how)
+        except (FFmpegError, OSError):
+            return None
+        self._flush()
+        source = packets(self._container, self._stream, None)
+        packet = next(source)
+        beyond = packet.size == 0 if packet.dts is None else most is not None and packet.dts > most
+        return None if beyond else _chain(packet, source)
 
     def _flush(self) -> None:
         """What a seek does for the stream's own decoder."""

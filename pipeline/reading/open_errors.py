@@ -63,6 +63,8 @@ def _seen(path: Path, kind: str | None) -> str | None:
             "it is a piece of a stream (DASH, HLS) that cannot be read without the first one; "
             "send the whole recording as one file"
         )
+    if head.startswith((b"%PDF-", b"<svg")) or (head.startswith(b"<?xml") and b"<svg" in head):
+        return "it is a document or a drawing (PDF, SVG); save what it shows as PNG or JPEG"
     if _TEXT.issuperset(head[:_WORDS]):
         return "it is text, such as a server's page about an error; send the media file itself"
     if kind == _MOV and not _has_index(path):

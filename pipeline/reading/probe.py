@@ -23,13 +23,13 @@ from pipeline.reading.container import (
     PICTURES,
     STATES_SECONDS,
     Clock,
-    check_decoder,
     check_file,
     is_still,
     only,
     open_media,
     packets,
 )
+from pipeline.reading.decoders import check_decoder
 from pipeline.reading.deinterlace import is_one_field
 from pipeline.reading.delivered_size import Size, delivered_size, within
 from pipeline.reading.grid import STILL_FPS, Grid, PictureTable, every_second, fit_grid

@@ -21,8 +21,10 @@ def resampled(resampler: AudioResampler, frame: AudioFrame | None) -> list[Audio
     try:
         return resampler.resample(frame)
     except (av.FFmpegError, ValueError, MemoryError) as error:
+        kind = "" if frame is None else f" ({frame.layout.name}, {frame.format.name})"
         raise InputUnreadable(
-            f"sound of this format cannot be resampled: {error}", stage=Stage.DECODE
+            f"sound of this layout{kind} cannot be mixed: {error}; save it as mono or stereo",
+            stage=Stage.DECODE,
         ) from error
 
 

@@ -10,7 +10,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from pipeline.reading.container import CUT, Clock, only, packets
+from pipeline.reading.container import CHAINED, CUT, Clock, only, packets
 from pipeline.reading.grid import PictureTable, make_table
 from pipeline.reading.limits import check_video_seconds
 from pipeline.reading.splices import Splices
@@ -19,6 +19,9 @@ from pipeline.types import Limits
 _GUESSING = ("avi", "mxf")
 """Containers that count packets: with pictures out of order libavformat's time stamps are
 guesses."""
+_DECODING, _UNORDERED = "asf", ("h264", "hevc")
+"""A container that tells when pictures are decoded; libavformat knows when those of all other
+codecs are shown then."""
 _COVERS = ("mjpeg", "png", "bmp", "webp")
 """Codecs of cover art; of films, too, but hardly beside another film."""
 _NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -94,9 +97,19 @@ def scan_pictures(
         return None
     if container.format.name in CUT:
         shown = shown[lead:] if splices.found and keys else _decodable(shown, keys, lead)
-    reliable = container.format.name not in _GUESSING or stream.codec_context.reorder_depth == 0
-    reliable = reliable and not splices.found  # else pictures of two recordings lie at one time
+    elif container.format.name in CHAINED:
+        shown = [pts for pts in shown if pts is not None] or shown
+    # Where recordings were joined, pictures of two of them lie at one time.
+    reliable = not (_is_guessed(container, stream) or splices.found)
     return make_table(shown, end, keys, base, stream.average_rate, reliable)
+
+
+def _is_guessed(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether the times of pictures are libavformat's guesses: of none that is out of order."""
+    kind, codec = container.format.name, stream.codec_context
+    return (kind in _GUESSING and codec.reorder_depth > 0) or (
+        kind == _DECODING and codec.name in _UNORDERED
+    )
 
 
 def first_shown(container: InputContainer) -> Fraction | None:

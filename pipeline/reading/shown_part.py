@@ -8,7 +8,7 @@ MP4 and MOV: `clap`, ISO/IEC 14496-12 12.1.4. Matroska: PixelCrop, RFC 9559 5.1.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -17,21 +17,13 @@ from typing import BinaryIO, NamedTuple
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-_MOST = 10_000
-"""Boxes or elements in one that are looked through."""
+from pipeline.reading.spans import MOST, Span, boxes, every, first, named, read
+
 _ENTRY_HEAD = 78
 """Bytes of a picture's sample entry before the boxes in it; its size stands at 24."""
 _SEGMENT, _TRACKS, _CLUSTER, _TRACK = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE
 _KIND, _VIDEO, _WIDE, _HIGH = 0x83, 0xE0, 0xB0, 0xBA
 _LEFT, _TOP, _RIGHT, _BOTTOM = 0x54CC, 0x54BB, 0x54DD, 0x54AA
-
-
-class Span(NamedTuple):
-    """A box or an element in a file: what it is, and where its content lies."""
-
-    kind: int
-    begin: int
-    end: int
 
 
 class Margins(NamedTuple):
@@ -56,7 +48,6 @@ class _Told(NamedTuple):
 
 
 _NONE = _Told((0, 0), Margins(0, 0, 0, 0))
-Walk = Callable[[BinaryIO, Span], Iterator[Span]]
 
 
 def margins_of(container: InputContainer, stream: VideoStream) -> Margins | None:
@@ -86,21 +77,21 @@ def margins_of(container: InputContainer, stream: VideoStream) -> Margins | None
 
 
 def _in_mov(file: BinaryIO, whole: Span, number: int) -> _Told:
-    moov = _first(file, whole, _boxes, _name(b"moov"))
+    moov = first(file, whole, boxes, named(b"moov"))
     films = []
-    for track in _all(file, moov, _boxes, _name(b"trak")):
-        media = _first(file, track, _boxes, _name(b"mdia"))
-        handler = _first(file, media, _boxes, _name(b"hdlr"))
-        if _read(file, handler.begin + 8, 4) == b"vide":
+    for track in every(file, moov, boxes, named(b"trak")):
+        media = first(file, track, boxes, named(b"mdia"))
+        handler = first(file, media, boxes, named(b"hdlr"))
+        if read(file, handler.begin + 8, 4) == b"vide":
             films.append(media)
     span = films[number] if number < len(films) else whole
     for name in (b"minf", b"stbl", b"stsd"):
-        span = _first(file, span, _boxes, _name(name))
-    entry = next(_boxes(file, span._replace(begin=span.begin + 8)))
-    width, height = struct.unpack(">HH", _read(file, entry.begin + 24, 4))
+        span = first(file, span, boxes, named(name))
+    entry = next(boxes(file, span._replace(begin=span.begin + 8)))
+    width, height = struct.unpack(">HH", read(file, entry.begin + 24, 4))
     inside = entry._replace(begin=entry.begin + _ENTRY_HEAD)
-    clap = _first(file, inside, _boxes, _name(b"clap"))
-    numbers = struct.unpack(">IIIIiIiI", _read(file, clap.begin, 32))
+    clap = first(file, inside, boxes, named(b"clap"))
+    numbers = struct.unpack(">IIIIiIiI", read(file, clap.begin, 32))
     wide, high, right, down = (Fraction(*numbers[n : n + 2]) for n in range(0, 8, 2))
     left, top = (width - wide) / 2 + right, (height - high) / 2 + down
     sides = (left, top, width - wide - left, height - high - top)
@@ -108,49 +99,23 @@ def _in_mov(file: BinaryIO, whole: Span, number: int) -> _Told:
 
 
 def _in_matroska(file: BinaryIO, whole: Span, number: int) -> _Told:
-    segment = _first(file, whole, _elements, _SEGMENT)
-    tracks = _first(file, segment, _elements, _TRACKS)
+    segment = first(file, whole, _elements, _SEGMENT)
+    tracks = first(file, segment, _elements, _TRACKS)
     films = []
-    for track in _all(file, tracks, _elements, _TRACK):
-        kind = _first(file, track, _elements, _KIND)
+    for track in every(file, tracks, _elements, _TRACK):
+        kind = first(file, track, _elements, _KIND)
         if _value(file, kind) == 1:
-            films.append(_first(file, track, _elements, _VIDEO))
+            films.append(first(file, track, _elements, _VIDEO))
     told = {s.kind: s for s in _elements(file, films[number])} if number < len(films) else {}
     wanted = (_WIDE, _HIGH, _LEFT, _TOP, _RIGHT, _BOTTOM)
     wide, high, *sides = (_value(file, told[n]) if n in told else 0 for n in wanted)
     return _Told((wide, high), Margins(*sides))
 
 
-def _first(file: BinaryIO, parent: Span, walk: Walk, kind: int) -> Span:
-    """Raises StopIteration where there is none."""
-    return next(_all(file, parent, walk, kind))
-
-
-def _all(file: BinaryIO, parent: Span, walk: Walk, kind: int) -> Iterator[Span]:
-    return (span for span in walk(file, parent) if span.kind == kind)
-
-
-def _boxes(file: BinaryIO, parent: Span) -> Iterator[Span]:
-    """ISO/IEC 14496-12 4.2."""
-    place = parent.begin
-    for _ in range(_MOST):
-        if place + 8 > parent.end:
-            return
-        size, kind = struct.unpack(">II", _read(file, place, 8))
-        head = 8
-        if size == 1:
-            size, head = int.from_bytes(_read(file, place + 8, 8), "big"), 16
-        end = parent.end if size == 0 else place + size
-        if end < place + head:
-            return
-        yield Span(kind, place + head, min(end, parent.end))
-        place = end
-
-
 def _elements(file: BinaryIO, parent: Span) -> Iterator[Span]:
     """RFC 8794 6: up to the first pictures, behind which nothing is looked for."""
     place = parent.begin
-    for _ in range(_MOST):
+    for _ in range(MOST):
         if place >= parent.end:
             return
         kind, at = _number(file, place, keep_mark=True)
@@ -169,30 +134,13 @@ def _number(file: BinaryIO, place: int, *, keep_mark: bool) -> tuple[int, int]:
     Raises:
         struct.error: there is none.
     """
-    first = _read(file, place, 1)[0]
-    length = 9 - first.bit_length()
+    lead = read(file, place, 1)[0]
+    length = 9 - lead.bit_length()
     if length > 8:
         raise struct.error
-    value = int.from_bytes(_read(file, place, length), "big")
+    value = int.from_bytes(read(file, place, length), "big")
     return value if keep_mark else value & ~(1 << 7 * length), place + length
 
 
 def _value(file: BinaryIO, span: Span) -> int:
-    return int.from_bytes(_read(file, span.begin, min(8, span.end - span.begin)), "big")
-
-
-def _read(file: BinaryIO, place: int, size: int) -> bytes:
-    """So many bytes.
-
-    Raises:
-        struct.error: there are not so many.
-    """
-    file.seek(place)
-    data = file.read(size)
-    if len(data) < size:
-        raise struct.error
-    return data
-
-
-def _name(letters: bytes) -> int:
-    return int.from_bytes(letters, "big")
+    return int.from_bytes(read(file, span.begin, min(8, span.end - span.begin)), "big")

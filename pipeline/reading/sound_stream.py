@@ -25,12 +25,11 @@ from pipeline.reading.container import (
     SPLICED,
     STATES_SECONDS,
     Clock,
-    check_decoder,
-    has_decoder,
     only,
     open_media,
     packets,
 )
+from pipeline.reading.decoders import check_decoder, has_decoder
 from pipeline.reading.limits import check_audio_seconds
 from pipeline.reading.resampling import in_one_plane
 from pipeline.reading.scan import first_shown, video_stream

@@ -89,7 +89,7 @@ def test_a_piece_of_a_stream_says_that_its_first_one_is_missing(tmp_path: Path) 
 
 def test_what_is_of_another_kind_is_told_what_is_read(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
-    path.write_bytes(b"%PDF-1.7\n" + bytes(range(256)) * 40)
+    path.write_bytes(b"PK\x03\x04" + bytes(range(256)) * 40)
     assert "MP4, MOV, MKV" in _said(path)
 
 
@@ -97,3 +97,13 @@ def test_sound_that_was_cut_in_its_header_says_what_to_do(tmp_path: Path) -> Non
     path = write_sound(tmp_path / "a.flac", Tone(1.0, codec="flac"))
     path.write_bytes(path.read_bytes()[:60])
     assert "damaged or cut short: send it again" in _said(path)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"%PDF-1.7\n", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"<?xml version='1.0'?>\n<svg/>"],
+)
+def test_a_document_or_a_drawing_is_called_so(tmp_path: Path, head: bytes) -> None:
+    path = tmp_path / "face.png"
+    path.write_bytes(head + b"\n" * 100)
+    assert "a document or a drawing (PDF, SVG); save what it shows as PNG" in _said(path)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipeline.errors import InputUnreadable
-from pipeline.reading import container as opening
+from pipeline.reading import container, decoders
 from pipeline.reading.audio import SPEECH_RATE, load_speech
 from pipeline.reading.probe import probe_audio
 from pipeline.types import Limits
@@ -122,6 +122,7 @@ def test_a_broadcast_s_sound_is_heard(tmp_path: Path) -> None:
 def test_sound_of_which_nothing_is_known_is_not_said_to_be_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "DECODERS", opening.DECODERS.replace(",aac_latm", ""))
+    for module in (container, decoders):
+        monkeypatch.setattr(module, "DECODERS", decoders.DECODERS.replace(",aac_latm", ""))
     with pytest.raises(InputUnreadable, match=r"no decoder for its audio codec \(aac_latm\)"):
         probe_audio(_broadcast(tmp_path / "a.ts"), Limits())

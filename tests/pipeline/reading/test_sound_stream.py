@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import wave
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,14 @@ def test_sound_of_eight_planes_and_more_does_not_end_the_process(
     command = [sys.executable, "-c", code, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
+def test_channels_that_no_mix_is_known_for_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "desk.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(9)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(bytes(9 * 2 * 1600))
+    with pytest.raises(InputUnreadable, match=r"9 channels, s16.*save it as mono or stereo"):
+        probe_audio(path, Limits())
