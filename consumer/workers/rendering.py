@@ -107,16 +107,10 @@ def check_default(engine: str | None, device: str) -> None:
     """
     from pipeline.engines import registry
     from pipeline.errors import WeightsMissing
-    from pipeline.weights import verify_faces
 
     if engine is None:
         return
-    try:
-        if registry.prepares(engine):  # all but those whose container looks for faces itself
-            verify_faces()
-        if (lack := registry.missing(device).get(engine)) is not None:
-            raise lack
-    except WeightsMissing as lack:
+    if (lack := registry.missing(device).get(engine)) is not None:
         text = f"the default engine {engine!r} (F2F_ENGINE) cannot work here: {lack.message}"
         raise WeightsMissing(text, stage=lack.stage, **lack.detail) from lack
 

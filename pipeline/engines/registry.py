@@ -13,7 +13,7 @@ from pipeline.engines.base import Engine, Warming
 from pipeline.engines.whole import WholeEngine
 from pipeline.errors import UnknownEngine, WeightsMissing
 from pipeline.once import Once
-from pipeline.weights import weights_root
+from pipeline.weights import verify_faces, weights_root
 from schemas.codes import Stage
 from schemas.render import EngineFacts
 
@@ -137,7 +137,7 @@ def _loaded(name: str, device: str, threads: int, root: Path) -> Made:
 
 
 def available(device: str = "cpu") -> list[EngineFacts]:
-    """The engines whose weights are on this machine, in the order of `NAMES`.
+    """The engines whose weights, face models too, are on this machine, in the order of `NAMES`.
 
     No network is loaded for those whose facts are known without it.
     """
@@ -156,7 +156,11 @@ def _facts(device: str, entry: _Entry) -> EngineFacts | WeightsMissing:
     root = weights_root()
     try:
         if entry.tell:
-            return entry.tell(root, device)
-        return _loaded(entry.name, device, 1, root).facts
+            told = entry.tell(root, device)
+        else:
+            told = _loaded(entry.name, device, 1, root).facts
+        if entry.prepares:  # all but those whose container looks for faces itself
+            verify_faces(root)
     except WeightsMissing as error:
         return error
+    return told

@@ -43,6 +43,14 @@ def test_engine_without_its_weights_says_how_to_get_them(
     assert "run `face2face weights pull musetalk`" in lacks["musetalk-fast"].message
 
 
+def test_without_the_face_models_no_engine_is_told_to_be_here_but_the_container_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "weights_root", lambda: tmp_path)
+    assert [facts.name for facts in registry.available()] == ["duix"]
+    assert "run `face2face weights pull faces`" in registry.missing()["viseme"].message
+
+
 def test_nobody_is_told_to_pull_a_checkpoint_that_is_the_user_s_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
