@@ -10,6 +10,13 @@ from pipeline.batching.cuda import is_out_of_memory
 from pipeline.errors import OutOfMemory, ScratchFull
 from schemas.codes import Stage
 
+_NO_ROOM = {
+    errno.ENOSPC: "scratch disk is full",
+    errno.EDQUOT: "scratch disk is full",
+    errno.EFBIG: "a file reached the size that this process (`ulimit -f`) or its disk allows",
+}
+"""Why a file could not be written, by the system's word."""
+
 
 @contextmanager
 def machine_limits() -> Iterator[None]:
@@ -17,7 +24,7 @@ def machine_limits() -> Iterator[None]:
 
     Raises:
         OutOfMemory: of the host, or of a GPU.
-        ScratchFull: no room on the disk, or none within its quota.
+        ScratchFull: no room on the disk, none within its quota, or a file that may not grow.
     """
     try:
         yield
@@ -26,6 +33,7 @@ def machine_limits() -> Iterator[None]:
             raise
         raise OutOfMemory(f"out of memory: {error}", stage=Stage.GENERATE) from error
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in _NO_ROOM:
             raise
-        raise ScratchFull(f"scratch disk is full: {error.strerror}", stage=Stage.ENCODE) from error
+        text = f"{_NO_ROOM[error.errno]}: {error.strerror}"
+        raise ScratchFull(text, stage=Stage.ENCODE) from error

@@ -1,0 +1,37 @@
+"""What a machine ran out of is named."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from pipeline.errors import OutOfMemory, ScratchFull
+from pipeline.exhausted import machine_limits
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EDQUOT, "disk is full"),
+        (errno.EFBIG, "`ulimit -f`"),
+    ],
+)
+def test_a_file_without_room_is_told_as_the_disk_s_with_the_system_s_word(
+    number: int, words: str
+) -> None:
+    with pytest.raises(ScratchFull, match=words) as told, machine_limits():
+        raise OSError(number, os.strerror(number), "output.mp4")
+    assert os.strerror(number) in told.value.message
+
+
+def test_memory_that_ended_is_told_as_such() -> None:
+    with pytest.raises(OutOfMemory), machine_limits():
+        bytes(2**62)
+
+
+def test_any_other_error_stays_what_it_is() -> None:
+    with pytest.raises(FileNotFoundError), machine_limits():
+        raise FileNotFoundError(errno.ENOENT, "no such file")
