@@ -116,6 +116,30 @@ async def _nameless(tab: Tab) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_weak_eyes_see_where_something_is_to_be_filled_in(
+    bridge: Gateway, tab: Tab, scheme: str
+) -> None:
+    """The edges of fields had a contrast of 1.4; WCAG 2.2 (1.4.11) asks for 3."""
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    await tab.call("Emulation.setEmulatedMedia", features=features)
+    await tab.go(bridge.url)
+    contrasts = await tab.eval("""(() => {
+      const light = (colour) => colour.match(/[0-9.]+/g).slice(0, 3)
+        .map((c) => c / 255).map((c) => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
+        .reduce((sum, c, n) => sum + c * [.2126, .7152, .0722][n], 0);
+      const parts = document.querySelectorAll('.drop, .options input, .options select');
+      return [...parts].map((part) => {
+        const style = getComputedStyle(part);
+        const both = [style.borderTopColor, style.backgroundColor].map(light);
+        both.sort((a, b) => a - b);
+        return (both[1] + .05) / (both[0] + .05);
+      });
+    })()""")
+    assert len(contrasts) == 6
+    assert min(contrasts) >= 3
+
+
 async def test_the_page_offers_every_engine_and_leaves_no_hole_between_its_facts(
     bridge: Gateway, tab: Tab
 ) -> None:
