@@ -76,8 +76,12 @@ class Cancellations:
         for entry in self._watched.get(job_id, ()):
             _tell(entry, at_ms)
 
-    def read(self, raw: RawRecord) -> None:
-        """Enter a record of the control topic; what cannot be read is logged and passed over."""
+    def read(self, raw: RawRecord, *, old: bool = False) -> None:
+        """Enter a record of the control topic; what cannot be read is logged and passed over.
+
+        Args:
+            old: it was there before this replica, which logs no line for each of days.
+        """
         value = raw.value or b""
         try:
             if len(value) > MAX_CONTROL_BYTES:
@@ -89,7 +93,7 @@ class Cancellations:
         except (Refused, ValueError) as error:
             log.warning("control record ignored", offset=raw.offset, error=str(error)[:300])
             return
-        log.info("cancel requested", job_id=wish.job_id)
+        (log.debug if old else log.info)("cancel requested", job_id=wish.job_id)
         self.cancel(wish.job_id, raw.timestamp)
 
 
@@ -167,7 +171,7 @@ class ControlReader:
             self.trouble = None if consumer.assignment() else f"topic {self._topic} is not there"
             for records in found.values():
                 for raw in records:
-                    self._cancellations.read(raw)
+                    self._cancellations.read(raw, old=not self._caught_up.is_set())
 
     async def _search(self, consumer: AIOKafkaConsumer) -> None:
         """Take one record more, or step over one that cannot be read."""

@@ -62,6 +62,18 @@ def test_two_records_of_one_job_are_both_told_and_forgotten() -> None:
     assert not known._watched
 
 
+def test_a_cancel_of_before_the_start_counts_and_fills_no_log() -> None:
+    """A replica began with a line for each of days, and dropped others for them."""
+    known, job = Cancellations(), _job()
+    raw = SimpleNamespace(value=b'{"job_id": "j", "action": "cancel"}', offset=0, timestamp=200)
+    with capture_logs() as said:
+        known.read(raw, old=True)  # type: ignore[arg-type]
+        known.read(raw)  # type: ignore[arg-type]
+    assert [line["log_level"] for line in said] == ["debug", "info"]
+    with known.watch(job, sent_ms=100):
+        assert job.cancelled.is_set()
+
+
 def test_what_cannot_be_read_is_passed_over() -> None:
     known, job = Cancellations(), _job()
     values: list[bytes | None] = [
