@@ -67,8 +67,8 @@ def test_a_cancel_of_before_the_start_counts_and_fills_no_log() -> None:
     known, job = Cancellations(), _job()
     raw = SimpleNamespace(value=b'{"job_id": "j", "action": "cancel"}', offset=0, timestamp=200)
     with capture_logs() as said:
-        known.read(raw, old=True)  # type: ignore[arg-type]
-        known.read(raw)  # type: ignore[arg-type]
+        known.read(raw, old=True)
+        known.read(raw)
     assert [line["log_level"] for line in said] == ["debug", "info"]
     with known.watch(job, sent_ms=100):
         assert job.cancelled.is_set()
