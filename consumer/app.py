@@ -103,7 +103,8 @@ async def _work(settings: Settings, state: State, signals: Signals) -> None:
                 twin = await _until_stopped_or_twin(intake, signals)
             state.phase = "draining"
             # what a twin has in work by now is not finished twice
-            await _drain(intake, 0.0 if twin else settings.drain_s, signals)
+            given_up = await intake.pump.drain(0.0 if twin else settings.drain_s, signals.hurry)
+            log.info("drained", given_up=given_up)
             if twin:
                 raise SettingsError(intake.twins.text())
 
@@ -132,17 +133,6 @@ async def _joined(
         yield intake
     finally:
         await intake.stop()
-
-
-async def _drain(intake: Intake, grace_s: float, signals: Signals) -> None:
-    draining = asyncio.create_task(intake.pump.drain(grace_s))
-    hurry = asyncio.create_task(signals.hurry.wait())
-    await asyncio.wait((draining, hurry), return_when=asyncio.FIRST_COMPLETED)
-    hurry.cancel()
-    if not draining.done():
-        intake.pump.hurry()
-    given_up = await draining
-    log.info("drained", given_up=given_up)
 
 
 async def wait_for_topics(settings: Settings, publisher: Publisher) -> None:

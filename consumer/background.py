@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import structlog
 
+from consumer.waiting import growing
+
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 """Between the end of such work and its next beginning; it grows while the work ends at once."""
 log = structlog.get_logger(__name__)
@@ -24,11 +26,11 @@ async def lasting(
     """Do work that is meant never to end, and begin it again when it breaks off.
 
     Args:
-        what: the work, in logs.
         work: begins it; returning means that there is none to do.
         longest_pause_s: before it begins again, seconds; less where it may not rest for long.
     """
-    pause = first = min(FIRST_PAUSE_S, longest_pause_s)
+    first = min(FIRST_PAUSE_S, longest_pause_s)
+    pauses = growing(first, longest_pause_s)
     while True:
         began = time.monotonic()
         try:
@@ -36,19 +38,22 @@ async def lasting(
             return
         except Exception:
             if time.monotonic() - began > LONGEST_PAUSE_S:
-                pause = first
+                pauses = growing(first, longest_pause_s)
+            pause = next(pauses)
             log.exception("background work broke off and begins again", what=what, pause_s=pause)
         await asyncio.sleep(pause)
-        pause = min(2 * pause, longest_pause_s)
+
+
+async def ended(task: asyncio.Task[None] | None) -> None:
+    """Cancel a task, if there is one, and wait until it has let go, whatever it ends by."""
+    if task is not None:
+        task.cancel()
+        await asyncio.wait((task,))
 
 
 @contextlib.asynccontextmanager
 async def in_background(works: Mapping[str, Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
-    """Let works last beside the block; when it is left they have ended.
-
-    Args:
-        works: by what they are called in logs.
-    """
+    """Let works last beside the block; when it is left they have ended."""
     tasks = [asyncio.create_task(lasting(what, work), name=what) for what, work in works.items()]
     try:
         yield

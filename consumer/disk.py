@@ -29,10 +29,6 @@ def free_files(folder: Path) -> int | None:
 def written(path: Path, what: str) -> Iterator[BinaryIO]:
     """A new file for what is fetched; gone again, whatever ends the writing of it.
 
-    Args:
-        path: of the file; its folder exists.
-        what: what is written, in messages.
-
     Raises:
         Fault: SCRATCH_FULL, by the disk; every other error as it came.
     """
@@ -51,12 +47,7 @@ def written(path: Path, what: str) -> Iterator[BinaryIO]:
 
 
 def scratch_fault(error: OSError, what: str) -> Fault | None:
-    """SCRATCH_FULL where writing failed by the disk; None for an error of something else.
-
-    Args:
-        error: as it came.
-        what: what was to be written, in the message.
-    """
+    """SCRATCH_FULL where writing failed by the disk; None for an error of something else."""
     if error.errno in FULL:
         return Fault.of(ErrorCode.SCRATCH_FULL, Stage.FETCH, f"no room on scratch for {what}")
     if error.errno in _FAILING:

@@ -25,8 +25,6 @@ def sweep_others(root: Path, own: Path, max_age_s: float) -> None:
     """Remove the folders of dead replicas.
 
     Args:
-        root: of all replicas' folders.
-        own: this replica's, which stays.
         max_age_s: how long a folder without a lock may be on its way in or out.
     """
     with contextlib.suppress(FileNotFoundError), os.scandir(root) as entries:

@@ -15,11 +15,7 @@ MOST_REMEMBERED = 256
 
 
 class Repeats(logging.Filter):
-    """Lets a text of a library pass once in a while, with the number of lines that it stands for.
-
-    Args:
-        names: of the loggers, their children included; all others pass.
-    """
+    """Lets a text of a library pass once in a while, with the number of lines it stands for."""
 
     def __init__(self, *names: str) -> None:
         super().__init__()

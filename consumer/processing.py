@@ -25,6 +25,7 @@ from consumer.store.lease import Leases
 from consumer.store.patience import WAITS
 from consumer.store.storage import Storage
 from consumer.store.sweeper import Sweeper
+from consumer.work.attempt import Attempts
 from consumer.work.avatars import Avatars
 from consumer.work.outcome import Outcome
 from consumer.workers.protocol import PIPELINE
@@ -59,11 +60,6 @@ class Processing:
     def capacity(self) -> int:
         """Renders that can run at a time."""
         return self._fleet.capacity
-
-    @property
-    def ready(self) -> bool:
-        """True when a worker can render and the store answers."""
-        return self._fleet.ready and self._store_error is None
 
     @property
     def renders(self) -> bool:
@@ -151,7 +147,8 @@ async def open_processor(
     )
     sweeper = Sweeper(settings, storage, leases)
     avatars = Avatars(settings, storage)
-    outcome = Outcome(settings, storage, fleet, scratch, leases, avatars, announcer)
+    attempts = Attempts(settings, storage, fleet, scratch, avatars, announcer.progress)
+    outcome = Outcome(settings, storage, fleet, leases, attempts, announcer)
     processing = Processing(settings, outcome, fleet, scratch, storage, sweeper)
     MIN_FREE_BYTES.set(settings.min_free_bytes)
     fleet.start()

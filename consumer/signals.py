@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import structlog
 
+from consumer.waiting import Overtaken, unless
+
 T = TypeVar("T")
 
 log = structlog.get_logger("app")
@@ -46,15 +48,7 @@ class Signals:
         Raises:
             Stopped: a signal came first.
         """
-        task = asyncio.ensure_future(work)
-        stop = asyncio.ensure_future(self.stop.wait())
         try:
-            await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise Stopped
-            return task.result()
-        finally:
-            stop.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.wait((task,))
+            return await unless(work, self.stop)
+        except Overtaken:
+            raise Stopped from None

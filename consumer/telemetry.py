@@ -12,7 +12,6 @@ Source: W3C Trace Context 1; OpenTelemetry, "Trace semantic conventions for mess
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -121,7 +120,6 @@ def span(
     Args:
         parent: a traceparent that is continued.
         link: a traceparent that is pointed at.
-        attributes: become `f2f.<name>`.
     """
     traces = _traces
     if traces is None:
@@ -160,11 +158,6 @@ def stages(timings_ms: dict[str, float], started_ns: int) -> None:
         if stage != "total":
             inner = traces.tracer.start_span(stage, start_time=started_ns)
             inner.end(started_ns + round(milliseconds * 1e6))
-
-
-def now_ns() -> int:
-    """For `stages`."""
-    return time.time_ns()
 
 
 def _named(attributes: dict[str, Any]) -> dict[str, Any]:

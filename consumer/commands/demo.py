@@ -70,7 +70,7 @@ async def _one_job(place: Playground, output: Path, as_json: bool) -> str:
     try:
         audio = await provide(storage, settings.s3_bucket, str(AUDIO))
         video = await provide(storage, settings.s3_bucket, str(VIDEO))
-        request = RenderRequest(audio_url=audio.url, video_url=video.url)
+        request = RenderRequest(audio_url=audio, video_url=video)
         async with connect(settings) as client:
             job_id = await client.submit(request)
             narrator.sent(job_id, settings.topics.requests, request)

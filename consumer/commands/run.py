@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from importlib import import_module
 
 import click
 
@@ -28,21 +26,6 @@ def run(as_json: bool) -> None:  # noqa: ARG001 - read by `main`
     settings = load()  # first: a setting that cannot work is said before anything is imported
     for root in (weights_root, signing_root):
         root()  # or every worker would end at its start, and be started again
-    _import_structlog_alone()
     from consumer.app import run as serve
 
     asyncio.run(serve(settings))
-
-
-def _import_structlog_alone() -> None:
-    """Import structlog without rich, which it would take for a developer's coloured tracebacks.
-
-    That is a sixth of the time until the group is joined, for nothing that a service prints.
-    """
-    if "rich" in sys.modules:
-        return
-    sys.modules["rich"] = None  # type: ignore[assignment] # so that importing it fails at once
-    try:
-        import_module("structlog")
-    finally:
-        del sys.modules["rich"]

@@ -83,7 +83,7 @@ async def _submit(
         check(name)
     narrator = Narrator(as_json)
     with opened(settings) as storage:
-        urls = [(await provide(storage, settings.s3_bucket, name)).url for name in given]
+        urls = [await provide(storage, settings.s3_bucket, name) for name in given]
         request = request.model_copy(update={"audio_url": urls[0], "video_url": urls[1]})
         async with connect(settings) as client:
             job_id = await client.submit(request)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 from pathlib import Path
 
 from consumer.faults import Fault
@@ -11,12 +10,11 @@ from consumer.remote.body import RemotePolicy
 from consumer.remote.fetch import fetch_remote
 from consumer.scratch import Scratch
 from consumer.settings import Settings
+from consumer.store.job_files import put_input
 from consumer.store.storage import Storage
 from schemas.codes import ErrorCode, Stage
-from schemas.refs import ObjectRef, RemoteRef, file_suffix, parse_ref
+from schemas.refs import RemoteRef, file_suffix, parse_ref
 from schemas.request import RenderRequest
-
-FOLDER = "inputs/"
 
 
 class Inputs:
@@ -44,10 +42,7 @@ class Inputs:
         Raises:
             Fault: what the store raises.
         """
-        ref = ObjectRef(self._bucket, f"{FOLDER}{sha256}{suffix}")
-        kind = mimetypes.guess_type(f"x{suffix}")[0] or "application/octet-stream"
-        await self._storage.put_file(ref.bucket, ref.key, path, kind, sha256=sha256)
-        return ref.url
+        return await put_input(self._storage, self._bucket, path, sha256, suffix)
 
     async def localise(self, request: RenderRequest) -> RenderRequest:
         """The request with remote inputs fetched into the bucket.

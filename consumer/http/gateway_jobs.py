@@ -69,7 +69,6 @@ def parse(body: bytes, **located: str) -> RenderRequest:
     """A request from JSON text, as strictly as the service itself reads its topic.
 
     Args:
-        body: the text.
         located: fields that are put in, because an upload has no locations yet.
 
     Raises:

@@ -28,11 +28,11 @@ from consumer.http.gateway_problems import CODE_HEADER, Refused, old_failure
 from consumer.http.gateway_requests import Requests
 from consumer.scratch import Scratch
 from consumer.settings import Settings
+from consumer.store.job_files import fetch_result
 from consumer.store.storage import Storage
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Completed, Failed
 from schemas.http import HttpCode
-from schemas.refs import ObjectRef
 from schemas.request import RenderRequest
 
 JOB_HEADER = "X-Face2Face-Job-Id"
@@ -181,14 +181,7 @@ class OldApi:
         async with AsyncExitStack() as stack:
             folder = await stack.enter_async_context(self._scratch.job("gateway"))
             path = folder / "output.mp4"
-            ref = ObjectRef(output.bucket, output.key)
-            got = await self._storage.fetch(ref, path, output.size)
-            if got.sha256 != output.sha256:
-                raise Fault.of(
-                    ErrorCode.OUTPUT_INVALID,
-                    Stage.FETCH,
-                    f"{output.url} has sha256 {got.sha256}, its event says {output.sha256}",
-                )
+            await fetch_result(self._storage, output, path)
             return _VideoAnswer(path, output.size, job_id, stack.pop_all())
 
 

@@ -20,11 +20,11 @@ from pydantic import BaseModel, ValidationError
 from consumer import telemetry
 from consumer.faults import Fault
 from consumer.http.gateway_hub import Hub
-from consumer.http.gateway_inputs import FOLDER
 from consumer.http.gateway_metrics import SUBMITTED
 from consumer.http.gateway_problems import Refused
 from consumer.kafka.producing import Line
 from consumer.settings import Settings
+from consumer.store.job_files import INPUTS
 from consumer.store.storage import Storage
 from schemas.codes import ErrorCode
 from schemas.envelope import Envelope, EventType
@@ -32,7 +32,6 @@ from schemas.events import Control
 from schemas.http import AcceptedRecord, HttpCode
 from schemas.request import RenderRequest
 
-NOTES = f"{FOLDER}jobs/"
 CONNECT_S = 10.0
 SEND_S = 30.0
 SOURCE = "face2face/gateway"
@@ -41,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 def note_key(job_id: str) -> str:
     """Where the accepted request of a job is noted, in the service's bucket."""
-    return f"{NOTES}{job_id}.json"
+    return f"{INPUTS}jobs/{job_id}.json"
 
 
 class Requests:

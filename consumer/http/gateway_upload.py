@@ -68,7 +68,6 @@ async def receive(
 
     Args:
         request: with a multipart/form-data body.
-        folder: where the files go.
         limit: bytes of one file.
         check_room: raises Fault where the disk of the folder is nearly full; asked again and again,
             as others write there at the same time.

@@ -15,6 +15,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
+from consumer.background import ended
 from consumer.kafka.commits import Committer
 from consumer.kafka.duplicate_member import Twins
 from consumer.kafka.ledger import Commit, Ledger
@@ -184,9 +185,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _stop_restoring(self) -> None:
         task, self._restoring = self._restoring, None
-        if task is not None and not task.done():
-            task.cancel()
-            await asyncio.wait((task,))
+        await ended(task)
 
     def _let_go(self) -> None:
         self.commits.abort()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
-from typing import Any
 
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
@@ -18,12 +16,8 @@ METADATA_MS = 60_000
 """New partitions are found so soon."""
 
 
-def make_broker(settings: Settings, middlewares: Sequence[Any]) -> KafkaBroker:
-    """A broker that only consumes; it connects when it is asked to.
-
-    Args:
-        middlewares: FastStream's, for all of its subscribers.
-    """
+def make_broker(settings: Settings) -> KafkaBroker:
+    """A broker that only consumes; it connects when it is asked to."""
     bound_batches()
     forgive_header_names()
     expect_answers()
@@ -39,7 +33,6 @@ def make_broker(settings: Settings, middlewares: Sequence[Any]) -> KafkaBroker:
         graceful_timeout=1.0,
         apply_types=False,  # the handler takes the record as it is
         logger=None,
-        middlewares=middlewares,
     )
 
 

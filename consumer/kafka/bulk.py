@@ -26,6 +26,7 @@ from consumer.kafka.producing import (
 )
 from consumer.settings import Settings
 from consumer.threads import DaemonPool
+from consumer.waiting import growing
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Producer
@@ -82,14 +83,14 @@ class BulkLine:
         Raises:
             MessageSizeTooLargeError: the topic takes no record of this size.
         """
-        pause = FIRST_PAUSE_S
+        pauses = growing(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while (error := await self._try(topic, value, key, headers)) is not None:
             if error.name() == "MSG_SIZE_TOO_LARGE":
                 raise MessageSizeTooLargeError(error.str())
             why = NO_TOPIC if error.name() in _UNKNOWN else error.str()
+            pause = next(pauses)
             log.warning("cannot announce yet", topic=topic, error=why, pause_s=pause)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_S)
 
     async def _try(
         self, topic: str, value: bytes, key: bytes, headers: Headers

@@ -21,7 +21,7 @@ from aiokafka.errors import (
     OffsetMetadataTooLargeError,
 )
 
-from consumer.background import lasting
+from consumer.background import ended, lasting
 from consumer.kafka.ledger import Commit, Ledger
 
 MIN_INTERVAL_S = 0.2
@@ -57,9 +57,7 @@ class Committer:
     async def stop(self) -> None:
         """Commit no more."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait((task,))
+        await ended(task)
 
     def soon(self) -> None:
         """Something was finished."""

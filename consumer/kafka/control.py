@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 from pydantic import ValidationError
 
-from consumer.background import lasting
+from consumer.background import ended, lasting
 from consumer.jobs import Job
 from consumer.json_findings import reasons
 from consumer.kafka.client import connection
@@ -127,9 +127,7 @@ class ControlReader:
     async def stop(self) -> None:
         """Stop reading."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait((task,))
+        await ended(task)
 
     async def _run(self) -> None:
         while True:

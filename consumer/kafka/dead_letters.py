@@ -38,7 +38,6 @@ class DeadLetters:
     """Sends them.
 
     Args:
-        settings: of the brokers.
         line: takes the small ones, which are nearly all.
     """
 

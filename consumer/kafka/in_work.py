@@ -28,7 +28,6 @@ class InWork:
     """The tasks of one pump.
 
     Args:
-        see: sees one record to its end.
         moved: called when a record leaves its place to another replica's, or takes it back.
         ended: called when a record has ended, after its ledger knows.
     """

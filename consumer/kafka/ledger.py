@@ -137,7 +137,6 @@ class Ledger:
 
         Args:
             offset: the committed offset, from which records are delivered; None without one.
-            metadata: its metadata; what is not ours is ignored.
         """
         if offset is None:
             if self._acknowledged:

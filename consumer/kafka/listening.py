@@ -26,11 +26,7 @@ ASKED_S = 5.0
 
 
 class Listening:
-    """What is written from now on.
-
-    Args:
-        options: connection arguments.
-    """
+    """What is written from now on."""
 
     def __init__(self, **options: Any) -> None:
         self.consumer = AIOKafkaConsumer(

@@ -14,6 +14,7 @@ from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.group import SyncGroupRequest
 
+from consumer.background import ended
 from consumer.kafka.ledger import Commit
 
 _ANSWER_S = 3.0
@@ -66,9 +67,7 @@ async def is_fenced(consumer: AIOKafkaConsumer, instance: str, member: str) -> b
 
 async def end_coordination(consumer: AIOKafkaConsumer) -> None:
     """End the background task of the group: this consumer joins no more."""
-    task = _coordinator(consumer)._coordination_task
-    task.cancel()
-    await asyncio.wait((task,))
+    await ended(_coordinator(consumer)._coordination_task)
 
 
 def position(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:

@@ -29,6 +29,7 @@ from consumer.kafka.connection_errors import CONNECTION_ERRORS, told
 from consumer.kafka.copy_headers import Headers
 from consumer.kafka.refusals import COMPLAINTS
 from consumer.settings import Settings
+from consumer.waiting import growing
 
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
 REQUEST_TIMEOUT_MS = 10_000
@@ -45,7 +46,6 @@ class Line:
     """A connection to the brokers on which records are sent.
 
     Args:
-        settings: of the brokers.
         numbered: whether a record must arrive, once for each send, at all in-sync replicas.
     """
 
@@ -63,7 +63,7 @@ class Line:
     async def start(self) -> None:
         """Connect; waits until a broker answers."""
         CONNECTION_ERRORS.listen()
-        pause = FIRST_PAUSE_S
+        pauses = growing(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         async with self._renewal:
             while self._producer is None and not self._stopped:
                 try:
@@ -72,8 +72,7 @@ class Line:
                     self.unconnected = told(CONNECTION_ERRORS.lately() or error)
                     servers, why = self._settings.kafka_servers, self.unconnected
                     log.warning("no broker can be used yet", brokers=servers, error=why)
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, LONGEST_PAUSE_S)
+                    await asyncio.sleep(next(pauses))
 
     async def learn(self, topics: Iterable[str]) -> None:
         """Connect where that was not done, and ask which brokers have some topics."""
@@ -106,8 +105,7 @@ class Line:
         Raises:
             MessageSizeTooLargeError: the topic takes no record of this size.
         """
-        pause = FIRST_PAUSE_S
-        while True:
+        for pause in growing(FIRST_PAUSE_S, LONGEST_PAUSE_S):
             try:
                 await self.try_to_send(topic, value, key, headers)
                 return
@@ -116,7 +114,6 @@ class Line:
             except KafkaError as error:
                 log.warning("cannot announce yet", topic=topic, error=_hint(error), pause_s=pause)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_S)
 
     async def try_to_send(
         self, topic: str, value: bytes | None, key: bytes, headers: Headers

@@ -24,8 +24,8 @@ from consumer.kafka import copy_headers
 from consumer.kafka.connecting import STOP_TIMEOUT_S
 from consumer.kafka.dead_letters import DeadLetters
 from consumer.kafka.producing import FIRST_PAUSE_S, Line
-from consumer.kafka.throttle import PROGRESS_EVERY_S, Throttle
 from consumer.settings import Settings
+from consumer.waiting import growing
 from schemas.codes import ErrorCode, Stage
 from schemas.envelope import Envelope, EventType
 from schemas.events import Completed, Failed, Progress
@@ -34,6 +34,8 @@ from schemas.render import ErrorFacts
 SOURCE = "face2face"
 """`ce_source` of all our events: with the id it makes copies recognisable, whoever sent them."""
 MAX_PROGRESS_PENDING = 64
+PROGRESS_S = 2.0
+"""Longest try to send a sign of life: by then there is a newer one."""
 LONGEST_HELD_S = 30.0
 """Between two tries of an event that its topic is too small for."""
 
@@ -49,7 +51,6 @@ class Publisher:
         self._letters = DeadLetters(settings, self._line)
         self._signs = Line(settings, numbered=False)
         self._pending: set[asyncio.Task[Any]] = set()
-        self._throttle = Throttle()
         self._too_small: dict[str, str] = {}
         """Topics that took no outcome, not even a shortened one, and why."""
         self._untold: Exception | None = None
@@ -123,9 +124,7 @@ class Publisher:
         self, topic: str, shapes: Sequence[Completed | Failed], envelope: Envelope
     ) -> None:
         """Send the first shape of an event that its topic takes, once it takes one."""
-        self._throttle.forget(shapes[0].job_id)
-        pause = FIRST_PAUSE_S
-        while True:
+        for pause in growing(FIRST_PAUSE_S, LONGEST_HELD_S):
             for shape in shapes:
                 with contextlib.suppress(MessageSizeTooLargeError):
                     await self._event(topic, shape, envelope)
@@ -138,7 +137,6 @@ class Publisher:
             self._too_small[topic] = why
             log.error("an outcome is held", error=why, pause_s=pause)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_HELD_S)
 
     async def retry(
         self, record: Record, job_id: str, error: ErrorFacts, attempt: int, due: datetime
@@ -176,8 +174,8 @@ class Publisher:
         await self._line.send(self._topics.requests, value, key, headers)
 
     def progress(self, event: Progress) -> None:
-        """Produce a sign of life some time soon, at most every 2 s or 5 % of a job."""
-        if len(self._pending) >= MAX_PROGRESS_PENDING or not self._throttle.lets_pass(event):
+        """Produce a sign of life some time soon; dropped where many wait to be sent already."""
+        if len(self._pending) >= MAX_PROGRESS_PENDING:
             return
         envelope = _envelope(
             EventType.PROGRESS, event.job_id, str(uuid.uuid4()), event.at, traceparent=None
@@ -194,7 +192,7 @@ class Publisher:
         value, headers = _value(event), _encode(envelope.headers())
         key = event.job_id.encode()
         try:
-            async with asyncio.timeout(PROGRESS_EVERY_S):
+            async with asyncio.timeout(PROGRESS_S):
                 await self._signs.start()
                 producer = self._signs.producer
                 if producer is None:  # stopped

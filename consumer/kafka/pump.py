@@ -46,7 +46,6 @@ class Pump:
     """Polls, starts a task for each record, and keeps the books.
 
     Args:
-        see: sees one record to its end.
         limit: says how many records may be in work at a time now; those that wait for another
             replica (`consumer.places`) are not counted.
         retry_topic: the topic whose records carry due times.
@@ -73,7 +72,6 @@ class Pump:
         """Where reading was last seen to be."""
         self._reason: str | None = None
         self._draining = False
-        self._hurry = asyncio.Event()
         self._polled_at = time.monotonic()
         self.failing: str | None = None
         """Why the last poll brought nothing: a topic that may not be read, and the like."""
@@ -196,7 +194,7 @@ class Pump:
 
     # The end
 
-    async def drain(self, grace_s: float) -> int:
+    async def drain(self, grace_s: float, hurry: asyncio.Event | None = None) -> int:
         """Take nothing new, wait for the jobs, commit while still a member.
 
         Args:
@@ -211,15 +209,11 @@ class Pump:
         self._apply()
         self._work.leave_elsewhere()
         log.info("draining", running=self.running, grace_s=grace_s)
-        await self._work.finish(grace_s, self._hurry)
+        await self._work.finish(grace_s, hurry or asyncio.Event())
         given_up = await self._work.give_up(UNWIND_S)
         if not await self.assignment.commits.flush(UNWIND_S):
             log.warning("left before all was committed")
         return given_up
-
-    def hurry(self) -> None:
-        """End the grace of a drain now."""
-        self._hurry.set()
 
     async def stop(self) -> None:
         """Stop committing; the consumer is closed by its owner."""

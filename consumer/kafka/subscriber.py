@@ -2,17 +2,17 @@
 
 FastStream as it comes loses or repeats jobs that take minutes: it parses and runs one record at a
 time per partition, or commits what has not ended. `JobSubscriber` keeps all of FastStream that runs
-for one message (parser, middlewares, telemetry) and moves it into a task per record; polling,
+for one message (parser, layers around the handler) and moves it into a task per record; polling,
 offsets, rebalances and the drain are `consumer.kafka.pump`'s.
 
 What it relies on, in FastStream 0.7: `LogicSubscriber.builder` makes the consumer,
-`_run_consume_loop` polls it, `process_message` sees one raw message through the middlewares.
+`_run_consume_loop` polls it, `process_message` sees one raw message through them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,7 +34,7 @@ from consumer.kafka.join_errors import advice
 from consumer.kafka.membership import end_fetching
 from consumer.kafka.pump import Pump
 from consumer.settings import Settings
-from consumer.waiting import first_of
+from consumer.waiting import first_of, growing
 
 FETCH_BYTES = 64 * 1024
 """Per partition and fetch. A larger record comes alone (KIP-74), so 10 MB pass too."""
@@ -118,9 +118,6 @@ class Intake:
 
     Args:
         handle: what is done with one record; its offset counts as finished when this returns.
-        limit: says how many records may be in work at a time now.
-        blocked: why intake must pause now, or None.
-        middlewares: FastStream broker middlewares; they run inside each job.
     """
 
     def __init__(
@@ -129,7 +126,6 @@ class Intake:
         handle: Handle,
         limit: Callable[[], int],
         blocked: Callable[[], str | None] = lambda: None,
-        middlewares: Sequence[Any] = (),
     ) -> None:
         self._handle = handle
         self._topics = (settings.topics.requests, settings.topics.retry)
@@ -137,7 +133,7 @@ class Intake:
         self.twins = Twins(settings.kafka_instance, settings.session_timeout_s)
         retry = settings.topics.retry
         self.pump = Pump(self._see, limit, retry, blocked, longest_wait_s, self.twins)
-        self.broker = make_broker(settings, middlewares)
+        self.broker = make_broker(settings)
         self._subscriber = _subscribe(self.broker, settings, self.pump)
         self._subscriber(self._enter)
 
@@ -175,7 +171,7 @@ class Intake:
         """One record, to its end.
 
         The first try goes through FastStream. Whatever its layers do (a header that its parser
-        does not like, a middleware that fails or swallows), the record itself is still handled.
+        does not like), the record itself is still handled.
         """
         delivery = _Delivery(record)
         _DELIVERY.set(delivery)
@@ -192,11 +188,10 @@ class Intake:
         if not delivery.entered:
             log.warning("a record came past FastStream's layers", record=repr(record), error=error)
             error = await _outcome(self._enter(None))
-        pause = FIRST_PAUSE_S
+        pauses = growing(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while delivery.verdict is None:
             log.error("a job broke off and is tried again", record=repr(record), exc_info=error)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_S)
+            await asyncio.sleep(next(pauses))
             error = await _outcome(self._enter(None))
 
 

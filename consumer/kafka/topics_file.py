@@ -5,14 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from consumer.json_findings import reasons
+from consumer.shipped_files import read_yaml, shipped
 from schemas.topics import Topics
-
-_HERE = Path(__file__).parent
-PLACES = (_HERE / "topics.yaml", _HERE.parents[1] / "deploy" / "topics.yaml")
-"""In an installed package, and in a checkout."""
 
 
 class TopicsFileError(ValueError):
@@ -43,7 +39,7 @@ class WantedTopics(BaseModel):
 
 def default_path() -> Path:
     """The file that comes with this installation."""
-    return next((path for path in PLACES if path.is_file()), PLACES[-1])
+    return shipped(__file__, "topics.yaml")
 
 
 def read(path: Path) -> WantedTopics:
@@ -52,16 +48,7 @@ def read(path: Path) -> WantedTopics:
     Raises:
         TopicsFileError: it is missing or not valid, or lacks a topic that the service needs.
     """
-    import yaml
-
-    try:
-        wanted = WantedTopics.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise TopicsFileError(f"{path}: {error.strerror}") from error
-    except ValidationError as error:
-        raise TopicsFileError(f"{path}: {reasons(error)}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TopicsFileError(f"{path}: {error}") from error
+    wanted = read_yaml(path, WantedTopics, TopicsFileError)
     missing = set(Topics("").all()) - {f".{name}" for name in wanted.topics}
     if missing:
         names = ", ".join(sorted(name.lstrip(".") for name in missing))

@@ -60,7 +60,6 @@ def check_output(output: Path, *inputs: Path | str) -> None:
 
     Args:
         output: a file; folders on its way may be missing.
-        inputs: files, or locations elsewhere.
 
     Raises:
         CommandError: named with its reason.

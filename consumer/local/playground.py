@@ -63,7 +63,6 @@ class Playground(Startable):
         gateway_port: port of a gateway beside the service; None starts none. With a gateway,
             inputs over http(s) from this machine are taken.
         kafka: brokers to use instead of the embedded one, host:port, comma-separated.
-        on_step: told what is being started, for people.
         on_wait: told what is not ready yet and why, where that takes long; for people, too.
     """
 

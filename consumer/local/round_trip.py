@@ -6,10 +6,8 @@ It uses nothing but the two open interfaces, topics and bucket, as any upstream 
 from __future__ import annotations
 
 import asyncio
-import mimetypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,26 +16,16 @@ from consumer.faults import Fault
 from consumer.kafka.client import Client, Event
 from consumer.local.console import CommandError, say
 from consumer.local.files import why_unreadable
+from consumer.store.job_files import fetch_result, put_input
 from consumer.store.storage import Storage, file_sha256
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Completed, Failed
-from schemas.refs import ObjectRef, RefError, name_suffix, parse_ref
+from schemas.refs import RefError, name_suffix, parse_ref
 
-INPUTS = "inputs/"
-"""Prefix of uploads; its objects live for a day."""
 QUIET_S = 15.0
 """Silence after a request from which on somebody who looks on is told what it may mean."""
 
 OnEvent = Callable[[Event], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Uploaded:
-    """Where an input lies now."""
-
-    url: str
-    size: int | None
-    """Bytes sent from this machine; None for an input that was a location already."""
 
 
 def check(given: str) -> None:
@@ -57,24 +45,17 @@ def check(given: str) -> None:
         raise Fault.of(ErrorCode.INPUT_NOT_FOUND, Stage.ADMIT, f"{given!r} {why}", path=given)
 
 
-async def provide(storage: Storage, bucket: str, given: str) -> Uploaded:
+async def provide(storage: Storage, bucket: str, given: str) -> str:
     """The location of an input: as given when it is one, else that of its upload.
-
-    The key is the file's digest, so that the same file has the same location and a reference that
-    was prepared before is found again.
 
     Raises:
         Fault: what `check` and the store raise.
     """
     check(given)
     if "://" in given:
-        return Uploaded(given, None)
+        return given
     path = Path(given)
-    digest = file_sha256(path)
-    ref = ObjectRef(bucket, f"{INPUTS}{digest}{name_suffix(path.name)}")
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    stored = await storage.put_file(ref.bucket, ref.key, path, kind, sha256=digest)
-    return Uploaded(ref.url, stored.size if stored else None)
+    return await put_input(storage, bucket, path, file_sha256(path), name_suffix(path.name))
 
 
 async def follow(client: Client, job_id: str, timeout_s: float, on_event: OnEvent) -> Completed:
@@ -147,13 +128,7 @@ async def bring(storage: Storage, completed: Completed, path: Path, *, kept: boo
     half = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        got = await storage.fetch(ObjectRef(output.bucket, output.key), half, output.size)
-        if got.sha256 != output.sha256:
-            raise Fault.of(
-                ErrorCode.OUTPUT_INVALID,
-                Stage.FETCH,
-                f"{output.url} has sha256 {got.sha256}, its event says {output.sha256}",
-            )
+        await fetch_result(storage, output, half)
         half.replace(path)
     except Fault as fault:
         if fault.code is not ErrorCode.SCRATCH_FULL:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from consumer.faults import Fault
-from consumer.remote.download import Fetched
+from consumer.remote.download import Whole
 from consumer.remote.sniff import HEAD, looks_like_text, media_kind
 from consumer.settings import Settings
 from schemas.codes import ErrorCode, Stage
@@ -59,7 +59,7 @@ class Body:
         self._done = 0
         self._known = False
 
-    async def pump(self, stream: AsyncIterable[bytes]) -> Fetched:
+    async def pump(self, stream: AsyncIterable[bytes]) -> Whole:
         """Take all of it; raises Fault as `fetch_remote` does."""
         window, bytes_then = time.monotonic(), 0
         async for data in stream:
@@ -78,7 +78,7 @@ class Body:
         if not self._known:
             self._sniff()
         await self._write()
-        return Fetched(self._done, self._digest.hexdigest(), "")
+        return Whole(self._done, self._digest.hexdigest(), "")
 
     async def _write(self) -> None:
         block, self._block = self._block, bytearray()

@@ -64,22 +64,20 @@ OpenAt = Callable[[int, str | None], Opened]
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """A file that came whole."""
+class Whole:
+    """A file that came, or went, whole."""
 
     size: int
     sha256: str
     etag: str
 
 
-def download(open_at: OpenAt, path: Path, limit: int, what: str, stop: threading.Event) -> Fetched:
+def download(open_at: OpenAt, path: Path, limit: int, what: str, stop: threading.Event) -> Whole:
     """Fetch to `path`, which is removed again when this fails.
 
     Args:
-        open_at: opens the source.
         path: file to write; its folder exists.
         limit: bytes above which the source is refused, before or while it comes.
-        what: the source in messages.
         stop: set from elsewhere to give up at the next block.
 
     Raises:
@@ -110,7 +108,7 @@ class _Transfer:
         self._out.seek(0)
         self._out.truncate()
 
-    def run(self) -> Fetched:
+    def run(self) -> Whole:
         failures = 0
         while True:
             before = self._done
@@ -132,7 +130,7 @@ class _Transfer:
             if self._stop.wait(PAUSE_S * failures):
                 raise Stopped
 
-    def _once(self) -> Fetched:
+    def _once(self) -> Whole:
         opened = self._open_at(self._done, self._etag)
         try:
             self._check(opened.total)
@@ -142,7 +140,7 @@ class _Transfer:
             opened.body.close()
         if self._done != opened.total:
             raise Cut(f"{self._done} of {opened.total} bytes came")
-        return Fetched(self._done, self._digest.hexdigest(), opened.etag)
+        return Whole(self._done, self._digest.hexdigest(), opened.etag)
 
     def _pump(self, body: Body) -> None:
         window, bytes_then = time.monotonic(), self._done

@@ -21,7 +21,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from consumer.disk import written
 from consumer.remote.body import Body, RemotePolicy, check_size, fault, unreachable
-from consumer.remote.download import Fetched
+from consumer.remote.download import Whole
 from consumer.remote.hop import Hop, HopCheck, Resolve, system_resolve
 from schemas.codes import ErrorCode
 from schemas.refs import RemoteRef
@@ -50,14 +50,11 @@ async def fetch_remote(
     resolve: Resolve = system_resolve,
     dial: httpcore2.AsyncNetworkBackend | None = None,
     tls: ssl.SSLContext | None = None,
-) -> Fetched:
+) -> Whole:
     """Fetch to `path`, which is removed again when this fails.
 
     Args:
         ref: the file; its query may hold a signature and is never shown.
-        path: file to write; its folder exists.
-        policy: what is allowed.
-        resolve: looks names up; called once for each hop.
         dial: opens connections to checked addresses, which it gets as text.
         tls: trust of certificates; the system's when None.
 
@@ -91,17 +88,17 @@ class _Fetch:
         self._dial = dial
         self._tls = tls
 
-    async def run(self, url: str, out: BinaryIO) -> Fetched:
+    async def run(self, url: str, out: BinaryIO) -> Whole:
         before: Hop | None = None
         for _ in range(REDIRECTS + 1):
             hop = await self._hops.check(url, before)
             answer = await self._once(hop, out)
-            if isinstance(answer, Fetched):
+            if isinstance(answer, Whole):
                 return answer
             before, url = hop, answer
         raise fault(ErrorCode.INPUT_FORBIDDEN, f"{before!r} redirects more than {REDIRECTS} times")
 
-    async def _once(self, hop: Hop, out: BinaryIO) -> Fetched | str:
+    async def _once(self, hop: Hop, out: BinaryIO) -> Whole | str:
         """The file, or where a redirect leads."""
         import httpcore2
 
@@ -121,7 +118,7 @@ class _Fetch:
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             raise unreachable(f"{hop!r}: {_reason(error)}") from error
 
-    async def _take(self, hop: Hop, answer: Any, out: BinaryIO) -> Fetched | str:
+    async def _take(self, hop: Hop, answer: Any, out: BinaryIO) -> Whole | str:
         headers: dict[bytes, str] = {
             name.lower(): value.decode("latin-1") for name, value in answer.headers
         }

@@ -57,12 +57,7 @@ async def system_resolve(host: str, port: int) -> list[Address]:
 
 
 class HopCheck:
-    """Lets through what the policy allows.
-
-    Args:
-        policy: what is allowed.
-        resolve: looks names up; called once for each hop.
-    """
+    """Lets through what the policy allows."""
 
     def __init__(self, policy: RemotePolicy, resolve: Resolve) -> None:
         self._policy = policy
@@ -72,7 +67,6 @@ class HopCheck:
         """Read, list-check and resolve one URL.
 
         Args:
-            url: as it was given, or as a redirect says.
             before: the hop that led here; None for the first one.
 
         Raises:

@@ -31,11 +31,7 @@ _NEAR, _VERY_NEAR = 0.75, 0.88
 
 
 def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
-    """What each name that sets nothing is, in a sentence with the name that may be meant.
-
-    Args:
-        environ: of this process by default.
-    """
+    """What each name that sets nothing is, in a sentence with the name that may be meant."""
     environ = os.environ if environ is None else environ
     known = [str(field.validation_alias) for field in Settings.model_fields.values()]
     every = {*known, *(f"{name}_FILE" for name in known), *_BESIDE}

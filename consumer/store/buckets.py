@@ -20,12 +20,7 @@ from consumer.store.signing import MD5_HEADER, Call, content_md5
 
 
 class Buckets:
-    """Calls that block.
-
-    Args:
-        sdk: of the store.
-        endpoint: the store's.
-    """
+    """Calls that block."""
 
     def __init__(self, sdk: Sdk, endpoint: str) -> None:
         self._sdk = sdk

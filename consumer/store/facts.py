@@ -19,15 +19,6 @@ SHA256_META = "x-amz-meta-sha256"
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """An object as the store took it."""
-
-    size: int
-    sha256: str
-    etag: str
-
-
-@dataclass(frozen=True, slots=True)
 class Stat:
     """An object's facts without its content."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
 
-from consumer.background import lasting
+from consumer.background import ended, lasting
 from consumer.faults import Fault
 from consumer.store.marker import MarkerFile, dump, held_by
 from schemas.codes import ErrorCode
@@ -41,11 +40,8 @@ class Held:
     """A lease that is held, renewed in the background inside `async with`.
 
     Args:
-        file: the marker.
-        taken: how the lease was taken.
         render_id: what this holder would make. Until it begins, the marker names what the one
             before it made, so that no death in between hides an outcome.
-        ttl_s: the lease's time to live, seconds.
         conditions: whether the server honours conditional writes.
     """
 
@@ -62,7 +58,7 @@ class Held:
         self._conditions = conditions
         self._renewed = taken.asked
         self._writing = asyncio.Lock()
-        self._beat_task: asyncio.Task[None] | None = None
+        self._beat: asyncio.Task[None] | None = None
 
     @property
     def attempt(self) -> int:
@@ -88,12 +84,12 @@ class Held:
         return old.last_error in (None, ErrorCode.WORKER_CRASHED, ErrorCode.WORKER_STALLED)
 
     async def __aenter__(self) -> Held:
-        beating = lasting("lease", self._beat, self._retry_s)
-        self._beat_task = asyncio.create_task(beating, name="lease")
+        beating = lasting("lease", self._renew, self._retry_s)
+        self._beat = asyncio.create_task(beating, name="lease")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._stop_beat()
+        await ended(self._beat)
 
     async def start_attempt(self) -> int:
         """Count one more attempt, which also proves that the lease is still ours.
@@ -133,7 +129,7 @@ class Held:
             render_id: of the outcome that is there, which may be of another engine revision; the
                 marker names it from now on, so that the next one finds it, too.
         """
-        await self._stop_beat()
+        await ended(self._beat)
         attempt = self._marker.attempt
         if refund:
             attempt = self._base_attempt
@@ -146,19 +142,12 @@ class Held:
     def _base_attempt(self) -> int:
         return self._before.attempt if self._before is not None else 0
 
-    async def _stop_beat(self) -> None:
-        task, self._beat_task = self._beat_task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
     @property
     def _retry_s(self) -> float:
         """Between two tries to renew it."""
         return min(1.0, self._ttl_s / 6)
 
-    async def _beat(self) -> None:
+    async def _renew(self) -> None:
         failing = False
         while not self.lost.is_set():
             due = self._renewed + self._ttl_s / 3 - time.monotonic()

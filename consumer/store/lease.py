@@ -99,9 +99,6 @@ class Watch:
     async def try_claim(self, *, conditions: bool) -> Held | None:
         """Take the lease if it is free or stale; None while another holds it.
 
-        Args:
-            conditions: what `honours_conditions` said.
-
         Raises:
             Fault: the store does not answer.
         """

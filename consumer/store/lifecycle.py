@@ -12,18 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from consumer.json_findings import reasons
+from consumer.shipped_files import read_yaml, shipped
 from consumer.store.facts import Expiry, NoLifecycle
 from consumer.store.storage import Storage
 from schemas.refs import check_key
 
 OLD_VERSIONS_DAYS = 1
 """In a bucket that keeps versions, expiry only hides an object; a day later its bytes go, too."""
-_HERE = Path(__file__).parent
-PLACES = (_HERE / "lifecycle.yaml", _HERE.parents[1] / "deploy" / "lifecycle.yaml")
-"""In an installed package, and in a checkout."""
 _ADVICE = "run `face2face lifecycle apply`"
 
 
@@ -118,7 +115,7 @@ def _difference(rule: RuleState) -> str:
 
 def default_path() -> Path:
     """The file that comes with this installation."""
-    return next((path for path in PLACES if path.is_file()), PLACES[-1])
+    return shipped(__file__, "lifecycle.yaml")
 
 
 def read(path: Path) -> list[Expiry]:
@@ -127,16 +124,7 @@ def read(path: Path) -> list[Expiry]:
     Raises:
         LifecycleFileError: it is missing or not valid, or names a prefix twice.
     """
-    import yaml
-
-    try:
-        rules = _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).rules
-    except OSError as error:
-        raise LifecycleFileError(f"{path}: {error.strerror}") from error
-    except ValidationError as error:
-        raise LifecycleFileError(f"{path}: {reasons(error)}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LifecycleFileError(f"{path}: {error}") from error
+    rules = read_yaml(path, _File, LifecycleFileError).rules
     prefixes = [rule.prefix for rule in rules]
     twice = sorted({prefix for prefix in prefixes if prefixes.count(prefix) > 1})
     if twice:

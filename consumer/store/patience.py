@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import structlog
 
 from consumer.faults import Fault
+from consumer.waiting import growing
 from schemas.codes import ErrorCode
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 10.0
@@ -73,10 +74,8 @@ async def patient(
 
     Args:
         call: makes a new awaitable for each try.
-        what: the step, in logs.
-        codes: faults that are waited out.
     """
-    pause, who = FIRST_PAUSE_S, object()
+    pauses, who = growing(FIRST_PAUSE_S, LONGEST_PAUSE_S), object()
     try:
         while True:
             try:
@@ -84,9 +83,9 @@ async def patient(
             except Fault as fault:
                 if fault.code not in codes:
                     raise
+                pause = next(pauses)
                 log.warning("waiting for the store", step=what, error=str(fault), pause_s=pause)
                 WAITS.enter(who, f"{what}: {fault.what}")
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))
-            pause = min(LONGEST_PAUSE_S, pause * 2)
     finally:
         WAITS.leave(who)

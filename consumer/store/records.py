@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
 from consumer.jobs import Job
-from consumer.store.facts import Stored
+from consumer.remote.download import Whole
 from schemas.events import Completed, Failed, InputFacts, OutputFacts
 from schemas.ids import event_id
 from schemas.manifest import Manifest
@@ -65,7 +65,7 @@ class Keys:
     def plain(self, bucket: str) -> Keys:
         """The same in the service's bucket and without a prefix, where the request's name fails."""
         mp4, manifest = ("/".join(key.split("/")[-3:]) for key in (self.mp4, self.manifest))
-        return Keys(bucket, mp4, manifest, self.marker, self.draft)
+        return replace(self, bucket=bucket, mp4=mp4, manifest=manifest)
 
     def manifest_of(self, render_id: str) -> str:
         """Where the manifest of another render of the same job lies."""
@@ -76,7 +76,7 @@ def completed(
     job: Job,
     render_id: str,
     keys: Keys,
-    stored: Stored,
+    stored: Whole,
     report: RenderReport,
     *,
     inputs: dict[Side, InputFacts],

@@ -30,7 +30,6 @@ class Sdk:
     """Clients of the store of the settings; its calls block.
 
     Args:
-        settings: where the store is, and whose keys.
         connections: how many calls may be made at a time.
         closing: set when nobody waits any longer.
     """
@@ -82,7 +81,6 @@ class Sdk:
 
         Args:
             operation: its name in the metrics.
-            what: is done, in messages.
         """
         for pause in (*RETRY_PAUSES_S, None):
             try:

@@ -101,10 +101,7 @@ def signed_call(http: Any, source: Keys | None, region: str, call: Call) -> Any:
     """One call, signed by the SDK's Signature V4 with the payload's digest; the raw answer.
 
     Args:
-        http: the connections that it goes over.
         source: of the keys; without one the call is not signed.
-        region: of the store.
-        call: what is asked.
     """
     from minio.signer import sign_v4_s3
     from minio.time import to_amz_date, utcnow

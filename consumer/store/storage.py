@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from consumer.faults import Fault
-from consumer.remote.download import BLOCK, Fetched, Stopped, download
+from consumer.remote.download import BLOCK, Stopped, Whole, download
 from consumer.settings import Settings
 from consumer.store.buckets import Buckets
-from consumer.store.facts import Expiry, Rules, Stat, Stored, denied
+from consumer.store.facts import Expiry, Rules, Stat, denied
 from consumer.store.reads import Reads
 from consumer.store.removed import put_over_removed
 from consumer.store.sdk import Sdk
@@ -57,7 +57,7 @@ class Storage:
 
     # --- files
 
-    async def fetch(self, ref: ObjectRef, path: Path, limit: int) -> Fetched:
+    async def fetch(self, ref: ObjectRef, path: Path, limit: int) -> Whole:
         """Stream an object to a file, with its SHA-256; see `consumer.remote.download`.
 
         Raises:
@@ -78,7 +78,7 @@ class Storage:
         sha256: str | None = None,
         if_absent: bool = False,
         if_match: str | None = None,
-    ) -> Stored | None:
+    ) -> Whole | None:
         """Upload a file in one PUT; None when the condition did not hold.
 
         Args:
@@ -88,7 +88,7 @@ class Storage:
         """
         stop = threading.Event()
 
-        def work() -> Stored | None:
+        def work() -> Whole | None:
             digest = sha256 or file_sha256(path)
             size = path.stat().st_size
 
@@ -101,7 +101,7 @@ class Storage:
 
             put = Put(bucket, key, body, size, digest, content_type, if_absent, if_match)
             etag = self._put(put)
-            return None if etag is None else Stored(size, digest, etag)
+            return None if etag is None else Whole(size, digest, etag)
 
         return await self._in_thread(self._files, work, stop)
 
@@ -159,7 +159,7 @@ class Storage:
     async def remove_all(self, bucket: str, keys: Sequence[str]) -> list[str]:
         """Remove at most 1000 objects in one call; the keys that the server kept."""
         what = f"remove {len(keys)} objects in bucket {bucket!r}"
-        return await self._call("remove", what, self._writes.remove_all, bucket, list(keys))
+        return await self._call("remove", what, self._sdk.remove_all, bucket, list(keys))
 
     async def list_objects(self, bucket: str, prefix: str) -> list[tuple[str, Stat]]:
         """Keys and facts of all objects under a prefix, in key order."""

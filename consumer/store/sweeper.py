@@ -21,6 +21,7 @@ from consumer.store.lease import Leases
 from consumer.store.lifecycle import default_path, read
 from consumer.store.storage import Storage
 from consumer.store.sweeping import LEASE_KEY, Pass, sweep
+from consumer.waiting import Overtaken, unless
 
 ERROR_PAUSE_S = 60.0
 log = structlog.get_logger(__name__)
@@ -83,21 +84,13 @@ class Sweeper:
             SWEEPS.labels("elsewhere").inc()
             return None
         async with held:
-            work = asyncio.create_task(
-                sweep(self._storage, self._bucket, wanted, dry_run=dry_run), name="sweep"
-            )
-            lost = asyncio.create_task(held.lost.wait(), name="sweep lease")
+            work = sweep(self._storage, self._bucket, wanted, dry_run=dry_run)
             try:
-                await asyncio.wait((work, lost), return_when=asyncio.FIRST_COMPLETED)
-                if not work.done():
-                    log.warning("sweep broken off: its lease was lost")
-                    return None
-                done = work.result()
-                await held.release()
-            finally:
-                work.cancel()
-                lost.cancel()
-                await asyncio.gather(work, lost, return_exceptions=True)
+                done = await unless(work, held.lost)
+            except Overtaken:
+                log.warning("sweep broken off: its lease was lost")
+                return None
+            await held.release()
         SWEEPS.labels("dry" if dry_run else "swept").inc()
         said = "sweep would remove" if dry_run else "sweep removed"
         log.info(said, **_in_short(done))

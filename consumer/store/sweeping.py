@@ -93,7 +93,6 @@ async def sweep(
 
     Args:
         now: the time to count from; the store's own by default.
-        most: objects after which the pass ends.
 
     Raises:
         LifecycleFileError: a rule names a prefix that is not ours.

@@ -95,7 +95,3 @@ class Writes:
     def remove(self, bucket: str, key: str) -> None:
         """Remove an object; nothing happens when there is none."""
         self._sdk.client.remove_object(bucket, key)
-
-    def remove_all(self, bucket: str, keys: list[str]) -> list[str]:
-        """Remove at most 1000 objects in one call; the keys that the server kept."""
-        return self._sdk.remove_all(bucket, keys)

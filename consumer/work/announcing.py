@@ -15,7 +15,7 @@ from consumer.metrics import REUSED
 from consumer.settings import Settings
 from consumer.store.patience import patient
 from consumer.store.storage import Storage
-from consumer.work.attempt import Case
+from consumer.work.case import Case
 from schemas.events import Completed, Failed
 from schemas.ids import event_id
 from schemas.manifest import AttemptMarker, Manifest
@@ -32,21 +32,18 @@ class Announcing:
         self._storage = storage
         self._announcer = announcer
 
-    async def announce(
-        self, case: Case, manifest: Manifest, *, reused: bool, first: bool = False
-    ) -> Verdict:
+    async def announce(self, case: Case, manifest: Manifest, *, reused: bool) -> Verdict:
         """Produce the event of a manifest.
 
         Args:
-            reused: it was found, not made.
-            first: nobody can have announced it before.
+            reused: it was found, not made; else nobody can have announced it before.
         """
         if reused:
             REUSED.inc()
         if manifest.completed is not None:
             return await self._completed(case, manifest, manifest.completed, reused)
         assert manifest.failed is not None, "a manifest has one outcome"
-        return await self._failed(case, manifest, manifest.failed, reused, first)
+        return await self._failed(case, manifest, manifest.failed, reused)
 
     async def _completed(
         self, case: Case, manifest: Manifest, event: Completed, reused: bool
@@ -61,11 +58,9 @@ class Announcing:
             await self._announcer.completed(copy, manifest.event_id, case.job.traceparent)
         return Verdict("completed", reused=reused, attempt=event.attempt)
 
-    async def _failed(
-        self, case: Case, manifest: Manifest, event: Failed, reused: bool, first: bool
-    ) -> Verdict:
+    async def _failed(self, case: Case, manifest: Manifest, event: Failed, reused: bool) -> Verdict:
         error = event.error
-        if error.retryable and (first or await self._unfinished(case)):
+        if error.retryable and (not reused or await self._unfinished(case)):
             await self._announcer.dead_letter(
                 case.job.record, case.job.job_id, error, event.attempt
             )

@@ -6,8 +6,8 @@ A kept avatar of the reference is fetched with the inputs (`consumer.work.avatar
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,23 +17,22 @@ from pydantic import ValidationError
 
 from consumer import telemetry
 from consumer.faults import Fault
-from consumer.jobs import Job
 from consumer.metrics import FRAMES, STAGE_SECONDS
+from consumer.remote.download import Whole
 from consumer.scratch import Scratch
 from consumer.settings import Settings
 from consumer.store import records
-from consumer.store.facts import Stored
 from consumer.store.held_lease import Held
 from consumer.store.patience import patient, waited_out
-from consumer.store.records import Keys
 from consumer.store.storage import Storage, file_sha256
-from consumer.work.avatars import Avatars, Drawer
+from consumer.work.avatars import Avatars
+from consumer.work.case import Case
 from consumer.work.inputs import Inputs, fetch_inputs
 from consumer.work.marks import render_marks
 from consumer.work.progress import ProgressTeller
 from consumer.work.shelf import Shelf
 from consumer.workers.protocol import Render, RenderLimits
-from consumer.workers.slots import EngineChoice, Fleet
+from consumer.workers.slots import Fleet
 from consumer.workers.worker import Worker
 from schemas.codes import ErrorCode, Stage
 from schemas.events import Completed, Progress
@@ -42,42 +41,7 @@ from schemas.render import RenderReport
 log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class Case:
-    """A job with the identity of its render."""
-
-    job: Job
-    render_id: str
-    keys: Keys
-    engine: EngineChoice
-    fault: Fault | None = None
-    """Why it cannot work, known before it starts."""
-    drawer: Drawer | None = None
-    """What was kept of its reference, once it was rendered."""
-    tried: Keys = field(init=False)
-    """Where attempts put their MP4, and where nobody's outcome can have been missed."""
-
-    def __post_init__(self) -> None:
-        self.fault = self.engine.fault
-        self.tried = self.keys
-
-    def fall_back(self, bucket: str, fault: Fault) -> None:
-        """Record the failure in the service's bucket, because the request's own cannot be used."""
-        if self.keys.bucket == bucket:
-            return
-        output = f"output bucket {self.keys.bucket!r} cannot be used: {fault.what}"
-        self.fault = Fault.of(fault.code, Stage.STORE, output)
-        self.keys = Keys(
-            bucket, self.keys.mp4, self.keys.manifest, self.keys.marker, self.keys.draft
-        )
-
-    def rename(self, bucket: str, fault: Fault) -> None:
-        """Record the failure without the request's prefix, because the store refuses that name."""
-        self.fault = fault
-        self.keys = self.keys.plain(bucket)
-
-
-class Attempt:
+class Attempts:
     """Makes attempts."""
 
     def __init__(
@@ -125,6 +89,11 @@ class Attempt:
             STAGE_SECONDS.labels("store").observe(loop.time() - begun)
         return done
 
+    def keep_avatar(self, case: Case) -> None:
+        """Put what an attempt made of its reference into the bucket, some time soon."""
+        if case.drawer is not None:
+            self._avatars.keep(case.drawer)
+
     async def adopt(self, case: Case, held: Held) -> Completed | None:
         """The result of an attempt that uploaded its MP4 and then died before its manifest."""
         if held.before is None or held.before.attempt == 0 or case.fault is not None:
@@ -170,8 +139,8 @@ class Attempt:
             attempt = await patient(held.start_attempt, "mark the attempt")
             log.info("render starts", attempt=attempt, worker=worker.device.label)
             order = self._order(case, inputs, folder, output, worker)
-            teller = ProgressTeller(case.job, case.render_id, attempt, self._tell)
-            started_ns = telemetry.now_ns()
+            teller = ProgressTeller(case.job.job_id, case.render_id, attempt, self._tell)
+            started_ns = time.time_ns()
             report = await worker.render(order, teller)
             telemetry.stages(report.timings_ms, started_ns)
         for stage, milliseconds in report.timings_ms.items():
@@ -222,7 +191,7 @@ class Attempt:
                 ErrorCode.OUTPUT_INVALID, Stage.VERIFY, f"the output is not there: {error.strerror}"
             ) from error
         await patient(held.confirm, "confirm the lease")
-        keys, stored = case.keys, Stored(size, sha256, "")
+        keys, stored = case.keys, Whole(size, sha256, "")
         draft = records.completed(
             case.job,
             case.render_id,
@@ -248,12 +217,12 @@ class Attempt:
             raise
         return _at(draft, stored.etag)
 
-    async def _put_mp4(self, case: Case, held: Held, path: Path, sha256: str) -> Stored:
+    async def _put_mp4(self, case: Case, held: Held, path: Path, sha256: str) -> Whole:
         """Put the MP4 where none is, or over exactly the one that a dead attempt left there.
 
         So an upload of a replica that lost its lease without knowing can replace nothing.
         """
-        keys, replace = case.keys, None
+        keys, over = case.keys, None
         codes = waited_out(keys.bucket, self._settings.s3_bucket)
         while True:
             put = partial(
@@ -263,8 +232,8 @@ class Attempt:
                 path,
                 "video/mp4",
                 sha256=sha256,
-                if_absent=replace is None,
-                if_match=replace,
+                if_absent=over is None,
+                if_match=over,
             )
             stored = await patient(put, "put the MP4", codes)
             if stored is not None:
@@ -272,9 +241,9 @@ class Attempt:
             stat = partial(self._storage.stat, keys.bucket, keys.mp4)
             there = await patient(stat, "look at the MP4", codes)
             if there is not None and there.sha256 == sha256:
-                return Stored(there.size, sha256, there.etag)
+                return Whole(there.size, sha256, there.etag)
             await patient(held.confirm, "confirm the lease")
-            replace = there.etag if there is not None else None
+            over = there.etag if there is not None else None
 
 
 def _at(draft: Completed, etag: str) -> Completed:

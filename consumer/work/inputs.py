@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from consumer.faults import Fault
-from consumer.remote.download import Fetched
+from consumer.remote.download import Whole
 from consumer.settings import Settings
 from consumer.store.patience import OUTAGE, patient
 from consumer.store.records import Side
@@ -61,7 +61,7 @@ async def _fetch(
     ref = parse_ref(url)
     path = folder / f"{side}{file_suffix(ref)}"
     limit = settings.max_input_bytes
-    fetched: Fetched
+    fetched: Whole
     if isinstance(ref, ObjectRef):
         fetched = await patient(partial(storage.fetch, ref, path, limit), f"fetch {side}", OUTAGE)
     else:

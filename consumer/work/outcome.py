@@ -21,7 +21,6 @@ from consumer.faults import Fault
 from consumer.jobs import Announcer, Job, Record, Verdict
 from consumer.metrics import LEASES_LOST, QUEUE_SECONDS
 from consumer.places import elsewhere
-from consumer.scratch import Scratch
 from consumer.settings import Settings
 from consumer.store import records
 from consumer.store.held_lease import Held, LeaseLost
@@ -29,12 +28,12 @@ from consumer.store.lease import Leases, Watch
 from consumer.store.patience import OUTAGE, patient, waited_out
 from consumer.store.storage import Storage
 from consumer.work.announcing import Announcing
-from consumer.work.attempt import Attempt, Case
-from consumer.work.avatars import Avatars
+from consumer.work.attempt import Attempts
+from consumer.work.case import Case
 from consumer.work.recorded import Recorded
 from consumer.work.refusal import engine_of, guard, refuse
 from consumer.workers.slots import Fleet
-from schemas.codes import ErrorCode, Stage
+from schemas.codes import ErrorCode
 from schemas.events import Completed, Failed
 from schemas.ids import render_id, wish_id
 from schemas.manifest import Manifest
@@ -53,9 +52,8 @@ class Outcome:
         settings: Settings,
         storage: Storage,
         fleet: Fleet,
-        scratch: Scratch,
         leases: Leases,
-        avatars: Avatars,
+        attempts: Attempts,
         announcer: Announcer,
     ) -> None:
         self._settings = settings
@@ -64,8 +62,7 @@ class Outcome:
         self._leases = leases
         self._recorded = Recorded(storage, settings.s3_bucket)
         self._announcing = Announcing(settings, storage, announcer)
-        self._avatars = avatars
-        self._attempt = Attempt(settings, storage, fleet, scratch, avatars, announcer.progress)
+        self._attempts = attempts
         self._conditions: bool | None = None
 
     async def process(self, job: Job) -> Verdict:
@@ -80,8 +77,7 @@ class Outcome:
             with bound_contextvars(render_id=render):
                 case = Case(job, render, keys, engine)
                 verdict = await self._settle(case)
-                if case.drawer is not None:  # the world knows the outcome: now there is time
-                    self._avatars.keep(case.drawer)
+                self._attempts.keep_avatar(case)  # the world knows the outcome: now there is time
                 return verdict
 
     async def reject(self, record: Record, job_id: str, error: ErrorFacts) -> Verdict:
@@ -144,10 +140,10 @@ class Outcome:
             found = await self._recorded.find_after(case, before) if before is not None else None
             if found is not None:
                 return await self._announce(case, held, found, reused=True)
-            done = await self._attempt.adopt(case, held)
+            done = await self._attempts.adopt(case, held)
             if done is None:
                 refuse(case, held, self._settings.max_attempts)
-                done = await guard(case, held, self._attempt.run(case, held))
+                done = await guard(case, held, self._attempts.run(case, held))
         except Fault as fault:
             error = fault.error
         except LeaseLost:
@@ -175,7 +171,7 @@ class Outcome:
         except Fault as fault:
             if isinstance(outcome, Completed):
                 return await self._end_badly(case, held, fault.error)
-            self._move(case, fault)
+            case.move(self._settings.s3_bucket, fault)
             if case.keys == place:
                 raise
             return await self._commit(case, held, outcome)
@@ -199,7 +195,7 @@ class Outcome:
     async def _announce(
         self, case: Case, held: Held, manifest: Manifest, *, reused: bool
     ) -> Verdict:
-        tell = self._announcing.announce(case, manifest, reused=reused, first=not reused)
+        tell = self._announcing.announce(case, manifest, reused=reused)
         if manifest.completed is not None:
             verdict, _ = await asyncio.gather(tell, _give_back(held, manifest.render_id))
             return verdict
@@ -216,18 +212,11 @@ class Outcome:
             delay = delays[min(started, len(delays)) - 1]
             due = datetime.now(UTC) + timedelta(seconds=delay)
             return await self._announcing.retry(case, error, started, due)
-        self._move(case, Fault(error))
+        case.move(self._settings.s3_bucket, Fault(error))
         outcome = records.failed(
             case.job, case.render_id, error, started, self._settings.max_attempts
         )
         return await self._commit(case, held, outcome)
-
-    def _move(self, case: Case, fault: Fault) -> None:
-        """Record the outcome in the service's bucket, where the request's place is the trouble."""
-        if fault.code in (ErrorCode.STORE_DENIED, ErrorCode.STORE_FULL):
-            case.fall_back(self._settings.s3_bucket, fault)
-        if (fault.code, fault.error.stage) == (ErrorCode.INVALID_REQUEST, Stage.STORE):
-            case.rename(self._settings.s3_bucket, fault)
 
 
 async def _give_back(held: Held, render_id: str) -> None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from consumer.jobs import Job
 from consumer.workers.protocol import RunTick
 from schemas.events import Progress
 
@@ -28,9 +27,9 @@ class ProgressTeller:
     """Progress of one attempt; call it with every tick. It never goes back."""
 
     def __init__(
-        self, job: Job, render_id: str, attempt: int, tell: Callable[[Progress], None]
+        self, job_id: str, render_id: str, attempt: int, tell: Callable[[Progress], None]
     ) -> None:
-        self._job_id = job.job_id
+        self._job_id = job_id
         self._render_id = render_id
         self._attempt = attempt
         self._tell = tell

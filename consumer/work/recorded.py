@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from consumer.faults import Fault
 from consumer.store.patience import OUTAGE, patient
 from consumer.store.storage import Storage
-from consumer.work.attempt import Case
+from consumer.work.case import Case
 from schemas.codes import ErrorCode, Stage
 from schemas.manifest import AttemptMarker, Manifest
 
@@ -24,12 +24,7 @@ ABSENT = frozenset(
 
 
 class Recorded:
-    """Finds manifests.
-
-    Args:
-        storage: holds them.
-        bucket: the service's own.
-    """
+    """Finds manifests."""
 
     def __init__(self, storage: Storage, bucket: str) -> None:
         self._storage = storage

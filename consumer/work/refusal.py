@@ -11,7 +11,8 @@ from typing import TypeVar
 from consumer.faults import Fault
 from consumer.jobs import Job
 from consumer.store.held_lease import Held, LeaseLost
-from consumer.work.attempt import Case
+from consumer.waiting import Overtaken, unless
+from consumer.work.case import Case
 from consumer.workers.slots import ABSENT, EngineChoice, Fleet
 from schemas.codes import ErrorCode, Stage
 
@@ -21,11 +22,7 @@ STARTS_S = 30.0
 
 
 def refuse(case: Case, held: Held, limit: int) -> None:
-    """Raise the Fault for which no render is to be started.
-
-    Args:
-        limit: attempts that a job gets.
-    """
+    """Raise the Fault for which no render is to be started."""
     job = case.job
     if case.fault is not None:
         raise case.fault
@@ -42,9 +39,6 @@ async def engine_of(job: Job, fleet: Fleet, default: str) -> EngineChoice:
 
     A job that is cancelled or too late meanwhile has none, and bears the reason: it fails without
     a worker, which may be long in coming.
-
-    Args:
-        default: for a request that names none.
     """
     name = job.request.engine or default
     try:
@@ -78,24 +72,16 @@ async def _while_wanted(
     left = None
     if deadline is not None:
         left = max(0.0, (deadline - datetime.now(UTC)).total_seconds())
-    task = asyncio.create_task(work)
-    unwanted = asyncio.create_task(job.cancelled.wait())
-    lost = asyncio.create_task((taken or asyncio.Event()).wait())
-    tasks = (task, unwanted, lost)
+    events = [job.cancelled] if taken is None else [job.cancelled, taken]
     try:
-        await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        if lost.done():
-            raise LeaseLost
-        if unwanted.done():
+        return await unless(work, *events, timeout_s=left)
+    except Overtaken:
+        if taken is not None and taken.is_set():
+            raise LeaseLost from None
+        if job.cancelled.is_set():
             stage = Stage.GENERATE if taken is not None else Stage.ADMIT
-            raise Fault.of(ErrorCode.CANCELLED, stage, cancelled)
-        raise _too_late(job)
-    finally:
-        for each in tasks:
-            each.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            raise Fault.of(ErrorCode.CANCELLED, stage, cancelled) from None
+        raise _too_late(job) from None
 
 
 def _too_late(job: Job) -> Fault:

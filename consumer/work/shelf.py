@@ -23,12 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class Shelf:
-    """Keeps MP4s in a bucket.
-
-    Args:
-        storage: holds them.
-        bucket: the service's own.
-    """
+    """Keeps MP4s in a bucket."""
 
     def __init__(self, storage: Storage, bucket: str) -> None:
         self._storage = storage

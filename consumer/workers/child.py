@@ -36,12 +36,8 @@ class Child:
     """One process of `consumer.workers.worker_main`.
 
     Args:
-        device: the one that it sees.
-        options: of its command line.
         stall_timeout_s: silence after which it is killed.
-        hear: takes each message.
         overdue: says whether, at this monotonic time, a render has not stopped as it should.
-        orphans: waits for what it leaves behind.
     """
 
     def __init__(

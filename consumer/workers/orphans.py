@@ -18,11 +18,7 @@ class Orphans:
         self._groups: set[int] = set()
 
     def expect(self, group: int) -> None:
-        """The leader of a process group has ended and was waited for; others in it may end later.
-
-        Args:
-            group: its process id.
-        """
+        """A process group's leader has ended and was waited for; others in it may end later."""
         self._groups.add(group)
 
     def reap(self) -> None:

@@ -14,7 +14,6 @@ def available(cgroups: Path = _CGROUPS, own: Path = _OWN) -> int:
     A quota of 1.5 counts as 2: what is rounded down would never be used.
 
     Args:
-        cgroups: where the cgroup file system lies.
         own: the process's cgroups; inside a container both usually show the container as the root.
     """
     affine = getattr(os, "sched_getaffinity", None)

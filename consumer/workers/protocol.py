@@ -9,6 +9,7 @@ message shows every change.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -23,6 +24,27 @@ EXIT_STICKY = 71
 """Of a child whose device cannot be used by its process any more."""
 MAX_LINE = 16 * 1024 * 1024
 """Longest message, bytes: a report carries spans, at worst one for every few frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a child begins; its command line says so."""
+
+    renderer: str = PIPELINE
+    warm: str | None = None
+    """The engine of jobs that name none, made ready before the first job."""
+    processors: int = 0
+    """For all its jobs; 0 for all that there are."""
+    networks: Way = "compiled"
+    """The best way that they may run on a GPU."""
+
+    def arguments(self, device: str) -> list[str]:
+        """Of the command line."""
+        warm = ["--warm", self.warm] if self.warm else []
+        return [
+            *("--device", device, "--render", self.renderer, *warm),
+            *("--processors", str(self.processors), "--networks", self.networks),
+        ]
 
 
 class Message(BaseModel):

@@ -67,7 +67,6 @@ def get_ready(device: str, warm: str | None) -> None:
     """Do now what the first job would wait for; on a GPU networks are captured and compiled.
 
     Args:
-        device: of this process.
         warm: an engine that can run here, None for none.
 
     Raises:
@@ -97,10 +96,6 @@ def check_default(engine: str | None, device: str) -> None:
     """Make sure that jobs which name no engine find all that theirs needs on this machine.
 
     Else each of them would fail, attempt by attempt, on a replica that calls itself ready.
-
-    Args:
-        engine: which they get; None for none.
-        device: of this process.
 
     Raises:
         WeightsMissing: says what is missing, and the command that brings it.

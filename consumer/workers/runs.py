@@ -81,12 +81,7 @@ class Runs:
         return any(now > run.kill_at for run in self._runs.values())
 
     def fail(self, killed: ErrorCode | None, ended: Callable[[ErrorCode], Fault]) -> None:
-        """Fail all, as their process has ended.
-
-        Args:
-            killed: why it was killed; None where it was not.
-            ended: the fault of a code.
-        """
+        """Fail all, as their process has ended."""
         now = time.monotonic()
         for run in self._runs.values():
             late = now > run.kill_at

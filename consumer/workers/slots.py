@@ -20,7 +20,7 @@ from consumer.metrics import SLOTS_BUSY, SLOTS_TOTAL
 from consumer.places import elsewhere
 from consumer.settings import Settings
 from consumer.workers.devices import placed
-from consumer.workers.protocol import PIPELINE
+from consumer.workers.protocol import PIPELINE, Start
 from consumer.workers.slot_budget import Slots, choose
 from consumer.workers.worker import Worker
 from schemas.codes import ErrorCode, Stage
@@ -59,15 +59,13 @@ class Fleet:
         self._slots: dict[Worker, Slots] = {}
         devices, self.processors = placed(settings)
         """Of each worker."""
+        start = Start(renderer, settings.engine, self.processors, settings.gpu_networks)
         self.workers: Sequence[Worker] = [
             Worker(
                 device,
+                start,
                 stall_timeout_s=settings.stall_timeout_s,
-                renderer=renderer,
                 on_change=self._changed,
-                warm=settings.engine,
-                processors=self.processors,
-                networks=settings.gpu_networks,
             )
             for device in devices
         ]
@@ -182,11 +180,7 @@ class Fleet:
 
     @asynccontextmanager
     async def slot(self, *, alone: bool = False) -> AsyncIterator[Worker]:
-        """Wait for a free slot of a ready worker and hold it.
-
-        Args:
-            alone: hold a whole worker.
-        """
+        """Wait for a free slot of a ready worker and hold it."""
         waiter = _Waiter(alone, asyncio.get_running_loop().create_future())
         self._queue.append(waiter)
         self._serve()

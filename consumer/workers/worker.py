@@ -9,25 +9,26 @@ succeeds.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
 import structlog
 
+from consumer.background import ended
 from consumer.faults import Fault
 from consumer.metrics import GPU_NETWORKS, SLOWED_NETWORKS, WORKER_RESTARTS, WORKER_UP
+from consumer.waiting import growing
 from consumer.workers.child import Child
 from consumer.workers.devices import Device
 from consumer.workers.ladder import Ladder
 from consumer.workers.looking import Looking
 from consumer.workers.orphans import Orphans
 from consumer.workers.protocol import (
-    PIPELINE,
     Beat,
     Broken,
     Cancel,
@@ -37,6 +38,7 @@ from consumer.workers.protocol import (
     Message,
     Ready,
     Render,
+    Start,
     Unready,
 )
 from consumer.workers.runs import OnProgress, Run, Runs
@@ -57,15 +59,13 @@ class Worker:
     def __init__(
         self,
         device: Device,
+        start: Start,
         *,
         stall_timeout_s: float,
-        renderer: str = PIPELINE,
         on_change: Callable[[], None] = lambda: None,
-        warm: str | None = None,
-        processors: int = 0,
-        networks: Way = "compiled",
     ) -> None:
         self.device = device
+        self._start = start
         self.state: State = "starting"
         self.facts: Ready | None = None
         """What the child said when it became ready, or since; kept while it is down."""
@@ -78,13 +78,9 @@ class Worker:
         self.networks: dict[str, Way] = {}
         """How each runs on its GPU; kept while it is down."""
         self._slowed: list[str] = []
-        self._best = networks
-        self.ladder = Ladder(networks)
+        self.ladder = Ladder(start.networks)
         self.restarts = 0
         self._stall_timeout_s = stall_timeout_s
-        self._renderer = renderer
-        self._warm = warm
-        self._processors = processors
         self._on_change = on_change
         self._child: Child | None = None
         self._orphans = Orphans()
@@ -106,11 +102,8 @@ class Worker:
 
     async def stop(self) -> None:
         """End the child and what it renders."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        task, self._task = self._task, None
+        await ended(task)
 
     def next_run(self) -> str:
         """An identity for the next render."""
@@ -148,7 +141,7 @@ class Worker:
             await self._child.tell(message)
 
     async def _supervise(self) -> None:
-        failures = 0
+        pauses = growing(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         try:
             while True:
                 answered = self._runs.answered
@@ -157,13 +150,13 @@ class Worker:
                     await self._live()
                 except Exception as error:  # noqa: BLE001 - else nothing is rendered here ever again
                     self._miss(error)
-                failures = 0 if self._runs.answered > answered else failures + 1
-                pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures, 20))
-                if self._unready:
-                    pause = LONGEST_PAUSE_S  # it says itself that it cannot work here
+                if self._runs.answered > answered:
+                    pauses = growing(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+                pause = next(pauses)
                 self.restarts += 1
                 WORKER_RESTARTS.labels(self.device.label).inc()
-                await asyncio.sleep(pause)
+                # one that says itself that it cannot work here
+                await asyncio.sleep(LONGEST_PAUSE_S if self._unready else pause)
         finally:
             self._down()
 
@@ -178,13 +171,10 @@ class Worker:
     async def _live(self) -> None:
         """One child, from its start to its end."""
         self._unready = False
-        options = ["--device", self.device.torch_name, "--render", self._renderer]
-        if self._warm:
-            options += ["--warm", self._warm]
-        options += ["--processors", str(self._processors), "--networks", self.ladder.way]
+        start = replace(self._start, networks=self.ladder.way)
         child = self._child = Child(
             self.device,
-            options,
+            start.arguments(self.device.torch_name),
             self._stall_timeout_s,
             self._hear,
             self._runs.overdue,
@@ -244,7 +234,7 @@ class Worker:
         ways = list(self.networks.values())
         for way in WAYS:
             GPU_NETWORKS.labels(self.device.label, way).set(ways.count(way))
-        slowed = self._slowed if self.ladder.way == self._best else self.networks
+        slowed = self._slowed if self.ladder.way == self._start.networks else self.networks
         SLOWED_NETWORKS.labels(self.device.label).set(len(slowed))
 
     def _down(self) -> None:
@@ -255,12 +245,12 @@ class Worker:
         self._on_change()
 
     def _fail_runs(self, child: Child, code: int) -> None:
-        end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         if self._runs or code not in (0, -signal.SIGKILL):
             said = list(child.said)[-5:]
-            log.warning("worker ended", device=self.device.label, end=end, said=said)
-        self._runs.fail(child.kill_code, partial(self._ended, end))
+            log.warning("worker ended", device=self.device.label, end=how, said=said)
+        self._runs.fail(child.kill_code, partial(self._ended, how))
 
-    def _ended(self, end: str, code: ErrorCode) -> Fault:
-        text = f"worker {self.device.label} ended during the render: {end}"
-        return Fault.of(code, Stage.GENERATE, text, end=end, device=self.device.label)
+    def _ended(self, how: str, code: ErrorCode) -> Fault:
+        text = f"worker {self.device.label} ended during the render: {how}"
+        return Fault.of(code, Stage.GENERATE, text, end=how, device=self.device.label)

@@ -13,7 +13,7 @@ import pytest
 
 from consumer.faults import Fault
 from consumer.workers.devices import Device
-from consumer.workers.protocol import Render, RenderLimits, RunTick
+from consumer.workers.protocol import Render, RenderLimits, RunTick, Start
 from consumer.workers.worker import Worker
 from schemas.render import RenderReport
 from schemas.request import RenderOptions
@@ -35,7 +35,7 @@ SECRETS = {
 async def running_worker(
     *, stall_s: float = 30.0, renderer: str = RENDERER, warm: str | None = None
 ) -> AsyncIterator[Worker]:
-    worker = Worker(CPU, stall_timeout_s=stall_s, renderer=renderer, warm=warm)
+    worker = Worker(CPU, Start(renderer, warm), stall_timeout_s=stall_s)
     worker.start()
     try:
         yield worker

@@ -114,7 +114,8 @@ def test_what_alerts_watch_for_growth_is_there_before_it_grows() -> None:
     code = (
         "from prometheus_client import generate_latest; from consumer import metrics;"
         "from consumer.workers.devices import Device; from consumer.workers.worker import Worker;"
-        "Worker(Device('cpu', ''), stall_timeout_s=1); print(generate_latest().decode())"
+        "from consumer.workers.protocol import Start;"
+        "Worker(Device('cpu', ''), Start(), stall_timeout_s=1); print(generate_latest().decode())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120

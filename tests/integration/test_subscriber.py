@@ -5,34 +5,20 @@ from __future__ import annotations
 import asyncio
 import gc
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord
 from aiokafka.errors import TopicAuthorizationFailedError
-from faststream import BaseMiddleware
 from structlog.testing import capture_logs
 
 from consumer import metrics
-from consumer.kafka.membership import member_id
+from consumer.kafka import subscriber
 from consumer.kafka.polling import Poller
 from consumer.state import State
 from tests.integration.lab import PATIENCE_S, Lab, Work, break_fetching, job, until
 from tests.support.capabilities import Can
 from tests.support.handles import KafkaHandle
-
-
-async def test_a_job_of_three_poll_intervals_leaves_no_group_and_runs_once(lab: Lab) -> None:
-    settings = lab.settings(KAFKA_MAX_POLL_INTERVAL_S="2", KAFKA_SESSION_TIMEOUT_S="60")
-    work = Work()
-    await lab.send([{"value": job(seconds="6.5")}])
-    async with lab.intake(work, limit=1, settings=settings) as intake:
-        consumer: Any = intake.pump.assignment.consumer
-        before = consumer._coordinator.generation, member_id(consumer)
-        await work.until(lambda: len(work.finished) == 1)
-        assert (consumer._coordinator.generation, member_id(consumer)) == before
-        await lab.until_committed(1)
-    assert len(work.started) == 1
 
 
 async def test_no_more_jobs_run_than_the_limit_and_all_run(lab: Lab) -> None:
@@ -166,19 +152,6 @@ async def test_a_client_that_fetches_no_more_is_replaced(lab: Lab) -> None:
     assert len(work.finished) == 2
 
 
-class Telemetry(BaseMiddleware[Any, Any]):
-    """Counts what FastStream shows to middlewares."""
-
-    log: ClassVar[list[str]]
-
-    async def consume_scope(self, call_next: Any, msg: Any) -> Any:
-        self.log.append(f"begin {msg.raw_message.offset}")
-        try:
-            return await call_next(msg)
-        finally:
-            self.log.append(f"end {msg.raw_message.offset}")
-
-
 @pytest.mark.parametrize("why", ["intake pauses", "the partition goes"])
 async def test_a_record_that_comes_while_its_partition_closes_comes_again(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, why: str
@@ -207,31 +180,18 @@ async def test_a_record_that_comes_while_its_partition_closes_comes_again(
     assert work.started == places
 
 
-async def test_faststreams_middlewares_run_inside_each_job(lab: Lab) -> None:
-    class Counting(Telemetry):
-        log: ClassVar[list[str]] = []
+async def test_a_record_that_faststream_cannot_take_is_handled_all_the_same(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("a header that no parser likes")
 
-    work = Work()
-    await lab.send([{"value": job(gate="g")}, {"value": job()}])
-    async with lab.intake(work, middlewares=[Counting]):
-        await work.until(lambda: len(work.finished) == 1)
-        assert Counting.log == ["begin 0", "begin 1", "end 1"]
-        work.open("g")
-        await lab.until_committed(2)
-    assert Counting.log[-1] == "end 0"
-
-
-async def test_a_middleware_that_fails_loses_no_job(lab: Lab) -> None:
-    class Broken(BaseMiddleware[Any, Any]):
-        async def consume_scope(self, call_next: Any, msg: Any) -> Any:
-            raise RuntimeError("telemetry is down")
-
+    monkeypatch.setattr(subscriber, "_parse", fail)
     work = Work()
     await lab.send([{"value": job()}, {"value": b"poison"}])
-    async with lab.intake(work, middlewares=[Broken]):
+    async with lab.intake(work):
         await lab.until_committed(2)
-    assert len(work.finished) == 1
-    assert len(work.rejected) == 1
+    assert (len(work.finished), len(work.rejected)) == (1, 1)
 
 
 async def test_intake_pauses_for_a_reason_and_goes_on_after_it(lab: Lab) -> None:
@@ -298,3 +258,21 @@ async def test_a_record_that_is_done_holds_no_memory_until_some_collection_of_ga
         finally:
             gc.enable()
         assert [record.offset for record in held if record.value == large] == []
+
+
+async def test_a_broker_that_restarts_loses_nothing_and_jobs_run_on(own_kafka: Any) -> None:
+    kafka = KafkaHandle.fresh(own_kafka)
+    kafka.create_topics()
+    lab = Lab(kafka)
+    work = Work()
+    await lab.send([{"value": job(gate="g")}, {"value": job()}])
+    async with lab.intake(work):
+        await work.until(lambda: len(work.finished) == 1)
+        own_kafka.kill()
+        work.open("g")  # ends while no broker is there to take its commit
+        await work.until(lambda: len(work.finished) == 2)
+        own_kafka.start()
+        await lab.until_committed(2)
+        await lab.send([{"value": job()}])
+        await lab.until_committed(3)
+    assert [offset for _, _, offset in work.started] == [0, 1, 2]

@@ -19,9 +19,9 @@ from consumer.remote.download import (
     RESUMES,
     Changed,
     Cut,
-    Fetched,
     Opened,
     Stopped,
+    Whole,
     download,
 )
 from schemas.codes import ErrorCode
@@ -72,7 +72,7 @@ def _cut() -> bytes:
     raise Cut("the connection broke")
 
 
-def _fetch(source: _Source, path: Path, limit: int = len(DATA)) -> Fetched:
+def _fetch(source: _Source, path: Path, limit: int = len(DATA)) -> Whole:
     return download(source, path, limit, "object s3://b/k", threading.Event())
 
 
@@ -80,7 +80,7 @@ def test_a_file_is_resumed_where_it_broke_off_as_the_version_that_was_begun(tmp_
     source = _Source([([DATA[:300], _cut], "v1"), ([DATA[300:]], "v1")])
     found = _fetch(source, tmp_path / "f")
     assert source.asked == [(0, None), (300, "v1")]
-    assert found == Fetched(len(DATA), hashlib.sha256(DATA).hexdigest(), "v1")
+    assert found == Whole(len(DATA), hashlib.sha256(DATA).hexdigest(), "v1")
     assert (tmp_path / "f").read_bytes() == DATA
     assert all(answer.closed for answer in source.opened)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.remote.download import Fetched
+from consumer.remote.download import Whole
 from consumer.remote.fetch import fetch_remote
 from schemas.codes import ErrorCode
 from schemas.refs import RemoteRef
@@ -34,7 +34,7 @@ async def test_the_checked_address_is_dialled_and_the_name_is_what_tls_proves(
         dial=dial,
         tls=trust,
     )
-    assert got == Fetched(len(MP4), hashlib.sha256(MP4).hexdigest(), "")
+    assert got == Whole(len(MP4), hashlib.sha256(MP4).hexdigest(), "")
     assert path.read_bytes() == MP4
     assert dial.dialled == [(GLOBAL, 443)], "the address that was checked, not the name"
     assert names.asked == [HOST], "resolved once: there is no second look-up to rebind"

@@ -95,10 +95,11 @@ def test_the_child_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import asyncio, sys\n"
         "from consumer.workers.devices import Device\n"
+        "from consumer.workers.protocol import Start\n"
         "from consumer.workers.worker import Worker\n"
         "from tests.support.null_render import RENDERER\n"
         "async def main():\n"
-        "    worker = Worker(Device('cpu', ''), stall_timeout_s=30, renderer=RENDERER)\n"
+        "    worker = Worker(Device('cpu', ''), Start(RENDERER), stall_timeout_s=30)\n"
         "    worker.start()\n"
         "    while worker.state != 'ready': await asyncio.sleep(0.02)\n"
         "    sys.stderr.write(f'pid {worker.pid}\\n'); sys.stderr.flush()\n"

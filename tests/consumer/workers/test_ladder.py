@@ -10,7 +10,7 @@ import pytest
 from consumer.workers import worker as worker_module
 from consumer.workers.devices import Device
 from consumer.workers.ladder import PATIENCE, Ladder
-from consumer.workers.protocol import EXIT_STICKY
+from consumer.workers.protocol import EXIT_STICKY, Start
 from consumer.workers.worker import Worker
 from consumer.workers.worker_main import EXIT_UNREADY
 from tests.support.work import until
@@ -70,8 +70,8 @@ async def test_a_real_child_that_crashes_as_it_begins_is_followed_by_one_that_go
     monkeypatch.setattr(worker_module, "LONGEST_PAUSE_S", 0.1)
     worker = Worker(
         Device("cuda:0" if device else "cpu", device),
+        Start("tests.support.crashing_compiler:render"),
         stall_timeout_s=30.0,
-        renderer="tests.support.crashing_compiler:render",
     )
     worker.start()
     try:

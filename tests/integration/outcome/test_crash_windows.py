@@ -133,11 +133,11 @@ async def test_a_store_that_is_away_at_the_start_is_waited_for(
     async with replica(s3, tmp_path) as one:
         task = asyncio.create_task(one.process(make_job(s3)))
         await until(lambda: one.processing.health()["workers"]["cpu"]["state"] == "ready")
-        assert not one.processing.ready
+        assert one.processing.why_not_ready()
         own_s3.start()
         verdict = await task
         assert (verdict.kind, verdict.attempt) == ("completed", 1)
-        await until(lambda: one.processing.ready)
+        await until(lambda: one.processing.why_not_ready() is None)
 
 
 async def test_a_defect_counts_as_an_attempt_and_disturbs_nobody(

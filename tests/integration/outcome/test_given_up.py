@@ -104,7 +104,7 @@ async def test_a_job_whose_worker_is_not_ready_hears_its_cancel_and_its_deadline
         if not late:
             job.cancelled.set()
         assert (await task).code is code
-        assert not one.processing.ready
+        assert one.processing.why_not_ready()
         assert one.memory.kinds() == ["failed"]
     async with replica(s3, tmp_path / "works") as two:
         again = await two.process(make_job(s3))
@@ -134,7 +134,7 @@ async def test_a_job_with_an_outcome_is_told_it_also_too_late_and_while_a_worker
     for key in s3.keys("attempts/"):
         s3.client().remove_object(s3.bucket, key)  # as they expire after a day
     async with replica(s3, tmp_path / "starts") as two:
-        assert not two.processing.ready
+        assert two.processing.why_not_ready()
         verdict = await two.process(make_job(s3, deadline=datetime.now(UTC) - timedelta(days=1)))
     assert (verdict.kind, verdict.reused) == ("completed", True)
 
