@@ -57,12 +57,17 @@ class Service:
 
 
 @contextmanager
-def service_on(kafka: KafkaHandle, folder: Path, **env: str) -> Iterator[Service]:
+def service_on(
+    kafka: KafkaHandle, folder: Path, changed: str = "", **env: str
+) -> Iterator[Service]:
     """A service on a broker, killed on the way out; its log and data lie in the folder.
 
     Args:
+        changed: a statement that it begins with.
         env: settings; unless they name a store, there is none at the service's address.
     """
+    code = f"{changed}\nimport sys; sys.argv[1:] = ['run']; from consumer.cli import main; main()"
+    begin = ["-c", code] if changed else ["-m", "consumer.cli", "run"]
     port = free_port()
     log = folder / "service.log"
     settings = {
@@ -77,7 +82,7 @@ def service_on(kafka: KafkaHandle, folder: Path, **env: str) -> Iterator[Service
     }
     with log.open("wb") as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", "consumer.cli", "run"],
+            [sys.executable, *begin],
             env={**os.environ, **settings},
             stderr=said,
             preexec_fn=die_with_parent,

@@ -6,6 +6,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -22,31 +23,47 @@ from tests.support.media import Tone, write_sound
 from tests.support.work import Memory, Replica, make_job, settings_for, until
 
 VIDEO = Path(__file__).parents[2] / "consumer" / "demo_assets" / "reference.mp4"
+SECONDS = (0.2, 0.32, 0.4, 0.24, 0.28)
 
 
 def put_real_inputs(s3: S3Handle, folder: Path) -> None:
     client = s3.client()
-    for name, seconds in (("a.wav", 0.2), ("b.wav", 0.32), ("c.wav", 0.4)):
+    for name, seconds in zip(("a.wav", "b.wav", "c.wav", "d.wav", "e.wav"), SECONDS, strict=True):
         path = write_sound(folder / name, Tone(seconds, codec="pcm_s16le", rate=16_000))
         client.fput_object(s3.bucket, f"inputs/{name}", str(path))
     client.fput_object(s3.bucket, "inputs/video.mp4", str(VIDEO))
 
 
+@dataclass
+class Rendering(Replica):
+    reused: tuple[bool, bool] = (False, False)
+    """What the last render found of its reference: the tracked face, and the engine's own part."""
+    seen: dict[str, float] = field(default_factory=dict)
+    """What it was counted as."""
+
+
 @asynccontextmanager
-async def real_replica(s3: S3Handle, folder: Path, **changes: object) -> AsyncIterator[Replica]:
+async def real_replica(s3: S3Handle, folder: Path, **changes: object) -> AsyncIterator[Rendering]:
     settings = settings_for(s3, folder, F2F_LABEL_C2PA="0", **changes)
     memory = Memory()
     async with open_processor(settings, memory) as processing:
-        yield Replica(memory, processing, settings)
+        yield Rendering(memory, processing, settings)
 
 
-async def rendered(one: Replica, s3: S3Handle, name: str) -> Completed:
-    before = len(one.memory.told)
+async def rendered(one: Rendering, s3: S3Handle, name: str) -> Completed:
+    before, counted = len(one.memory.told), counts()
     verdict = await one.process(make_job(s3, f"job-{name}", name=f"{name}.wav"))
     assert verdict.kind == "completed"
     events = [event for kind, event in one.memory.told[before:] if kind == "completed"]
-    assert isinstance(events[0], Completed)
-    return events[0]
+    done = events[0]
+    assert isinstance(done, Completed)
+    assert done.avatar is not None
+    one.reused, one.seen = (done.avatar.track_reused, done.avatar.reused), grown(counted)
+    return done
+
+
+def put(s3: S3Handle, key: str, data: bytes) -> None:
+    s3.client().put_object(s3.bucket, key, io.BytesIO(data), len(data))
 
 
 def content(s3: S3Handle, key: str) -> bytes:
@@ -67,34 +84,7 @@ def grown(before: dict[str, float]) -> dict[str, float]:
     return {name: value - before[name] for name, value in counts().items() if value > before[name]}
 
 
-async def test_a_reference_is_prepared_once_for_all_replicas(s3: S3Handle, tmp_path: Path) -> None:
-    put_real_inputs(s3, tmp_path)
-    async with real_replica(s3, tmp_path / "one") as one:
-        before = counts()
-        first = await rendered(one, s3, "a")
-        assert first.avatar is not None
-        assert not first.avatar.reused
-        assert grown(before) == {"disk misses": 1, "store misses": 1}
-        await until(lambda: len(s3.keys("avatars/")) == 2)
-        assert sorted(s3.keys("avatars/")) == sorted(f"avatars/{n}" for n in first.avatar.files)
-        assert all(n.startswith(first.inputs["video"].sha256) for n in first.avatar.files)
-
-        before = counts()
-        second = await rendered(one, s3, "b")
-        assert second.avatar is not None
-        assert second.avatar.reused
-        assert not {"track", "prepare"} & second.timings_ms.keys()
-        assert grown(before) == {"disk hits": 1}
-    async with real_replica(s3, tmp_path / "two") as two:
-        before = counts()
-        third = await rendered(two, s3, "c")
-        assert third.avatar is not None
-        assert third.avatar.reused
-        assert not {"track", "prepare"} & third.timings_ms.keys()
-        assert grown(before) == {"disk misses": 1, "store hits": 1}
-
-
-async def test_a_broken_bucket_and_damaged_objects_are_misses_and_cost_no_attempt(
+async def test_a_reference_is_prepared_once_for_all_replicas_and_what_is_damaged_by_the_first(
     s3: S3Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(*_: object, **__: object) -> object:
@@ -105,37 +95,31 @@ async def test_a_broken_bucket_and_damaged_objects_are_misses_and_cost_no_attemp
         with monkeypatch.context() as patch:
             patch.setattr(Storage, "list_page", refuse)
             first = await rendered(one, s3, "a")
-        assert (first.attempt, s3.keys("avatars/")) == (1, [])
-        second = await rendered(one, s3, "b")  # found on the disk, missing in the bucket
-        assert second.avatar is not None
-        assert second.avatar.reused
+        assert (first.attempt, s3.keys("avatars/")) == (1, []), "a broken bucket is a miss"
+        assert (one.reused, one.seen) == ((False, False), {"disk misses": 1, "store misses": 1})
+        again = await rendered(one, s3, "b")  # found on the disk, missing in the bucket
+        assert one.seen == {"disk hits": 1}
+        assert not {"track", "prepare"} & again.timings_ms.keys()
         await until(lambda: len(s3.keys("avatars/")) == 2)
-    for key in s3.keys("avatars/"):
-        s3.client().put_object(s3.bucket, key, io.BytesIO(b"foreign"), 7)
+    assert again.avatar is not None
+    assert sorted(s3.keys("avatars/")) == sorted(f"avatars/{n}" for n in again.avatar.files)
+    assert all(n.startswith(again.inputs["video"].sha256) for n in again.avatar.files)
+    track, own = sorted(s3.keys("avatars/"), key=lambda key: "/track-" not in key)
+    put(s3, own, zeros := bytes(len(content(s3, own))))
     async with real_replica(s3, tmp_path / "two") as two:
-        third = await rendered(two, s3, "c")
-        assert (third.attempt, third.avatar and third.avatar.reused) == (1, False)
-
-
-async def test_what_is_damaged_in_the_bucket_is_replaced_by_the_first_who_makes_it_anew(
-    s3: S3Handle, tmp_path: Path
-) -> None:
-    put_real_inputs(s3, tmp_path)
-    async with real_replica(s3, tmp_path / "one") as one:
-        await rendered(one, s3, "a")
-        await until(lambda: len(s3.keys("avatars/")) == 2)
-    (key,) = (key for key in s3.keys("avatars/") if "/track-" not in key)
-    size = len(content(s3, key))
-    s3.client().put_object(s3.bucket, key, io.BytesIO(bytes(size)), size)
-    async with real_replica(s3, tmp_path / "two") as two:
-        second = await rendered(two, s3, "b")
-        assert second.avatar is not None
-        assert (second.avatar.track_reused, second.avatar.reused) == (True, False)
-        await until(lambda: any(content(s3, key)))
+        await rendered(two, s3, "c")
+        assert two.reused == (True, False)
+        await until(lambda: content(s3, own) != zeros)
+    put(s3, own, b"foreign")
+    put(s3, track, b"foreign")
     async with real_replica(s3, tmp_path / "three") as three:
-        third = await rendered(three, s3, "c")
-        assert third.avatar is not None
-        assert third.avatar.reused
+        third = await rendered(three, s3, "d")
+        assert (third.attempt, three.reused) == (1, (False, False)), "and costs no attempt"
+        await until(lambda: b"foreign" not in (content(s3, own), content(s3, track)))
+    async with real_replica(s3, tmp_path / "four") as four:
+        last = await rendered(four, s3, "e")
+        assert (four.reused, four.seen) == ((True, True), {"disk misses": 1, "store hits": 1})
+        assert not {"track", "prepare"} & last.timings_ms.keys()
 
 
 async def test_two_jobs_on_one_new_video_do_not_disturb_each_other(
@@ -149,9 +133,8 @@ async def test_two_jobs_on_one_new_video_do_not_disturb_each_other(
         await until(lambda: len(s3.keys("avatars/")) == 2)
         kept = [p for p in (tmp_path / "avatars").rglob("*") if p.is_file()]
         assert len(kept) == 2
-        third = await rendered(one, s3, "c")
-        assert third.avatar is not None
-        assert third.avatar.reused
+        await rendered(one, s3, "c")
+        assert one.reused == (True, True)
 
 
 async def test_nothing_is_kept_where_nothing_may_be(s3: S3Handle, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -189,31 +188,3 @@ def _check_each_once_finished(crew: Crew, count: int) -> None:
         elif event["what"] == "start":
             assert tuple(event["place"]) not in ended, f"{event} was finished before"
     assert len(ended) == count
-
-
-@pytest.mark.chaos
-async def test_replicas_killed_at_random_lose_nothing_and_commit_nothing_unfinished(
-    lab: Lab, crew: Crew
-) -> None:
-    seed = int(os.environ.get("F2F_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
-    dice = random.Random(seed)
-    count = int(os.environ.get("F2F_KILL_JOBS", "90"))
-    kills = int(os.environ.get("F2F_KILLS", "6"))
-    await lab.send(
-        [
-            {"value": job(seconds=str(dice.choice((0, 0.2, 1)))), "partition": n % 6}
-            for n in range(count)
-        ]
-    )
-    await crew.start()
-    await crew.start()
-    for _ in range(kills):
-        await asyncio.sleep(dice.uniform(0.2, 2.0))
-        victim = dice.choice(crew.alive)
-        number = dice.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM))
-        await crew.end(victim, number)
-        await crew.start(F2F_DRAIN_S="5")
-    for partition in range(6):
-        await lab.until_committed(count // 6, partition, timeout_s=120)
-    assert len(set(crew.places("end"))) == count, f"F2F_SEED={seed}"
-    crew.check_commits()

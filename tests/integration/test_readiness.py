@@ -106,11 +106,12 @@ def test_a_request_topic_that_is_removed_is_named(
     kafka.require(Can.GROUPS, Can.ADMIN)
     kafka.create_topics()
     admin = AdminClient({"bootstrap.servers": kafka.servers, "log_level": 0})
+    soon = "from consumer.kafka import broker; broker.METADATA_MS = 2000"
 
     def names_it(reason: str) -> bool:  # the next one may be that the group was left
         return kafka.topics.requests in reason and "topics apply" in reason
 
-    with service_on(kafka, tmp_path, **s3.env) as service:
+    with service_on(kafka, tmp_path, soon, **s3.env) as service:
         wait_until(lambda: _reason(service) == "", 120, "ready")
         (gone,) = admin.delete_topics([kafka.topics.requests]).values()
         gone.result(timeout=120)

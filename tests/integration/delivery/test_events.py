@@ -209,7 +209,7 @@ async def test_what_announces_outcomes_does_not_wait_for_what_tells_progress(
         return await connect(line)
 
     monkeypatch.setattr(Line, "_connect", held_back)
-    monkeypatch.setattr(publisher_module, "PROGRESS_EVERY_S", 120.0)  # to connect may take as long
+    monkeypatch.setattr(publisher_module, "PROGRESS_S", 120.0)  # to connect may take as long
     publisher = Publisher(lab.settings())
     event = Failed(job_id="j", error=ERROR, attempt=1, max_attempts=3, failed_at=datetime.now(UTC))
     try:
