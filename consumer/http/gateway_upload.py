@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from consumer.disk import scratch_fault
 from consumer.faults import Fault
+from consumer.http.gateway_guard import MAX_JSON
 from consumer.http.gateway_metrics import UPLOADED
 from consumer.http.gateway_problems import Refused
 from consumer.remote.sniff import HEAD, looks_like_text, media_kind
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 FILES = ("audio", "video")
 TEXTS = ("request",)
-MAX_TEXT = 64 * 1024
 TOTAL_S = 3600.0
 ROOM_BYTES = 16 * 1024 * 1024
 """An upload asks for room anew after so much."""
@@ -172,8 +172,8 @@ class _Taker:
     def _write(self, data: bytes) -> None:
         if self._text is not None:
             self._text.extend(data)
-            if len(self._text) > MAX_TEXT:
-                raise _invalid(f"part 'request' is larger than {MAX_TEXT} bytes")
+            if len(self._text) > MAX_JSON:
+                raise _invalid(f"part 'request' is larger than {MAX_JSON} bytes")
         elif self._file is not None and self._out is not None:
             self._file.size += len(data)
             if self._file.size > self._limit:

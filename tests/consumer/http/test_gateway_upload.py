@@ -69,7 +69,7 @@ async def test_files_are_uploaded_and_rendered(
         ),
         (
             {"audio": ("a.wav", WAV), "video": ("v.mp4", MP4)},
-            {"request": " " * 70_000},
+            {"request": " " * 300_000},
             "INVALID_REQUEST",
         ),
         (
@@ -87,6 +87,17 @@ async def test_an_upload_that_cannot_work_leaves_nothing(
     assert answer.status_code in (413, 422)
     assert s3.keys() == []
     assert scratch_is_empty(settings)
+
+
+async def test_the_longest_transcript_of_any_script_comes_with_the_files(alone: Gateway) -> None:
+    """Escaped, as clients in Python send it, it was larger than the part might be."""
+    options = {"transcript": "\u044f" * 20_000}
+    answer = await alone.http.post(
+        "/v1/jobs",
+        files={"audio": ("a.wav", WAV), "video": ("v.mp4", MP4)},
+        data={"request": json.dumps({"options": options})},
+    )
+    assert answer.status_code == 202, answer.text
 
 
 async def test_a_path_in_the_place_of_a_file_is_told_how_curl_sends_files(alone: Gateway) -> None:

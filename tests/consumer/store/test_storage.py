@@ -33,6 +33,9 @@ async def test_awkward_keys_go_there_and_back(
     url, _ = await storage.presign_get(every_s3.bucket, key, 60)
     with urllib.request.urlopen(url, timeout=120) as answer:
         assert answer.read() == b"speech"
+    url, _ = await storage.presign_get(every_s3.bucket, key, 60, method="HEAD")
+    with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=120) as answer:
+        assert answer.headers["Content-Length"] == "6"
     stat = await storage.stat(every_s3.bucket, key)
     assert stat is not None
     assert (stat.size, stat.sha256, stat.etag) == (6, stored.sha256, stored.etag)
