@@ -14,6 +14,7 @@ from pipeline.speech.align import align
 from pipeline.speech.closures import Closure, caps, find
 from pipeline.speech.dips import dips
 from pipeline.speech.grid import STEP_RATE, gaussian
+from pipeline.speech.held import hold
 from pipeline.speech.mel import hear
 from pipeline.speech.perception import perceive
 from pipeline.speech.phones import SILENCE, PhoneSpan, agree, labels
@@ -100,7 +101,9 @@ def listen(speech: Speech) -> Hearing:
     spans = heard.recognition.phones
     mel, level = hear(speech.samples if heard.quiet is None else heard.quiet)
     level = level + max(0.0, lift(level))
-    told = activity(level).clamp(min=_TOLD * drowned(level))
+    speaks = activity(level)
+    spans = hold(spans, mel, level, speaks)
+    told = speaks.clamp(min=_TOLD * drowned(level))
     active = told * _spoken(spans, level.numel())
     aligned = align(speech.samples, level, text) if text else None
     if aligned is not None and agree(aligned, spans, level.numel()) > _SAME_WORDS:
