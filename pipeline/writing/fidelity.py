@@ -76,6 +76,11 @@ class Bound:
         """Judge by pictures to come: those so far had another bound, or were judged."""
         self._recent = _Error()
 
+    def begin_again(self) -> None:
+        """Judge by pictures to come alone: those so far are encoded again."""
+        self._whole = _Error()
+        self.forget()
+
 
 def squares_of(packet: Packet[VideoStream]) -> int | None:
     """Sum of a picture's squared luma errors, as its encoder reports it; None without a report."""

@@ -12,6 +12,8 @@ import av
 import numpy as np
 import pytest
 import torch
+from av.packet import Packet
+from av.video.stream import VideoStream
 
 from pipeline.evaluate.pixels import psnr
 from pipeline.hardware import allow
@@ -25,8 +27,6 @@ from tests.pipeline.writing.calls import BT709, frame_of, speech
 
 WIDTH, HEIGHT, FRAMES = 640, 360, 45
 CODING = Coding(WIDTH, HEIGHT, Fraction(25), BT709, crf=18)
-LATER = 25
-"""Frames from which on the first look has had its effect."""
 GRAIN = 2.8
 """Standard deviation, levels: enough to fall below 45 dB at the default rate factor."""
 
@@ -42,13 +42,23 @@ def grainy(number: int) -> Frame:
 
 
 @cache
+def even(number: int) -> Frame:
+    """The same light without grain."""
+    frame = grainy(number)
+    luma = torch.linspace(90, 150, WIDTH).round().byte().expand(HEIGHT, -1).contiguous()
+    return Frame(luma, frame.u, frame.v, number)
+
+
+@cache
 def calm(number: int) -> Frame:
     return frame_of(number, WIDTH, HEIGHT)
 
 
-def written(path: Path, audio: AudioFacts, make: Callable[[int], Frame]) -> Path:
-    with Encoder(path, CODING, audio=audio, frames=FRAMES, metadata={}) as out:
-        for number in range(FRAMES):
+def written(
+    path: Path, audio: AudioFacts, make: Callable[[int], Frame], frames: int = FRAMES
+) -> Path:
+    with Encoder(path, CODING, audio=audio, frames=frames, metadata={}) as out:
+        for number in range(frames):
             out.write(make(number))
     return path
 
@@ -63,8 +73,8 @@ def test_an_encoder_that_fails_gives_its_permits_back() -> None:
     assert encoding._taken == 0
 
 
-def luma_db(path: Path, make: Callable[[int], Frame]) -> float:
-    """Of the later frames."""
+def luma_db(path: Path, make: Callable[[int], Frame], start: int = 0) -> float:
+    """Of the frames from one on."""
     lost = []
     with av.open(str(path)) as file:
         for number, frame in enumerate(file.decode(video=0)):
@@ -73,8 +83,12 @@ def luma_db(path: Path, make: Callable[[int], Frame]) -> float:
             assert frame.pts * frame.time_base == Fraction(number, 25)
             back = frame.to_ndarray(format="yuv420p")[:HEIGHT]
             lost.append(float(np.square(make(number).y.numpy() / 1.0 - back).mean()))
-    assert len(lost) == FRAMES
-    return psnr(float(np.mean(lost[LATER:])))
+    return psnr(float(np.mean(lost[start:])))
+
+
+def packets_of(path: Path) -> list[Packet[VideoStream]]:
+    with av.open(str(path)) as file:
+        return [packet for packet in file.demux(video=0) if packet.size]
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +102,32 @@ def made(tmp_path_factory: pytest.TempPathFactory, audio: AudioFacts) -> Path:
     return written(tmp_path_factory.mktemp("turns") / "made.mp4", audio, grainy)
 
 
-def test_grain_that_changes_from_frame_to_frame_keeps_45_db(made: Path) -> None:
+def test_grain_that_changes_from_frame_to_frame_keeps_45_db_from_the_first_picture_on(
+    made: Path,
+) -> None:
     assert luma_db(made, grainy) >= 45
-    with av.open(str(made)) as file:
-        packets = [p for p in file.demux(video=0) if p.size]
+    packets = packets_of(made)
+    assert len(packets) == FRAMES
+    assert sum(p.is_keyframe for p in packets) == 1, "the first pictures are encoded again"
+
+
+@pytest.mark.parametrize("frames", [2, 12])
+def test_a_film_that_ends_before_the_first_look_keeps_45_db(
+    frames: int, tmp_path: Path, audio: AudioFacts
+) -> None:
+    short = written(tmp_path / "short.mp4", audio, grainy, frames)
+    assert luma_db(short, grainy) >= 45
+    assert len(packets_of(short)) == frames
+
+
+def test_a_turn_begins_at_a_key_picture_where_grain_comes_later(
+    tmp_path: Path, audio: AudioFacts
+) -> None:
+    film = written(tmp_path / "later.mp4", audio, lambda n: (grainy if n > 10 else even)(n), 75)
+    packets = packets_of(film)
     assert [p.dts for p in packets] == sorted({p.dts for p in packets if p.dts is not None})
-    assert sum(p.is_keyframe for p in packets) == 2, "a turn begins with a key picture"
+    assert [n for n, p in enumerate(packets) if p.is_keyframe] == [0, 50]
+    assert luma_db(film, lambda n: grainy(n), 50) >= 45
 
 
 def test_the_same_grain_is_lost_where_the_bound_does_not_follow(
