@@ -25,7 +25,7 @@ from schemas.render import EngineFacts
 from schemas.request import Loop
 
 NAME = "duix"
-REVISION = "duix-http-4"
+REVISION = "duix-http-5"
 PREFIX = "f2f-"
 CRF = 12
 """Of the reference that the container reads: it is an intermediate, so hardly anything is lost."""

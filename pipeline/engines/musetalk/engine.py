@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline.reading.audio import Speech
 
 VERSION = "1.5"
-REVISION = "8"
+REVISION = "9"
 """Counts up whenever this code makes other pixels from the same weights."""
 
 

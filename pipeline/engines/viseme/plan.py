@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.engines.fade import SpanLog
 from pipeline.engines.viseme.avatar import Avatar
 from pipeline.engines.viseme.drawn import drawn
-from pipeline.engines.viseme.expression import keep_width
+from pipeline.engines.viseme.expression import keep_width, nearness
 from pipeline.engines.viseme.layer import evening
 from pipeline.engines.viseme.presence import strength
 from pipeline.engines.viseme.select import Wanted, select
@@ -49,6 +49,8 @@ class Plan:
     path: MouthPath
     closed: Tensor
     """bool, the lips must touch."""
+    near: Tensor
+    """0 … 1, how near that is: smiles are less there (`expression`)."""
     strength: Tensor
     """0 … 1, how much of the painted mouth is shown."""
     fps: Fraction
@@ -81,7 +83,8 @@ def planned(avatar: Avatar, speech: Speech, timeline: Timeline) -> Plan:
         path = keep_width(path, avatar.expression[known], avatar.range, timeline.fps)
     shot = avatar.reference.track.cut.cumsum(0)[known]
     shown = strength(usable, avatar.yaw[known], shot)
-    plan = Plan(avatar, source, path, targets.closed, shown, timeline.fps)
+    near = nearness(targets.closed, timeline.fps)
+    plan = Plan(avatar, source, path, targets.closed, near, shown, timeline.fps)
     choose_lenders(plan)
     return plan
 

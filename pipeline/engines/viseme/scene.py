@@ -115,6 +115,7 @@ def _wanted_shape(plan: Plan, heads: Heads, at: Tensor) -> Tensor:
     if avatar.mode == "unit":
         drop = CHIN_PER_APERTURE * (aperture - now.aperture)
     else:
+        width = expression.less_smile(width, shape, plan.near[at])
         sunk = plan.path.jaw[at].float() * (CHIN_PER_APERTURE / JAW_PER_APERTURE)
         drop = avatar.rest_jaw + sunk - now.jaw
     return under_lip(edit(shape, aperture, width, drop, purse=avatar.mode != "unit"))

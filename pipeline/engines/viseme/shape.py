@@ -98,7 +98,7 @@ def edit(
     _skin_follows(move, shape, across, aperture - now.aperture, drop)
     wider = width - now.width
     lost = (-wider / now.width.clamp_min(0.1)).clamp_min(0) * purse
-    _spread(move, across, wider, RELAX * lost * _smile(shape))
+    _spread(move, across, wider, RELAX * lost * smile(shape))
     if purse:
         _pucker(move, shape, across, PUCKER * lost)
     return shape + move
@@ -179,7 +179,7 @@ def _spread(move: Tensor, across: Tensor, wider: Tensor, sink: Tensor) -> None:
     move[..., 1] += (sink[:, None] * side.square() - rise * wider[:, None]) * fade * share
 
 
-def _smile(shape: Tensor) -> Tensor:
+def smile(shape: Tensor) -> Tensor:
     """(B,) how far the corners lie above the middle of the upper lip's edge, io; 0 in no smile."""
     corner = (shape[:, LEFT, 1] + shape[:, RIGHT, 1]) / 2
     return (shape[:, _UP[5], 1] - corner).clamp_min(0)

@@ -25,7 +25,7 @@ from schemas.render import EngineFacts, WeightFacts
 if TYPE_CHECKING:
     from pipeline.reading.audio import Speech
 
-REVISION = "9"
+REVISION = "10"
 """Counts up whenever this code makes other pixels from the same weights."""
 LICENCE = (
     "wav2lip: the published checkpoints are for research and personal use only; whoever renders"

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import pytest
 import torch
 from torch import Tensor
 
-from pipeline.engines.viseme.expression import LEVEL, keep_width, lent, level, slow
-from pipeline.engines.viseme.features import measure
+from pipeline.engines.viseme.expression import (
+    LEVEL,
+    SHUT_MOST,
+    keep_width,
+    lent,
+    less_smile,
+    level,
+    nearness,
+    slow,
+)
+from pipeline.engines.viseme.features import LEFT, RIGHT, measure
 from pipeline.engines.viseme.heads import fit_heads, mean_skull
 from pipeline.engines.viseme.shape import edit
 from pipeline.speech.mouth_range import MouthPath, MouthRange
@@ -77,3 +87,26 @@ def test_a_lender_that_stays_lends_no_expression() -> None:
     assert float(still.abs().max()) < 1e-6
     moving = lent(bank, torch.arange(COUNT).repeat(3), torch.tensor([100]), FPS)
     assert float(moving.abs().max()) > 0.002
+
+
+@pytest.mark.parametrize("fps", [25, 50])
+def test_a_closure_is_near_for_a_tenth_of_a_second_whatever_the_rate(fps: int) -> None:
+    closed = torch.zeros(2 * fps, dtype=torch.bool)
+    closed[fps : fps + fps // 12] = True
+    near = nearness(closed, Fraction(fps))
+    assert float(near[fps : fps + fps // 12].min()) > 0.7
+    assert float(near[: fps - fps // 5].max()) == 0
+    assert float(near.diff().abs().max()) < 0.4
+    assert float(nearness(torch.zeros_like(closed), Fraction(fps)).max()) == 0
+
+
+def test_closures_take_a_part_of_a_smile_and_nothing_of_a_mouth_without_one() -> None:
+    one = mouths()[:1].clone()
+    width = measure(one).width
+    one[:, [LEFT, RIGHT], 1] += 0.1  # below the upper lip
+    assert torch.equal(less_smile(width, one, torch.ones(1)), width)
+    one[:, [LEFT, RIGHT], 1] -= 0.15
+    found = width - less_smile(width, one, torch.tensor([1.0, 0.5, 0.0]))
+    assert 0.02 < float(found[0]) <= SHUT_MOST
+    assert float(found[1]) == pytest.approx(float(found[0]) / 2)
+    assert float(found[2]) == 0

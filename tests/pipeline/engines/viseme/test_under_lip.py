@@ -89,7 +89,7 @@ def test_a_wanted_mouth_has_its_skin_under_its_lips() -> None:
     now = measure(heads.shape)
     path = MouthPath(now.aperture.double(), now.width.double(), torch.zeros(1).double())
     avatar = SimpleNamespace(bank=None, expression=None, mode="warp+synth", rest_jaw=now.jaw)
-    plan = SimpleNamespace(avatar=avatar, first=None, drawn=None, path=path)
+    plan = SimpleNamespace(avatar=avatar, first=None, drawn=None, path=path, near=torch.zeros(1))
     wanted = scene._wanted_shape(cast("Plan", plan), heads, torch.zeros(1, dtype=torch.int64))
     assert float(_room(wanted).min()) > 0.8 * LEAST
 
