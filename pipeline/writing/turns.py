@@ -2,7 +2,8 @@
 
 libavcodec changes no bound of the quantiser midway. Where it must change, an encoder ends and the
 next begins, with a key picture. Both make the same header: the bound is no part of it. The first
-pictures are kept until enough of them are done to judge by, and encoded again where they must be.
+pictures, unless they are large, are kept until enough are done to judge by, and encoded again where
+that must be.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from pipeline.writing import x264
 from pipeline.writing.coding import Coding
 from pipeline.writing.fidelity import FIRST_LOOK, Bound, squares_of
 from pipeline.writing.permits import encoding
+
+KEPT_PIXELS = 1280 * 720
+"""Of a picture, at most, for its like to be kept: 19 of them take 26 MB, 24 of 1080p would 75."""
 
 
 class _First:
@@ -40,15 +44,16 @@ class Turns:
         self._stream = stream
         self._coding = coding
         self._bound = Bound(coding.crf, coding.width, coding.height)
-        self._first: _First | None = _First()
+        self._looked = coding.width * coding.height <= KEPT_PIXELS
+        self._first = _First() if self._looked else None
         self._begin()
 
     def encode(self, picture: VideoFrame | None) -> list[Packet[VideoStream]]:
-        """Packets that a picture, or the end, brings out; none before the first look."""
+        """Packets that a picture, or the end, brings out; of small ones, none before a look."""
         if self._first is not None:
             return self._look(self._first, picture)
         packets: list[Packet[VideoStream]] = []
-        if picture is not None and self._count % self._codec.gop_size == 0 and self._bound.judge():
+        if picture is not None and self._is_time() and self._bound.judge():
             packets = self._ask(None)
             self._bound.forget()
             self._begin()
@@ -68,6 +73,13 @@ class Turns:
         self._begin()
         again: list[VideoFrame | None] = [*first.pictures]
         return [packet for one in again + [None] * (picture is None) for packet in self._ask(one)]
+
+    def _is_time(self) -> bool:
+        """A key picture comes anyway; or enough is known to mend what is wrong from the start."""
+        if not self._looked:
+            self._looked = self._bound.seen >= FIRST_LOOK
+            return self._looked
+        return self._count % self._codec.gop_size == 0
 
     def _begin(self) -> None:
         codec = cast(VideoCodecContext, CodecContext.create(x264.CODEC, "w"))
@@ -99,6 +111,6 @@ def _copy(picture: VideoFrame) -> VideoFrame:
     """A picture in memory of its own: its caller writes the next ones into the same."""
     copy = VideoFrame(picture.width, picture.height, picture.format.name)
     for plane, of in zip(copy.planes, picture.planes, strict=True):
-        plane.update(memoryview(of))
+        plane.update(bytes(of))
     copy.pts, copy.time_base = picture.pts, picture.time_base
     return copy

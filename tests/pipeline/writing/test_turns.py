@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from pipeline.evaluate.pixels import psnr
 from pipeline.hardware import allow
 from pipeline.types import AudioFacts, Frame
-from pipeline.writing import fidelity
+from pipeline.writing import fidelity, turns
 from pipeline.writing.coding import Coding
 from pipeline.writing.encode import Encoder
 from pipeline.writing.permits import encoding
@@ -66,10 +66,10 @@ def written(
 def test_an_encoder_that_fails_gives_its_permits_back() -> None:
     with av.open(BytesIO(), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=25)
-        turns = Turns(stream, CODING)
-        turns.encode(None)
+        coder = Turns(stream, CODING)
+        coder.encode(None)
         with pytest.raises(av.FFmpegError):
-            turns.encode(av.VideoFrame(WIDTH, HEIGHT, "yuv420p"))  # behind the end
+            coder.encode(av.VideoFrame(WIDTH, HEIGHT, "yuv420p"))  # behind the end
     assert encoding._taken == 0
 
 
@@ -109,6 +109,15 @@ def test_grain_that_changes_from_frame_to_frame_keeps_45_db_from_the_first_pictu
     packets = packets_of(made)
     assert len(packets) == FRAMES
     assert sum(p.is_keyframe for p in packets) == 1, "the first pictures are encoded again"
+
+
+def test_large_pictures_are_bound_after_the_first_look_and_none_is_kept(
+    tmp_path: Path, audio: AudioFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "KEPT_PIXELS", WIDTH * HEIGHT - 1)
+    large = written(tmp_path / "large.mp4", audio, grainy)
+    assert luma_db(large, grainy, 25) >= 45
+    assert [n for n, p in enumerate(packets_of(large)) if p.is_keyframe] == [0, 19]
 
 
 @pytest.mark.parametrize("frames", [2, 12])
