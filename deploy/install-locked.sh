@@ -5,7 +5,7 @@
 #
 # cuda: every file is checked by its digest in requirements.lock.
 # cpu:  the same versions, but torch's CPU-only build from torch's own index and none of the CUDA
-#       libraries: about 1 GB instead of 4.5 GB. The lock knows the digests of the CUDA build only,
+#       libraries: about 1 GB instead of 5.5 GB. The lock knows the digests of the CUDA build only,
 #       so versions are held here and digests are not. F2F_TORCH_INDEX names a mirror.
 # all:  every extra; else only the named ones.
 set -euo pipefail

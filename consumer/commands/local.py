@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -36,13 +37,29 @@ def typed_errors(*modules: str) -> Iterator[None]:
         from pipeline.weights import use_weights_root
 
         for name in modules:
-            import_module(name)
+            _load(name)
     use_weights_root(weights_root())
     try:
         with stoppable():
             yield
     except PipelineError as error:
         raise CommandError(error.error_facts()) from error
+
+
+def _load(module: str) -> None:
+    """Import a module; where its libraries do not fit, say which limit is in the way.
+
+    Raises:
+        CommandError: OUT_OF_MEMORY, with the bytes that RLIMIT_AS allows.
+    """
+    try:
+        import_module(module)
+    except (ImportError, MemoryError) as error:
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit == resource.RLIM_INFINITY:
+            raise
+        text = f"{error}: this process may take {limit} bytes of addresses; raise `ulimit -v`"
+        raise CommandError.of(ErrorCode.OUT_OF_MEMORY, Stage.PROBE, text) from error
 
 
 def use_settings() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 
 import pytest
+import torch
 
 from pipeline.errors import OutOfMemory, ScratchFull
 from pipeline.exhausted import machine_limits
@@ -30,6 +32,17 @@ def test_a_file_without_room_is_told_as_the_disk_s_with_the_system_s_word(
 def test_memory_that_ended_is_told_as_such() -> None:
     with pytest.raises(OutOfMemory), machine_limits():
         bytes(2**62)
+    with pytest.raises(OutOfMemory, match="DefaultCPUAllocator"), machine_limits():
+        torch.empty(2**60, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("can't start new thread"), OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))],
+)
+def test_a_thread_or_a_process_that_is_not_to_be_had_counts_as_memory(error: Exception) -> None:
+    with pytest.raises(OutOfMemory, match=re.escape(str(error))), machine_limits():
+        raise error
 
 
 def test_any_other_error_stays_what_it_is() -> None:

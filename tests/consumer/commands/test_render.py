@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +128,24 @@ def test_a_render_without_room_names_the_folder_of_its_output(tmp_path: Path) ->
         raise ScratchFull("scratch disk is full", stage=Stage.ENCODE)
     assert refused.value.error.code is ErrorCode.SCRATCH_FULL
     assert repr(str(tmp_path)) in refused.value.error.message
+
+
+def test_libraries_that_a_limit_of_memory_keeps_out_are_said_with_that_limit(
+    tmp_path: Path,
+) -> None:
+    """`ulimit -v` ended in a traceback of the loader."""
+    there = tmp_path / "there"
+    there.touch()
+    words = (sys.executable, "-m", "consumer.cli", "render", "--audio", there, "--video", there)
+    command = shlex.join([*map(str, words), "-o", "o.mp4"])
+    done = subprocess.run(
+        ["sh", "-c", f"ulimit -v 400000; exec {command}"],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("OUT_OF_MEMORY (probe): "), done.stderr
+    assert "409600000 bytes of addresses; raise `ulimit -v`" in done.stderr
