@@ -29,8 +29,9 @@ from schemas.envelope import read_headers
 from schemas.events import Completed, Failed, Progress
 
 Said = Progress | Completed | Failed
-REMEMBERED = 10_000
-"""Jobs whose last words are kept."""
+REMEMBERED, REMEMBERED_BYTES = 10_000, 32 * 1024 * 1024
+"""Jobs whose last words are kept, and how long these may be together: an event echoes up to 1 MB of
+its request. What is forgotten is found in the store."""
 BACKLOG = 64
 """Words that one listener may lag behind; older progress is dropped first."""
 PAUSE_S = 1.0
@@ -44,6 +45,8 @@ class Heard:
 
     said: Said
     event_id: str
+    size: int = 0
+    """Bytes of its record."""
 
     @property
     def final(self) -> bool:
@@ -63,6 +66,7 @@ class Hub:
             topics.failed: Failed,
         }
         self._last: OrderedDict[str, Heard] = OrderedDict()
+        self._last_bytes = 0
         self._watchers: dict[str, set[asyncio.Queue[Heard]]] = {}
         self._listener: Listening | None = None
         self._connected = asyncio.Event()
@@ -151,7 +155,8 @@ class Hub:
         except ValidationError:
             return  # somebody else's record; nothing of ours
         EVENTS_HEARD.labels(kind.__name__.lower()).inc()
-        heard = Heard(said, read_headers(record.headers).get("ce_id", ""))
+        ce_id = read_headers(record.headers).get("ce_id", "")
+        heard = Heard(said, ce_id, len(record.value or b""))
         self._remember(said.job_id, heard)
         for queue in self._watchers.get(said.job_id, ()):
             if queue.full():
@@ -164,5 +169,7 @@ class Hub:
             return  # a late sign of life of what has ended
         self._last[job_id] = heard
         self._last.move_to_end(job_id)
-        while len(self._last) > REMEMBERED:
-            self._last.popitem(last=False)
+        self._last_bytes += heard.size - (before.size if before is not None else 0)
+        while len(self._last) > REMEMBERED or self._last_bytes > REMEMBERED_BYTES:
+            _, oldest = self._last.popitem(last=False)
+            self._last_bytes -= oldest.size

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -26,6 +28,8 @@ from tests.integration.lab import break_fetching
 from tests.support.handles import KafkaHandle, S3Handle
 from tests.support.processes import free_port
 
+GOLDEN = Path(__file__).parents[2] / "contract" / "golden" / "v1"
+
 
 async def test_a_reader_of_events_that_has_the_outcome_is_told_to_connect_no_more(
     bridge: Gateway, s3: S3Handle, settings: Settings
@@ -45,6 +49,30 @@ async def test_a_reader_of_events_that_has_the_outcome_is_told_to_connect_no_mor
                 assert (await made.http.get(path, headers=had)).status_code == 204
                 another = {"Last-Event-ID": "another"}
                 assert (await made.http.get(path, headers=another)).status_code == 200
+
+
+async def test_events_that_echo_large_requests_do_not_fill_the_gateways_memory(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten thousand were kept whatever their size: ten gigabytes of somebody's consent."""
+    failed = json.loads((GOLDEN / "failed.full.json").read_text(encoding="utf-8"))
+    monkeypatch.setattr(gateway_hub, "REMEMBERED_BYTES", 50_000)
+    hub = Hub(settings)
+
+    def hear(job_id: str, letters: int) -> None:
+        said = {**failed, "job_id": job_id, "consent": {"text": "x" * letters}}
+        value = json.dumps(said).encode()
+        hub._hear(SimpleNamespace(topic=settings.topics.failed, value=value, headers=[]))
+
+    with hub.watch("job-0") as queue:
+        for number in range(20):
+            hear(f"job-{number}", 10_000)
+        for _ in range(20):
+            hear("small", 10)
+    known = [n for n in range(20) if hub.last(f"job-{n}") is not None]
+    assert known == [16, 17, 18, 19], "the last that fit"
+    assert hub.last("small") is not None, "said again it takes no more room"
+    assert queue.qsize() == 1, "who waits for a job hears of it all the same"
 
 
 async def test_progress_is_heard_before_the_outcome(
