@@ -47,7 +47,7 @@ RETRIES = Counter("face2face_retries", "Jobs sent to the retry topic", ["code"])
 DEAD_LETTERS = Counter("face2face_dead_letters", "Records sent to the dead-letter topic", ["code"])
 LEASES_LOST = Counter("face2face_leases_lost", "Leases that another replica took over")
 OLDEST_UNCOMMITTED = Gauge(
-    "face2face_oldest_uncommitted_age_seconds", "Age of the oldest record whose offset is open"
+    "face2face_oldest_uncommitted_age_seconds", "How long the oldest record in work has been so"
 )
 LAST_POLL = Gauge("face2face_last_poll_timestamp_seconds", "When the poll loop last turned")
 GROUP_MEMBER = Gauge("face2face_group_member", "1 while this replica is in its group")

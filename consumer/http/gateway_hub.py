@@ -34,6 +34,9 @@ REMEMBERED, REMEMBERED_BYTES = 10_000, 32 * 1024 * 1024
 its request. What is forgotten is found in the store."""
 BACKLOG = 64
 """Words that one listener may lag behind; older progress is dropped first."""
+NOT_THERE = (
+    "topics are missing (run `face2face topics apply`), or nobody leads one of their partitions"
+)
 PAUSE_S = 1.0
 POLL_MS = 500
 log = structlog.get_logger(__name__)
@@ -120,7 +123,7 @@ class Hub:
             try:
                 await self._listen()
             except (ClientFailed, KafkaError, TimeoutError, OSError) as error:
-                reason = str(error) or "topics are missing; run `face2face topics apply`"
+                reason = str(error) or NOT_THERE
                 if reason != self.trouble:
                     log.warning("gateway does not hear the brokers", error=reason)
                 self.trouble = reason

@@ -168,7 +168,8 @@ async def connect(settings: Settings) -> AsyncIterator[Client]:
             await listener.begin(names)
         except TimeoutError as error:
             raise ClientFailed(
-                f"topics {', '.join(names)} are not there; run `face2face topics apply`"
+                f"nobody leads some partition of topics {', '.join(names)}; "
+                "start the brokers that are missing"
             ) from error
         yield Client(settings, producer, listener)
     finally:

@@ -38,6 +38,7 @@ class InWork:
         self._ended = ended
         self._records: dict[asyncio.Task[None], Record] = {}
         self._places: dict[asyncio.Task[None], Place] = {}
+        self._begun: dict[asyncio.Task[None], float] = {}
 
     def __len__(self) -> int:
         return len(self._records)
@@ -49,15 +50,19 @@ class InWork:
 
     @property
     def oldest_s(self) -> float:
-        """Seconds since the oldest of the records was sent; 0 without any."""
-        sent = [record.timestamp_ms for record in self._records.values()]
-        return max(0.0, time.time() - min(sent) / 1000) if sent else 0.0
+        """Seconds since work on the oldest of the records began; 0 without any.
+
+        Not since it was sent: behind a queue of hours every record would be taken for a stuck one.
+        """
+        begun = min(self._begun.values(), default=None)
+        return 0.0 if begun is None else time.monotonic() - begun
 
     def begin(self, raw: RawRecord, record: Record, book: Ledger) -> None:
         """See a record to its end in a task of its own."""
         place = Place(self._moved)
         task = asyncio.create_task(self._work(raw, record, place), name=f"job {record!r}")
         self._records[task], self._places[task] = record, place
+        self._begun[task] = time.monotonic()
         task.add_done_callback(partial(self._enter, book))
 
     async def _work(self, raw: RawRecord, record: Record, place: Place) -> None:
@@ -66,7 +71,7 @@ class InWork:
 
     def _enter(self, book: Ledger, task: asyncio.Task[None]) -> None:
         record = self._records.pop(task)
-        del self._places[task]
+        del self._places[task], self._begun[task]
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or error is not None:
             book.release(record.offset)

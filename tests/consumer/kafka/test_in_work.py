@@ -13,11 +13,13 @@ from consumer.kafka.in_work import InWork
 from consumer.kafka.ledger import Ledger, Seen
 from tests.consumer.records import make_record
 
+YEAR_S = 366 * 86_400
+
 
 class Desk:
     """The records in work of one partition, and its book."""
 
-    def __init__(self, see: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, see: Callable[[], Awaitable[object]]) -> None:
         async def work(_: RawRecord, record: Record) -> None:
             await see()
 
@@ -45,6 +47,21 @@ async def test_a_record_whose_work_ended_is_finished() -> None:
     commit = desk.book.commit()
     assert commit is not None
     assert commit.offset == 1
+
+
+async def test_a_record_that_waited_long_in_its_topic_is_no_stuck_one() -> None:
+    """Behind a queue of hours the alert for stuck jobs named every job."""
+    gate = asyncio.Event()
+    desk = Desk(gate.wait)
+    assert desk.work.oldest_s == 0
+    assert desk.book.admit(0) is Seen.NEW
+    desk.work.begin(None, make_record(offset=0, timestamp_ms=1), desk.book)
+    before = desk.work.oldest_s
+    assert 0 <= before < YEAR_S
+    assert desk.work.oldest_s >= before
+    gate.set()
+    await desk.ended.wait()
+    assert desk.work.oldest_s == 0
 
 
 async def test_a_record_whose_work_broke_is_unfinished_and_comes_again() -> None:
