@@ -17,9 +17,14 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 # TORCH=cpu takes a CPU-only torch, a small install (docs/operations.md, "A small install"). What
 # was chosen once holds for every later target; naming the other one makes .venv anew.
-TORCH ?= $(if $(wildcard $(VENV)/.installed-cpu),cpu,cuda)
+TORCH ?= $(if $(wildcard $(VENV)/.installed-cpu $(VENV)/.unfinished-cpu),cpu,cuda)
 STAMP := $(VENV)/.installed-$(TORCH)
 OTHER := $(VENV)/.installed-$(if $(filter cpu,$(TORCH)),cuda,cpu)
+# Holds the process that installs. What an interrupted one left is made anew: uv takes a package for
+# installed that has its record, and not all of its files.
+UNFINISHED := $(VENV)/.unfinished-$(TORCH)
+HALF_MADE = for left in $(VENV)/.unfinished-*; do \
+	test -e "$$left" && ! kill -0 "$$(cat "$$left")" 2>/dev/null && exit 0; done; exit 1
 
 .PHONY: help setup lock demo test test-embedded test-servers test-deploy check contracts bench bench-quality \
 	bench-gpu bench-labels format clean
@@ -33,11 +38,13 @@ setup: $(STAMP) ## make .venv with everything locked, and fetch the face model
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
 
 $(STAMP): requirements.lock pyproject.toml deploy/install-locked.sh | $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv)
-	@test ! -e $(OTHER) || rm -rf $(VENV)
+	@if test -e $(OTHER) || ($(HALF_MADE)); then rm -rf $(VENV); fi
 	@$(BIN)/python -c 'import sys; sys.exit(not $(WORKS))' 2>/dev/null || { rm -rf $(VENV) && \
 		$(UV) venv --quiet --python "$$($(PYTHON) -c $(WHEELED))" $(VENV); }
+	@echo $$PPID >$(UNFINISHED)
 	bash deploy/install-locked.sh $(UV) $(BIN)/python $(TORCH) all
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@rm $(UNFINISHED)
 	$(BIN)/face2face weights pull faces
 	@touch $@
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +48,47 @@ def test_folders_with_any_letters_work_in_the_plain_locale(locale: str) -> None:
     asked = ("make", "-s", "--eval", "told: ; @printf %s $$LC_ALL", "told")
     assert _said(*asked, LC_ALL=locale) == "C.UTF-8"
     assert _said(*asked, LC_ALL="de_DE.UTF-8") == "de_DE.UTF-8"
+
+
+_UV = """#!/bin/sh
+case $1 in
+venv)
+    for place; do :; done
+    mkdir -p "$place/bin"
+    ln -s "$PYTHON" "$place/bin/python"
+    printf '#!/bin/sh\\n' >"$place/bin/face2face"
+    chmod +x "$place/bin/face2face" ;;
+pip)
+    if [ -e interrupted ]; then touch .venv/half; exit 130; fi ;;
+esac
+"""
+"""Makes an environment without anything in it; `interrupted`, it breaks off in the midst."""
+
+
+def test_what_an_interrupted_set_up_left_half_made_is_made_anew(tmp_path: Path) -> None:
+    """uv took torch for installed, and every command ended by a module that was not there."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml", "deploy/install-locked.sh"):
+        there = tmp_path / name
+        there.parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, there)
+    uv = tmp_path / "uv"
+    uv.write_text(_UV)
+    uv.chmod(0o755)
+
+    def setup(*given: str) -> int:
+        command = ("make", "setup", "UV=./uv", f"PYTHON={sys.executable}", *given)
+        env = os.environ | {"PYTHON": sys.executable}
+        return subprocess.run(command, cwd=tmp_path, env=env, check=False, timeout=120).returncode
+
+    half, kept = tmp_path / ".venv" / "half", tmp_path / ".venv" / "kept"
+    (tmp_path / "interrupted").touch()
+    assert setup("TORCH=cpu") != 0
+    assert half.exists()
+    (tmp_path / "interrupted").unlink()
+    assert setup() == 0
+    assert not half.exists()
+    assert (tmp_path / ".venv" / ".installed-cpu").exists(), "what was chosen holds"
+    kept.touch()
+    os.utime(tmp_path / "pyproject.toml", (2**31, 2**31))
+    assert setup() == 0
+    assert kept.exists(), "a whole one stays"
