@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from pipeline.engines.viseme import spline
-from pipeline.engines.viseme.canvas import NODES, Area, Box
+from pipeline.engines.viseme.canvas import NODES, Area, Box, carry
 from pipeline.engines.viseme.lipline import LipLine, curve
 from pipeline.engines.viseme.parting import part
-from pipeline.engines.viseme.patch import cut, paste, read
+from pipeline.engines.viseme.patch import cut, paste
 from pipeline.faces.topology import (
     EYE_LEFT_LOWER,
     EYE_LEFT_UPPER,
@@ -90,19 +90,13 @@ def _lower(
     area = Area.make(inner, inner, device)
     field = _field(area, wanted.to(device), source.to(device))
     piece = cut(frame, box.x, box.y, box.width, box.height)
-    own = type(piece)(piece.luma.to(device), piece.chroma.to(device)).float()
+    own = piece.to(device).float()
     line = _line((lid - corner).to(device), (lower - corner).to(device))
     lid_luma = part(line, area.luma, 1.0).upper.unsqueeze(1)
     lid_chroma = part(line, area.chroma, 2.0).upper.unsqueeze(1)
-    moved = type(own)(
-        read(own.luma, area.luma.refine(own.luma_places(field)), smooth=True),
-        read(own.chroma, area.chroma.refine(own.chroma_places(field))),
-    )
-    made = own.mix(moved, lid_luma, lid_chroma)
-    luma, chroma = (
-        plane.round().clamp(0, 255).to(torch.uint8).cpu() for plane in (made.luma, made.chroma)
-    )
-    return paste(frame, luma[0, 0], chroma[0], box.x, box.y)
+    moved = carry(own, area.luma, area.chroma, field, smooth=True)
+    made = own.mix(moved, lid_luma, lid_chroma).samples()
+    return paste(frame, made.luma[0, 0], made.chroma[0], box.x, box.y)
 
 
 def _box(lid: Tensor) -> Box:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.engines.viseme.patch import Patch
+from pipeline.engines.viseme.patch import Patch, read
 
 NODES = 24
 """Nodes of a coarse grid along each side."""
@@ -74,6 +74,19 @@ class Lattice:
         A sum weighted by a refined plane is the sum of these weighted by the coarse one.
         """
         return self.down.T @ plane @ self.across
+
+
+def carry(source: Patch, luma: Lattice, chroma: Lattice, field: Tensor, smooth: bool) -> Patch:
+    """A box of samples, each read where a field says.
+
+    Args:
+        field: (B, NODES, NODES, 2) luma coordinates in the source.
+        smooth: luma by `patch.read`'s bicubic reading.
+    """
+    return Patch(
+        read(source.luma, luma.refine(source.luma_places(field)), smooth),
+        read(source.chroma, chroma.refine(source.chroma_places(field))),
+    )
 
 
 @dataclass(frozen=True, slots=True)

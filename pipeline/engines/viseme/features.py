@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.engines.viseme.batch import Batch
 from pipeline.engines.viseme.points import CHIN, PLACE
 from pipeline.faces.topology import LIP_GAPS
 
@@ -16,7 +17,7 @@ LEFT, RIGHT = PLACE[61], PLACE[291]
 
 
 @dataclass(frozen=True, slots=True)
-class Mouths:
+class Mouths(Batch):
     """A batch of mouths, each field (B,)."""
 
     aperture: Tensor
@@ -25,9 +26,6 @@ class Mouths:
     """Corner to corner."""
     jaw: Tensor
     """Chin below the base of the nose."""
-
-    def __getitem__(self, rows: Tensor) -> Mouths:
-        return Mouths(self.aperture[rows], self.width[rows], self.jaw[rows])
 
 
 def measure(shape: Tensor) -> Mouths:

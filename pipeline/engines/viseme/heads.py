@@ -8,12 +8,12 @@ base of the nose at the same place in every frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from pipeline.engines.viseme.batch import Batch
 from pipeline.engines.viseme.points import FACE, NOSE_BASE, STABLE, places
 from pipeline.engines.viseme.under_lip import under_lip
 from pipeline.faces.topology import EYE_CORNERS_OUTER
@@ -25,7 +25,7 @@ NOSE_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Heads:
+class Heads(Batch):
     """A batch of heads."""
 
     scale: Tensor
@@ -54,41 +54,13 @@ class Heads:
         turned = shape @ self.rotation.transpose(1, 2)
         return (turned * self.scale[:, None, None] + self.origin[:, None])[..., :2]
 
-    def __getitem__(self, rows: Tensor) -> Heads:
-        return Heads(
-            self.scale[rows],
-            self.rotation[rows],
-            self.origin[rows],
-            self.shape[rows],
-            self.misfit[rows],
-            self.slip[rows],
-        )
-
-    @classmethod
-    def join(cls, parts: Sequence[Heads]) -> Heads:
-        """Several batches as one."""
-        return cls(
-            torch.cat([part.scale for part in parts]),
-            torch.cat([part.rotation for part in parts]),
-            torch.cat([part.origin for part in parts]),
-            torch.cat([part.shape for part in parts]),
-            torch.cat([part.misfit for part in parts]),
-            torch.cat([part.slip for part in parts]),
-        )
-
 
 @dataclass(frozen=True, slots=True)
-class Skull:
-    """The mean head of a clip."""
+class Skull(Batch):
+    """The mean head of a clip, about the mean place of the base of its nose."""
 
     stable: Tensor
     """(len(STABLE), 3) io."""
-    nose: Tensor
-    """(3,) mean place of the base of the nose, io."""
-
-    def to(self, device: str) -> Skull:
-        """A copy on a device."""
-        return Skull(self.stable.to(device), self.nose.to(device))
 
 
 def similarity(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -122,17 +94,13 @@ def mean_skull(points: Tensor) -> Skull:
     mean = stable[len(stable) // 2]
     for _ in range(ROUNDS):
         scale, rotation, shift = similarity(stable, mean.expand_as(stable))
-        moved = (stable @ rotation.transpose(1, 2)) * scale[:, None, None] + shift[:, None]
-        mean = moved.mean(0)
+        mean = _moved(stable, scale, rotation, shift).mean(0)
     scale, rotation, shift = similarity(stable, mean.expand_as(stable))
     eyes = _moved(points[:, list(EYE_CORNERS_OUTER)].double(), scale, rotation, shift).mean(0)
     nose = _moved(points[:, list(NOSE_BASE)].double(), scale, rotation, shift).mean((0, 1))
     upright = _upright(eyes)
     io = (eyes[1] - eyes[0]).norm()
-    middle = nose
-    return Skull(
-        ((mean - middle) @ upright.T / io).float(), ((nose - middle) @ upright.T / io).float()
-    )
+    return Skull(((mean - nose) @ upright.T / io).float())
 
 
 def fit_heads(points: Tensor, skull: Skull) -> Heads:
@@ -148,8 +116,7 @@ def fit_heads(points: Tensor, skull: Skull) -> Heads:
     shape = (face - origin[:, None]) @ rotation / scale[:, None, None]
     skulls = (stable - origin[:, None]) @ rotation / scale[:, None, None]
     misfit = (skulls - target).square().sum(2).mean(1).sqrt()
-    slip = shape[:, places(NOSE_BASE)].mean(1) - skull.nose.double()
-    slip = slip * NOSE_SHARE
+    slip = shape[:, places(NOSE_BASE)].mean(1) * NOSE_SHARE
     turned = (rotation @ slip.unsqueeze(2))[..., 0] * scale.unsqueeze(1)
     return Heads(
         scale.float(),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.engines.viseme import cavity, layer, mask, warp
+from pipeline.engines.viseme.batch import Batch
 from pipeline.engines.viseme.canvas import Canvas, Lattice
 from pipeline.engines.viseme.lipline import LipLine
 from pipeline.engines.viseme.patch import Patch
@@ -24,7 +25,7 @@ shut up to .03 io."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lender:
+class Lender(Batch):
     """The mouths (B) that are laid into the region, in their own pieces."""
 
     pieces: Patch
@@ -71,7 +72,7 @@ def fill(plan: Plan, scene: Scene, lender: Lender, own: Patch, at: Tensor) -> Pa
         return layer.inside_of(lender.pieces, scene.lips, lender.line, lender.base, plan.even)
     given = torch.nonzero(lender.lacking < 1).flatten()
     inner = _lent(scene, lender, given, plan.even)
-    other = _other(plan, scene.rows(need), own[need], at[need.cpu()])
+    other = _other(plan, scene[need], own[need], at[need.cpu()])
     weight = lender.lacking[need][:, None, None, None]
     both = inner[need].mix(other, weight, weight)
     inner.luma[need], inner.chroma[need] = both.luma, both.chroma
@@ -85,9 +86,8 @@ def _lent(scene: Scene, lender: Lender, rows: Tensor, even: int | None) -> Patch
     )
     inner = Patch(luma, chroma.repeat(1, 2, 1, 1))
     if len(rows):
-        lips, line = scene.lips.rows(rows), lender.line.rows(rows)
-        base = lender.base.rows(rows)
-        lent = layer.inside_of(lender.pieces[rows], lips, line, base, even)
+        lips, by = scene.lips[rows], lender[rows]
+        lent = layer.inside_of(by.pieces, lips, by.line, by.base, even)
         inner.luma[rows], inner.chroma[rows] = lent.luma, lent.chroma
     return inner
 
@@ -100,7 +100,7 @@ def _other(plan: Plan, scene: Scene, own: Patch, at: Tensor) -> Patch:
         rows = first[at]
         plan.tally.inner_lent += len(at)
         base = warp.carried(scene.wanted, bank.points[rows].to(scene.wanted.device))
-        line = bank.lines.rows(rows)
+        line = bank.lines[rows]
         pieces = bank.pieces[rows].float()
         return layer.inside_of(pieces, scene.lips, line, base, plan.even)
     plan.tally.inner_painted += len(at)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
-from pipeline.engines.viseme.canvas import Area, Canvas
+from pipeline.engines.viseme.canvas import Area, Canvas, carry
 from pipeline.engines.viseme.lipline import LipLine
 from pipeline.engines.viseme.mask import bell, smooth
 from pipeline.engines.viseme.parting import BEYOND, Lips, Parting
@@ -53,20 +53,12 @@ def lay(
         Float planes of the area's size.
     """
     mixed = torch.lerp(fields.upper, fields.lower, _switch(area, lips.line))
-    places = source.luma_places
-    laid = Patch(
-        read(source.luma, area.luma.refine(places(mixed)), smooth=True),
-        read(source.chroma, area.chroma.refine(source.chroma_places(mixed))),
-    )
-    pair = [
-        Patch(
-            read(source.luma, area.lips_luma.refine(places(field)), smooth=True),
-            read(source.chroma, area.lips_chroma.refine(source.chroma_places(field))),
-        )
+    laid = carry(source, area.luma, area.chroma, mixed, smooth=True)
+    upper, lower = (
+        carry(source, area.lips_luma, area.lips_chroma, field, smooth=True)
         for field in (fields.upper, fields.lower)
-    ]
-    luma, chroma = (_upper_share(part) for part in (lips.luma, lips.chroma))
-    both = pair[1].mix(pair[0], luma, chroma)
+    )
+    both = lower.mix(upper, _upper_share(lips.luma), _upper_share(lips.chroma))
     if bool((closing > 0).any()):
         shadow = 1 - _seam(canvas, lips.line, lips.luma) * closing[:, None, None]
         both.luma.mul_(shadow.unsqueeze(1))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.engines.viseme.batch import Batch
 from pipeline.engines.viseme.features import LEFT, RIGHT
 from pipeline.engines.viseme.points import PLACE
 from pipeline.faces.topology import LIPS_INNER_LOWER, LIPS_INNER_UPPER
@@ -22,7 +23,7 @@ _FINE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class LipLine:
+class LipLine(Batch):
     """The inner contours of a batch of mouths."""
 
     middle: Tensor
@@ -45,14 +46,7 @@ class LipLine:
         axis = span / length[:, None]
         up = curve(points[:, _UP], middle, axis, length / 2)
         low = curve(points[:, _LOW], middle, axis, length / 2)
-        low = torch.maximum(up, low)
-        return cls(middle, axis, length / 2, up, low)
-
-    def rows(self, rows: Tensor) -> LipLine:
-        """Some of the mouths, by (b,) indices."""
-        return LipLine(
-            self.middle[rows], self.axis[rows], self.half[rows], self.upper[rows], self.lower[rows]
-        )
+        return cls(middle, axis, length / 2, up, torch.maximum(up, low))
 
     def locate(self, where: Tensor) -> tuple[Tensor, Tensor]:
         """`along` and `off`, each (B, …), of points (B, …, 2)."""

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from pipeline.engines.viseme import inside, layer, mask, tone_match, warp
 from pipeline.engines.viseme.bank import Bank
-from pipeline.engines.viseme.canvas import Canvas
+from pipeline.engines.viseme.canvas import Canvas, carry
 from pipeline.engines.viseme.inside import Lender
 from pipeline.engines.viseme.lipline import LipLine
-from pipeline.engines.viseme.patch import Patch, crispen, cut, paste, read, stack
+from pipeline.engines.viseme.patch import Patch, crispen, cut, paste
 from pipeline.engines.viseme.plan import Plan
 from pipeline.engines.viseme.scene import Scene, settle
 from pipeline.types import Frame
@@ -41,7 +41,7 @@ def paint(plan: Plan, frames: Sequence[Frame], outputs: Sequence[int]) -> list[F
         cut(frame, x, y, canvas.width, canvas.height)
         for frame, (x, y) in zip(frames, corners, strict=True)
     ]
-    own = stack(pieces, canvas.device).float()
+    own = Patch.join(pieces).to(canvas.device).float()  # they travel as 8-bit samples
     made = _lent(plan, scene, own, at) if plan.avatar.mode == "unit" else None
     if made is None:
         made = _opened(plan, scene, own, at)
@@ -49,9 +49,10 @@ def paint(plan: Plan, frames: Sequence[Frame], outputs: Sequence[int]) -> list[F
     if bool((strength < 1).any()):
         shown = strength.to(canvas.device)[:, None, None, None]
         made = own.mix(made, shown, shown)
-    luma = made.luma.round_().clamp_(0, 255).to(torch.uint8).cpu()
-    chroma = made.chroma.round_().clamp_(0, 255).to(torch.uint8).cpu()
-    return [paste(frame, luma[n, 0], chroma[n], *corners[n]) for n, frame in enumerate(frames)]
+    made = made.samples()
+    return [
+        paste(frame, made.luma[n, 0], made.chroma[n], *corners[n]) for n, frame in enumerate(frames)
+    ]
 
 
 def _opened(plan: Plan, scene: Scene, own: Patch, at: Tensor) -> Patch:
@@ -84,7 +85,7 @@ def _lent(plan: Plan, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
     if len(mixed):
         others = second[at][mixed]
         pieces = bank.pieces[others].float()
-        other = _lay_unit(canvas, bank, others, pieces, scene.rows(mixed))
+        other = _lay_unit(canvas, bank, others, pieces, scene[mixed])
         part = share[at][mixed].to(laid.luma.device)[:, None, None, None]
         laid.luma[mixed] += part * _shade(other.luma - laid.luma[mixed], canvas.io)
         laid.chroma[mixed] += part * (other.chroma - laid.chroma[mixed])
@@ -92,7 +93,7 @@ def _lent(plan: Plan, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
     opened = bank.mouths.aperture[rows].to(scene.aperture.device)
     base = warp.carried(scene.wanted, bank.points[rows].to(scene.wanted.device))
     lacking = inside.lacking(opened, scene.aperture, inside.SLIT_LENT)
-    lender = Lender(units, bank.lines.rows(rows), base, lacking)
+    lender = Lender(units, bank.lines[rows], base, lacking)
     inner = inside.fill(plan, scene, lender, own, at)
     layer.put_inside(canvas.face, laid, inner, scene.lips)
     plan.tally.units.update(rows.tolist())
@@ -139,10 +140,7 @@ def _carry_skin(canvas: Canvas, scene: Scene, own: Patch) -> Patch:
     """The frame's own skin with the chin and the cheeks where the lent mouth needs them."""
     field = warp.skin_field(canvas, scene.skin, scene.own)
     area = canvas.whole
-    return Patch(
-        read(own.luma, area.luma.refine(own.luma_places(field))),
-        read(own.chroma, area.chroma.refine(own.chroma_places(field))),
-    )
+    return carry(own, area.luma, area.chroma, field, smooth=False)
 
 
 def _closing(opened: Tensor, wanted: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from pipeline.engines.viseme.batch import Batch
 from pipeline.engines.viseme.canvas import Area, Lattice
 from pipeline.engines.viseme.lipline import LipLine
 
@@ -14,7 +15,7 @@ BEYOND = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Parting:
+class Parting(Batch):
     """Who owns each sample of one plane: upper lip, inside, lower lip."""
 
     along: Tensor
@@ -30,18 +31,6 @@ class Parting:
     upper: Tensor
     """(B, h, w) weight of the upper lip's field; the lower's is 1 - upper - inside."""
     inside: Tensor
-
-    def rows(self, rows: Tensor) -> Parting:
-        """Some of the mouths, by (b,) indices."""
-        return Parting(
-            self.along[rows],
-            self.off[rows],
-            self.edge[rows],
-            self.depth[rows],
-            self.gap[rows],
-            self.upper[rows],
-            self.inside[rows],
-        )
 
 
 def part(line: LipLine, lattice: Lattice, grain: float) -> Parting:
@@ -62,7 +51,7 @@ def part(line: LipLine, lattice: Lattice, grain: float) -> Parting:
 
 
 @dataclass(frozen=True, slots=True)
-class Lips:
+class Lips(Batch):
     """Lips as they are wanted in the region, and the lip box parted by them."""
 
     line: LipLine
@@ -73,7 +62,3 @@ class Lips:
     def of(cls, line: LipLine, area: Area) -> Lips:
         """Part the lip box of an area."""
         return cls(line, part(line, area.lips_luma, 1.0), part(line, area.lips_chroma, 2.0))
-
-    def rows(self, rows: Tensor) -> Lips:
-        """Some of the mouths, by (b,) indices."""
-        return Lips(self.line.rows(rows), self.luma.rows(rows), self.chroma.rows(rows))

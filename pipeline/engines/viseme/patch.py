@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
+from pipeline.engines.viseme.batch import Batch
 from pipeline.types import Frame
 
 DROOP = 0.02
@@ -16,7 +16,7 @@ DROOP = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Patch:
+class Patch(Batch):
     """A batch of pieces, 8-bit or float."""
 
     luma: Tensor
@@ -24,12 +24,13 @@ class Patch:
     chroma: Tensor
     """(B, 2, h/2, w/2)."""
 
-    def __getitem__(self, rows: Tensor) -> Patch:
-        return Patch(self.luma[rows], self.chroma[rows])
-
     def float(self) -> Patch:
         """The same in float32."""
-        return Patch(self.luma.float(), self.chroma.float())
+        return self._each(lambda it: it.float())
+
+    def samples(self) -> Patch:
+        """The same in 8 bits, in host memory; overwrites this one."""
+        return self._each(lambda it: it.round_().clamp_(0, 255).to(torch.uint8).cpu())
 
     def mix(self, other: Patch, luma: Tensor, chroma: Tensor) -> Patch:
         """`other` where the weights (B, 1, h, w) are 1, this one where they are 0."""
@@ -57,14 +58,6 @@ def cut(frame: Frame, x: int, y: int, width: int, height: int) -> Patch:
         [_cut(plane, x // 2, y // 2, width // 2, height // 2) for plane in (frame.u, frame.v)]
     )
     return Patch(_cut(frame.y, x, y, width, height)[None, None], chroma[None])
-
-
-def stack(pieces: Sequence[Patch], device: str) -> Patch:
-    """One batch of several; the planes travel to the device as 8-bit samples."""
-    return Patch(
-        torch.cat([piece.luma for piece in pieces]).to(device),
-        torch.cat([piece.chroma for piece in pieces]).to(device),
-    )
 
 
 def paste(frame: Frame, luma: Tensor, chroma: Tensor, x: int, y: int) -> Frame:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.engines.viseme import expression, tracked
+from pipeline.engines.viseme.batch import Batch
 from pipeline.engines.viseme.features import LEFT, RIGHT, measure
 from pipeline.engines.viseme.heads import Heads, fit_heads
 from pipeline.engines.viseme.lipline import LipLine
@@ -25,7 +26,7 @@ from pipeline.types import Frame
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Batch):
     """The geometry of a batch, in the region's pixels."""
 
     own: Tensor
@@ -44,19 +45,6 @@ class Scene:
     """(B, 2) int64 of the region in the picture."""
     scale: Tensor
     """(B,) pixels per io."""
-
-    def rows(self, rows: Tensor) -> Scene:
-        """Some of the mouths, by (b,) indices."""
-        return Scene(
-            self.own[rows],
-            self.wanted[rows],
-            self.skin[rows],
-            self.lips.rows(rows),
-            self.aperture[rows],
-            self.own_aperture[rows],
-            self.corner[rows.cpu()],
-            self.scale[rows],
-        )
 
 
 def settle(plan: Plan, frames: Sequence[Frame], at: Tensor) -> Scene:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.engines.viseme.batch import Batch
 from pipeline.engines.viseme.viterbi import cheapest, moves_of
 
 APERTURE_SCALE, APERTURE_MOST = 0.022, 14.0
@@ -58,7 +59,7 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Batch):
     """What F output frames ask for."""
 
     aperture: Tensor
@@ -120,14 +121,7 @@ def select(units: Candidates, wanted: Wanted, join: Tensor) -> Tensor:
     for start in range(0, total, BLOCK):
         stop = min(start + BLOCK, total)
         reach = slice(start, min(stop + OVERLAP, total))
-        part = Wanted(
-            wanted.aperture[reach],
-            wanted.width[reach],
-            wanted.pose[reach],
-            wanted.complexion[reach],
-            wanted.weight[reach],
-        )
-        found = cheapest(fitness(units, part), moves, before)
+        found = cheapest(fitness(units, wanted[reach]), moves, before)
         path[start:stop] = found[: stop - start]
         before = int(path[stop - 1])
     return path % len(join)

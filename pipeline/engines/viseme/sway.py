@@ -16,8 +16,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pipeline.engines.viseme.canvas import NODES, Area, Box
-from pipeline.engines.viseme.patch import Patch, crispen, cut, paste, read
+from pipeline.engines.viseme.canvas import NODES, Area, Box, carry
+from pipeline.engines.viseme.patch import Patch, crispen, cut, paste
 from pipeline.faces.topology import EYE_CORNERS_OUTER
 from pipeline.types import Frame
 
@@ -69,14 +69,12 @@ def sway(frame: Frame, points: Tensor, moved: tuple[float, float], device: str) 
     away = depth(area.nodes.cpu() + corner).to(device).unsqueeze(2) * step.to(device)
     field = (area.nodes - away)[None]
     piece = cut(frame, box.x, box.y, box.width, box.height)
-    own = Patch(piece.luma.to(device), piece.chroma.to(device)).float()
-    luma = read(own.luma, area.luma.refine(own.luma_places(field)), smooth=True)
+    made = carry(piece.to(device).float(), area.luma, area.chroma, field, smooth=True)
     # What reading takes from detail is most half-way between two samples, along each axis.
     between = torch.sin(math.pi * area.luma.refine(away[None])).square().sum(3).unsqueeze(1)
-    luma = torch.lerp(luma, crispen(luma), SOFTENED * between)
-    chroma = read(own.chroma, area.chroma.refine(own.chroma_places(field)))
-    planes = [plane.round().clamp(0, 255).to(torch.uint8).cpu() for plane in (luma, chroma)]
-    return paste(frame, planes[0][0, 0], planes[1][0], box.x, box.y)
+    luma = torch.lerp(made.luma, crispen(made.luma), SOFTENED * between)
+    shown = Patch(luma, made.chroma).samples()
+    return paste(frame, shown.luma[0, 0], shown.chroma[0], box.x, box.y)
 
 
 def _oval(flat: Tensor, span: Tensor) -> tuple[Box, Callable[[Tensor], Tensor]]:

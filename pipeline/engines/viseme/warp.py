@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline.engines.viseme import spline
+from pipeline.engines.viseme.batch import Batch
 from pipeline.engines.viseme.canvas import NODES, Area, Canvas
 from pipeline.engines.viseme.heads import similarity
 from pipeline.engines.viseme.points import (
@@ -67,7 +68,7 @@ class MouthFields:
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class Base(Batch):
     """Similarities from the region to the source's piece."""
 
     turn: Tensor
@@ -78,10 +79,6 @@ class Base:
     def __call__(self, points: Tensor) -> Tensor:
         """(B or 1, n, 2) to (B, n, 2)."""
         return points @ self.turn.transpose(1, 2) + self.shift[:, None]
-
-    def rows(self, rows: Tensor) -> Base:
-        """Some of the mouths, by (b,) indices."""
-        return Base(self.turn[rows], self.shift[rows])
 
     def size(self) -> Tensor:
         """(B,) pixels of the piece per pixel of the region."""

@@ -55,7 +55,7 @@ def test_a_complexion_is_that_of_its_own_shot_and_of_no_moment() -> None:
 
 def test_a_head_turned_otherwise_stays_where_it_is() -> None:
     stable = torch.randn(20, 3, generator=torch.Generator().manual_seed(2))
-    skull = Skull(stable, torch.zeros(3))
+    skull = Skull(stable)
     heads = Heads(
         torch.tensor([90.0]),
         turns(torch.tensor([0.3])),
