@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
@@ -41,14 +41,14 @@ class EngineFacts(Contract):
     device: str = "cpu"
 
 
-SPAN_KINDS = ("no_face", "profile", "small_face", "occluded")
+SpanKind = Literal["no_face", "profile", "small_face", "occluded"]
 """Why frames pass unchanged. Later releases may have more, which readers take as they are."""
 
 
 class Span(Contract):
     """A stretch of output frames that was treated differently."""
 
-    kind: str = Field(examples=[*SPAN_KINDS])
+    kind: str = Field(examples=[*get_args(SpanKind)])
     start_frame: int = Field(description="first output frame, from 0")
     end_frame: int = Field(description="one past the last output frame")
 

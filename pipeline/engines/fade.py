@@ -3,32 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
-from schemas.render import Span
+from schemas.render import Span, SpanKind
 
 FADE_FRAMES = 4
 """Output frames over which the painted mouth appears and disappears."""
-
-Kind = Literal["no_face", "profile", "small_face", "occluded"]
-
-
-def strength(output: int, frames: int, present: Callable[[int], bool]) -> float:
-    """How much of the painted mouth an output frame shows.
-
-    Args:
-        present: whether an output frame has a usable face.
-
-    Returns:
-        0 without a face, rising to 1 over `FADE_FRAMES` frames next to such frames.
-    """
-    if not present(output):
-        return 0.0
-    for away in range(1, FADE_FRAMES + 1):
-        for other in (output - away, output + away):
-            if 0 <= other < frames and not present(other):
-                return away / (FADE_FRAMES + 1)
-    return 1.0
 
 
 class Presence:
@@ -45,11 +24,11 @@ class Presence:
         return bool(self._faces[output])
 
     def strength(self, output: int) -> float:
-        """What `strength` says of an output frame."""
-        around = self._faces[max(0, output - FADE_FRAMES) : output + FADE_FRAMES + 1]
-        if 0 not in around:
-            return 1.0
-        return strength(output, len(self._faces), self.__getitem__)
+        """0 without a face, rising to 1 over `FADE_FRAMES` frames next to such frames."""
+        first = max(0, output - FADE_FRAMES)
+        around = self._faces[first : output + FADE_FRAMES + 1]
+        away = [abs(first + n - output) for n, face in enumerate(around) if not face]
+        return min(away) / (FADE_FRAMES + 1) if away else 1.0
 
 
 class SpanLog:
@@ -58,7 +37,7 @@ class SpanLog:
     def __init__(self) -> None:
         self._spans: list[Span] = []
 
-    def add(self, output: int, kind: Kind) -> None:
+    def add(self, output: int, kind: SpanKind) -> None:
         """Note one output frame; frames come in ascending order."""
         last = self._spans[-1] if self._spans else None
         if last is not None and last.end_frame == output and last.kind == kind:

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pipeline.engines.fade import Kind
+from schemas.render import SpanKind
 
 _RUN = 256
 """Meshes of so many frames are a megabyte."""
@@ -24,6 +24,10 @@ class MeshTrack(Protocol):
     @property
     def usable(self) -> Tensor:
         """(N,) bool: a face is there, large enough, and not in profile."""
+        ...
+
+    def reason(self, index: int) -> SpanKind | None:
+        """Why a grid frame is not usable."""
         ...
 
 
@@ -48,10 +52,3 @@ def runs_of_meshes(track: MeshTrack) -> Iterator[tuple[list[int], Tensor]]:
         if chosen:
             places = torch.tensor(chosen) - start
             yield chosen, track.points(start, chosen[-1] + 1)[places, :, :2]
-
-
-def why_not(track: MeshTrack, index: int) -> Kind:
-    """Why a grid frame has no face to paint, as the track says, else `no_face`."""
-    reason = getattr(track, "reason", None)
-    found: Kind | None = reason(index) if callable(reason) else None
-    return found or "no_face"

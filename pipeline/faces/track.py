@@ -22,8 +22,9 @@ from pipeline.faces.occlusion import covered
 from pipeline.faces.point_store import PointStore
 from pipeline.faces.smooth import Geometry
 from pipeline.faces.tracker import Tracker
-from pipeline.faces.usable import REASONS, Reason, cut_off, no_face, reasons_of
+from pipeline.faces.usable import REASONS, cut_off, no_face, reasons_of
 from pipeline.types import Frame, Limits, OnTick, Tick, VideoFacts
+from schemas.render import SpanKind
 from schemas.request import FaceBox
 
 BATCH = 8
@@ -79,7 +80,7 @@ class FaceTrack:
         """
         return self._geometry.store.read(max(start, 0), min(stop, len(self)))
 
-    def reason(self, index: int) -> Reason | None:
+    def reason(self, index: int) -> SpanKind | None:
         """Why a frame has no usable face; None where it has one."""
         if not 0 <= index < len(self):
             return "no_face"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -13,14 +13,14 @@ from pipeline.faces.tracker import EVERY
 from pipeline.runs import true_runs
 from pipeline.types import Limits, VideoFacts
 from schemas.codes import Stage
+from schemas.render import SpanKind
 
 FADE_YAW, MAX_YAW = 35.0, 40.0
 """Degrees: from the first on an engine fades to the source, beyond the second there is no face."""
 COVERED_FRAMES = 25
 """A gap of at most this many frames inside a shot is a face that was covered for a moment."""
 
-Reason = Literal["no_face", "profile", "small_face", "occluded"]
-REASONS: tuple[Reason | None, ...] = (None, "no_face", "profile", "small_face", "occluded")
+REASONS: tuple[SpanKind | None, ...] = (None, *get_args(SpanKind))
 """By the number that a track keeps of each frame; of a usable one 0."""
 
 
@@ -54,7 +54,7 @@ def cut_off(geometry: Geometry, video: VideoFacts) -> Tensor:
     return ~inside & geometry.present
 
 
-def _why_gone(geometry: Geometry, start: int, stop: int) -> Reason:
+def _why_gone(geometry: Geometry, start: int, stop: int) -> SpanKind:
     sides = [n for n in (start - 1, stop) if 0 <= n < len(geometry.present)]
     if any(abs(float(geometry.yaw[n])) > FADE_YAW - 10 for n in sides):
         return "profile"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from av import FFmpegError, VideoFrame
 from av.filter import Graph
 
 from pipeline.errors import InputUnreadable
 from pipeline.reading.deinterlace import Fields
+from pipeline.reading.filter_source import source_of
 from pipeline.reading.shown_part import Margins
 from schemas.codes import Stage
-
-_TICK = Fraction(1, 1000)
-"""Seconds, where pictures have no time base; nobody reads the filter's times."""
 
 
 def cropped(frame: VideoFrame, margins: Margins) -> VideoFrame:
@@ -26,14 +22,7 @@ def cropped(frame: VideoFrame, margins: Margins) -> VideoFrame:
     graph = Graph()
     graph.threads = 1
     try:
-        source = graph.add(
-            "buffer",
-            video_size=f"{frame.width}x{frame.height}",
-            pix_fmt=frame.format.name,
-            time_base=str(frame.time_base or _TICK),
-            colorspace=str(int(frame.colorspace)),
-            range=str(int(frame.color_range)),
-        )
+        source = source_of(graph, frame)
         part = f"{width}:{height}:{margins.left}:{margins.top}"
         graph.link_nodes(source, graph.add("crop", part), graph.add("buffersink")).configure()
         graph.vpush(frame)

@@ -22,6 +22,7 @@ from av.filter import Graph
 
 from pipeline.errors import InputUnreadable
 from pipeline.reading.cursor import Cursor
+from pipeline.reading.filter_source import source_of
 from pipeline.types import VideoFacts
 from schemas.codes import Stage
 
@@ -33,8 +34,6 @@ that it leaves alone would depend on the order."""
 _FIELD_CODEC = "hevc"
 _WIDEST = Fraction(5, 2)
 """Times its height that an interlaced picture is wide at most; its fields are 2.7 and more."""
-_TICK = Fraction(1, 1000)
-"""Seconds, where pictures have no time base; nobody reads the filter's times."""
 
 
 def is_one_field(frame: VideoFrame, codec: str, aspect: Fraction) -> bool:
@@ -166,14 +165,7 @@ class _Filter:
         self._graph.threads = threads
         # What the filter does not take, as a GPU's layout, is laid out anew before it: between
         # colours that are not named, that would change them.
-        source = self._graph.add(
-            "buffer",
-            video_size=f"{first.width}x{first.height}",
-            pix_fmt=first.format.name,
-            time_base=str(first.time_base or _TICK),
-            colorspace=str(int(first.colorspace)),
-            range=str(int(first.color_range)),
-        )
+        source = source_of(self._graph, first)
         bwdif = self._graph.add("bwdif", _BWDIF.format(parity))
         self._graph.link_nodes(source, bwdif, self._graph.add("buffersink")).configure()
 

@@ -13,6 +13,7 @@ TRUSTED = Limits(
     max_pixels=2**31 - 1,
     max_side=2**31 - 1,
     max_video_s=float("inf"),
+    max_audio_s=float("inf"),
     max_streams=10_000,
     max_bytes=2**63,
     probe_timeout_s=600.0,

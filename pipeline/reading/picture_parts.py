@@ -5,6 +5,7 @@ ISO/IEC 15948 5.3; ITU-T T.81 B.1.1.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO
@@ -15,6 +16,7 @@ JPEG = b"\xff\xd8\xff"
 MOST_BEFORE = 1000
 """Chunks or segments that are looked through before a picture's data."""
 SCAN = 0xDA
+_STEP = 1024**2
 _LONE = frozenset({0x01, *range(0xD0, 0xD9)})
 """Markers without a length: TEM, RST0 to RST7, SOI."""
 
@@ -33,6 +35,18 @@ def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         yield head[4:], length
         place += 8 + length + 4  # a checksum follows the data
         file.seek(place)
+
+
+def unpacked(unpacker: zlib._Decompress, data: bytes, most: int) -> int:
+    """Bytes that packed data unpack to, up to a defect; counted to a little more than `most`."""
+    count = 0
+    try:
+        while data and not unpacker.eof and count <= most:
+            count += len(unpacker.decompress(data, _STEP))
+            data = unpacker.unconsumed_tail
+    except zlib.error:
+        return count
+    return count
 
 
 def png_head(file: BinaryIO) -> Iterator[tuple[bytes, int]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.errors import MediaLimitExceeded
-from pipeline.reading.picture_parts import JPEG, SCAN, png_chunks
+from pipeline.reading.picture_parts import JPEG, SCAN, png_chunks, unpacked
 from schemas.codes import Stage
 
 MOST_SCANS = 500
@@ -97,12 +97,7 @@ def _unpacked(unpacker: zlib._Decompress, file: BinaryIO, length: int, most: int
         rest = file.read(min(_STEP, length - start))
         if not rest:
             break
-        while rest and not unpacker.eof and count <= most:
-            try:
-                count += len(unpacker.decompress(rest, _STEP))
-            except zlib.error:
-                return count
-            rest = unpacker.unconsumed_tail
+        count += unpacked(unpacker, rest, most - count)
     return count
 
 

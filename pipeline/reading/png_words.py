@@ -8,12 +8,11 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 
-from pipeline.reading.picture_parts import png_chunks
+from pipeline.reading.picture_parts import png_chunks, unpacked
 
 MOST_WORDS = 32 * 1024 * 1024
 """Bytes that all of them may unpack to; profiles of colour have 3 MB at most."""
 _PACKED = (b"iCCP", b"zTXt", b"iTXt")
-_STEP = 1024 * 1024
 
 
 def words_too_large(path: Path) -> bool:
@@ -37,20 +36,9 @@ def _unpacked(chunk: bytes, most: int) -> int:
     begin = chunk.find(b"\x78")  # RFC 1950: deflate with a window of 32 KB
     found = 0
     while begin >= 0:
-        count = _inflated(chunk[begin:], most)
+        count = unpacked(zlib.decompressobj(), chunk[begin:], most)
         if count > most:
             return count
         found = max(found, count)
         begin = chunk.find(b"\x78", begin + 1, 256)
     return found
-
-
-def _inflated(data: bytes, most: int) -> int:
-    unpacker, count = zlib.decompressobj(), 0
-    try:
-        while data and not unpacker.eof and count <= most:
-            count += len(unpacker.decompress(data, _STEP))
-            data = unpacker.unconsumed_tail
-    except zlib.error:
-        return count
-    return count

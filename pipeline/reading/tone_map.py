@@ -6,7 +6,6 @@ Phones record so by default. What a picture becomes is computed once for a latti
 
 from __future__ import annotations
 
-from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from av.filter.context import FilterContext
 from numpy.typing import NDArray
 
 from pipeline.errors import InputUnreadable
+from pipeline.reading.filter_source import TICK, source_of
 from pipeline.reading.hdr import HLG, PQ, WIDE, as_shown
 from pipeline.reading.pixel_format import is_rgb
 from pipeline.types import Color, VideoFacts
@@ -30,7 +30,6 @@ _RGB = 0
 _LEVEL = 8
 """The lattice has its square, 64, to a side."""
 _SCALER = "flags=bicubic+accurate_rnd+bitexact"
-_TICK = Fraction(1, 1000)
 
 
 def is_other(primaries: int, transfer: int) -> bool:
@@ -108,17 +107,10 @@ class ToneMap:
         out = "full" if layout.startswith("rgb") else "limited"
         graph = self._graph = Graph()
         graph.threads = 1
-        source = graph.add(
-            "buffer",
-            video_size=f"{frame.width}x{frame.height}",
-            pix_fmt=frame.format.name,
-            time_base=str(frame.time_base or _TICK),
-            colorspace=str(_RGB if rgb else int(frame.colorspace)),
-            range=str(int(frame.color_range)),
-        )
+        source = source_of(graph, frame, _RGB if rgb else None)
         table = _lattice(self._source.primaries, self._source.transfer)
         colors = graph.add_buffer(
-            width=table.width, height=table.height, format=table.format, time_base=_TICK
+            width=table.width, height=table.height, format=table.format, time_base=TICK
         )
         looked_up = graph.add("haldclut", "clut=first:interp=tetrahedral")
         sink = graph.add("buffersink")
@@ -146,7 +138,7 @@ class ToneMap:
 def _lattice(primaries: int, transfer: int) -> VideoFrame:
     """The table of colours as haldclut takes it: red changes first, blue last."""
     table = VideoFrame.from_ndarray(_colors(primaries, transfer), "rgb48le")
-    table.pts, table.time_base = 0, _TICK
+    table.pts, table.time_base = 0, TICK
     return table
 
 

@@ -18,17 +18,14 @@ from av.container import OutputContainer
 from av.packet import Packet
 
 from pipeline.reading.channels import MIX, alone
+from pipeline.reading.limits import TRUSTED
 from pipeline.reading.resampling import resampled
 from pipeline.reading.sound_stream import Sound, open_sound
-from pipeline.types import AudioFacts, Limits
+from pipeline.types import AudioFacts
 
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 """ISO/IEC 14496-3 table 1.18, up to what every player takes."""
 _BITS_PER_CHANNEL = 80_000
-_UNLIMITED = Limits(
-    max_audio_s=float("inf"), max_bytes=2**63, max_streams=10_000, probe_timeout_s=600.0
-)
-"""What `pipeline.reading.probe` let through is not measured twice."""
 
 
 def output_rate(rate: int) -> int:
@@ -57,7 +54,7 @@ class Soundtrack:
         codec.flags |= Flags.bitexact.value
         self._stream = stream
         self._resampler = AudioResampler("fltp", layout, self._rate, options=MIX)
-        self._source: AbstractContextManager[Sound] = open_sound(audio.path, _UNLIMITED)
+        self._source: AbstractContextManager[Sound] = open_sound(audio.path, TRUSTED)
         self._frames: Iterator[AudioFrame] = self._source.__enter__().frames()
         self._alone = audio.alone
         self._written = 0

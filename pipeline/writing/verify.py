@@ -13,21 +13,14 @@ from av.container import InputContainer
 from pipeline.errors import InputError, OutputInvalid
 from pipeline.reading.container import only, open_media, packets
 from pipeline.reading.grid import PictureTable
+from pipeline.reading.limits import TRUSTED
 from pipeline.reading.scan import scan_pictures, video_stream
 from pipeline.timeline import Timeline
-from pipeline.types import AudioFacts, Limits
+from pipeline.types import AudioFacts
 from pipeline.writing.soundtrack import output_rate
 from schemas.codes import Stage
 from schemas.render import MediaFacts
 
-_LIMITS = Limits(
-    max_pixels=2**31 - 1,
-    max_side=2**31 - 1,
-    max_video_s=float("inf"),
-    max_bytes=2**63,
-    max_audio_s=float("inf"),
-    probe_timeout_s=600.0,
-)
 _START_SLACK = Fraction(1, 50)
 """Seconds by which sound and picture may start apart."""
 
@@ -49,7 +42,7 @@ def verify(output: Path, timeline: Timeline, audio: AudioFacts) -> Verified:
         OutputInvalid: it does not open, a stream is missing, or a count, rate or length is wrong.
     """
     try:
-        with open_media(output, _LIMITS, Stage.VERIFY) as container:
+        with open_media(output, TRUSTED, Stage.VERIFY) as container:
             return _facts(output, container, timeline, audio)
     except InputError as error:
         raise OutputInvalid(
@@ -63,7 +56,7 @@ def _facts(
     video = video_stream(container)
     if video is None:
         raise OutputInvalid("the output has no video", stage=Stage.VERIFY)
-    table = scan_pictures(container, video, _LIMITS, None)
+    table = scan_pictures(container, video, TRUSTED, None)
     frames = len(table.pts) if table is not None else 0
     _equal("frames", frames, timeline.frames)
     assert table is not None
@@ -127,7 +120,7 @@ def _check_sound(first: Fraction, last: Fraction, wanted: Fraction, slack: Fract
 
 def _check_keyframes(output: Path, table: PictureTable) -> None:
     """Every keyframe decodes: one in two seconds, which costs next to nothing."""
-    with open_media(output, _LIMITS, Stage.VERIFY) as container:
+    with open_media(output, TRUSTED, Stage.VERIFY) as container:
         stream = video_stream(container)
         assert stream is not None
         only(container, stream)
@@ -149,7 +142,7 @@ def _check_keyframes(output: Path, table: PictureTable) -> None:
 
 def _sound_span(output: Path) -> tuple[Fraction, Fraction, int]:
     """Begin and end of the sound that is heard, seconds, and its rate."""
-    with open_media(output, _LIMITS, Stage.VERIFY) as container:
+    with open_media(output, TRUSTED, Stage.VERIFY) as container:
         stream = container.streams.best("audio")
         if not isinstance(stream, AudioStream) or stream.time_base is None:
             raise OutputInvalid("the output has no sound", stage=Stage.VERIFY)

@@ -14,7 +14,6 @@ import torch
 from pipeline.avatars.parts import Parts
 from pipeline.batching.row import gather
 from pipeline.engines.base import Finish, Reference
-from pipeline.engines.meshes import why_not
 from pipeline.engines.neural.ahead import Ahead
 from pipeline.engines.neural.avatar import Avatar, parts_of, restored
 from pipeline.engines.neural.compose import Placed, compose
@@ -107,7 +106,7 @@ class NeuralEngine(ABC):
             if frame.index in plan.avatar.boxes:
                 chosen.append(n)
             else:
-                plan.log.add(outputs[n], why_not(plan.avatar.track, frame.index))
+                plan.log.add(outputs[n], plan.avatar.track.reason(frame.index) or "no_face")
         if chosen:
             painted = self._painted(plan, [(frames[n], outputs[n]) for n in chosen])
             for n, frame in zip(chosen, painted, strict=True):

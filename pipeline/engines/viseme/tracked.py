@@ -8,8 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pipeline.engines.fade import Kind
 from pipeline.engines.viseme.heads import Heads, Skull, fit_heads, mean_skull
+from schemas.render import SpanKind
 
 CHUNK = 256
 SKULL_FRAMES = 512
@@ -42,7 +42,7 @@ class Track(Protocol):
         """(stop - start, 478, 3) pixels."""
         ...
 
-    def reason(self, index: int) -> Kind | None:
+    def reason(self, index: int) -> SpanKind | None:
         """Why a frame is not usable."""
         ...
 

@@ -47,6 +47,9 @@ class Track:
     def points(self, start: int, stop: int) -> Tensor:
         return self.meshes[start:stop]
 
+    def reason(self, index: int) -> None:
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Speech:
