@@ -28,7 +28,7 @@ def keep_freed_memory() -> bool:
     return all(kept)
 
 
-def give_back() -> None:
+def return_freed_memory() -> None:
     """Return what is free to the kernel: a worker waits longer than it works."""
     trim = getattr(_libc(), "malloc_trim", None)
     if trim is not None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from pipeline.quality.crops import crops
-from pipeline.quality.measure import Quality, measure
+from pipeline.quality.measure import Quality
 from pipeline.quality.sheet import ACROSS, BAD, GOOD, PLAIN, Strip, Tile, draw
 from pipeline.quality.watch import Watched
 from pipeline.reading.audio import Speech
@@ -22,50 +22,24 @@ MAX_STRIPS = 6
 """Longer videos show six stretches, evenly spread."""
 
 
-def inspect(
-    path: Path,
-    png: Path,
-    *,
-    audio: Path | None = None,
-    reference: Path | None = None,
-    transcript: str | None = None,
-    device: str = "cpu",
-    threads: int = 2,
-) -> dict[str, Any]:
-    """Measure a video and draw a contact sheet.
-
-    Args:
-        audio: the speech that it was made from; else its own sound track.
-        reference: the video that it was made from, for ratios and the person's own way of speaking.
-        transcript: what is said, if known.
-
-    Returns:
-        The figures of `pipeline.quality.measure`, JSON types only.
+def draw_sheet(quality: Quality, png: Path) -> None:
+    """Draw the contact sheet of a video that was measured.
 
     Raises:
-        InputError: the file is no video, or shows no face.
-        WeightsMissing: the face models are not on this machine.
+        OSError: the file cannot be written.
     """
-    quality = measure(
-        path,
-        audio=audio,
-        reference=reference,
-        transcript=transcript,
-        device=device,
-        threads=threads,
-    )
     strips = strips_of(quality.watched, quality.speech, quality.curve, quality.requested)
-    sheet = draw(_title(path, quality), _rows(quality), strips)
+    sheet = draw(_title(quality), _rows(quality), strips)
     sheet.save(png, format="PNG", optimize=True)
-    return quality.figures
 
 
-def _title(path: Path, quality: Quality) -> list[str]:
+def _title(quality: Quality) -> list[str]:
     f = quality.figures
     video = quality.watched.video
     lines = [
-        f"{path.name}   {video.width} x {video.height}   {f['frames']} frames at {f['fps']}   "
-        f"{f['video_s']} s   face in {f['face_frames']} frames, {f['io_px']} px between the eyes",
+        f"{video.path.name}   {video.width} x {video.height}   {f['frames']} frames at "
+        f"{f['fps']}   {f['video_s']} s   face in {f['face_frames']} frames, "
+        f"{f['io_px']} px between the eyes",
         f"sharpness {f['sharpness']}   flicker {f['flicker_mean']} (p95 {f['flicker_p95']})   "
         f"acceleration of lips {f['lip_acceleration']}, of the skull {f['skull_acceleration']}",
     ]

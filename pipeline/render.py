@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from pipeline.allocator import give_back, keep_freed_memory
+from pipeline.allocator import keep_freed_memory, return_freed_memory
 from pipeline.avatars.cabinet import Cabinet, open_cabinet
 from pipeline.avatars.key import folders
 from pipeline.avatars.reach import tracked_frames
@@ -39,14 +39,14 @@ from pipeline.reading.decode import FrameReader
 from pipeline.reading.kept_pictures import KeptPictures
 from pipeline.reading.probe import probe_audio, probe_video
 from pipeline.reading.tone_map import tone_warnings
-from pipeline.reading.trial import get_ready
+from pipeline.reading.trial import start_trial_process
 from pipeline.render_whole import render_whole
 from pipeline.speech.recognise_ahead import recognised_ahead
 from pipeline.stopwatch import Stopwatch
 from pipeline.stream import Sink, batched, prefetch
 from pipeline.timeline import Timeline, rate_warnings
 from pipeline.types import AudioFacts, Frame, OnTick, RenderSpec, Tick, VideoFacts
-from pipeline.writing.output import in_spite_of_loss, open_output
+from pipeline.writing.output import falling_back_to_x264, open_output
 from pipeline.writing.verify import verify
 from schemas.codes import Stage
 from schemas.render import EngineFacts, RenderReport
@@ -68,7 +68,7 @@ def avatar_folders(device: str) -> dict[str, list[str]]:
 
 @dataclass(slots=True)
 class _Job:
-    """What the stages share."""
+    """What the stages share: what was asked, what is measured, and what reads the inputs."""
 
     spec: RenderSpec
     watch: Stopwatch
@@ -103,19 +103,19 @@ def render(spec: RenderSpec, on_tick: OnTick) -> RenderReport:
         on_own_stream(spec.device),
         ExitStack() as stack,
     ):
-        stack.callback(give_back)
-        get_ready()
+        stack.callback(return_freed_memory)
+        start_trial_process()
         check_label(spec.options.label)
         engine = registry.create(spec.engine, spec.device, spec.threads)
         threads = registry.operator_threads(spec.engine, spec.device, spec.threads)
         torch.set_num_threads(threads)
         if isinstance(engine, WholeEngine):
             return render_whole(spec, engine, watch, on_tick)
-        return _render(_open(spec, watch, on_tick, stack), engine, threads)
+        return _render(_probe(spec, watch, on_tick, stack), engine, threads)
 
 
 def _render(job: _Job, engine: Engine[Any, Any], threads: int) -> RenderReport:
-    """Render an opened job; the report follows when nothing is written any more."""
+    """Render a probed job; the report follows when nothing is written any more."""
     spec, watch = job.spec, job.watch
     with ExitStack() as stack:
         if registry.hears_phones(spec.engine):
@@ -124,7 +124,7 @@ def _render(job: _Job, engine: Engine[Any, Any], threads: int) -> RenderReport:
         total = tracked_frames(job.timeline.used, job.video.fps, job.video.frames)
         track = cabinet.track(total, lambda: _track(job, total))
         finish = _picture(job, engine, track, cabinet)
-        give_back()  # signing holds the file twice, in the room that painting no longer needs
+        return_freed_memory()  # signing holds the file twice, where painting needs room no longer
         with watch.stage("mark"):
             labels = seal(spec, engine.facts)
         with watch.stage("verify"):
@@ -149,7 +149,7 @@ def _render(job: _Job, engine: Engine[Any, Any], threads: int) -> RenderReport:
     )
 
 
-def _open(spec: RenderSpec, watch: Stopwatch, on_tick: OnTick, stack: ExitStack) -> _Job:
+def _probe(spec: RenderSpec, watch: Stopwatch, on_tick: OnTick, stack: ExitStack) -> _Job:
     options = spec.options
     with watch.stage("probe"):
         audio = probe_audio(spec.audio, spec.limits)
@@ -175,17 +175,20 @@ def _track(job: _Job, total: int) -> FaceTrack:
         return track_faces(chain.from_iterable(ahead), job.video, how, total, job.on_tick)
 
 
-def _reference(job: _Job, track: FaceTrack) -> Reference:
-    """Without its sound, which only preparing needs."""
-    return Reference(
+def _picture(job: _Job, engine: Engine[Any, Any], track: FaceTrack, cabinet: Cabinet) -> Finish:
+    """Everything from the tracked face to the encoded file; what it needed is gone with it."""
+    spec = job.spec
+    reference = Reference(
         video=job.video,
         track=track,
         frames=job.reader.read,
-        speech=None,
-        scratch=job.spec.scratch,
-        device=job.spec.device,
-        deadline=job.spec.deadline,
+        speech=None,  # only preparing needs it
+        scratch=spec.scratch,
+        device=spec.device,
+        deadline=spec.deadline,
     )
+    avatar = cabinet.avatar(engine, reference, lambda: _prepare(job, engine, reference))
+    return falling_back_to_x264(spec, partial(_film, job, engine, avatar), job.notes)
 
 
 def _prepare(job: _Job, engine: Engine[Any, Any], reference: Reference) -> Any:
@@ -204,19 +207,13 @@ def _own_speech(job: _Job) -> Speech | None:
         return None  # a broken sound track of the reference is no reason to fail: it is not used
 
 
-def _picture(job: _Job, engine: Engine[Any, Any], track: FaceTrack, cabinet: Cabinet) -> Finish:
-    reference = _reference(job, track)
-    avatar = cabinet.avatar(engine, reference, lambda: _prepare(job, engine, reference))
-    return in_spite_of_loss(job.spec, partial(_film, job, engine, avatar), job.notes)
-
-
 def _film(job: _Job, engine: Engine[Any, Any], avatar: Any, device: str | None) -> Finish:
-    """The whole film, encoded by a device; None: by x264, and it is not made once more."""
+    """Plan, paint and encode; by a device's encoder, or (None) by x264, which is the last try."""
     with job.watch.stage("plan"):
         plan = engine.plan(avatar, job.speech, job.timeline, job.spec.deadline)
     if device is None:
         del job.speech  # painting needs the plan alone
-    give_back()  # hearing a long speech takes more for a moment than painting ever will
+    return_freed_memory()  # hearing a long speech takes more for a moment than painting ever will
     try:
         _encode(job, engine, plan, device)
     finally:

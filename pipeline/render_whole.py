@@ -26,7 +26,7 @@ from pipeline.stream import prefetch
 from pipeline.timeline import Timeline, rate_warnings
 from pipeline.types import AudioFacts, Frame, OnTick, RenderSpec, Tick, VideoFacts
 from pipeline.writing.encode import Encoder
-from pipeline.writing.output import in_spite_of_loss, open_output
+from pipeline.writing.output import falling_back_to_x264, open_output
 from pipeline.writing.verify import verify
 from schemas.codes import Stage
 from schemas.render import EngineFacts, RenderReport
@@ -57,7 +57,7 @@ def render_whole(
     timeline = Timeline.fit(audio.duration, result.fps, result.frames, Loop.HOLD, fps)
     notes: list[str] = []
     film = _Film(spec, engine.facts, result, audio, timeline)
-    notes += in_spite_of_loss(spec, partial(_encode, film, watch, on_tick), notes)
+    notes += falling_back_to_x264(spec, partial(_encode, film, watch, on_tick), notes)
     with watch.stage("mark"):
         labels = seal(spec, engine.facts)
     with watch.stage("verify"):

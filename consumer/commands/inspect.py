@@ -40,17 +40,19 @@ def inspect(mp4: Path, output: Path | None, as_json: bool, **given: Any) -> None
     check_output(png, mp4, *(given[n] for n in ("audio", "reference") if given[n] is not None))
     threads = given.pop("threads") or available()
     with typed_errors("pipeline.inspect"):
-        from pipeline.inspect import inspect as draw
+        from pipeline.inspect import draw_sheet
+        from pipeline.quality.measure import measure
 
         given["device"] = device(given["device"])
         try:
             png.parent.mkdir(parents=True, exist_ok=True)
-            figures = draw(mp4, png, threads=threads, **given)
+            quality = measure(mp4, threads=threads, **given)
+            draw_sheet(quality, png)
         except OSError as error:
             raise CommandError.usage(f"cannot write {str(png)!r}: {error.strerror}") from error
     if as_json:
-        emit({**figures, "sheet": str(png)})
+        emit({**quality.figures, "sheet": str(png)})
         return
-    for name, value in figures.items():
+    for name, value in quality.figures.items():
         tell(f"{name:<24} {value}")
     say(f"contact sheet: {png}")

@@ -35,7 +35,7 @@ from pipeline.reading.delivered_size import Size, delivered_size, within
 from pipeline.reading.grid import STILL_FPS, Grid, PictureTable, every_second, fit_grid
 from pipeline.reading.limits import check_pixels, check_video_seconds
 from pipeline.reading.orientation import orientation_of
-from pipeline.reading.photograph import Photograph, codec_of
+from pipeline.reading.photograph import ALONE, Photograph, codec_of
 from pipeline.reading.picture_size import claimed_size, is_animated_png, is_animated_webp
 from pipeline.reading.picture_work import check_work
 from pipeline.reading.png_words import MOST_WORDS, words_too_large
@@ -76,13 +76,14 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
     photograph = codec_of(path)
     most, scaled = limits.max_pixels, photograph is not None or is_still(path)
     if scaled:
-        limits = _for_stills(limits)
+        limits = replace(limits, max_pixels=_STILL_TIMES * most)
     _check_claims(path, limits)
-    if photograph is not None:
-        return _probe_photograph(path, photograph, most, limits, options)
-    open_on_trial(path, limits, Stage.PROBE)
-    film = _scanned(path, limits, clock)
-    first = _first_picture(path, limits, clock)
+    if photograph is None:
+        open_on_trial(path, limits, Stage.PROBE)
+        film, first = _scanned(path, limits, clock), _first_picture(path, limits, clock)
+    else:
+        film = _Film(ALONE, [], still=True, has_audio=False)
+        first = _photographed(path, photograph, limits)
     size, lines, table, rates = first.shown, first.frame.height, film.table, film.rates
     if is_one_field(first.frame, first.codec, first.aspect):
         size, lines, table = (size[0], 2 * size[1]), 2 * lines, every_second(table)
@@ -104,7 +105,7 @@ def probe_video(path: Path, limits: Limits, options: RenderOptions) -> VideoFact
         codec=first.codec,
         rotation=orientation.rotation,
         variable_rate=grid.variable,
-        still=film.still or _one_picture(table),
+        still=film.still or len(table.pts) == 1,
         has_audio=film.has_audio,
         scale=height / delivered_size(size, first.aspect, orientation, None)[1],
         source=source,
@@ -162,40 +163,11 @@ def _check_claims(path: Path, limits: Limits) -> None:
     check_work(path)
 
 
-def _probe_photograph(
-    path: Path, codec: str, most: int, limits: Limits, options: RenderOptions
-) -> VideoFacts:
+def _photographed(path: Path, codec: str, limits: Limits) -> _First:
     photograph = Photograph(path, limits, Stage.PROBE)
     check_pixels(path, *photograph.size(), limits)
     frame = photograph.go(0)
-    upright, square = orientation_of(frame), Fraction(1)
-    size = frame.width, frame.height
-    width, height = delivered_size(size, square, upright, options.max_height)
-    width, height = within(width, height, most)
-    color, source = delivered(path, frame, codec, frame.height)
-    return VideoFacts(
-        path=path,
-        width=width,
-        height=height,
-        fps=STILL_FPS,
-        frames=1,
-        color=color,
-        codec=codec,
-        rotation=0,
-        variable_rate=False,
-        still=True,
-        has_audio=False,
-        scale=height / delivered_size(size, square, upright, None)[1],
-        source=source,
-    )
-
-
-def _for_stills(limits: Limits) -> Limits:
-    return replace(limits, max_pixels=_STILL_TIMES * limits.max_pixels)
-
-
-def _one_picture(table: PictureTable) -> bool:
-    return len(table.pts) == 1
+    return _First(frame, codec, Fraction(1), (frame.width, frame.height))
 
 
 def _wanted(path: Path, container: InputContainer, limits: Limits) -> VideoStream:

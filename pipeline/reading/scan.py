@@ -54,6 +54,30 @@ def _may_be_cover(stream: VideoStream, longest: int) -> bool:
     return stream.codec_context.name in _COVERS and 2 * stream.frames <= longest
 
 
+class _Length:
+    """How long recordings last that follow each other in a stream, in its ticks."""
+
+    def __init__(self) -> None:
+        self._before = 0
+        self._first: int | None = None
+        self.end: int | None = None
+        """Of the last recording, on its own clock."""
+
+    def end_recording(self) -> None:
+        self._before, self._first, self.end = self.ticks, None, None
+
+    def add(self, pts: int, duration: int) -> None:
+        """Count a picture of the recording that is read."""
+        self._first = pts if self._first is None else min(self._first, pts)
+        self.end = max(pts + duration, pts if self.end is None else self.end)
+
+    @property
+    def ticks(self) -> int:
+        if self._first is None or self.end is None:
+            return self._before
+        return self._before + self.end - self._first
+
+
 def scan_pictures(
     container: InputContainer, stream: VideoStream, limits: Limits, clock: Clock | None
 ) -> PictureTable | None:
@@ -68,31 +92,26 @@ def scan_pictures(
     if base is not None and math.isfinite(limits.max_video_s):
         most = math.floor(Fraction(limits.max_video_s) / base)
     splices = Splices(container, stream, limits, clock)
-    spent = 0  # by recordings before the one that is read
+    length = _Length()
     shown: list[int | None] = []
     keys: list[tuple[int | None, int | None]] = []
-    first: int | None = None
-    end: int | None = None
     lead = 0  # packets before the first keyframe
     for packet in packets(container, stream, clock):
         if packet.size == 0:
             continue
         pts = packet.pts
-        if splices.before(packet.dts) and first is not None and end is not None:
-            spent += end - first
-            first = end = None
+        if splices.before(packet.dts):
+            length.end_recording()
         if packet.is_keyframe:
             keys.append((pts, packet.dts))
         lead += not keys
         if packet.is_discard:
             continue
         shown.append(pts)
-        if pts is None:
-            continue
-        first = pts if first is None else min(first, pts)
-        end = max(pts + (packet.duration or 0), end if end is not None else pts)
-        if base is not None and spent + end - first > most:
-            check_video_seconds(path, (spent + end - first) * base, limits)
+        if pts is not None:
+            length.add(pts, packet.duration or 0)
+            if base is not None and length.ticks > most:
+                check_video_seconds(path, length.ticks * base, limits)
     if not shown:
         return None
     if container.format.name in CUT:
@@ -101,7 +120,7 @@ def scan_pictures(
         shown = [pts for pts in shown if pts is not None] or shown
     # Where recordings were joined, pictures of two of them lie at one time.
     reliable = not (_is_guessed(container, stream) or splices.found)
-    return make_table(shown, end, keys, base, stream.average_rate, reliable)
+    return make_table(shown, length.end, keys, base, stream.average_rate, reliable)
 
 
 def _is_guessed(container: InputContainer, stream: VideoStream) -> bool:

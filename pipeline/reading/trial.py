@@ -122,9 +122,9 @@ def _check(path: Path, said: _Said, limits: Limits, stage: Stage) -> None:
         raise InputUnreadable(text, stage=stage)
 
 
-def get_ready() -> None:
+def start_trial_process() -> None:
     """Start a process now, so that the first file need not wait for it."""
-    _POOL.get_ready()
+    _POOL.start()
 
 
 class _Said(NamedTuple):
@@ -143,7 +143,7 @@ class _Pool:
         self.idle: list[_Process] = []
         """Those that wait."""
 
-    def get_ready(self) -> None:
+    def start(self) -> None:
         with self._lock:
             if not self.idle:
                 self.idle.append(_Process())

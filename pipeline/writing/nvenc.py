@@ -8,7 +8,8 @@ Whether there is one is tried once per process and device, by encoding some pict
 them again: they must come back, all of them, and look as they did. That says nothing of a later
 film: it may find no session free, or lose the encoder midway (`pipeline.writing.losses`). What the
 encoder was sent by then is gone, and all pictures of a film share one set of parameters (ISO/IEC
-14496-15, `avc1`), so that nobody else can go on with it: `output.in_spite_of_loss` makes it anew.
+14496-15, `avc1`), so that nobody else can go on with it:
+`output.falling_back_to_x264` makes it anew.
 """
 
 from __future__ import annotations

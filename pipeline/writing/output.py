@@ -16,7 +16,7 @@ Made = TypeVar("Made")
 _log = logging.getLogger(__name__)
 
 
-def in_spite_of_loss(
+def falling_back_to_x264(
     spec: RenderSpec, film: Callable[[str | None], Made], notes: list[str]
 ) -> Made:
     """Make a film; once more, and by x264, where the device's encoder fails in its midst.

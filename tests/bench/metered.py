@@ -39,7 +39,7 @@ _LIBRARIES: tuple[tuple[Any, str], ...] = (
     (os, "preadv"),
     (os, "pwrite"),
     (os, "pwritev"),
-    (story, "give_back"),
+    (story, "return_freed_memory"),
     (Shared, "_run"),
     (Upright, "_three"),
 )

@@ -30,7 +30,7 @@ for _ in range(10):
     del held
 print(faults() - before)
 before = resident()
-allocator.give_back()
+allocator.return_freed_memory()
 print(before - resident())
 """
 

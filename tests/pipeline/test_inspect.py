@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.inspect import MAX_STRIPS, STRIP_S, inspect, stretches
+from pipeline.inspect import MAX_STRIPS, STRIP_S, draw_sheet, stretches
+from pipeline.quality.measure import measure
 from pipeline.quality.sheet import ACROSS, SIDE, WIDTH, Strip, Tile, draw
 from pipeline.speech.phones import PhoneSpan
 
@@ -59,10 +60,12 @@ def test_rows_are_cut_and_the_sheet_grows_with_what_is_on_it() -> None:
 @pytest.mark.usefixtures("face_models")
 def test_a_sheet_is_drawn_with_and_without_speech(tmp_path: Path) -> None:
     spoken, mute = tmp_path / "spoken.png", tmp_path / "mute.png"
-    figures = inspect(ASSETS / "reference.mp4", spoken, audio=ASSETS / "speech.flac")
-    assert figures["closures"] > 0
-    silent = inspect(ASSETS / "reference.mp4", mute)
-    assert "closures" not in silent
+    speaking = measure(ASSETS / "reference.mp4", audio=ASSETS / "speech.flac")
+    assert speaking.figures["closures"] > 0
+    silent = measure(ASSETS / "reference.mp4")
+    assert "closures" not in silent.figures
+    draw_sheet(speaking, spoken)
+    draw_sheet(silent, mute)
     with Image.open(spoken) as a, Image.open(mute) as b:
         assert a.format == b.format == "PNG"
         assert a.height > b.height + 100

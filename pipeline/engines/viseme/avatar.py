@@ -124,16 +124,13 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
     good = _fitting(seen, yaw)
     mouth, rest_jaw = _range(seen, good)
     mode, chosen = _mode(seen, good, mouth, canvas)
-    complexion = steady_complexion(track.complexion.float(), seen.frames, run, reference.video.fps)
+    fps, lends = reference.video.fps, mode == "unit"
+    complexion = steady_complexion(track.complexion.float(), seen.frames, run, fps)
     bank = None
     if len(chosen):
         at = seen.frames[chosen]
         lenders = banks.Lenders(at, seen.heads[chosen], pose[at], run[at], complexion[at])
         bank = banks.fill(canvas, lenders, reference.frames, on_tick)
-    fit = expression = None
-    if mode == "unit":
-        fit = _fit(reference, seen)
-        expression = slow(seen.heads.shape, seen.frames, run, reference.video.fps)
     return Avatar(
         reference=reference,
         run=run,
@@ -144,14 +141,14 @@ def prepare(reference: Reference, device: str, on_tick: OnTick) -> Avatar:
         mode=mode,
         bank=bank,
         join=joins(bank.units) if bank is not None else None,
-        fit=fit,
+        fit=_fit(reference, seen) if lends else None,
         pose=pose,
         turn=steady(seen.spread(seen.heads.rotation, torch.eye(3)), run),
         slip=steady_slip(seen.spread(seen.heads.slip), run),
         yaw=yaw,
         usable=usable,
         complexion=complexion,
-        expression=expression,
+        expression=slow(seen.heads.shape, seen.frames, run, fps) if lends else None,
     )
 
 

@@ -19,7 +19,7 @@ from pipeline.hardware import EncoderName, allow
 from pipeline.types import AudioFacts, RenderSpec
 from pipeline.weights import use_weights_root
 from pipeline.writing import losses, nvenc, x264
-from pipeline.writing.output import in_spite_of_loss
+from pipeline.writing.output import falling_back_to_x264
 from tests.pipeline.avatars.test_render import make
 from tests.pipeline.writing.breaking import stand_in, unsteady
 from tests.pipeline.writing.calls import encode, encoder, frame_of, speech
@@ -51,7 +51,7 @@ def film(
     """What a job makes of numbered pictures, and what it says of how."""
     spec = RenderSpec(audio.path, audio.path, path, path.parent, device=device)
     notes: list[str] = []
-    in_spite_of_loss(spec, lambda by: encode(path, audio, frames, device=by), notes)
+    falling_back_to_x264(spec, lambda by: encode(path, audio, frames, device=by), notes)
     return path.read_bytes(), notes
 
 
@@ -186,7 +186,7 @@ def test_errors_of_anything_but_the_encoder_end_the_film(
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        in_spite_of_loss(spec, film, [])
+        falling_back_to_x264(spec, film, [])
     assert asked == ["cuda"]
 
 
