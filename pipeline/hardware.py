@@ -39,24 +39,9 @@ def allow(**changes: bool | int | str) -> None:
     _use = replace(_use, **changes)  # type: ignore[arg-type]
 
 
-def nvdec() -> bool:
-    """Whether the GPU's video decoder may be used."""
-    return _use.nvdec
-
-
-def encoder() -> EncoderName:
-    """Who is to encode."""
-    return _use.encoder
-
-
-def largest_batch() -> int:
-    """Frames of the largest batch of a neural engine on a GPU."""
-    return _use.largest_batch
-
-
-def launching() -> Way:
-    """How networks may run on a GPU at best."""
-    return _use.launching
+def use() -> Use:
+    """What may be used now."""
+    return _use
 
 
 def processors() -> int:

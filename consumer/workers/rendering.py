@@ -80,7 +80,7 @@ def get_ready(device: str, warm: str | None) -> None:
     from pipeline.reading import nvdec
     from pipeline.writing import nvenc
 
-    if hardware.encoder() != "x264":
+    if hardware.use().encoder != "x264":
         nvenc.chosen(device)
     load_libraries()
     if device == "cpu":

@@ -14,26 +14,19 @@ encoder was sent by then is gone, and all pictures of a film share one set of pa
 
 from __future__ import annotations
 
-import io
 import logging
 from functools import cache
-from typing import cast
 
-import av
-import torch
-from av import FFmpegError, VideoFrame
-from av.video.stream import VideoStream
-from torch import Tensor
+from av import FFmpegError
 
 from pipeline import hardware
 from pipeline.batching.cuda import is_cuda
 from pipeline.errors import EngineUnavailable
-from pipeline.reading.plane_samples import samples
+from pipeline.reading.trial_film import coded, decoded, stripes
 from pipeline.writing import losses
 from schemas.codes import Stage
 
 CODEC = "h264_nvenc"
-_SIDE, _FRAMES = 256, 6
 _APART = 3.0
 """Mean levels by which what comes back may differ."""
 
@@ -53,7 +46,7 @@ def chosen(device: str) -> bool:
     Raises:
         EngineUnavailable: it is demanded, and the device has none that encodes.
     """
-    wanted = hardware.encoder()
+    wanted = hardware.use().encoder
     if wanted == "x264" or (wanted == "auto" and not is_cuda(device)):
         return False
     trouble = _trouble(device)
@@ -81,9 +74,9 @@ def _trouble(device: str) -> str | None:
 
 def _tried(codec: str, settings: dict[str, str]) -> str | None:
     """What is wrong with an encoder; None when its pictures come back as they were."""
-    want = [_luma(n) for n in range(_FRAMES)]
+    want = stripes()
     try:
-        found = _decoded(_encoded(codec, settings, want))
+        found = decoded(coded(codec, settings, want))
     except (FFmpegError, OSError, ValueError) as error:
         return str(error) or type(error).__name__
     if len(found) != len(want):
@@ -92,31 +85,3 @@ def _tried(codec: str, settings: dict[str, str]) -> str | None:
         float((a.float() - b.float()).abs().mean()) for a, b in zip(found, want, strict=True)
     )
     return None if apart <= _APART else f"its pictures are {apart:.1f} levels apart"
-
-
-def _luma(number: int) -> Tensor:
-    row = torch.arange(_SIDE)
-    return (40 + (row.unsqueeze(1) // 2 + row + 4 * number) % 160).to(torch.uint8)
-
-
-def _encoded(codec: str, settings: dict[str, str], pictures: list[Tensor]) -> bytes:
-    made = io.BytesIO()
-    with av.open(made, "w", format="matroska") as container:
-        stream = cast(VideoStream, container.add_stream(codec, rate=25, options=settings))
-        stream.width, stream.height, stream.pix_fmt = _SIDE, _SIDE, "yuv420p"
-        for picture in pictures:
-            frame = VideoFrame(_SIDE, _SIDE, "yuv420p")
-            luma, *chroma = frame.planes
-            samples(luma, _SIDE, _SIDE).copy_(picture)
-            for plane in chroma:
-                samples(plane, _SIDE // 2, _SIDE // 2).fill_(128)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return made.getvalue()
-
-
-def _decoded(film: bytes) -> list[Tensor]:
-    with av.open(io.BytesIO(film), "r", format="matroska") as container:
-        return [
-            samples(frame.planes[0], _SIDE, _SIDE).clone() for frame in container.decode(video=0)
-        ]

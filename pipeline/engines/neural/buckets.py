@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.batching.cuda import is_cuda
-from pipeline.hardware import largest_batch
+from pipeline.hardware import use
 
 SMALLEST = 8
 """On the CPU the only size: larger ones are no faster there."""
@@ -14,6 +14,6 @@ def buckets_on(device: str) -> tuple[int, ...]:
     if not is_cuda(device):
         return (SMALLEST,)
     sizes = [SMALLEST]
-    while 2 * sizes[-1] <= largest_batch():
+    while 2 * sizes[-1] <= use().largest_batch:
         sizes.append(2 * sizes[-1])
     return tuple(sizes)

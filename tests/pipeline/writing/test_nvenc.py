@@ -16,6 +16,7 @@ from consumer.caches import weights_root
 from pipeline.engines.viseme.engine import VisemeEngine
 from pipeline.errors import EngineUnavailable
 from pipeline.hardware import EncoderName, allow
+from pipeline.reading.trial_film import decoded
 from pipeline.types import AudioFacts, RenderSpec
 from pipeline.weights import use_weights_root
 from pipeline.writing import losses, nvenc, x264
@@ -220,10 +221,9 @@ def test_the_trial_finds_pictures_that_are_missing_or_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert nvenc._tried(x264.CODEC, x264.options(18, 640, 360)) is None
-    whole = nvenc._decoded
-    monkeypatch.setattr(nvenc, "_decoded", lambda film: whole(film)[1:])
+    monkeypatch.setattr(nvenc, "decoded", lambda film: decoded(film)[1:])
     assert nvenc._tried(x264.CODEC, x264.options(18, 640, 360)) == "5 of 6 pictures came back"
-    monkeypatch.setattr(nvenc, "_decoded", lambda film: whole(film)[::-1])
+    monkeypatch.setattr(nvenc, "decoded", lambda film: decoded(film)[::-1])
     assert "levels apart" in str(nvenc._tried(x264.CODEC, x264.options(18, 640, 360)))
     assert "no_such_codec" in str(nvenc._tried("no_such_codec", {}))
 
