@@ -18,78 +18,43 @@ KAFKA_BINDING = "0.5.0"
 @dataclass(frozen=True, slots=True)
 class _Channel:
     key: str
-    address: str
+    """Of `schemas.topics.Topics`."""
     message: str
     action: Literal["send", "receive"]
     operation: str
-    text: str
+
+    @property
+    def address(self) -> str:
+        return str(getattr(Topics(), self.key))
+
+    @property
+    def text(self) -> str:
+        return _TEXTS[self.key]
 
 
-def _channels() -> list[_Channel]:
-    topics = Topics()
-    return [
-        _Channel(
-            "requests",
-            topics.requests,
-            "request",
-            "receive",
-            "takeRequest",
-            "Upstream writes one job per record. At-least-once: sending a job twice renders once.",
-        ),
-        _Channel(
-            "completed",
-            topics.completed,
-            "completed",
-            "send",
-            "announceCompleted",
-            "The job is done; enough on its own. Copies carry the same ce_id: dedupe by it.",
-        ),
-        _Channel(
-            "failed",
-            topics.failed,
-            "failed",
-            "send",
-            "announceFailed",
-            "The job failed for good. Copies carry the same ce_id: dedupe by it.",
-        ),
-        _Channel(
-            "progress",
-            topics.progress,
-            "progress",
-            "send",
-            "tellProgress",
-            "Signs of life, at most every 2 s or 5 %; may be lost, never on the critical path.",
-        ),
-        _Channel(
-            "control",
-            topics.control,
-            "control",
-            "receive",
-            "takeControl",
-            "Upstream's wishes about jobs, read by every replica.",
-        ),
-        _Channel(
-            "retry",
-            topics.retry,
-            "request",
-            "send",
-            "postpone",
-            "Transient failures with a due time header; only the service writes and reads it.",
-        ),
-        _Channel(
-            "dlq",
-            topics.dlq,
-            "dead",
-            "send",
-            "setAside",
-            "Raw bytes of what cannot be processed, with f2f-error-* and f2f-original-* headers.",
-        ),
-    ]
+_CHANNELS = (
+    _Channel("requests", "request", "receive", "takeRequest"),
+    _Channel("completed", "completed", "send", "announceCompleted"),
+    _Channel("failed", "failed", "send", "announceFailed"),
+    _Channel("progress", "progress", "send", "tellProgress"),
+    _Channel("control", "control", "receive", "takeControl"),
+    _Channel("retry", "request", "send", "postpone"),
+    _Channel("dlq", "dead", "send", "setAside"),
+)
+_TEXTS = {
+    "requests": "Upstream writes one job per record. At-least-once: sending a job twice renders "
+    "once.",
+    "completed": "The job is done; enough on its own. Copies carry the same ce_id: dedupe by it.",
+    "failed": "The job failed for good. Copies carry the same ce_id: dedupe by it.",
+    "progress": "Signs of life, at most every 2 s or 5 %; may be lost, never on the critical path.",
+    "control": "Upstream's wishes about jobs, read by every replica.",
+    "retry": "Transient failures with a due time header; only the service writes and reads it.",
+    "dlq": "Raw bytes of what cannot be processed, with f2f-error-* and f2f-original-* headers.",
+}
 
 
 def document() -> dict[str, Any]:
     """The whole document as plain data."""
-    channels = _channels()
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -110,7 +75,7 @@ def document() -> dict[str, Any]:
                 "variables": {"brokers": {"default": "127.0.0.1:9092"}},
             }
         },
-        "channels": {c.key: _channel(c) for c in channels},
+        "channels": {c.key: _channel(c) for c in _CHANNELS},
         "operations": {
             c.operation: {
                 "action": c.action,
@@ -118,7 +83,7 @@ def document() -> dict[str, Any]:
                 "summary": c.text,
                 "messages": [{"$ref": f"#/channels/{c.key}/messages/{c.message}"}],
             }
-            for c in channels
+            for c in _CHANNELS
         },
         "components": {
             "messages": {

@@ -12,7 +12,6 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,8 +83,6 @@ class DuixClient:
         still = self._patience.still + self._patience.still_per_second * speech_s
         return self._follow(code, still, on_tick)
 
-    # --- submit
-
     def _submit(self, code: str, body: bytes, on_tick: OnTick) -> None:
         """Hand the task in; a busy service is waited for as long as the job may take."""
         silence = _Clock(self._patience.silent)
@@ -121,8 +118,6 @@ class DuixClient:
             return self._query(code) is not None
         except (OSError, http.client.HTTPException, Unintelligible):
             return False
-
-    # --- query
 
     def check(self) -> None:
         """Ask for a task that nobody has; changes nothing.
@@ -206,8 +201,6 @@ class DuixClient:
             raise Unintelligible(f"a query was answered by {answer.code} {answer.msg}")
         return contract.read_task(answer)
 
-    # --- below
-
     def _call(self, path: str, body: bytes | None = None) -> Answer:
         request = urllib.request.Request(
             self._url + path, data=body, headers={"Content-Type": "application/json"}
@@ -237,16 +230,15 @@ class DuixClient:
 class _Clock:
     """Over when it was not reset for so long."""
 
-    def __init__(self, limit_s: float, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
-        self._now = now
         self._since: float | None = None
 
     def over(self) -> bool:
         """Start with the first question; true when the limit has passed since."""
         if self._since is None:
-            self._since = self._now()
-        return self._now() - self._since > self._limit_s
+            self._since = time.monotonic()
+        return time.monotonic() - self._since > self._limit_s
 
     def reset(self) -> None:
         """Begin anew."""
