@@ -151,9 +151,5 @@ class Cancelled(PipelineError):
 
 
 def in_one_line(error: object, most: int = 200) -> str:
-    """What an error of somebody else's says, for a message of ours; its type if it says nothing.
-
-    Args:
-        most: letters.
-    """
+    """What an error of somebody else's says, in so many letters; its type if it says nothing."""
     return " ".join(str(error).split())[:most] or type(error).__name__

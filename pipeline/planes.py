@@ -37,14 +37,7 @@ class Window(NamedTuple):
 
 
 def read_rgb(frame: Frame, window: Window, color: Color) -> Tensor:
-    """A window of a frame as RGB.
-
-    Args:
-        window: inside the frame.
-
-    Returns:
-        (3, H, W) uint8.
-    """
+    """A window of a frame, inside it, as (3, H, W) uint8 RGB."""
     y = frame.y[window.y0 : window.y1, window.x0 : window.x1].float()
     u, v = (_upsampled(plane, window) for plane in (frame.u, frame.v))
     return rgb_of(y, u, v, color).round().clamp(0, 255).to(torch.uint8)

@@ -99,10 +99,7 @@ def pull_faces(
 
 
 def verify_faces(root: Path | None = None) -> Path:
-    """Compare every file with what was recorded when it was made.
-
-    Returns:
-        The folder that holds them.
+    """Compare every file with what was recorded when it was made; the folder that holds them.
 
     Raises:
         WeightsMissing: a file is missing or changed; names it and the command that brings it.

@@ -17,11 +17,7 @@ NEARLY = Fraction(4, 5)
 
 
 def tracked_frames(used: int, fps: Fraction, frames: int) -> int:
-    """Grid frames to track, from the first: at least `used`, at most `frames`.
-
-    Args:
-        used: frames that the output touches.
-    """
+    """Grid frames to track, from the first: at least the `used` ones, which the output touches."""
     for step in count():
         seconds = LEAST_S * 2 ** (step // 2) * (Fraction(3, 2) if step % 2 else 1)
         reach = int(seconds * fps)

@@ -66,12 +66,7 @@ def _under(evidence: Evidence, theirs: Mouths) -> Mouths:
 
 
 def speed(places: Tensor, usable: Tensor) -> float | None:
-    """Mean length of the first difference over time, io per frame.
-
-    Args:
-        places: (N, K, 2).
-        usable: (N,) bool.
-    """
+    """Mean length of the first difference of (N, K, 2) places over time, io per frame."""
     two = usable[1:] & usable[:-1]
     if not bool(two.any()):
         return None

@@ -109,11 +109,7 @@ def psnr(square: float) -> float:
 
 
 def measure_pixels(evidence: Evidence, figures: Figures) -> Outside | None:
-    """Write down sharpness, flicker and what happened outside the lower face.
-
-    Returns:
-        The error outside, with its picture; None without a reference that matches.
-    """
+    """Write down sharpness and flicker, and the error outside the lower face, if it is known."""
     ours = Face(_centre(evidence.output.mouths))
     theirs = Face(ours.centre)
     outside = Outside()

@@ -113,11 +113,7 @@ class Follower:
             self.doubtful.append(index)
 
     def follow(self, frames: Sequence[Frame]) -> int:
-        """Follow through frames of one shot.
-
-        Returns:
-            How many of them it was seen in before it was lost, if it was.
-        """
+        """Follow through frames of one shot; in how many it was seen, from the first on."""
         regions = self._guided(frames, self._glide(len(frames)))
         seen = self._seen(frames, regions)
         count = len(frames) if seen.good.all() else int(seen.good.argmin())

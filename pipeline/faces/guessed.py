@@ -113,11 +113,7 @@ class Glances:
         frame: Frame,
         region: NDArray[np.float32],
     ) -> None:
-        """Look at the last frame of a batch, where it is time to.
-
-        Args:
-            region: (4,) of the face in it.
-        """
+        """Where it is time to, look at the (4,) region of the face in a batch's last frame."""
         due = self._batches < FIRST or self._batches % LATER == 0
         self._batches += 1
         if self._sure or not due:

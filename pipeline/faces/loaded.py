@@ -12,10 +12,7 @@ from pipeline.weights import load_faces, weights_root
 
 
 def networks(device: str, threads: int) -> tuple[Detector, MeshNetwork]:
-    """Detector and mesh.
-
-    Args:
-        device: where they run. On a GPU jobs of all budgets share one pair.
+    """Detector and mesh on a device; on a GPU jobs of all budgets share one pair.
 
     Raises:
         WeightsMissing: the face models are not on this machine.

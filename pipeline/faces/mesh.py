@@ -79,12 +79,7 @@ class MeshNetwork:
         self._network.warm()
 
     def __call__(self, frames: Sequence[Frame], regions: Tensor, color: Color) -> Meshes:
-        """Look at one region in each frame.
-
-        Args:
-            regions: (N, 4), see `pipeline.faces.roi`.
-        """
-
+        """Look at one region, (N, 4) as in `pipeline.faces.roi`, in each frame."""
         look = partial(self._part, frames, regions, color)
         return Meshes.joined(self._halves.each(len(frames), look))
 

@@ -25,11 +25,7 @@ KNOWN = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "PRELU", "RELU", "ADD", "PAD"
 
 
 def write(model: Model, nodes: Sequence[Node], inputs: list[str], outputs: list[str]) -> bytes:
-    """A file of its own for some nodes of a graph.
-
-    Args:
-        nodes: in order of execution, of `KNOWN` operations.
-    """
+    """A file of its own for some nodes, in order of execution, all of `KNOWN` operations."""
     return _Writer(model).file(nodes, inputs, outputs)
 
 

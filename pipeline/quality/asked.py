@@ -34,10 +34,6 @@ def range_of(watched: Watched) -> MouthRange:
 
 
 def asked_aperture(curve: MouthCurve, output: Watched, source: Watched | None) -> Tensor:
-    """Aperture per output frame, io, in the range of the reference, or else of the output itself.
-
-    Returns:
-        (F,) float32.
-    """
+    """(F,) aperture per output frame, io, in the range of the reference, or else of the output."""
     targets = sample(curve, output.video.fps, output.video.frames)
     return range_of(source or output).path(targets).aperture

@@ -57,10 +57,7 @@ class Words(NamedTuple):
         )
 
     def put(self, path: Path, frame: VideoFrame) -> None:
-        """Name what a picture leaves unnamed.
-
-        Args:
-            frame: its first picture.
+        """Name what the film's first picture leaves unnamed.
 
         Raises:
             InputUnreadable: its colours are nobody's but Dolby Vision's.

@@ -150,10 +150,7 @@ def open_options(limits: Limits) -> dict[str, Any]:
 def open_media(
     path: Path, limits: Limits, stage: Stage, accel: HWAccel | None = None
 ) -> Iterator[InputContainer]:
-    """Open a local media file.
-
-    Args:
-        accel: a device that decodes its pictures.
+    """Open a local media file; its pictures are decoded by `accel`, if given.
 
     Raises:
         InputUnreadable: not a regular file, empty, or not media of a kind on the list.

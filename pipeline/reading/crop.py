@@ -33,11 +33,7 @@ def cropped(frame: VideoFrame, margins: Margins) -> VideoFrame:
 
 
 class Cropped:
-    """Stands where `pipeline.reading.deinterlace.Fields` would.
-
-    Args:
-        margins: what is not shown of each.
-    """
+    """Shown parts, within margins, in the place of `pipeline.reading.deinterlace.Fields`."""
 
     def __init__(self, whole: Fields, margins: Margins) -> None:
         self._whole = whole

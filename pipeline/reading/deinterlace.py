@@ -51,11 +51,7 @@ def is_one_field(frame: VideoFrame, codec: str, aspect: Fraction) -> bool:
 
 
 def holds_single_fields(video: VideoFacts, lines: int) -> bool:
-    """Whether a probed film is one of single fields.
-
-    Args:
-        lines: of a coded picture.
-    """
+    """Whether a probed film is one of single fields, by the lines of a coded picture."""
     shown = round(video.height / video.scale)
     return video.codec == _FIELD_CODEC and video.rotation == 0 and abs(shown - 2 * lines) <= 2
 

@@ -74,11 +74,7 @@ class Grid:
 
 
 def fit_grid(table: PictureTable, declared: Iterable[Fraction | None]) -> Grid:
-    """The grid of a stream: its constant rate where it has one, else its average.
-
-    Args:
-        declared: rates that the container names.
-    """
+    """The grid of a stream: a constant rate, such as the container names, else its average."""
     count = len(table.pts)
     if count == 1 or table.duration <= 0:
         return Grid(STILL_FPS, 1, False)

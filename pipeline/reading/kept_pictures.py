@@ -23,12 +23,7 @@ not yet on disk (vm.dirty_ratio)."""
 
 
 class KeptPictures:
-    """Pictures of one reference by number.
-
-    Args:
-        width: of luma, even.
-        height: of luma, even.
-    """
+    """Pictures of one reference by number, of even sides."""
 
     def __init__(self, width: int, height: int, scratch: Path) -> None:
         self._size = (width, height)

@@ -46,11 +46,7 @@ def codec_of(path: Path) -> str | None:
 
 
 class Photograph:
-    """Stands where a `pipeline.reading.cursor.Cursor` would.
-
-    Args:
-        path: of which `codec_of` knows the codec.
-    """
+    """A photograph (`codec_of`) in the place of a `pipeline.reading.cursor.Cursor`."""
 
     def __init__(self, path: Path, limits: Limits, stage: Stage) -> None:
         self._path = path

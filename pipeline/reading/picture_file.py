@@ -21,11 +21,7 @@ def picture_bytes(width: int, height: int) -> int:
 
 
 class PictureFile:
-    """Slots of planes by number, written and read in any order, from several threads.
-
-    Args:
-        width: of luma, even.
-        height: of luma, even.
+    """Planes by number, of even sides, written and read in any order, from several threads.
 
     Raises:
         OSError: the disk is full.

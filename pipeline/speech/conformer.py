@@ -49,11 +49,7 @@ class Conformer:
 
     @torch.no_grad()
     def __call__(self, samples: Tensor) -> Heard:
-        """Listen to a sound.
-
-        Args:
-            samples: (N,) float32 at 16 kHz, N > 200.
-        """
+        """Listen to a sound, (N,) float32 at 16 kHz, N > 200."""
         x = self._stem(self._mel(samples))
         hidden = []
         for n in range(_BLOCKS):

@@ -55,14 +55,7 @@ def cues(heard: Hearing, curve: MouthCurve) -> Tensor:
 
 
 def rows(heard: Hearing, cue: Tensor, times: Tensor) -> Tensor:
-    """Everything that the mouth at some instants is predicted from.
-
-    Args:
-        cue: (12, T) of `cues`.
-
-    Returns:
-        (F, 900) float64.
-    """
+    """(F, 900) float64: what mouths at (F,) instants are predicted from, (12, T) `cues` and all."""
     read = [at_times(cue, times + delay) for delay in DELAYS_S]
     return torch.cat([*read, *_hidden(heard.hidden, times)]).T.double()
 

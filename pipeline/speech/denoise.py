@@ -41,12 +41,7 @@ _BLOCK = 1000
 
 
 def noisy(samples: Tensor, level: Tensor) -> bool:
-    """Whether there is so much noise that speech is heard better without it.
-
-    Args:
-        samples: (N,) float at 16 kHz.
-        level: (T,) dB of `pipeline.speech.mel.hear`.
-    """
+    """Whether speech, (N,) at 16 kHz of (T,) dB, is heard better without its noise."""
     inside = recorded(level)
     some = level[inside]
     if float(spread(some[:: max(1, len(some) // _STEPS)])) < _SPREAD_DB:

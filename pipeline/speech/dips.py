@@ -43,12 +43,7 @@ class Dip:
 
 
 def dips(mel: Tensor, level: Tensor) -> list[Dip]:
-    """All dips of a speech, in order.
-
-    Args:
-        mel: (40, T) natural logarithm of the power.
-        level: (T,) dB.
-    """
+    """All dips of a speech, in order, by its mel (40, T) in natural logarithms and (T,) dB."""
     formants = _band(mel, 600, 3500)
     width = _FAR - _NEAR + 1
     padded = F.pad(formants[None, None], (_FAR, _FAR), mode="replicate")

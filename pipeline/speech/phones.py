@@ -39,11 +39,7 @@ class PhoneSpan:
 
 
 def blocks(level: Tensor) -> Iterator[tuple[int, int]]:
-    """Half-open step ranges of at most 20 s, cut at the quietest 100 ms between 10 and 20 s.
-
-    Args:
-        level: (T,) dB below full scale.
-    """
+    """Half-open step ranges of at most 20 s of (T,) dB, cut at the quietest 100 ms from 10 s on."""
     total, start = level.numel(), 0
     while total - start > _LONGEST:
         window = level[start + _SHORTEST : start + _LONGEST]

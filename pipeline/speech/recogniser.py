@@ -201,11 +201,7 @@ def _closing(tokens: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
 
 
 def spans(named: Iterable[_Named], end: float) -> list[PhoneSpan]:
-    """Phones with beginnings and ends, from their middles.
-
-    Args:
-        end: seconds that the spans cover.
-    """
+    """Phones with beginnings and ends, from their middles; the last ends at second `end`."""
     known = sorted(named, key=lambda one: one.centre)
     if not known:
         return [PhoneSpan(SILENCE, 0.0, max(end, 1 / STEP_RATE))]

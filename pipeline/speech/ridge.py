@@ -104,12 +104,7 @@ def _decompose(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Pearson's r along the first axis; 0 where one side does not vary.
-
-    Args:
-        a: (N, ...).
-        b: (N, ...) of a shape that broadcasts with `a`.
-    """
+    """Pearson's r along the first axis of (N, ...) values; 0 where one side does not vary."""
     da, db = a - a.mean(0), b - b.mean(0)
     scale = da.square().sum(0).sqrt() * db.square().sum(0).sqrt()
     return torch.where(scale > 1e-12, (da * db).sum(0) / scale.clamp(min=1e-12), 0.0)

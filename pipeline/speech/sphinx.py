@@ -52,11 +52,7 @@ def _block(samples: Tensor, level: Tensor, start: int, stop: int) -> list[PhoneS
 
 
 def pcm(samples: Tensor, start: int, stop: int) -> bytes:
-    """16-bit little-endian samples of a step range, for the recogniser.
-
-    Args:
-        samples: (N,) float at 16 kHz, -1 to 1.
-    """
+    """16-bit little-endian samples of a step range of (N,) floats at 16 kHz, for the recogniser."""
     piece = samples[start * HOP : stop * HOP].detach().cpu().float()
     piece = torch.nan_to_num(piece, nan=0.0, posinf=0.0, neginf=0.0).clamp(-1, 1)
     data: bytes = (piece * 32767).round().to(torch.int16).numpy().astype("<i2").tobytes()

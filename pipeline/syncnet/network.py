@@ -21,14 +21,7 @@ class SyncNet(nn.Module):
         self.netcnnlip = _lip_layers()
 
     def audio(self, mfcc: Tensor) -> Tensor:
-        """Embed sound.
-
-        Args:
-            mfcc: (B, 1, 13, 20) float32, 100 columns a second.
-
-        Returns:
-            (B, 1024).
-        """
+        """Embed sound: (B, 1, 13, 20) float32 MFCC, 100 columns a second, to (B, 1024)."""
         return cast(Tensor, self.netfcaud(self.netcnnaud(mfcc).flatten(1)))
 
     def lip_features(self, lips: Tensor) -> Tensor:

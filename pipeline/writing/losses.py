@@ -38,11 +38,7 @@ def begin(device: str) -> int:
 
 
 def lose(device: str, began: int) -> None:
-    """A film was lost.
-
-    Args:
-        began: from `begin`.
-    """
+    """A film was lost that `begin` began."""
     with _lock:
         count = _counts[device]
         if count.lost != began:

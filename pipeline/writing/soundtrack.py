@@ -34,11 +34,7 @@ def output_rate(rate: int) -> int:
 
 
 class Soundtrack:
-    """Decodes the speech once more and encodes it as far as it is asked to.
-
-    Args:
-        container: of the output; gets one more stream.
-    """
+    """Encodes the speech into a stream of the output of its own, as far as it is asked to."""
 
     def __init__(self, container: OutputContainer, audio: AudioFacts) -> None:
         self._rate = output_rate(audio.rate)

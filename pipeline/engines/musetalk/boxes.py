@@ -68,13 +68,6 @@ def _inside(box: Box, height: int, width: int) -> Box | None:
 
 
 def points_68(mesh: Tensor) -> Tensor:
-    """The 68 landmarks of a face mesh.
-
-    Args:
-        mesh: (..., 478, 2 or 3) points, pixels.
-
-    Returns:
-        (..., 68, 2).
-    """
+    """The 68 landmarks, (..., 68, 2), of a face mesh, (..., 478, 2 or 3) pixels."""
     index = torch.tensor(MESH_TO_68, device=mesh.device)
     return mesh.index_select(-2, index)[..., :2]

@@ -28,14 +28,7 @@ _HALF, _BITS = 1 << 21, 22
 
 
 def crop_faces(frames: Sequence[Frame], boxes: Sequence[Box], color: Color, device: str) -> Tensor:
-    """Cut out, convert and resize with OpenCV's Lanczos.
-
-    Args:
-        boxes: the face box in each, inside the frame.
-
-    Returns:
-        (B, 3, 256, 256) uint8 RGB.
-    """
+    """Cut boxes out of frames, inside them; by OpenCV's Lanczos to (B, 3, 256, 256) uint8 RGB."""
     inner = [box.window() for box in boxes]
     windows = windows_around(inner, frames[0].height, frames[0].width)
     rgb = windows_rgb(frames, windows, color, device)

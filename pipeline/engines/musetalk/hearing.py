@@ -85,11 +85,7 @@ class SpeechTokens:
         """Steps that lie wholly inside the speech."""
 
     def frames(self, fps: Fraction, frames: range) -> Tensor:
-        """Tokens of some frames, without positions.
-
-        Returns:
-            (len(frames), 50, 384) on the encoder's device.
-        """
+        """(len(frames), 50, 384) tokens of frames, without positions, on the encoder's device."""
         index = window_steps(fps, frames, self.steps)
         held = index[index >= 0]
         if held.numel() == 0:

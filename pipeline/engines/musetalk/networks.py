@@ -102,10 +102,7 @@ def build_whisper(config: Config = WHISPER) -> WhisperEncoder:
 
 
 def load_into(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Give a network its weights, all of them and no others, without a second copy.
-
-    Args:
-        network: made on the device `meta`.
+    """Give a network on the device `meta` its weights, all and no others, without a second copy.
 
     Raises:
         RuntimeError: a name is missing or unknown, or a shape differs; the message lists them.

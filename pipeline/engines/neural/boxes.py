@@ -72,10 +72,7 @@ def box_parts(boxes: Mapping[int, Box]) -> Parts:
 
 
 def boxes_of(parts: Parts, frames: int, height: int, width: int) -> dict[int, Box]:
-    """Boxes by grid frame from their parts.
-
-    Args:
-        parts: from `box_parts`.
+    """Boxes by grid frame from the parts that `box_parts` made.
 
     Raises:
         Unfit: they are not boxes inside such a picture, of frames of such a track.

@@ -16,11 +16,7 @@ from schemas.codes import Stage
 
 
 def bytes_of(pictures: Tensor) -> Tensor:
-    """Samples from 0 to 255 as 8-bit ones; pictures with one that is no number are all 0.
-
-    Args:
-        pictures: (..., 3, S, S) float.
-    """
+    """(..., 3, S, S) floats from 0 to 255 as bytes; pictures with one that is no number are 0."""
     lost = pictures.isnan().flatten(-3).any(-1)
     made = torch.where(lost[..., None, None, None], 0, pictures).to(torch.uint8)
     first = made[..., 0, 0, 0]
@@ -34,10 +30,7 @@ def brightest(pictures: Tensor) -> Tensor:
 
 
 def refuse_lost(found: Tensor) -> None:
-    """Look whether some pictures are lost.
-
-    Args:
-        found: from `brightest`, on the host.
+    """Look whether some pictures are lost, by what `brightest` found, on the host.
 
     Raises:
         EngineFailed: some are.
@@ -46,10 +39,7 @@ def refuse_lost(found: Tensor) -> None:
 
 
 def refuse_infinite(made: Tensor) -> None:
-    """Look whether all of what a network made are numbers.
-
-    Args:
-        made: (B, …) float, on the host.
+    """Look whether all of what a network made, (B, …) floats on the host, are numbers.
 
     Raises:
         EngineFailed: some are none.

@@ -159,11 +159,7 @@ class Canvas:
         )
 
     def origin(self, mouth: Tensor) -> Tensor:
-        """Where the region begins in the picture, (B, 2) int64, even.
-
-        Args:
-            mouth: (B, 2) middle of the mouth in the picture.
-        """
+        """(B, 2) int64, even: where regions begin in the picture, by (B, 2) middles of mouths."""
         corner = mouth - torch.tensor([self.mouth_x, self.mouth_y], device=mouth.device)
         return (corner / 2).round().to(torch.int64) * 2
 

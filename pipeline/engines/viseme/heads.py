@@ -85,11 +85,7 @@ def similarity(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def mean_skull(points: Tensor) -> Skull:
-    """The mean head of some frames.
-
-    Args:
-        points: (B, 478, 3) pixels, B ≥ 1.
-    """
+    """The mean head of some frames, by (B, 478, 3) pixels, B ≥ 1."""
     stable = points[:, list(STABLE)].double()
     mean = stable[len(stable) // 2]
     for _ in range(ROUNDS):
@@ -104,11 +100,7 @@ def mean_skull(points: Tensor) -> Skull:
 
 
 def fit_heads(points: Tensor, skull: Skull) -> Heads:
-    """Pose and shape of each frame.
-
-    Args:
-        points: (B, 478, 3) pixels.
-    """
+    """Pose and shape of each frame, by (B, 478, 3) pixels."""
     stable = points[:, list(STABLE)].double()
     target = skull.stable.double().expand_as(stable)
     scale, rotation, origin = similarity(target, stable)

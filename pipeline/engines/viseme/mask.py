@@ -19,11 +19,7 @@ _LIPS = [PLACE[point] for point in (*LIPS_OUTER_UPPER, *reversed(LIPS_OUTER_LOWE
 
 
 def lower_face(canvas: Canvas, area: Area, points: Tensor) -> Tensor:
-    """(B, NODES, NODES) 0 outside the lower face to 1 inside.
-
-    Args:
-        points: (B, K, 2) in the region.
-    """
+    """(B, NODES, NODES) 0 outside the lower face to 1 inside, by (B, K, 2) points in the region."""
     outline = points[:, _OUTLINE]
     centre = outline.mean(1, keepdim=True)
     depth = inside(area.nodes, centre + SHRINK * (outline - centre))

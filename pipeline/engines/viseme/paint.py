@@ -28,11 +28,7 @@ SHADE = 0.06
 
 
 def paint(plan: Plan, frames: Sequence[Frame], outputs: Sequence[int]) -> list[Frame]:
-    """The mouths of output frames, painted on the reference's frames under them.
-
-    Args:
-        outputs: their places in the output; all of some strength.
-    """
+    """The mouths of output frames, all of some strength, on the reference's frames under them."""
     canvas = plan.avatar.canvas
     at = torch.tensor(list(outputs))
     scene = settle(plan, frames, at)

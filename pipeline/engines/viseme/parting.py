@@ -34,11 +34,7 @@ class Parting(Batch):
 
 
 def part(line: LipLine, lattice: Lattice, grain: float) -> Parting:
-    """The partition of a lattice by the line between two edges.
-
-    Args:
-        grain: luma pixels per sample, over which edges are softened.
-    """
+    """The partition of a lattice by a line; edges are softened over `grain` luma pixels."""
     along, off = line.across(lattice.xs, lattice.ys)
     up, low = line.edges(along)
     beyond = (along.abs() - line.half[:, None, None]).clamp_min(0)

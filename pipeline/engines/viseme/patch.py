@@ -91,11 +91,7 @@ def read(planes: Tensor, places: Tensor, smooth: bool = False) -> Tensor:
 
 
 def crispen(plane: Tensor) -> Tensor:
-    """Give back what bicubic reading between the samples takes from the finest detail.
-
-    Args:
-        plane: (B, 1, h, w) float, read once.
-    """
+    """Give back what one bicubic reading takes from the finest detail of (B, 1, h, w) floats."""
     edge = F.pad(plane, (1, 1, 1, 1), mode="replicate")
     around = edge[..., :-2, 1:-1] + edge[..., 2:, 1:-1] + edge[..., 1:-1, :-2] + edge[..., 1:-1, 2:]
     return torch.add(plane * (1 + 4 * DROOP), around, alpha=-DROOP)

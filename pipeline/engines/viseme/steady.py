@@ -70,12 +70,7 @@ def steady_complexion(complexion: Tensor, frames: Tensor, run: Tensor, fps: Frac
 
 
 def turned(heads: Heads, rotation: Tensor, slip: Tensor, skull: Skull) -> Heads:
-    """The same heads with their skulls at the same places, turned and slipped otherwise.
-
-    Args:
-        rotation: (B, 3, 3).
-        slip: (B, 3) io.
-    """
+    """The same heads, their skulls at the same places, turned (B, 3, 3) and slipped (B, 3) io."""
     middle = skull.stable.mean(0)
     before = (heads.rotation @ (middle - heads.slip).unsqueeze(2))[..., 0]
     after = (rotation @ (middle - slip).unsqueeze(2))[..., 0]

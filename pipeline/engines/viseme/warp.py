@@ -154,11 +154,7 @@ def _border(canvas: Canvas, like: Tensor) -> Tensor:
 
 
 def at_rest(like: Tensor) -> Base:
-    """For a source that is the very frame under the output: far from the mouth nothing moves.
-
-    Args:
-        like: (B, …), whose number and device are taken.
-    """
+    """For a source that is the very frame under the output, (B, …): what is far stays."""
     turn = torch.eye(2, device=like.device).expand(len(like), 2, 2)
     return Base(turn, torch.zeros(len(like), 2, device=like.device))
 

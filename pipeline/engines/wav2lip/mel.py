@@ -27,14 +27,7 @@ BANDS, _LOW, _HIGH = 80, 55.0, 7600.0
 
 
 def mel_spectrogram(samples: Tensor) -> Tensor:
-    """The mel of a whole speech.
-
-    Args:
-        samples: (n,) at 16 kHz, -1 to 1.
-
-    Returns:
-        (80, 1 + n // 200) float32, -4 to 4.
-    """
+    """The mel, (80, 1 + n // 200) float32, -4 to 4, of a speech, (n,) at 16 kHz, -1 to 1."""
     wave = samples.detach().cpu().to(torch.float64)
     if wave.numel() <= _FFT // 2:  # the edges are reflected: there must be something to reflect
         wave = F.pad(wave, (0, _FFT // 2 + 1 - wave.numel()))
@@ -88,11 +81,7 @@ def at_least_one_window(mel: Tensor) -> Tensor:
 
 
 class MelWindows:
-    """What the network hears of one speech.
-
-    Args:
-        samples: (n,) at 16 kHz, -1 to 1.
-    """
+    """What the network hears of one speech, (n,) samples at 16 kHz, -1 to 1."""
 
     def __init__(self, samples: Tensor) -> None:
         self._mel = at_least_one_window(mel_spectrogram(samples))

@@ -9,14 +9,7 @@ from pipeline.engines.neural.lost import bytes_of
 
 
 def network_input(faces: Tensor) -> Tensor:
-    """The picture input: the face with a black lower half, then the face.
-
-    Args:
-        faces: (B, 3, S, S) uint8 BGR.
-
-    Returns:
-        (B, 6, S, S) float32, 0 to 1.
-    """
+    """(B, 6, S, S) float32, 0 to 1, of (B, 3, S, S) uint8 BGR: lower half black, then the face."""
     masked = faces.clone()
     masked[..., faces.shape[-2] // 2 :, :] = 0
     return torch.cat([masked, faces], dim=1).to(torch.float32) / 255.0
