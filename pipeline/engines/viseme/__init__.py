@@ -11,5 +11,7 @@ mouth, from a painted cavity in the reference's own colours.
     paint    its pictures: a `layer` by the fields of `warp`, what lies `inside`, under a `mask`
     report   what is told of a finished job
 
+Tensors of one batch travel in dataclasses on `batch`.
+
 Photographs also move: `sway` turns their heads, `blink` shuts their eyes.
 """
