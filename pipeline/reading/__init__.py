@@ -1,8 +1,7 @@
 """What comes in: probed by limits, opened on trial, decoded to upright pictures and exact sound.
 
     trial      opens a file first, in a process that may be ended
-    probe      what a file is: `scan` counts its packets; `container` opens it, here and below, if
-               it is one of the `kinds` that are read
+    probe      what a file is: `scan` counts its packets; `container` opens it, here and below
     audio      speech at 16 kHz mono, from `sound_stream`, which has no holes
     decode     `FrameReader`: pictures by the number of their frame on the `grid`, in any order
     film       what only a look through a whole film tells, found once for all who read it

@@ -9,7 +9,7 @@ SPAN = 5
 """Frames of the running mean."""
 
 
-def smoothed(boxes: Tensor, span: int = SPAN) -> Tensor:
+def smoothed(boxes: Tensor) -> Tensor:
     """Running mean over the frame and those after it; the last windows are all the last one.
 
     The original writes into the whole numbers that it still reads, which rounds every box down and
@@ -17,13 +17,12 @@ def smoothed(boxes: Tensor, span: int = SPAN) -> Tensor:
 
     Args:
         boxes: (N, 4) of consecutive frames, N at least 1.
-        span: frames of a window.
 
     Returns:
         (N, 4) float64.
     """
     x = boxes.to(torch.float64)
-    if len(x) <= span:
+    if len(x) <= SPAN:
         return x.mean(dim=0, keepdim=True).expand_as(x).clone()
-    mean = x.unfold(0, span, 1).mean(dim=-1)
-    return torch.cat([mean, mean[-1:].expand(span - 1, -1)])
+    mean = x.unfold(0, SPAN, 1).mean(dim=-1)
+    return torch.cat([mean, mean[-1:].expand(SPAN - 1, -1)])

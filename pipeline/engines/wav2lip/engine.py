@@ -38,19 +38,10 @@ _log = logging.getLogger(__name__)
 
 
 class Wav2LipEngine(NeuralEngine):
-    """Paints the lower half of a face crop per frame; `pipeline.engines.base.Engine`.
-
-    Args:
-        compiled: on CUDA, compile the network for the largest batch.
-    """
+    """Paints the lower half of a face crop per frame; `pipeline.engines.base.Engine`."""
 
     def __init__(
-        self,
-        network: Wav2Lip,
-        device: str,
-        used: list[WeightFacts],
-        threads: int = 1,
-        compiled: bool = True,
+        self, network: Wav2Lip, device: str, used: list[WeightFacts], threads: int = 1
     ) -> None:
         pins = "-".join(fact.sha256[:8] for fact in used)
         facts = EngineFacts(
@@ -60,7 +51,7 @@ class Wav2LipEngine(NeuralEngine):
             weights=used,
             device=device,
         )
-        self.painter = Painter(network, device, threads, compiled=compiled)
+        self.painter = Painter(network, device, threads)
         super().__init__(facts, self.painter, warnings=[LICENCE])
 
     def hear(self, speech: Speech) -> MelWindows:

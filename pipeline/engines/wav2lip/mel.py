@@ -43,7 +43,7 @@ def mel_spectrogram(samples: Tensor) -> Tensor:
     return scaled.clamp(-4.0, 4.0)[:, :columns].to(torch.float32)
 
 
-def window_starts(fps: Fraction, frames: range, columns: int, lead: int = 0) -> list[int]:
+def window_starts(fps: Fraction, frames: range, columns: int) -> list[int]:
     """First column of each frame's window.
 
     The original stops at the first window that does not fit and so loses the tail; here the last
@@ -52,14 +52,9 @@ def window_starts(fps: Fraction, frames: range, columns: int, lead: int = 0) -> 
     Args:
         frames: frame numbers from the start of the speech.
         columns: columns that the mel has, at least 16.
-        lead: frames by which the window begins earlier. In training it began one frame earlier
-            than in the original's inference, which is 0.
     """
     last = columns - WINDOW
-    return [
-        min(max((n - lead) * COLUMN_RATE * fps.denominator // fps.numerator, 0), last)
-        for n in frames
-    ]
+    return [min(n * COLUMN_RATE * fps.denominator // fps.numerator, last) for n in frames]
 
 
 def windows(mel: Tensor, starts: list[int]) -> Tensor:

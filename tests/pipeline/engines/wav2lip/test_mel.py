@@ -38,12 +38,6 @@ def test_ten_minutes_drift_by_nothing(fps: Fraction) -> None:
     assert 0 <= Fraction(last) / fps - Fraction(start, 80) < Fraction(1, 80)
 
 
-def test_lead_moves_the_window_one_frame_earlier() -> None:
-    plain = window_starts(Fraction(25), range(50), 500)
-    early = window_starts(Fraction(25), range(50), 500, lead=1)
-    assert early == [0, *plain[:-1]]
-
-
 @pytest.mark.parametrize("samples", [0, 1, 199, 400, 401, 3000])
 def test_speech_shorter_than_one_window_is_filled_with_silence(samples: int) -> None:
     mel = at_least_one_window(mel_spectrogram(0.1 * torch.ones(samples)))
