@@ -51,11 +51,13 @@ class Narrator:
 
     def _progress(self, progress: Progress) -> None:
         filled = int(progress.percent / 5)
+        done, total = progress.frames_done, progress.frames_total
+        counted = f"  {done}/{total} frames" if total else ""
         again = f"  (attempt {progress.attempt})" if progress.attempt > 1 else ""
         self._line(
             "progress",
             f"{'█' * filled}{'·' * (20 - filled)} {progress.percent:3.0f} %  {progress.stage}"
-            f"  {progress.frames_done}/{progress.frames_total} frames{again}",
+            f"{counted}{again}",
         )
 
     def _completed(self, completed: Completed) -> None:
