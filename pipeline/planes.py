@@ -44,14 +44,7 @@ def read_rgb(frame: Frame, window: Window, color: Color) -> Tensor:
 
 
 def rgb_of(y: Tensor, u: Tensor, v: Tensor, color: Color) -> Tensor:
-    """RGB of samples of one size.
-
-    Args:
-        y, u, v: (H, W) float, 0 to 255.
-
-    Returns:
-        (3, H, W) float on the scale 0 to 255, not clamped.
-    """
+    """(3, H, W) float RGB, not clamped, of (H, W) samples; all on the scale 0 to 255."""
     kr, kb = _WEIGHTS.get(color.matrix, _BT709)
     if color.full_range:
         luma, cb, cr = y, u - 128.0, v - 128.0
@@ -65,27 +58,14 @@ def rgb_of(y: Tensor, u: Tensor, v: Tensor, color: Color) -> Tensor:
 
 
 def mix(below: Tensor, above: Tensor, weight: Tensor) -> Tensor:
-    """`below` where the weight is 0, `above` where it is 255; Pillow's rounding between.
-
-    Args:
-        below: (..., H, W) uint8.
-        above: (..., H, W) uint8.
-        weight: (H, W), 0 to 255.
-    """
+    """(..., H, W) uint8: `below` at weight 0, `above` at 255; Pillow's rounding between."""
     w = weight.to(torch.int32)
     total = below.to(torch.int32) * (255 - w) + above.to(torch.int32) * w + 128
     return ((total + (total >> 8)) >> 8).to(torch.uint8)
 
 
 def planes_of(rgb: Tensor, color: Color) -> tuple[Tensor, Tensor, Tensor]:
-    """The planes of an RGB picture.
-
-    Args:
-        rgb: (..., 3, H, W) float, 0 to 255, of an even window.
-
-    Returns:
-        Y (..., H, W), U and V (..., H/2, W/2), float, not clamped.
-    """
+    """Float planes, not clamped, of (..., 3, H, W) float RGB, 0 to 255, of an even window."""
     kr, kb = _WEIGHTS.get(color.matrix, _BT709)
     red, green, blue = rgb.unbind(-3)
     luma = kr * red + (1 - kr - kb) * green + kb * blue

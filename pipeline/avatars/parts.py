@@ -84,10 +84,7 @@ def rows_of(
 
 
 def pack(value: Any, skip: Collection[str] = ()) -> Parts:
-    """Parts of a dataclass.
-
-    Args:
-        value: its fields hold tensors, rows, dataclasses, scalars, fractions, tuples or None.
+    """Parts of a dataclass of tensors, rows, dataclasses, scalars, fractions, tuples or None.
 
     Raises:
         TypeError: a field of another kind; names it.

@@ -92,10 +92,7 @@ class Batcher(Generic[Item, Made]):
         return self._shares.limit
 
     def open(self, deadline: float | None = None) -> Lane[Item, Made]:
-        """A lane for one job.
-
-        Args:
-            deadline: monotonic second at which the job must be done; near it, it goes first.
+        """A lane for one job; it goes first near its `deadline`, a monotonic second.
 
         Raises:
             RuntimeError: no thread can be started, by a limit of processes.

@@ -11,11 +11,7 @@ FADE_FRAMES = 4
 
 
 class Presence:
-    """Which output frames of a job have a usable face, and how much of the mouth each shows.
-
-    Args:
-        present: whether an output frame has a usable face; asked once for each.
-    """
+    """Which output frames have a usable face (`present`), and how much of the mouth they show."""
 
     def __init__(self, frames: int, present: Callable[[int], bool]) -> None:
         self._faces = bytes(map(present, range(frames)))

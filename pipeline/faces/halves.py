@@ -23,12 +23,7 @@ FEWEST = 4
 
 
 class Halves:
-    """Does work on a batch, half by half.
-
-    Args:
-        threads: that may work; with two, the second half goes beside the first.
-        fewest: of a batch that is halved.
-    """
+    """Does work on batches of `fewest` and more half by half; on two threads, at once."""
 
     def __init__(self, threads: int, fewest: int = FEWEST) -> None:
         self._beside = ThreadPoolExecutor(1, "f2f-look") if threads > 1 else None

@@ -19,13 +19,7 @@ _SMALLEST, _LARGEST = 4, 1024
 
 
 class Blocks:
-    """Holds the planes of one block of pictures, all of one size.
-
-    Args:
-        width: of luma, even.
-        height: of luma, even.
-        scratch: folder for a nameless file; None keeps the block in memory.
-    """
+    """Planes of one block of pictures of even sides; in memory where `scratch` is None."""
 
     def __init__(self, width: int, height: int, scratch: Path | None) -> None:
         self._size = (width, height)

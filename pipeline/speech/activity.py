@@ -118,14 +118,7 @@ def loudness(level: Tensor) -> Tensor:
 
 
 def rest(active: Tensor) -> Tensor:
-    """How far the mouth has gone back to rest: pauses of more than 200 ms.
-
-    Args:
-        active: (T,) of `activity`.
-
-    Returns:
-        (T,) 0 in speech to 1 in silence, with ramps inside the pause.
-    """
+    """(T,) 0 in speech to 1 at rest, in pauses of more than 200 ms; with ramps inside them."""
     out = torch.zeros_like(active)
     ramp = _REST_RAMP_S * STEP_RATE
     for start, stop in true_runs(active < 0.2):

@@ -65,13 +65,7 @@ class MouthRange:
 
     @classmethod
     def from_track(cls, ap: Tensor, w: Tensor, usable: Tensor) -> MouthRange:
-        """Measure a range.
-
-        Args:
-            ap: (N,) aperture of each reference frame, io.
-            w: (N,) mouth width, io.
-            usable: (N,) bool, frames with a good face.
-        """
+        """Measure a range by (N,) aperture and width, io, and where they are of a good face."""
         good = usable.bool() & torch.isfinite(ap) & torch.isfinite(w)
         if not bool(good.any()):
             return cls.silent(0.0, _USUAL_WIDTH)

@@ -25,14 +25,7 @@ class SyncNet(nn.Module):
         return cast(Tensor, self.netfcaud(self.netcnnaud(mfcc).flatten(1)))
 
     def lip_features(self, lips: Tensor) -> Tensor:
-        """The lip network before its head.
-
-        Args:
-            lips: (B, 3, 5, 224, 224) float32, BGR, 0 to 255, five frames at 25 a second.
-
-        Returns:
-            (B, 512).
-        """
+        """(B, 512) of lips (B, 3, 5, 224, 224) float32 BGR, 0 to 255, 25 a second."""
         return cast(Tensor, self.netcnnlip(lips).flatten(1))
 
     def lip(self, lips: Tensor) -> Tensor:
@@ -91,14 +84,7 @@ def _head() -> nn.Sequential:
 
 
 def as_lips(pictures: Tensor) -> Tensor:
-    """Stack mouth crops into the lip network's input.
-
-    Args:
-        pictures: (N, 3, 224, 224) uint8 BGR, N at least 5.
-
-    Returns:
-        (N - 4, 3, 5, 224, 224) uint8, a view.
-    """
+    """(N - 4, 3, 5, 224, 224) uint8, a view, of (N ≥ 5, 3, 224, 224) uint8 BGR mouth crops."""
     return pictures.unfold(0, 5, 1).permute(0, 1, 4, 2, 3)
 
 

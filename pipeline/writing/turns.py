@@ -34,11 +34,7 @@ class _First:
 
 
 class Turns:
-    """Encodes the pictures of a stream.
-
-    Args:
-        stream: of the output. Its own encoder is opened for the header and encodes nothing.
-    """
+    """Encodes the pictures of a stream of the output, whose own encoder makes the header alone."""
 
     def __init__(self, stream: VideoStream, coding: Coding) -> None:
         self._stream = stream

@@ -17,14 +17,7 @@ SIDE = 256
 
 
 def normalised(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """The masked and the full picture, -1 to 1; the lower half of the masked one is black.
-
-    Args:
-        pictures: (B, 3, 256, 256) uint8 RGB.
-
-    Returns:
-        Two (B, 3, 256, 256) float32.
-    """
+    """Two (B, 3, 256, 256) of uint8 RGB, -1 to 1: with a black lower half, and whole."""
     unit = pictures.to(torch.float32) / 255.0
     masked = unit.clone()
     masked[..., SIDE // 2 :, :] = 0.0

@@ -32,14 +32,7 @@ _SQUARE = SIDE // 2
 
 
 def soft_masks(meshes: Tensor, boxes: Sequence[Box]) -> Tensor:
-    """The soft masks of faces inside their boxes.
-
-    Args:
-        meshes: (B, 478, 2 or 3) pixels of the frame.
-
-    Returns:
-        (B, 128, 128) uint8: 0 keeps the frame's sample, 255 takes the painted one.
-    """
+    """(B, 128, 128) uint8 inside boxes of faces: 0 keeps the frame, 255 takes what is painted."""
     squares = [blend_square(box) for box in boxes]
     device = meshes.device
     place = brought(torch.tensor([[s.x0, s.y0, s.height] for s in squares]), device).float()

@@ -27,15 +27,7 @@ speech."""
 
 
 def drawn(asked: Tensor, lent: Tensor) -> Tensor:
-    """Openings to draw.
-
-    Args:
-        asked: (F,) io.
-        lent: (F,) of the mouths that lend, io.
-
-    Returns:
-        (F,) io.
-    """
+    """Openings to draw, (F,) io, by those that are asked for and those of the mouths that lend."""
     change = asked - lent
     opened = OPENED * change.clamp(0, MOST_OPENED) * (asked / SLIT).clamp(0, 1)
     closed = (-change - LEAST_CLOSED).clamp(0, MOST_CLOSED)

@@ -36,15 +36,7 @@ def lips(canvas: Canvas, area: Area, points: Tensor) -> Tensor:
 
 
 def inside(where: Tensor, polygon: Tensor) -> Tensor:
-    """Distance to the border of polygons: positive inside, negative outside.
-
-    Args:
-        where: (h, w, 2).
-        polygon: (B, M, 2) corners in order.
-
-    Returns:
-        (B, h, w).
-    """
+    """(B, h, w) distances of (h, w, 2) to polygons (B, M, 2): positive inside, else negative."""
     x, y = where.unbind(2)
     ax, ay = polygon[:, :, None, None].unbind(4)
     by = ay.roll(-1, 1)

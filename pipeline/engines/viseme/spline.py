@@ -14,15 +14,7 @@ STIFFNESS = 1e-4
 
 
 def fit(places: Tensor, values: Tensor) -> Tensor:
-    """Coefficients of the splines that take `values` at `places`.
-
-    Args:
-        places: (B, K, 2), of the order of 1.
-        values: (B, K, C).
-
-    Returns:
-        (B, K + 3, C) float64.
-    """
+    """(B, K + 3, C) float64: splines that take values (B, K, C) at places (B, K, 2) of about 1."""
     batch, count, _ = places.shape
     at = places.double()
     kernel = _kernel(at, at)

@@ -86,12 +86,7 @@ def _turned(price: Tensor, step: int, last: int, way: int) -> Tensor:
 
 
 def cheapest(cost: Tensor, moves: Moves, before: int | None) -> Tensor:
-    """The cheapest states (F,), by Viterbi.
-
-    Args:
-        cost: (F, C) of each row at each output frame.
-        before: the state that it goes on from, if any.
-    """
+    """The cheapest states (F,) by Viterbi, at (F, C) costs, from the state `before` on, if any."""
     total, count = cost.shape
     came = torch.zeros(total, 2, count, dtype=torch.int64, device=cost.device)
     best = cost[:1].expand(2, -1).contiguous()

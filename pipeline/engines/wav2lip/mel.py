@@ -58,15 +58,7 @@ def window_starts(fps: Fraction, frames: range, columns: int) -> list[int]:
 
 
 def windows(mel: Tensor, starts: list[int]) -> Tensor:
-    """The network's sound input.
-
-    Args:
-        mel: (80, T), T at least 16 (`at_least_one_window`).
-        starts: first columns.
-
-    Returns:
-        (len(starts), 1, 80, 16).
-    """
+    """The network's input, (n, 1, 80, 16): the mel, (80, T ≥ 16), from each first column on."""
     return torch.stack([mel[:, start : start + WINDOW] for start in starts]).unsqueeze(1)
 
 

@@ -126,11 +126,7 @@ class UpBlock(nn.Module):
 
 
 class Wav2Lip(nn.Module):
-    """The generator.
-
-    Args:
-        width: channels over the published ones; smaller networks serve tests.
-    """
+    """The generator; `width` is channels over the published ones, smaller ones serve tests."""
 
     def __init__(self, variant: Variant, width: float = 1.0) -> None:
         super().__init__()
