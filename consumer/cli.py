@@ -14,6 +14,7 @@ from importlib import import_module
 
 import click
 
+from consumer.faults import Fault
 from consumer.local.console import (
     BAD_INPUT,
     FAILED,
@@ -115,7 +116,6 @@ def main() -> None:
 
 
 def _run(as_json: bool) -> int:
-    from consumer.faults import Fault
     from consumer.settings import SettingsError
 
     try:
@@ -125,7 +125,7 @@ def _run(as_json: bool) -> int:
     except click.ClickException as error:
         error.show()
         return FAILED
-    except (CommandError, Fault) as error:
+    except Fault as error:
         return show_error(error.error, as_json)
     except SettingsError as error:
         facts = CommandError.usage(f"settings that cannot work:\n{error}").error

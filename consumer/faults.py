@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from typing import Any
+from typing import Any, Self
 
 from schemas.codes import ErrorCode, Stage, facts
 from schemas.render import ErrorFacts
@@ -19,17 +19,18 @@ class Fault(Exception):
         self.error = error
 
     @classmethod
-    def of(cls, code: ErrorCode, stage: Stage, message: str, **detail: Any) -> Fault:
+    def of(cls, code: ErrorCode, stage: Stage, message: str, **detail: Any) -> Self:
         """A fault from its parts; the advice of the code is put behind the message."""
-        known = facts(code)
-        text = f"{message.rstrip('.')}. {known.advice}"
+        text = f"{message.rstrip('.')}. {facts(code).advice}"
+        return cls.plain(code, stage, text, **detail)
+
+    @classmethod
+    def plain(cls, code: ErrorCode, stage: Stage, message: str, **detail: Any) -> Self:
+        """A fault whose message says itself what to do, as the code's advice is about jobs."""
+        retryable = facts(code).retryable
         return cls(
             ErrorFacts(
-                code=code,
-                stage=stage,
-                message=text[:4000],
-                retryable=known.retryable,
-                detail=detail,
+                code=code, stage=stage, message=message[:4000], retryable=retryable, detail=detail
             )
         )
 

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import datetime
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -143,20 +144,12 @@ class Book:
         return max(dated, key=lambda each: each[:2])[2] if dated else None
 
     def _view(self, job_id: str, said: Said, accepted: datetime | None) -> JobView:
-        links = job_links(job_id)
+        told: dict[str, Any]
         match said:
             case Progress():
-                state = JobState.RUNNING
+                told = {"state": JobState.RUNNING, "progress": said}
             case Completed():
-                state = JobState.COMPLETED
+                told = {"state": JobState.COMPLETED, "completed": said}
             case Failed():
-                state = JobState.FAILED
-        return JobView(
-            job_id=job_id,
-            state=state,
-            accepted_at=accepted,
-            progress=said if isinstance(said, Progress) else None,
-            completed=said if isinstance(said, Completed) else None,
-            failed=said if isinstance(said, Failed) else None,
-            links=links,
-        )
+                told = {"state": JobState.FAILED, "failed": said}
+        return JobView(job_id=job_id, accepted_at=accepted, links=job_links(job_id), **told)

@@ -24,6 +24,7 @@ from consumer.http.gateway_metrics import SUBMITTED
 from consumer.http.gateway_problems import Refused
 from consumer.kafka.producing import Line
 from consumer.settings import Settings
+from consumer.store.facts import NOTHING
 from consumer.store.job_files import INPUTS
 from consumer.store.storage import Storage
 from schemas.codes import ErrorCode
@@ -92,7 +93,7 @@ class Requests:
         bucket, key = self._settings.s3_bucket, note_key(job_id)
         note = AcceptedRecord(request=request, accepted_at=datetime.now(UTC))
         data = note.model_dump_json(exclude_defaults=True).encode()
-        if await self._storage.put(bucket, key, data, if_absent=True) is not None:
+        if await self._storage.put(bucket, key, data, over=NOTHING) is not None:
             return
         found = await self._storage.get(bucket, key)
         before: RenderRequest | None = None

@@ -26,7 +26,8 @@ from typing import Any
 
 import click
 
-from schemas.codes import ErrorCode, Stage, facts
+from consumer.faults import Fault
+from schemas.codes import ErrorCode, Stage
 from schemas.render import ErrorFacts
 
 Handler = Callable[[int, FrameType | None], Any]
@@ -56,33 +57,16 @@ _NEVER_WORKS = frozenset(
 )
 
 
-class CommandError(Exception):
+class CommandError(Fault):
     """A subcommand failed in a way that was foreseen; `main` prints it and ends the process."""
 
-    def __init__(self, error: ErrorFacts) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-    @classmethod
-    def of(cls, code: ErrorCode, stage: Stage, message: str, **detail: Any) -> CommandError:
-        """An error from its parts; the advice of the code is put behind the message."""
-        text = f"{message.rstrip('.')}. {facts(code).advice}"
-        return cls.plain(code, stage, text, **detail)
+    def __str__(self) -> str:
+        return self.error.message
 
     @classmethod
     def usage(cls, message: str, **detail: Any) -> CommandError:
         """An option or a setting that can never work; the message says what to do itself."""
         return cls.plain(ErrorCode.INVALID_REQUEST, Stage.ADMIT, message, **detail)
-
-    @classmethod
-    def plain(cls, code: ErrorCode, stage: Stage, message: str, **detail: Any) -> CommandError:
-        """An error whose message says itself what to do, as the code's advice is about jobs."""
-        retryable = facts(code).retryable
-        return cls(
-            ErrorFacts(
-                code=code, stage=stage, message=message[:4000], retryable=retryable, detail=detail
-            )
-        )
 
 
 def exit_on_sigterm() -> None:

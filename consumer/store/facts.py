@@ -16,6 +16,8 @@ from schemas.codes import ErrorCode, Stage
 
 SHA256_META = "x-amz-meta-sha256"
 """What the writer says of an object's content, as the header that carries it."""
+NOTHING = ""
+"""In the place of an ETag: of no object."""
 
 
 @dataclass(frozen=True, slots=True)

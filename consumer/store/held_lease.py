@@ -191,7 +191,7 @@ class Held:
         """Write a new version over ours, or find out that it is not ours any more."""
         if not self._conditions and not await self._file.is_held_by(lease):
             self._lose()
-        etag = await self._file.put(marker, if_match=self._etag)
+        etag = await self._file.put(marker, over=self._etag)
         if etag is not None:
             self._etag = etag
             return
@@ -202,7 +202,7 @@ class Held:
         assert found is not None
         self._etag = found[1]
         if found[0] != data:
-            etag = await self._file.put(marker, if_match=self._etag)
+            etag = await self._file.put(marker, over=self._etag)
             if etag is None:
                 self._lose()
             self._etag = etag or self._etag

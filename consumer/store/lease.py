@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 import structlog
 
 from consumer.faults import Fault
+from consumer.store.facts import NOTHING
 from consumer.store.held_lease import Held, Taken
 from consumer.store.marker import MarkerFile, held_by, parse
 from consumer.store.storage import Storage
@@ -54,10 +55,10 @@ class Leases:
         A bucket that lets nothing be removed keeps what was written to ask, until it expires.
         """
         key = f"attempts/.conditions/{uuid.uuid4().hex}"
-        etag = await self.storage.put(self.bucket, key, b"1", if_absent=True)
+        etag = await self.storage.put(self.bucket, key, b"1", over=NOTHING)
         try:
-            twice = await self.storage.put(self.bucket, key, b"2", if_absent=True)
-            wrong = await self.storage.put(self.bucket, key, b"3", if_match="0" * 32)
+            twice = await self.storage.put(self.bucket, key, b"2", over=NOTHING)
+            wrong = await self.storage.put(self.bucket, key, b"3", over="0" * 32)
         finally:
             try:
                 await self.storage.remove(self.bucket, key)
@@ -106,7 +107,7 @@ class Watch:
         written: str | None = None
         asked = time.monotonic()
         if self._seen is None and conditions:  # most often nobody was here before
-            written = await self._file.put(marker, if_absent=True)
+            written = await self._file.put(marker, over=NOTHING)
         if written is None:
             found = await self._file.get()
             etag = found[1] if found is not None else None
@@ -117,7 +118,7 @@ class Watch:
                 if not self._stale(old.lease, etag or ""):
                     return None
             self._found, marker = old, self._marker(old)
-            written = await self._file.put(marker, if_absent=etag is None, if_match=etag)
+            written = await self._file.put(marker, over=etag or NOTHING)
         if written is not None and not conditions:
             await asyncio.sleep(SETTLE_S)
         if written is None or not conditions:

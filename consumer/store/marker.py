@@ -33,17 +33,15 @@ class MarkerFile:
         """
         return await self.storage.get(self.bucket, self.key)
 
-    async def put(
-        self, marker: AttemptMarker, *, if_absent: bool = False, if_match: str | None = None
-    ) -> str | None:
-        """Write it under a condition; the new ETag, or None where the condition did not hold.
+    async def put(self, marker: AttemptMarker, *, over: str) -> str | None:
+        """Write it over the version of an ETag, or over `NOTHING`; the new ETag.
+
+        None where another version is there.
 
         Raises:
             Fault: the store does not answer.
         """
-        return await self.storage.put(
-            self.bucket, self.key, dump(marker), if_absent=if_absent, if_match=if_match
-        )
+        return await self.storage.put(self.bucket, self.key, dump(marker), over=over)
 
     async def is_held_by(self, lease: Lease) -> bool:
         """True while the marker in the store bears the token of this lease."""

@@ -44,7 +44,7 @@ def put_over_removed(reads: Reads, writes: Writes, wanted: Put) -> str | None:
             return etag
         time.sleep(PAUSE_S)
     log.warning("this store takes a removed object for one that is there", key=wanted.key)
-    etag = writes.put(replace(wanted, if_absent=False))
+    etag = writes.put(replace(wanted, over=None))
     time.sleep(SETTLE_S)
     there = reads.stat(wanted.bucket, wanted.key)
     if there is None:

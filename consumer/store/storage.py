@@ -20,7 +20,7 @@ from consumer.faults import Fault
 from consumer.remote.download import BLOCK, Stopped, Whole, download
 from consumer.settings import Settings
 from consumer.store.buckets import Buckets
-from consumer.store.facts import Expiry, Rules, Stat, denied
+from consumer.store.facts import NOTHING, Expiry, Rules, Stat, denied
 from consumer.store.reads import Reads
 from consumer.store.removed import put_over_removed
 from consumer.store.sdk import Sdk
@@ -76,15 +76,13 @@ class Storage:
         content_type: str,
         *,
         sha256: str | None = None,
-        if_absent: bool = False,
-        if_match: str | None = None,
+        over: str | None = None,
     ) -> Whole | None:
         """Upload a file in one PUT; None when the condition did not hold.
 
         Args:
             sha256: of the file, where it is known already.
-            if_absent: only where nothing is under the key.
-            if_match: only over the object with this ETag.
+            over: see `Put.over`.
         """
         stop = threading.Event()
 
@@ -99,7 +97,7 @@ class Storage:
                             raise Stopped
                         yield block
 
-            put = Put(bucket, key, body, size, digest, content_type, if_absent, if_match)
+            put = Put(bucket, key, body, size, digest, content_type, over)
             etag = self._put(put)
             return None if etag is None else Whole(size, digest, etag)
 
@@ -113,23 +111,21 @@ class Storage:
         key: str,
         data: bytes,
         *,
-        content_type: str = JSON,
-        if_absent: bool = False,
-        if_match: str | None = None,
+        over: str | None = None,
     ) -> str | None:
-        """Write bytes; the new ETag, or None when the condition did not hold."""
+        """Write JSON; the new ETag, or None when the condition of `Put.over` did not hold."""
 
         def body() -> Iterator[bytes]:
             yield data
 
         digest = hashlib.sha256(data).hexdigest()
-        put = Put(bucket, key, body, len(data), digest, content_type, if_absent, if_match)
+        put = Put(bucket, key, body, len(data), digest, JSON, over)
         return await self._in_thread(self._small, partial(self._put, put))
 
     def _put(self, put: Put) -> str | None:
         """Blocks; None when the condition did not hold."""
         etag = self._writes.put(put)
-        if etag is None and put.if_absent:
+        if etag is None and put.over == NOTHING:
             return put_over_removed(self._reads, self._writes, put)
         return etag
 
@@ -138,7 +134,7 @@ class Storage:
 
         A repeat after a cut connection finds its own bytes: that counts as written.
         """
-        if await self.put(bucket, key, data, if_absent=True) is not None:
+        if await self.put(bucket, key, data, over=NOTHING) is not None:
             return True
         found = await self.get(bucket, key)
         return found is not None and found[0] == data

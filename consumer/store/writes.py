@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from consumer.store.facts import SHA256_META
+from consumer.store.facts import NOTHING, SHA256_META
 from consumer.store.responses import etag_of
 from consumer.store.sdk import Sdk, code_of, error_of, failures
 from consumer.store.signing import MD5_HEADER, Call, content_md5
@@ -31,19 +31,17 @@ class Put:
     size: int
     sha256: str
     content_type: str
-    if_absent: bool = False
-    """Only where nothing is under the key."""
-    if_match: str | None = None
-    """Only over the object with this ETag."""
+    over: str | None
+    """Only over the object with this ETag, or over `NOTHING`; None over whatever is there."""
 
     @property
     def headers(self) -> dict[str, str]:
         """Of the call, but for the digests of its body."""
         headers = {"Content-Type": self.content_type, SHA256_META: self.sha256}
-        if self.if_absent:
+        if self.over == NOTHING:
             headers["If-None-Match"] = "*"
-        if self.if_match is not None:
-            headers["If-Match"] = f'"{self.if_match}"'
+        elif self.over is not None:
+            headers["If-Match"] = f'"{self.over}"'
         return headers
 
 
@@ -84,11 +82,10 @@ class Writes:
         answer = self._sdk.signed(call, http)
         if answer.status == HTTPStatus.OK:
             return etag_of(answer)
-        conditional = wanted.if_absent or wanted.if_match is not None
-        if answer.status == HTTPStatus.PRECONDITION_FAILED and conditional:
+        if answer.status == HTTPStatus.PRECONDITION_FAILED and wanted.over is not None:
             return None
         error = error_of(answer)
-        if wanted.if_match is not None and code_of(error) == "NoSuchKey":
+        if wanted.over and code_of(error) == "NoSuchKey":
             return None
         raise error
 

@@ -22,6 +22,7 @@ from consumer.remote.download import Whole
 from consumer.scratch import Scratch
 from consumer.settings import Settings
 from consumer.store import records
+from consumer.store.facts import NOTHING
 from consumer.store.held_lease import Held
 from consumer.store.patience import patient, waited_out
 from consumer.store.storage import Storage, file_sha256
@@ -222,7 +223,7 @@ class Attempts:
 
         So an upload of a replica that lost its lease without knowing can replace nothing.
         """
-        keys, over = case.keys, None
+        keys, over = case.keys, NOTHING
         codes = waited_out(keys.bucket, self._settings.s3_bucket)
         while True:
             put = partial(
@@ -232,8 +233,7 @@ class Attempts:
                 path,
                 "video/mp4",
                 sha256=sha256,
-                if_absent=over is None,
-                if_match=over,
+                over=over,
             )
             stored = await patient(put, "put the MP4", codes)
             if stored is not None:
@@ -243,7 +243,7 @@ class Attempts:
             if there is not None and there.sha256 == sha256:
                 return Whole(there.size, sha256, there.etag)
             await patient(held.confirm, "confirm the lease")
-            over = there.etag if there is not None else None
+            over = there.etag if there is not None else NOTHING
 
 
 def _at(draft: Completed, etag: str) -> Completed:

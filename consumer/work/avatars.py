@@ -21,7 +21,7 @@ from consumer.avatar_disk import DRAFT, NAME, owned, trim
 from consumer.faults import Fault
 from consumer.metrics import AVATAR_BYTES, AVATAR_HITS, AVATAR_MISSES
 from consumer.settings import Settings
-from consumer.store.facts import Stat
+from consumer.store.facts import NOTHING, Stat
 from consumer.store.storage import Storage
 from consumer.workers.protocol import RenderAvatars
 from schemas.refs import ObjectRef
@@ -152,7 +152,7 @@ class Avatars:
             if path is None or (name in drawer.stored and not damaged):
                 continue
             put = partial(self._storage.put_file, self._bucket, PREFIX + name, path, KIND)
-            stored = await put(if_absent=not damaged)
+            stored = await put(over=None if damaged else NOTHING)
             if stored is not None:
                 key, size = PREFIX + name, stored.size
                 log.info("avatar put into the bucket", key=key, bytes=size, replaced=damaged)

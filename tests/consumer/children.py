@@ -43,6 +43,13 @@ async def running_worker(
         await worker.stop()
 
 
+@asynccontextmanager
+async def ready_worker(stall_s: float = 30.0) -> AsyncIterator[Worker]:
+    async with running_worker(stall_s=stall_s) as worker:
+        await until_ready(worker)
+        yield worker
+
+
 async def until_ready(worker: Worker) -> None:
     await until(lambda: worker.state == "ready")
 

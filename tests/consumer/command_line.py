@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 
 def face2face(
@@ -29,3 +30,10 @@ def only_object(stdout: str) -> dict[str, object]:
     assert len(lines) == 1, stdout
     value: dict[str, object] = json.loads(lines[0])
     return value
+
+
+def error_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """What the one object on a command's stdout says went wrong."""
+    error = only_object(done.stdout)["error"]
+    assert isinstance(error, dict)
+    return error

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import cast
 
 import click
 import pytest
@@ -16,7 +15,7 @@ import pytest
 from consumer import cli
 from consumer.local.console import CommandError, exit_code
 from schemas.codes import ErrorCode, Stage, facts
-from tests.consumer.command_line import face2face, only_object
+from tests.consumer.command_line import error_of, face2face, only_object
 from tests.support.processes import free_port
 
 HEAVY = {"torch", "numpy", "av", "PIL", "pipeline", "confluent_kafka", "moto"}
@@ -76,8 +75,7 @@ def test_a_wrong_option_is_exit_code_2_with_its_name() -> None:
 def test_a_wrong_option_is_one_json_object_when_asked_for() -> None:
     done = face2face("render", "--audio", "a.wav", "--json")
     assert done.returncode == 2
-    error = only_object(done.stdout)["error"]
-    assert isinstance(error, dict)
+    error = error_of(done)
     assert error["code"] == "INVALID_REQUEST"
     assert set(error) == {"code", "stage", "message", "detail"}
 
@@ -86,8 +84,7 @@ def test_a_missing_file_can_never_work_and_says_which(tmp_path: Path) -> None:
     missing = str(tmp_path / "none.wav")
     done = face2face("render", "--audio", missing, "--video", "v", "-o", "o.mp4", "--json")
     assert done.returncode == 2
-    error = only_object(done.stdout)["error"]
-    assert isinstance(error, dict)
+    error = error_of(done)
     assert error["code"] == "INPUT_NOT_FOUND"
     assert error["detail"] == {"option": "--audio", "path": missing}
     assert missing in done.stderr
@@ -114,15 +111,14 @@ def test_a_missing_file_is_said_before_the_other_one_is_sent(tmp_path: Path, mis
     }
     done = face2face("submit", *options, "--json", env=nowhere)
     assert done.returncode == 2, done.stderr
-    assert "none.mp4" in str(only_object(done.stdout)["error"])
+    assert "none.mp4" in str(error_of(done))
 
 
 def test_a_setting_that_cannot_work_is_named_and_its_secret_is_not_shown() -> None:
     env = {"F2F_SLOTS": "many", "S3_BUCKET": "NO", "S3_SECRET_KEY": "hunter2"}
     done = face2face("topics", "apply", "--json", env=env)
     assert done.returncode == 2
-    error = only_object(done.stdout)["error"]
-    assert isinstance(error, dict)
+    error = error_of(done)
     assert "F2F_SLOTS = 'many'" in str(error["message"])
     assert "S3_BUCKET = 'NO'" in str(error["message"])
     assert "hunter2" not in done.stdout + done.stderr
@@ -140,8 +136,7 @@ def test_no_broker_is_exit_code_1_and_says_the_address() -> None:
     address = f"127.0.0.1:{free_port()}"
     done = face2face("topics", "apply", "--json", env={"KAFKA_BOOTSTRAP_SERVERS": address})
     assert done.returncode == 1
-    error = only_object(done.stdout)["error"]
-    assert isinstance(error, dict)
+    error = error_of(done)
     assert error["code"] == "BROKER_UNAVAILABLE"
     assert address in str(error["message"])
 
@@ -162,7 +157,7 @@ def test_a_foreseen_error_carries_the_advice_of_its_code() -> None:
 def test_the_contact_sheet_of_a_missing_file_can_never_be_drawn(tmp_path: Path) -> None:
     done = face2face("inspect", str(tmp_path / "none.mp4"), "--json")
     assert done.returncode == 2
-    assert "none.mp4" in str(only_object(done.stdout)["error"])
+    assert "none.mp4" in str(error_of(done))
 
 
 @pytest.mark.slow
@@ -213,8 +208,7 @@ def test_a_device_that_is_none_or_not_here_is_refused_by_name(command: str, name
     files = ("--video", video, "--audio", audio, "-o", "never-written.mp4")
     given = files if command == "render" else (video,)
     done = face2face(command, *given, "--device", name, "--json")
-    error = only_object(done.stdout)["error"]
-    assert isinstance(error, dict)
+    error = error_of(done)
     never = name != "cuda:999"
     assert (done.returncode, error["code"]) == (
         (2, "INVALID_REQUEST") if never else (1, "ENGINE_UNAVAILABLE")
@@ -228,8 +222,7 @@ def test_a_render_that_names_no_engine_takes_the_one_of_the_setting(tmp_path: Pa
     inputs = ("--audio", str(assets / "speech.flac"), "--video", str(assets / "reference.mp4"))
     nowhere = {"F2F_ENGINE": "wav2lip", "F2F_WEIGHTS_DIR": str(tmp_path / "weights")}
     done = face2face("render", *inputs, "-o", str(tmp_path / "o.mp4"), "--json", env=nowhere)
-    error = only_object(done.stdout)["error"]
-    assert isinstance(error, dict)
+    error = error_of(done)
     assert error["code"] == "WEIGHTS_MISSING"
     assert "wav2lip" in error["message"]
 
@@ -244,8 +237,7 @@ def test_an_input_that_is_no_media_can_never_work(tmp_path: Path) -> None:
         *("-o", str(tmp_path / "out.mp4"), "--json"),
     )
     assert done.returncode == 2, done.stderr
-    error = only_object(done.stdout)["error"]
-    assert isinstance(error, dict)
+    error = error_of(done)
     assert error["code"] == "INPUT_UNREADABLE"
     assert [path.name for path in tmp_path.iterdir()] == ["face.mp4"]
 
@@ -254,7 +246,7 @@ def test_an_input_that_is_no_media_can_never_work(tmp_path: Path) -> None:
 def test_a_terminal_that_lacks_letters_still_gets_every_answer(encoding: str) -> None:
     env = {"PYTHONIOENCODING": encoding}
     done = face2face("detect", "--json", "名前 😀.mp4", env=env)
-    error = cast("dict[str, str]", only_object(done.stdout)["error"])
+    error = error_of(done)
     assert error["code"] == "INPUT_NOT_FOUND"
     assert "名前 😀.mp4" in error["message"]
     done = face2face("doctor", env={**env, "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"})

@@ -10,7 +10,7 @@ import pytest
 
 from consumer.commands import demo
 from consumer.local.console import FAILED, program
-from tests.consumer.command_line import face2face, only_object
+from tests.consumer.command_line import error_of, face2face
 
 
 def test_without_face_models_the_demo_names_the_command_before_it_starts_anything(
@@ -19,8 +19,7 @@ def test_without_face_models_the_demo_names_the_command_before_it_starts_anythin
     env = {"F2F_WEIGHTS_DIR": str(tmp_path / "none")}
     done = face2face("demo", "--json", "-o", str(tmp_path / "out.mp4"), env=env)
     assert done.returncode == FAILED
-    error = only_object(done.stdout)["error"]
-    assert isinstance(error, dict)
+    error = error_of(done)
     assert error["code"] == "WEIGHTS_MISSING"
     assert "face2face weights pull faces" in error["message"]
     assert "starting" not in done.stderr

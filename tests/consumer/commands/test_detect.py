@@ -14,7 +14,7 @@ from consumer.settings.load import load
 from consumer.work.marks import render_marks
 from pipeline.mark.certificate import development_identity
 from pipeline.mark.choosing import choose_marks
-from tests.consumer.command_line import face2face, only_object
+from tests.consumer.command_line import error_of, face2face, only_object
 from tests.pipeline.mark.clips import JOB, made, sealed
 
 
@@ -53,7 +53,7 @@ def test_roots_that_are_none_are_refused_and_no_file_is_called_changed_for_them(
 def test_detect_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
     done = face2face("detect", "--json", str(tmp_path / "none.mp4"))
     assert done.returncode == 2
-    assert only_object(done.stdout)["error"]["code"] == "INPUT_NOT_FOUND"  # type: ignore[index]
+    assert error_of(done)["code"] == "INPUT_NOT_FOUND"
 
 
 def test_a_name_of_any_bytes_is_refused_and_read_as_every_other(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_name_of_any_bytes_is_refused_and_read_as_every_other(tmp_path: Path) 
     path.write_text("no media")
     done = face2face("detect", "--json", str(path))
     assert done.returncode == 2, done.stderr
-    assert only_object(done.stdout)["error"]["code"] == "INPUT_UNREADABLE"  # type: ignore[index]
+    assert error_of(done)["code"] == "INPUT_UNREADABLE"
 
 
 def test_all_layers_are_on_unless_a_setting_says_otherwise(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from consumer.commands.evaluate import _show, _written
 from consumer.local.console import CommandError
 from schemas.codes import ErrorCode
-from tests.consumer.command_line import face2face, only_object
+from tests.consumer.command_line import error_of, face2face
 from tests.support.media import Clip, write_clip
 
 
@@ -18,9 +18,7 @@ def refused(*arguments: str) -> dict[str, object]:
     """The error of a call that must end with exit code 2."""
     done = face2face("evaluate", *arguments, "--json")
     assert done.returncode == 2, done.stderr
-    error = only_object(done.stdout)["error"]
-    assert isinstance(error, dict)
-    return error
+    return error_of(done)
 
 
 @pytest.mark.parametrize("option", ["--reference", "--audio", "--truth", "--syncnet"])

@@ -11,7 +11,7 @@ import pytest
 from consumer.commands.weights import _writing
 from consumer.local.console import CommandError
 from schemas.codes import ErrorCode
-from tests.consumer.command_line import face2face, only_object
+from tests.consumer.command_line import error_of, face2face
 
 
 def test_a_checkpoint_of_the_user_s_own_cannot_be_pulled_and_its_folder_is_said(
@@ -41,8 +41,7 @@ def test_weights_that_cannot_be_kept_are_told_with_the_setting_of_their_folder(
     taken.write_bytes(b"")
     done = face2face("weights", "pull", "faces", "--json", env={"F2F_WEIGHTS_DIR": str(taken)})
     assert done.returncode == 2
-    error = only_object(done.stdout)["error"]
-    assert isinstance(error, dict)
+    error = error_of(done)
     assert f"cannot be kept in {taken}" in error["message"]
     assert "F2F_WEIGHTS_DIR" in error["message"]
     assert "Traceback" not in done.stderr

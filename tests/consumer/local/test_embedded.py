@@ -9,14 +9,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from minio import Minio
 
 from consumer.local.embedded import EmbeddedFailed, EmbeddedKafka, EmbeddedS3
-from tests.consumer.command_line import face2face, only_object
+from tests.consumer.command_line import error_of, face2face
 from tests.support.processes import wait_until
 from tests.support.s3 import http_answers
 
@@ -104,7 +103,7 @@ def test_without_its_extra_the_demo_says_what_to_install_and_blames_nobody(tmp_p
     (tmp_path / "sitecustomize.py").write_text(hide)
     done = face2face("demo", "--json", env={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 2
-    error = cast("dict[str, Any]", only_object(done.stdout)["error"])
+    error = error_of(done)
     assert error["code"] == "INVALID_REQUEST"
     assert error["message"].endswith("pip install 'face2face[demo]'")
 

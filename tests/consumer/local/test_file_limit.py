@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.consumer.command_line import only_object
+from tests.consumer.command_line import error_of
 
 
 def _topics(soft: int, hard: int) -> subprocess.CompletedProcess[str]:
@@ -29,8 +29,7 @@ def _topics(soft: int, hard: int) -> subprocess.CompletedProcess[str]:
 def test_a_hard_limit_that_is_too_low_is_named_with_what_to_do(files: int) -> None:
     done = _topics(files, files)
     assert done.returncode == 2
-    error = only_object(done.stdout)["error"]
-    assert isinstance(error, dict)
+    error = error_of(done)
     assert f"may open {files} files (RLIMIT_NOFILE)" in str(error["message"])
     assert "ulimit -n 4096" in str(error["message"])
     assert "Traceback" not in done.stderr
@@ -38,6 +37,5 @@ def test_a_hard_limit_that_is_too_low_is_named_with_what_to_do(files: int) -> No
 
 def test_a_low_soft_limit_is_raised_by_itself() -> None:
     done = _topics(32, 4096)
-    error = only_object(done.stdout)["error"]
-    assert isinstance(error, dict)
+    error = error_of(done)
     assert "/none" in str(error["message"])  # it got as far as its own work

@@ -51,7 +51,7 @@ async def test_of_a_huge_object_only_a_part_is_read_into_memory(s3: S3Handle, on
     found = await one.get(s3.bucket, "attempts/job/huge.json")
     assert found is not None
     assert len(found[0]) == MOST_READ
-    assert await one.put(s3.bucket, "attempts/job/huge.json", b"{}", if_match=found[1])
+    assert await one.put(s3.bucket, "attempts/job/huge.json", b"{}", over=found[1])
 
 
 async def test_a_disk_that_takes_no_more_is_scratch_s_fault_and_no_defect(

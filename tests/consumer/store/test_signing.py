@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from consumer.faults import Fault
-from consumer.store.facts import Expiry
+from consumer.store.facts import NOTHING, Expiry
 from consumer.store.storage import Storage
 from schemas.codes import ErrorCode
 from schemas.refs import ObjectRef
@@ -27,8 +27,8 @@ from tests.support.work import settings_for
 async def _use(storage: Storage, bucket: str, folder: Path) -> None:
     """Every kind of call that the service makes."""
     await storage.check()
-    assert await storage.put(bucket, "inputs/k", b"data", if_absent=True) is not None
-    assert await storage.put(bucket, "inputs/k", b"other", if_absent=True) is None
+    assert await storage.put(bucket, "inputs/k", b"data", over=NOTHING) is not None
+    assert await storage.put(bucket, "inputs/k", b"other", over=NOTHING) is None
     (folder / "large").write_bytes(b"x" * 2_000_000)
     assert await storage.put_file(bucket, "inputs/large", folder / "large", "video/mp4")
     fetched = await storage.fetch(ObjectRef(bucket, "inputs/large"), folder / "back", 10**7)

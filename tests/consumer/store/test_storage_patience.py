@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from consumer.faults import Fault
+from consumer.store.facts import NOTHING
 from consumer.store.storage import Storage
 from consumer.threads import DaemonPool
 from schemas.codes import ErrorCode, Stage
@@ -42,7 +43,7 @@ async def test_a_store_that_asks_for_patience_is_asked_again_and_fails_no_job(
     async with toxic(s3.endpoint) as proxy:
         storage = Storage(settings_for(s3, tmp_path, S3_ENDPOINT=proxy.endpoint))
         proxy.refusal, proxy.refuse = refusal, 2
-        assert await storage.put(s3.bucket, "once", b"2", if_absent=True) is not None
+        assert await storage.put(s3.bucket, "once", b"2", over=NOTHING) is not None
         storage._sdk.http.clear()
         proxy.refuse = 2
         fetched = await storage.fetch(ref, tmp_path / "got", 10)

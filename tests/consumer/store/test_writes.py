@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from consumer.faults import Fault
+from consumer.store.facts import NOTHING
 from consumer.store.storage import Storage, file_sha256
 from schemas.codes import ErrorCode
 from schemas.refs import ObjectRef
@@ -34,8 +35,8 @@ async def test_a_bucket_that_keeps_what_it_has_by_default_takes_objects(
     storage = Storage(settings_for(plain, tmp_path))
     source = tmp_path / "source"
     source.write_bytes(b"v" * 3_000_000)
-    assert await storage.put(bucket, "k", b"1", if_absent=True) is not None
-    assert await storage.put(bucket, "k", b"2", if_absent=True) is None
+    assert await storage.put(bucket, "k", b"1", over=NOTHING) is not None
+    assert await storage.put(bucket, "k", b"2", over=NOTHING) is None
     assert await storage.put_file(bucket, "v.mp4", source, "video/mp4") is not None
     fetched = await storage.fetch(ObjectRef(bucket, "v.mp4"), tmp_path / "target", LIMIT)
     assert fetched.sha256 == file_sha256(source)
@@ -64,15 +65,15 @@ async def test_a_bucket_where_nothing_may_be_written_over_is_named_for_its_lock(
 
 async def test_a_condition_decides_who_writes_first(every_s3: S3Handle, storage: Storage) -> None:
     bucket = every_s3.bucket
-    first = await storage.put(bucket, "k", b"1", if_absent=True)
+    first = await storage.put(bucket, "k", b"1", over=NOTHING)
     assert first is not None
-    assert await storage.put(bucket, "k", b"2", if_absent=True) is None
-    assert await storage.put(bucket, "k", b"3", if_match="0" * 32) is None
-    second = await storage.put(bucket, "k", b"4", if_match=first)
+    assert await storage.put(bucket, "k", b"2", over=NOTHING) is None
+    assert await storage.put(bucket, "k", b"3", over="0" * 32) is None
+    second = await storage.put(bucket, "k", b"4", over=first)
     assert second is not None
-    assert await storage.put(bucket, "k", b"5", if_match=first) is None
+    assert await storage.put(bucket, "k", b"5", over=first) is None
     assert await storage.get(bucket, "k") == (b"4", second)
-    assert await storage.put(bucket, "nothing", b"6", if_match=first) is None
+    assert await storage.put(bucket, "nothing", b"6", over=first) is None
 
 
 async def test_of_many_who_put_if_absent_at_once_one_wins(one: Storage, s3: S3Handle) -> None:

@@ -15,7 +15,14 @@ from pathlib import Path
 import pytest
 
 from schemas.codes import ErrorCode
-from tests.consumer.children import SECRETS, fault_of, lives, render, running_worker, until_ready
+from tests.consumer.children import (
+    SECRETS,
+    fault_of,
+    lives,
+    ready_worker,
+    render,
+    until_ready,
+)
 from tests.support.processes import die_with_parent
 from tests.support.work import until
 
@@ -27,8 +34,7 @@ async def test_the_child_sees_no_credential(
 ) -> None:
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
-    async with running_worker() as worker:
-        await until_ready(worker)
+    async with ready_worker() as worker:
         assert worker.pid is not None
         environ = Path(f"/proc/{worker.pid}/environ").read_bytes().decode()
         command = Path(f"/proc/{worker.pid}/cmdline").read_bytes().decode()
@@ -38,8 +44,7 @@ async def test_the_child_sees_no_credential(
 
 
 async def test_the_kernel_limits_the_child() -> None:
-    async with running_worker() as worker:
-        await until_ready(worker)
+    async with ready_worker() as worker:
         limits = Path(f"/proc/{worker.pid}/limits").read_text(encoding="utf-8")
         status = Path(f"/proc/{worker.pid}/status").read_text(encoding="utf-8")
     rows = {line[:25].strip(): line[25:].split()[0] for line in limits.splitlines()[1:]}
@@ -50,8 +55,7 @@ async def test_the_kernel_limits_the_child() -> None:
 
 
 async def test_a_child_that_shows_no_life_is_killed(tmp_path: Path) -> None:
-    async with running_worker(stall_s=5.0) as worker:
-        await until_ready(worker)
+    async with ready_worker(stall_s=5.0) as worker:
         fault = await fault_of(worker, tmp_path, {"stop": True})
         assert fault.code is ErrorCode.WORKER_STALLED
         await until_ready(worker)
@@ -70,8 +74,7 @@ async def test_a_child_is_not_taken_for_a_silent_one_by_a_parent_that_stood_stil
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = _Leaping()
-    async with running_worker() as worker:
-        await until_ready(worker)
+    async with ready_worker() as worker:
         for module in ("worker", "runs", "child"):
             monkeypatch.setattr(f"consumer.workers.{module}.time", clock)
         clock.leap_s = 3600.0
@@ -86,8 +89,7 @@ async def test_a_child_that_is_slow_to_begin_is_not_taken_for_a_silent_one(
     slow.write_text(f'#!/bin/sh\nsleep 7\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
     slow.chmod(0o755)
     monkeypatch.setattr("consumer.workers.child.sys.executable", str(slow))
-    async with running_worker(stall_s=6.0) as worker:
-        await until_ready(worker)
+    async with ready_worker(stall_s=6.0) as worker:
         assert worker.restarts == 0
 
 
@@ -127,8 +129,7 @@ def test_the_child_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 
 async def test_stopping_a_worker_leaves_no_process(tmp_path: Path) -> None:
-    async with running_worker() as worker:
-        await until_ready(worker)
+    async with ready_worker() as worker:
         pid = worker.pid
     assert pid is not None
     assert not lives(pid)
@@ -141,8 +142,7 @@ async def test_what_a_killed_child_leaves_is_waited_for_by_the_first_process_of_
 ) -> None:
     note = tmp_path / "heir"
     with _inheriting():
-        async with running_worker() as worker:
-            await until_ready(worker)
+        async with ready_worker() as worker:
             await fault_of(worker, tmp_path, {"heir": str(note), "crash": signal.SIGKILL})
             heir = Path("/proc", note.read_text(encoding="utf-8"))
             await until(lambda: worker.state == "ready")

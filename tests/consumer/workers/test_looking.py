@@ -8,7 +8,7 @@ import pytest
 
 from consumer.workers import looking
 from consumer.workers.looking import Looking
-from tests.consumer.children import running_worker, until_ready
+from tests.consumer.children import ready_worker
 
 
 async def test_all_who_ask_meanwhile_wait_for_one_answer_and_the_next_asks_again() -> None:
@@ -37,8 +37,7 @@ async def test_who_asked_a_child_that_ended_or_is_silent_waits_no_longer(
     monkeypatch.setattr(looking, "LOOK_S", 0.01)
     await asyncio.wait_for(silent.look(), 120)
     monkeypatch.setattr(looking, "LOOK_S", 600.0)
-    async with running_worker() as worker:
-        await until_ready(worker)
+    async with ready_worker() as worker:
         worker._looking._ask = ask
         waiting = asyncio.create_task(worker.look())
         await asyncio.sleep(0)

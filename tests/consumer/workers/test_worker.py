@@ -16,14 +16,13 @@ from consumer.caches import weights_root
 from consumer.workers import worker as worker_module
 from consumer.workers.protocol import PIPELINE, RunTick
 from schemas.codes import ErrorCode
-from tests.consumer.children import fault_of, render, running_worker, until_ready
+from tests.consumer.children import fault_of, ready_worker, render, running_worker, until_ready
 from tests.support.work import until
 
 
 async def test_a_render_comes_back_with_its_report_and_its_progress(tmp_path: Path) -> None:
     ticks: list[RunTick] = []
-    async with running_worker() as worker:
-        await until_ready(worker)
+    async with ready_worker() as worker:
         report = await render(
             worker, tmp_path, {"sleep": 1.5, "say": '{"kind":"done"}'}, on_progress=ticks.append
         )
@@ -33,8 +32,7 @@ async def test_a_render_comes_back_with_its_report_and_its_progress(tmp_path: Pa
 
 
 async def test_a_crash_fails_its_render_and_the_next_child_works(tmp_path: Path) -> None:
-    async with running_worker() as worker:
-        await until_ready(worker)
+    async with ready_worker() as worker:
         fault = await fault_of(worker, tmp_path, {"crash": int(signal.SIGSEGV)})
         assert fault.code is ErrorCode.WORKER_CRASHED
         assert fault.error.retryable
@@ -48,8 +46,7 @@ async def test_a_render_over_its_time_stops_itself_and_keeps_the_child(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("consumer.workers.runs.DEADLINE_GRACE_S", 60.0)
-    async with running_worker() as worker:
-        await until_ready(worker)
+    async with ready_worker() as worker:
         fault = await fault_of(worker, tmp_path, {"sleep": 600}, budget_s=0.5)
         assert fault.code is ErrorCode.DEADLINE_EXCEEDED
         assert worker.restarts == 0
@@ -59,8 +56,7 @@ async def test_a_deaf_render_over_its_time_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("consumer.workers.runs.DEADLINE_GRACE_S", 0.5)
-    async with running_worker() as worker:
-        await until_ready(worker)
+    async with ready_worker() as worker:
         fault = await fault_of(worker, tmp_path, {"sleep": 600, "deaf": True}, budget_s=2.0)
         assert fault.code is ErrorCode.DEADLINE_EXCEEDED
         assert worker.restarts == 1
@@ -71,8 +67,7 @@ async def test_a_cancelled_render_stops_and_the_child_stays(
 ) -> None:
     monkeypatch.setattr("consumer.workers.worker.CANCEL_GRACE_S", 60.0)
     log = tmp_path / "log"
-    async with running_worker() as worker:
-        await until_ready(worker)
+    async with ready_worker() as worker:
         task = asyncio.create_task(render(worker, tmp_path, {"sleep": 600, "log": str(log)}))
         await until(log.exists)
         task.cancel()
@@ -83,8 +78,7 @@ async def test_a_cancelled_render_stops_and_the_child_stays(
 
 
 async def test_a_cuda_error_ends_the_child_after_it_was_reported(tmp_path: Path) -> None:
-    async with running_worker() as worker:
-        await until_ready(worker)
+    async with ready_worker() as worker:
         first = worker.pid
         fault = await fault_of(worker, tmp_path, {"defect": "CUDA error: an illegal access"})
         assert "illegal access" in fault.error.message
@@ -116,8 +110,7 @@ async def test_a_child_that_cannot_import_its_renderer_says_why_and_does_not_cra
 
 
 async def test_a_machine_without_memory_for_a_process_is_no_defect(tmp_path: Path) -> None:
-    async with running_worker() as worker:
-        await until_ready(worker)
+    async with ready_worker() as worker:
         fault = await fault_of(worker, tmp_path, {"errno": errno.ENOMEM})
         assert fault.code is ErrorCode.OUT_OF_MEMORY
         assert (await fault_of(worker, tmp_path, {"errno": errno.EPERM})).code is ErrorCode.INTERNAL
@@ -127,8 +120,7 @@ async def test_a_machine_without_room_for_a_thread_or_a_process_is_no_defect(
     tmp_path: Path,
 ) -> None:
     """As at the limit of processes of a container."""
-    async with running_worker() as worker:
-        await until_ready(worker)
+    async with ready_worker() as worker:
         for plan in ({"errno": errno.EAGAIN}, {"defect": "can't start new thread"}):
             fault = await fault_of(worker, tmp_path, plan)
             assert fault.code is ErrorCode.OUT_OF_MEMORY
@@ -154,8 +146,7 @@ async def test_a_child_whose_text_has_no_end_is_heard_on(
 ) -> None:
     """Its worker was lost for good, and with it the replica."""
     monkeypatch.setattr("consumer.workers.child.MAX_LINE", 16 * 1024)
-    async with running_worker() as worker:
-        await until_ready(worker)
+    async with ready_worker() as worker:
         await render(worker, tmp_path, {"say": "x" * 200_000})
         await render(worker, tmp_path, {"say": "an end"})
         assert worker.restarts == 0
