@@ -1,6 +1,7 @@
 """From an admitted job to its one outcome.
 
     outcome      owns the order of side effects, and calls the others in it
+    case         a job, the render it is, and where its outcome is recorded
     recorded     is there an outcome already, and where would one be recorded
     refusal      why no render is started, or a running one is given up
     attempt      fetch (`inputs`, `avatars`) → slot → attempt marker → render → put MP4

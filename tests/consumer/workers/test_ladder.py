@@ -11,8 +11,8 @@ from consumer.workers import worker as worker_module
 from consumer.workers.devices import Device
 from consumer.workers.ladder import PATIENCE, Ladder
 from consumer.workers.protocol import EXIT_STICKY, Start
+from consumer.workers.serving import EXIT_UNREADY
 from consumer.workers.worker import Worker
-from consumer.workers.worker_main import EXIT_UNREADY
 from tests.support.work import until
 
 CRASHED: dict[str, Any] = {"ready": False, "code": -signal.SIGSEGV, "stalled": False}

@@ -13,7 +13,7 @@ import pytest
 from consumer.workers.child import _GRAVE
 from consumer.workers.protocol import EXIT_STICKY
 from consumer.workers.rendering import get_ready, hangs, is_sticky
-from consumer.workers.worker_main import EXIT_UNREADY, HUNG_BEATS, Server
+from consumer.workers.serving import EXIT_UNREADY, HUNG_BEATS, Server
 from pipeline.batching.capture import NotMended
 from pipeline.engines import registry
 from pipeline.errors import EngineFailed, OutOfMemory, WeightsMissing
@@ -125,8 +125,8 @@ def test_a_child_whose_gpu_hangs_ends_itself_and_one_that_stood_still_does_not(
         ended.append(code)
         raise SystemExit
 
-    monkeypatch.setattr("consumer.workers.worker_main.hangs", lambda device: next(seen))
-    monkeypatch.setattr("consumer.workers.worker_main.BEAT_S", 0.0)
+    monkeypatch.setattr("consumer.workers.serving.hangs", lambda device: next(seen))
+    monkeypatch.setattr("consumer.workers.serving.BEAT_S", 0.0)
     monkeypatch.setattr("os._exit", leave)
     pipe = open(os.devnull, "wb", buffering=0)  # noqa: PTH123, SIM115 - as the child has it
     with pipe, pytest.raises(SystemExit):
@@ -157,7 +157,7 @@ def test_a_device_that_breaks_under_the_first_networks_is_told_from_one_that_was
     def fail(device: str) -> None:
         raise error
 
-    monkeypatch.setattr("consumer.workers.worker_main.watched", fail)
+    monkeypatch.setattr("consumer.workers.serving.watched", fail)
     monkeypatch.setattr("pipeline.batching.ways._ways", networks)
     monkeypatch.setattr("os._exit", leave)
     pipe = open(os.devnull, "wb", buffering=0)  # noqa: PTH123, SIM115 - as the child has it
