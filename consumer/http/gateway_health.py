@@ -41,7 +41,7 @@ class Health:
         """The routes."""
         router = APIRouter(tags=["health"])
         router.add_api_route("/health", self.health, summary="Facts for people and old probes")
-        router.add_api_route("/livez", self.livez, summary="200 while the process turns")
+        router.add_api_route("/livez", self.livez, summary="200 while the process works")
         router.add_api_route("/readyz", self.readyz, summary="200 while calls can be served")
         router.add_api_route("/metrics", self.metrics, summary="Prometheus text")
         return router

@@ -133,7 +133,12 @@ class Jobs:
             openapi_extra=_BODY,
             summary="Send a job, by locations (JSON) or with its two files (multipart)",
         )
-        router.add_api_route("/{job_id}", self.view, response_model=JobView, summary="Look")
+        router.add_api_route(
+            "/{job_id}",
+            self.view,
+            response_model=JobView,
+            summary="Ask for a job: its state, its progress, its outcome",
+        )
         router.add_api_route(
             "/{job_id}/events",
             self.events,
