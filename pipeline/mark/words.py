@@ -11,6 +11,8 @@ import json
 import re
 from typing import Any
 
+from schemas.request import JOB_ID_PATTERN
+
 PRODUCER = "Face2Face"
 _SCHEME = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 TRAINED = _SCHEME + "compositeWithTrainedAlgorithmicMedia"
@@ -19,7 +21,8 @@ SAMPLED = _SCHEME + "composite"
 """Several elements put together: `viseme` warps and blends the person's own frames."""
 _SAMPLING_ENGINES = frozenset({"viseme"})
 _COMMENT_HEAD = f"AI-generated lip-sync by {PRODUCER} "
-_COMMENT = re.compile(rf"^{_COMMENT_HEAD}.*, job ([A-Za-z0-9._-]{{1,128}})$")
+_JOB = JOB_ID_PATTERN.strip("^$")
+_COMMENT = re.compile(rf"^{_COMMENT_HEAD}.*, job ({_JOB})$")
 
 AIGC_FIELDS = (
     "Label",
@@ -82,6 +85,8 @@ def read_words(metadata: dict[str, str]) -> dict[str, Any]:
     # An operator may be named; then our comment stands beside it, with the same job.
     if producer != PRODUCER and not (mine and told == job):
         return _told("foreign", None, producer, source)
+    if job and not re.fullmatch(_JOB, job):
+        return {"status": "broken", "reason": "AIGC names a job that no job of ours is called"}
     if told and job and told != job:
         return {"status": "broken", "reason": f"AIGC names job {job!r}, the comment another one"}
     return _told("found", job, producer, source, aigc=aigc)
@@ -97,7 +102,7 @@ def _told(
 def _parse(text: str) -> dict[str, Any] | None:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if isinstance(value, dict) and isinstance(value.get("AIGC"), dict):
         value = value["AIGC"]  # the wrapped form that some guides show

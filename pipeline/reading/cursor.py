@@ -13,9 +13,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from pipeline.errors import InputUnreadable
 from pipeline.reading.alpha_decoder import decoded, decoder_of
-from pipeline.reading.container import CUT, only, open_media, packets
+from pipeline.reading.container import CHAINED, CUT, only, open_media, packets
 from pipeline.reading.grid import PictureTable
 from pipeline.reading.limits import TRUSTED
 from pipeline.reading.scan import video_stream
@@ -56,6 +55,7 @@ class Cursor:
         self._table = table
         self._strict = strict
         self._cut = container.format.name in CUT
+        self._joined = container.format.name in CHAINED and not table.timed
         codec = self._codec = stream.codec_context if strict else decoder_of(stream)
         codec.options = {"max_pixels": str(max_pixels)}
         codec.thread_count = threads
@@ -152,20 +152,15 @@ class Cursor:
         self._from_start = True
         self._seek_number = 0
         first = self._table.keys[0][1] if self._table.timed and self._table.keys else None
-        source = self._from(first or 0, first, stream=self._stream)
-        source = source or self._from(0, None, any_frame=True)
-        if source is None:
-            raise InputUnreadable(
-                f"{Path(self._container.name).name}: its video cannot be read from its start "
-                "again; convert it anew",
-                stage=Stage.DECODE,
-            )
-        self._pictures = self._decode(number, source)
+        source = None if self._joined else self._from(first)
+        if source is None and self._codec.is_open:
+            self._codec.flush_buffers()
+        self._pictures = self._decode(number, source or self._anew())
 
-    def _from(self, stamp: int, most: int | None, **how: Any) -> Iterator[Packet[Any]] | None:
-        """Packets from a time on; None where none comes, or only from beyond `most`."""
+    def _from(self, most: int | None) -> Iterator[Packet[Any]] | None:
+        """Packets from a time on; None where none comes, or only from beyond it."""
         try:
-            self._container.seek(stamp, backward=True, **how)
+            self._container.seek(most or 0, stream=self._stream, backward=True)
         except (FFmpegError, OSError):
             return None
         self._flush()
@@ -173,6 +168,18 @@ class Cursor:
         packet = next(source)
         beyond = packet.size == 0 if packet.dts is None else most is not None and packet.dts > most
         return None if beyond else _chain(packet, source)
+
+    def _anew(self) -> Iterator[Packet[Any]]:
+        """Packets of the file opened once more: no seek leads to its start, or beyond a joint.
+
+        Raises:
+            InputUnreadable: it cannot be opened any more.
+        """
+        path = Path(self._container.name.removeprefix("file:"))
+        with open_media(path, TRUSTED, Stage.DECODE) as container:
+            stream = container.streams[self._stream.index]
+            only(container, stream)
+            yield from packets(container, stream, None)
 
     def _flush(self) -> None:
         """What a seek does for the stream's own decoder."""

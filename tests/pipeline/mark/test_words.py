@@ -86,6 +86,16 @@ def test_a_file_of_an_operator_that_was_put_into_matroska_is_still_ours(tmp_path
         ({"AIGC": "{"}, "broken"),
         ({"AIGC": '["Label"]'}, "broken"),
         ({"AIGC": '{"Label": "1"}'}, "broken"),
+        ({"AIGC": "[" * 200_000}, "broken"),
+        ({"AIGC": '{"Label":' * 200_000}, "broken"),
+        (
+            {"AIGC": '{"Label":"1","ContentProducer":"Face2Face","ProduceID":"\\ud800"}'},
+            "broken",
+        ),
+        (
+            {"AIGC": '{"Label":"1","ContentProducer":"Face2Face","ProduceID":"\\u001b[2J"}'},
+            "broken",
+        ),
         ({"AIGC": '{"Label":"1","ContentProducer":"0011","ProduceID":"x"}'}, "foreign"),
         ({"AIGC": '{"AIGC":{"Label":"1","ContentProducer":"Face2Face","ProduceID":"x"}}'}, "found"),
     ],

@@ -64,3 +64,22 @@ def test_h264_in_windows_media_comes_in_order_in_both_directions(
     path = write_clip(tmp_path / "clip.wmv", Clip(frames=60, gop=25, options=options))
     assert numbers(read(path)) == [*range(60)]
     assert numbers(read(path, range(59, -1, -1))) == [*range(59, -1, -1)]
+
+
+def test_joined_matroska_is_the_same_in_both_directions(tmp_path: Path) -> None:
+    clip = Clip(frames=40, gop=20, options={"bf": "0"})
+    whole = write_clip(tmp_path / "clip.mkv", clip).read_bytes()
+    joined = tmp_path / "joined.mkv"
+    joined.write_bytes(whole + whole)
+    want = [*range(40), *range(40)]
+    assert numbers(read(joined)) == want
+    assert numbers(read(joined, [79, *range(79, -1, -1)]))[1:] == want[::-1]
+
+
+def test_a_film_to_whose_start_no_seek_leads_is_read_backwards(tmp_path: Path) -> None:
+    options = {"bf": "0"}
+    clip = write_clip(tmp_path / "clip.mp4", Clip(frames=60, gop=60, options=options))
+    cut = _copied(clip, tmp_path / "cut.mkv", lambda *_: True, 25)  # its only keyframe has no time
+    want = [*range(25, 60)]
+    assert numbers(read(cut)) == want
+    assert numbers(read(cut, range(34, -1, -1))) == want[::-1]
