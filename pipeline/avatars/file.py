@@ -30,8 +30,6 @@ from pipeline.avatars.parts import Parts
 from pipeline.errors import in_one_line
 from pipeline.rows import RowFile
 
-FORMAT = 1
-"""Counts up whenever files of before cannot be read any more."""
 MAX_HEADER = 1024**2
 BLOCK = 4 * 1024**2
 COPIED = 4 * 1024**2
@@ -123,7 +121,6 @@ def _order(parts: Parts) -> list[str]:
 
 def _header(key: dict[str, Any], parts: Parts) -> bytes:
     told = {
-        "format": FORMAT,
         "digest": f"#{_NO_DIGEST}#",
         "key": key,
         "facts": parts.facts,
@@ -172,8 +169,6 @@ def _read(file: IO[bytes], key: dict[str, Any]) -> Parts:
     header = file.read(size)
     said = json.loads(header)
     told = json.loads(said["__metadata__"][_META])
-    if told["format"] != FORMAT:
-        raise ValueError(f"format {told['format']!r}, not {FORMAT}")
     if told["key"] != key:
         raise ValueError("made under another key")
     _check_digest(file, header)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.batching.batcher import Lane
+from pipeline.batching.cuda import is_cuda
 from pipeline.batching.placed import runner_on
 from pipeline.batching.row import Row
 from pipeline.batching.runner import Column, Network, Traits
 from pipeline.batching.shared import Item, Shared
 from pipeline.engines.neural.avatar import Layout
-from pipeline.engines.neural.buckets import buckets_on
+from pipeline.hardware import use
+
+SMALLEST = 8
+"""Faces of a batch; on the CPU of every one: larger ones are no faster there."""
 
 
 class Painter:
@@ -72,3 +76,13 @@ class Painter:
         made = Shared(runner, buckets)
         self._all.append(made)
         return made
+
+
+def buckets_on(device: str) -> tuple[int, ...]:
+    """The batch sizes that suit a device, ascending; the largest is what runs under load."""
+    if not is_cuda(device):
+        return (SMALLEST,)
+    sizes = [SMALLEST]
+    while 2 * sizes[-1] <= use().largest_batch:
+        sizes.append(2 * sizes[-1])
+    return tuple(sizes)

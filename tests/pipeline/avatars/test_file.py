@@ -105,7 +105,7 @@ def test_a_foreign_file_is_none(data: bytes, tmp_path: Path) -> None:
 
 def test_safetensors_of_others_and_folders_are_none(tmp_path: Path) -> None:
     path = tmp_path / "1.safetensors"
-    save_file({"a": torch.zeros(3)}, path, {"face2face": json.dumps({"format": 1, "key": KEY})})
+    save_file({"a": torch.zeros(3)}, path, {"face2face": json.dumps({"key": KEY})})
     assert read_parts(path, KEY) is None
     assert read_parts(tmp_path, KEY) is None
     assert read_parts(tmp_path / "absent", KEY) is None
@@ -118,13 +118,6 @@ def test_another_key_is_a_miss_whatever_the_name(change: dict[str, Any], tmp_pat
     assert read_parts(path, {**KEY, **change}) is None
     fewer = {k: v for k, v in KEY.items() if k != "frames"}
     assert read_parts(path, fewer) is None
-
-
-def test_another_format_is_a_miss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "1.safetensors"
-    write_parts(path, KEY, parts(tmp_path))
-    monkeypatch.setattr(files, "FORMAT", files.FORMAT + 1)
-    assert read_parts(path, KEY) is None
 
 
 def test_a_disk_without_room_and_a_job_that_ends_leave_nothing(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.batching.captured import Captured
 from pipeline.batching.shared import Shared
-from pipeline.engines.neural.buckets import buckets_on
+from pipeline.engines.neural.painter import buckets_on
 from pipeline.hardware import allow
 from tests.pipeline.batching.summing import COLUMNS, drawn, summed, values
 
