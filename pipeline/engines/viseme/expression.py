@@ -34,7 +34,7 @@ SHUT_S = 0.025
 half drawn together are read as wider open than they are (r .947 instead of .954 at 40 ms)."""
 SHUT_SMILE, SHUT_MOST = 1.5, 0.08
 """Width that a mouth loses in a closure for each io by which its corners lie above the middle of
-its upper lip, and at most, io. So a smile that never ends is at .94 of its median width there; six
+its upper lip, and at most, io. So a smile that never ends is at .93 of its median width there; four
 people who speak are at .90 to .98."""
 _REACH = 3.0
 
