@@ -36,6 +36,7 @@ from pipeline.mark.fonts import check_label
 from pipeline.reading.audio import Speech, load_speech
 from pipeline.reading.channels import sound_warnings
 from pipeline.reading.decode import FrameReader
+from pipeline.reading.joined import joined_warnings
 from pipeline.reading.kept_pictures import KeptPictures
 from pipeline.reading.probe import probe_audio, probe_video
 from pipeline.reading.tone_map import tone_warnings
@@ -139,6 +140,7 @@ def _render(job: _Job, engine: Engine[Any, Any], threads: int) -> RenderReport:
         warnings=[
             *finish.warnings,
             *track.warnings(),
+            *joined_warnings(spec.audio, spec.video),
             *sound_warnings(job.audio),
             *tone_warnings(job.video),
             *rate_warnings(job.timeline),

@@ -19,6 +19,7 @@ from pipeline.errors import InputError, OutputInvalid
 from pipeline.mark.applying import picture_marks, seal, words
 from pipeline.reading.channels import sound_warnings
 from pipeline.reading.decode import FrameReader
+from pipeline.reading.joined import joined_warnings
 from pipeline.reading.probe import probe_audio, probe_video
 from pipeline.reading.tone_map import tone_warnings
 from pipeline.stopwatch import Stopwatch
@@ -68,6 +69,7 @@ def render_whole(
         timings_ms=watch.report(),
         quality={**verified.ends},
         warnings=[
+            *joined_warnings(audio.path, video.path),
             *sound_warnings(audio),
             *tone_warnings(video),
             *rate_warnings(timeline),
