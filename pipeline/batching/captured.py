@@ -140,6 +140,8 @@ class Captured:
     def _begin(self) -> None:
         """Where graphs are captured: nothing of a capture that failed is used again."""
         self._stream = new_stream(self._device, self._priority)
+        # Who makes a runner may have asked for weights to be rearranged, and has not waited.
+        self._stream.wait_stream(torch.cuda.current_stream(self._device))
         self._pool = torch.cuda.graph_pool_handle()
 
     def _go(self, way: Way, why: object) -> None:

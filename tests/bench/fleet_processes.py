@@ -22,6 +22,8 @@ from tests.bench.steady import steady
 
 START_S = 300.0
 """A process may take so long to compile its networks."""
+ROW_S = 120.0
+"""A row may take so long: one that hangs shall not take the time of all that come after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ class Fleet:
         shares = [what.jobs // len(used) + (n < what.jobs % len(used)) for n in range(len(used))]
         for process, jobs in zip(used, shares, strict=True):
             process.order(jobs, what.known, what.turns)
-        answers = [process.read(self._end - time.monotonic()) for process in used]
+        answers = [process.read(min(ROW_S, self._end - time.monotonic())) for process in used]
         frames = sum(answer["frames"] for answer in answers)
         start, end = min(a["start"] for a in answers), max(a["end"] for a in answers)
         made = [(at, frames) for answer in answers for at, frames in answer["made"]]

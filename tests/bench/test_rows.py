@@ -54,7 +54,7 @@ class _Worker:
         type(self).orders += 1
 
     def read(self, limit_s: float) -> dict[str, Any]:
-        assert limit_s > 0
+        assert 0 < limit_s <= (fleet_processes.ROW_S if self._ready else fleet_processes.START_S)
         if self._ready and self.orders == 2:
             raise RuntimeError("a process ended with -9")
         self._ready = True

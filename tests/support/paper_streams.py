@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -64,6 +65,10 @@ class PaperStream:
     def wait_event(self, event: PaperEvent) -> None:
         """What is asked from now on happens after the event."""
         self.ask(event.reach)
+
+    def wait_stream(self, other: PaperStream) -> None:
+        """What is asked from now on happens after all that the other was asked."""
+        self.ask(partial(other.reach, other.asked))
 
 
 class Host(PaperStream):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
+from pipeline.batching.cuda import on_host
 from pipeline.engines.viseme.canvas import Canvas
 from pipeline.engines.viseme.expression import level
 from pipeline.engines.viseme.features import LEFT, RIGHT, Mouths, measure
@@ -16,6 +18,7 @@ from pipeline.engines.viseme.heads import Heads
 from pipeline.engines.viseme.lipline import LipLine
 from pipeline.engines.viseme.patch import Patch, cut, read
 from pipeline.engines.viseme.select import Candidates
+from pipeline.engines.windows import brought
 from pipeline.types import Frame, OnTick, Tick
 
 MOST = 700
@@ -30,6 +33,8 @@ LOOK_WIDTH, LOOK_HEIGHT = 0.9, 0.6
 """What it shows, io."""
 LOOK_SIGMA = (0.20, 0.12)
 """Half width and height of what the eye is drawn to: teeth and the lips around them, io."""
+_AT_ONCE = 32
+"""Mouths that travel to the device and are looked at together."""
 BLUR_WEIGHT = 12.0
 """Penalty of a frame without any detail, against the clip's usual detail."""
 
@@ -57,11 +62,11 @@ class Bank:
     heads: Heads
     mouths: Mouths
     pieces: Patch
-    """(C) uint8 planes."""
+    """(C) uint8 planes, on the canvas's device."""
     points: Tensor
-    """(C, K, 2) mesh points in the pieces."""
+    """(C, K, 2) mesh points in the pieces, on the host."""
     lines: LipLine
-    """Of the pieces."""
+    """Of the pieces, where they are."""
     levelled: Tensor
     """(C, K, 3) io, shapes with one opening (`pipeline.engines.viseme.expression`)."""
 
@@ -98,7 +103,8 @@ def fill(
     corner = canvas.origin((points[:, LEFT] + points[:, RIGHT]) / 2) - PAD
     pieces = _pieces(canvas, corner, read(lenders.frame.tolist()), on_tick)
     inside = points - corner[:, None]
-    look, detail = _looks(pieces, inside, heads.scale)
+    there = brought(inside, pieces.luma.device)
+    look, detail = _looks(pieces, there, heads.scale)
     usual = detail.median().clamp_min(1e-3)
     blur = (1 - detail / usual).clamp_min(0) * BLUR_WEIGHT
     mouths = measure(heads.shape)
@@ -112,7 +118,7 @@ def fill(
         blur.square(),
         look,
     )
-    return Bank(units, heads, mouths, pieces, inside, LipLine.of(inside), level(heads.shape))
+    return Bank(units, heads, mouths, pieces, inside, LipLine.of(there), level(heads.shape))
 
 
 def _pieces(canvas: Canvas, corner: Tensor, frames: Iterator[Frame], on_tick: OnTick) -> Patch:
@@ -121,31 +127,44 @@ def _pieces(canvas: Canvas, corner: Tensor, frames: Iterator[Frame], on_tick: On
     count, device = len(corner), canvas.device
     luma = torch.empty(count, 1, height, width, dtype=torch.uint8, device=device)
     chroma = torch.empty(count, 2, height // 2, width // 2, dtype=torch.uint8, device=device)
-    for n, frame in enumerate(frames):
-        piece = cut(frame, int(corner[n, 0]), int(corner[n, 1]), width, height)
-        luma[n], chroma[n] = piece.luma[0].to(device), piece.chroma[0].to(device)
-        on_tick(Tick("prepare", n + 1, count))
+    placed = zip(frames, corner.tolist(), strict=False)  # the frames may end before
+    start = 0
+    while some := [cut(frame, x, y, width, height) for frame, (x, y) in islice(placed, _AT_ONCE)]:
+        whole, stop = Patch.join(some).to(device), start + len(some)
+        luma[start:stop], chroma[start:stop] = whole.luma, whole.chroma
+        on_tick(Tick("prepare", stop, count))
+        start = stop
     return Patch(luma, chroma)
 
 
 def _looks(pieces: Patch, points: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """(C, LOOK²) aligned mouths, most of their middle, and (C,) how much detail each has."""
+    """(C, LOOK²) aligned mouths, most of their middle, and (C,) how much detail each has.
+
+    Args:
+        pieces: of the mouths.
+        points: (C, K, 2) in the pieces, beside them.
+        scale: (C,) pixels per io, on the host.
+
+    Returns:
+        On the host, where units are chosen.
+    """
     looks, details = [], []
     ys = torch.linspace(-0.5, 0.5, LOOK) * LOOK_HEIGHT
     xs = torch.linspace(-0.5, 0.5, LOOK) * LOOK_WIDTH
     near = (xs / LOOK_SIGMA[0]).square() + (ys[:, None] / LOOK_SIGMA[1]).square()
     share = torch.exp(-near / 4)  # differences are squared
-    share = share / share.square().mean().sqrt()
-    for rows in torch.split(torch.arange(len(scale)), 32):
+    share = brought(share / share.square().mean().sqrt(), points.device)
+    for start in range(0, len(scale), _AT_ONCE):
+        rows = slice(start, start + _AT_ONCE)
         line = LipLine.of(points[rows])
         size = scale[rows].reshape(-1, 1, 1)
-        along = (xs.expand(LOOK, LOOK) * size).to(points.device)
-        off = (ys.unsqueeze(1).expand(LOOK, LOOK) * size).to(points.device)
+        along = brought(xs.expand(LOOK, LOOK) * size, points.device)
+        off = brought(ys.unsqueeze(1).expand(LOOK, LOOK) * size, points.device)
         luma = pieces.luma[rows].float()
         mouth = read(luma, pieces.luma_places(line.points(along, off))) / 255
-        looks.append((F.avg_pool2d(mouth, 3, 1, 1) * share.to(mouth.device)).flatten(1))
+        looks.append((F.avg_pool2d(mouth, 3, 1, 1) * share).flatten(1))
         around = (luma[..., 1:-1, 1:-1] * 4 - luma[..., :-2, 1:-1] - luma[..., 2:, 1:-1]).sub(
             luma[..., 1:-1, :-2] + luma[..., 1:-1, 2:]
         )
         details.append(around.abs().mean((1, 2, 3)))
-    return torch.cat(looks), torch.cat(details)
+    return on_host(torch.cat(looks)), on_host(torch.cat(details))

@@ -15,6 +15,7 @@ from pipeline.engines.viseme.patch import Patch
 from pipeline.engines.viseme.plan import Plan
 from pipeline.engines.viseme.scene import Scene
 from pipeline.engines.viseme.warp import Base
+from pipeline.engines.windows import brought
 
 OPEN_ENOUGH = (0.35, 0.55)
 """A mouth lends its own inside when its aperture is at least this share of the wanted one."""
@@ -35,7 +36,7 @@ class Lender(Batch):
     base: Base
     """From the region to the pieces, as skulls move."""
     lacking: Tensor
-    """(B,) 0 to 1, how much of the inside they cannot give."""
+    """(B,) 0 to 1, how much of the inside they cannot give; on the host."""
 
 
 def lacking(opened: Tensor, wanted: Tensor, slit: float) -> Tensor:
@@ -72,10 +73,11 @@ def fill(plan: Plan, scene: Scene, lender: Lender, own: Patch, at: Tensor) -> Pa
         return layer.inside_of(lender.pieces, scene.lips, lender.line, lender.base, plan.even)
     given = torch.nonzero(lender.lacking < 1).flatten()
     inner = _lent(scene, lender, given, plan.even)
-    other = _other(plan, scene[need], own[need], at[need.cpu()])
-    weight = lender.lacking[need][:, None, None, None]
+    there = brought(need, own.luma.device)
+    other = _other(plan, scene[need], own[need], at[need])
+    weight = brought(lender.lacking[need], own.luma.device)[:, None, None, None]
     both = inner[need].mix(other, weight, weight)
-    inner.luma[need], inner.chroma[need] = both.luma, both.chroma
+    inner.luma[there], inner.chroma[there] = both.luma, both.chroma
     return inner
 
 
@@ -86,9 +88,10 @@ def _lent(scene: Scene, lender: Lender, rows: Tensor, even: int | None) -> Patch
     )
     inner = Patch(luma, chroma.repeat(1, 2, 1, 1))
     if len(rows):
+        there = brought(rows, luma.device)
         lips, by = scene.lips[rows], lender[rows]
         lent = layer.inside_of(by.pieces, lips, by.line, by.base, even)
-        inner.luma[rows], inner.chroma[rows] = lent.luma, lent.chroma
+        inner.luma[there], inner.chroma[there] = lent.luma, lent.chroma
     return inner
 
 
@@ -99,7 +102,7 @@ def _other(plan: Plan, scene: Scene, own: Patch, at: Tensor) -> Patch:
     if avatar.mode == "warp+bank" and bank is not None and first is not None:
         rows = first[at]
         plan.tally.inner_lent += len(at)
-        base = warp.carried(scene.wanted, bank.points[rows].to(scene.wanted.device))
+        base = warp.carried(scene.wanted_here, bank.points[rows], scene.wanted.device)
         line = bank.lines[rows]
         pieces = bank.pieces[rows].float()
         return layer.inside_of(pieces, scene.lips, line, base, plan.even)

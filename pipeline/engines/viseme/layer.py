@@ -12,6 +12,7 @@ from pipeline.engines.viseme.mask import bell, smooth
 from pipeline.engines.viseme.parting import BEYOND, Lips, Parting
 from pipeline.engines.viseme.patch import Patch, read
 from pipeline.engines.viseme.warp import Base, MouthFields
+from pipeline.engines.windows import brought
 
 SEAM, SEAM_WIDTH = 0.35, 0.010
 """Darkness of the line between lips, and its width in io."""
@@ -46,8 +47,8 @@ def lay(
     Args:
         source: float pieces (B).
         fields: from `warp.mouth_fields`, for the same area.
-        closing: (B,) how much of the source's opening vanishes: open lips have no shadow line, so
-            closed ones that are made from them get one.
+        closing: (B,) on the host, how much of the source's opening vanishes: open lips have no
+            shadow line, so closed ones that are made from them get one.
 
     Returns:
         Float planes of the area's size.
@@ -60,7 +61,8 @@ def lay(
     )
     both = lower.mix(upper, _upper_share(lips.luma), _upper_share(lips.chroma))
     if bool((closing > 0).any()):
-        shadow = 1 - _seam(canvas, lips.line, lips.luma) * closing[:, None, None]
+        share = brought(closing, laid.luma.device)[:, None, None]
+        shadow = 1 - _seam(canvas, lips.line, lips.luma) * share
         both.luma.mul_(shadow.unsqueeze(1))
     area.lips.of(laid).put(both)
     return laid

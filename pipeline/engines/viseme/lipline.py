@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pipeline.engines.viseme.batch import Batch
 from pipeline.engines.viseme.features import LEFT, RIGHT
+from pipeline.engines.viseme.picked import picked
 from pipeline.engines.viseme.points import PLACE
 from pipeline.faces.topology import LIPS_INNER_LOWER, LIPS_INNER_UPPER
 
@@ -44,8 +45,8 @@ class LipLine(Batch):
         middle, span = (left + right) / 2, right - left
         length = span.norm(dim=1).clamp_min(1e-3)
         axis = span / length[:, None]
-        up = curve(points[:, _UP], middle, axis, length / 2)
-        low = curve(points[:, _LOW], middle, axis, length / 2)
+        up = curve(picked(points, _UP), middle, axis, length / 2)
+        low = curve(picked(points, _LOW), middle, axis, length / 2)
         return cls(middle, axis, length / 2, up, torch.maximum(up, low))
 
     def locate(self, where: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.engines.viseme.canvas import Area, Canvas
+from pipeline.engines.viseme.canvas import NODES, Area, Canvas
+from pipeline.engines.viseme.picked import picked
 from pipeline.engines.viseme.points import OUTLINE, PLACE
 from pipeline.faces.topology import LIPS_OUTER_LOWER, LIPS_OUTER_UPPER
 
@@ -20,18 +21,19 @@ _LIPS = [PLACE[point] for point in (*LIPS_OUTER_UPPER, *reversed(LIPS_OUTER_LOWE
 
 def lower_face(canvas: Canvas, area: Area, points: Tensor) -> Tensor:
     """(B, NODES, NODES) 0 outside the lower face to 1 inside, by (B, K, 2) points in the region."""
-    outline = points[:, _OUTLINE]
+    outline = picked(points, _OUTLINE)
     centre = outline.mean(1, keepdim=True)
     depth = inside(area.nodes, centre + SHRINK * (outline - centre))
     face = smooth(depth / (FEATHER * canvas.io))
     # Nothing reaches beyond the area, however the head is turned.
-    face[:, (0, -1)], face[:, :, (0, -1)] = 0.0, 0.0
+    ends = slice(None, None, NODES - 1)
+    face[:, ends], face[:, :, ends] = 0.0, 0.0
     return face
 
 
 def lips(canvas: Canvas, area: Area, points: Tensor) -> Tensor:
     """(B, NODES, NODES) 1 on the lips, 0 away from them."""
-    depth = inside(area.nodes, points[:, _LIPS])
+    depth = inside(area.nodes, picked(points, _LIPS))
     return smooth(1 + depth / (LIP_MARGIN * canvas.io))
 
 

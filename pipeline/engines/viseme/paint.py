@@ -21,6 +21,7 @@ from pipeline.engines.viseme.lipline import LipLine
 from pipeline.engines.viseme.patch import Patch, crispen, cut, paste
 from pipeline.engines.viseme.plan import Plan
 from pipeline.engines.viseme.scene import Scene, settle
+from pipeline.engines.windows import brought
 from pipeline.types import Frame
 
 SHADE = 0.06
@@ -43,7 +44,7 @@ def paint(plan: Plan, frames: Sequence[Frame], outputs: Sequence[int]) -> list[F
         made = _opened(plan, scene, own, at)
     strength = plan.strength[at]
     if bool((strength < 1).any()):
-        shown = strength.to(canvas.device)[:, None, None, None]
+        shown = brought(strength, own.luma.device)[:, None, None, None]
         made = own.mix(made, shown, shown)
     made = made.samples()
     return [
@@ -63,6 +64,7 @@ def _opened(plan: Plan, scene: Scene, own: Patch, at: Tensor) -> Patch:
     inner = inside.fill(plan, scene, lender, own, at)
     made = closing.maximum(lacking)
     lit = closing * (plan.even is not None)
+    made, lit = brought(torch.stack([made, lit]), own.luma.device).unbind()
     inner = layer.behind_lips(canvas.whole, laid, inner, scene.lips, made, lit)
     layer.put_inside(canvas.whole, laid, inner, scene.lips)
     return laid
@@ -75,6 +77,7 @@ def _lent(plan: Plan, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
         return None
     canvas = plan.avatar.canvas
     rows = first[at]
+    device = scene.wanted.device
     units = bank.pieces[rows].float()
     laid = _lay_unit(canvas, bank, rows, units, scene)
     mixed = torch.nonzero(share[at] > 0).flatten()
@@ -82,12 +85,13 @@ def _lent(plan: Plan, scene: Scene, own: Patch, at: Tensor) -> Patch | None:
         others = second[at][mixed]
         pieces = bank.pieces[others].float()
         other = _lay_unit(canvas, bank, others, pieces, scene[mixed])
-        part = share[at][mixed].to(laid.luma.device)[:, None, None, None]
-        laid.luma[mixed] += part * _shade(other.luma - laid.luma[mixed], canvas.io)
-        laid.chroma[mixed] += part * (other.chroma - laid.chroma[mixed])
+        part = brought(share[at][mixed], device)[:, None, None, None]
+        into = brought(mixed, device)
+        laid.luma[into] += part * _shade(other.luma - laid.luma[into], canvas.io)
+        laid.chroma[into] += part * (other.chroma - laid.chroma[into])
     laid = Patch(crispen(laid.luma), laid.chroma)
-    opened = bank.mouths.aperture[rows].to(scene.aperture.device)
-    base = warp.carried(scene.wanted, bank.points[rows].to(scene.wanted.device))
+    opened = bank.mouths.aperture[rows]
+    base = warp.carried(scene.wanted_here, bank.points[rows], device)
     lacking = inside.lacking(opened, scene.aperture, inside.SLIT_LENT)
     lender = Lender(units, bank.lines[rows], base, lacking)
     inner = inside.fill(plan, scene, lender, own, at)
@@ -109,10 +113,10 @@ def _shade(apart: Tensor, io: float) -> Tensor:
 
 
 def _lay_unit(canvas: Canvas, bank: Bank, rows: Tensor, units: Patch, scene: Scene) -> Patch:
-    source = bank.points[rows].to(scene.wanted.device)
-    opened = bank.mouths.aperture[rows].to(scene.aperture.device)
-    closing = _closing(opened, scene.aperture)
-    base = warp.carried(scene.wanted, source)
+    here = bank.points[rows]
+    closing = _closing(bank.mouths.aperture[rows], scene.aperture)
+    base = warp.carried(scene.wanted_here, here, scene.wanted.device)
+    source = brought(here, scene.wanted.device)
     fields = warp.mouth_fields(canvas, canvas.face, scene.wanted, source, closing, base)
     return layer.lay(canvas, canvas.face, units, fields, scene.lips, closing)
 
@@ -140,6 +144,6 @@ def _carry_skin(canvas: Canvas, scene: Scene, own: Patch) -> Patch:
 
 
 def _closing(opened: Tensor, wanted: Tensor) -> Tensor:
-    """0 … 1, how much of an opening vanishes; nothing vanishes where nothing was open."""
+    """0 … 1, how much of an opening vanishes; nothing where nothing was open. On the host."""
     share = 1 - wanted / opened.clamp_min(1e-3)
     return share.clamp(0, 1) * (opened / 0.03).clamp(max=1)

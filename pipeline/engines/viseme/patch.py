@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own abbreviation
 from torch import Tensor
 
 from pipeline.engines.viseme.batch import Batch
+from pipeline.engines.windows import to_host
 from pipeline.types import Frame
 
 DROOP = 0.02
@@ -30,7 +32,8 @@ class Patch(Batch):
 
     def samples(self) -> Patch:
         """The same in 8 bits, in host memory; overwrites this one."""
-        return self._each(lambda it: it.round_().clamp_(0, 255).to(torch.uint8).cpu())
+        made = [it.round_().clamp_(0, 255).to(torch.uint8) for it in (self.luma, self.chroma)]
+        return Patch(*to_host(made))
 
     def mix(self, other: Patch, luma: Tensor, chroma: Tensor) -> Patch:
         """`other` where the weights (B, 1, h, w) are 1, this one where they are 0."""
@@ -49,7 +52,7 @@ class Patch(Batch):
 
     def chroma_places(self, where: Tensor) -> Tensor:
         """Luma coordinates (…, 2) in the piece, as `read` takes them for chroma."""
-        return _scaled((where - torch.tensor([0.0, 0.5], device=where.device)) / 2, self.chroma)
+        return _scaled((where - _pair(0.0, 0.5, where.device)) / 2, self.chroma)
 
 
 def cut(frame: Frame, x: int, y: int, width: int, height: int) -> Patch:
@@ -100,7 +103,13 @@ def crispen(plane: Tensor) -> Tensor:
 def _scaled(where: Tensor, planes: Tensor) -> Tensor:
     """Sample coordinates as shares of a plane, -1 at the first sample and 1 at the last."""
     high, wide = planes.shape[-2:]
-    return where * torch.tensor([2 / (wide - 1), 2 / (high - 1)], device=where.device) - 1
+    return where * _pair(2 / (wide - 1), 2 / (high - 1), where.device) - 1
+
+
+@lru_cache(maxsize=256)
+def _pair(x: float, y: float, device: torch.device) -> Tensor:
+    """(2,) on a device; for good, so it is waited for."""
+    return torch.tensor([x, y]).to(device)
 
 
 def _cut(plane: Tensor, x: int, y: int, width: int, height: int) -> Tensor:

@@ -21,6 +21,7 @@ from pipeline.engines.viseme.plan import Plan
 from pipeline.engines.viseme.shape import CHIN_PER_APERTURE, below_nose, edit
 from pipeline.engines.viseme.steady import turned
 from pipeline.engines.viseme.under_lip import under_lip
+from pipeline.engines.windows import brought
 from pipeline.speech.mouth_range import JAW_PER_APERTURE
 from pipeline.types import Frame
 
@@ -33,16 +34,18 @@ class Scene(Batch):
     """(B, K, 2) the frame's own points."""
     wanted: Tensor
     """(B, K, 2)."""
+    wanted_here: Tensor
+    """The same on the host."""
     skin: Tensor
     """(B, K, 2) where the frame's own skin is to go."""
     lips: Lips
     """Of the wanted shape."""
     aperture: Tensor
-    """(B,) of the wanted shape, io."""
+    """(B,) of the wanted shape, io, on the host: what is decided by it waits for nothing."""
     own_aperture: Tensor
-    """(B,) of the frame, io."""
+    """(B,) of the frame, io, on the host."""
     corner: Tensor
-    """(B, 2) int64 of the region in the picture."""
+    """(B, 2) int64 of the region in the picture, on the host."""
     scale: Tensor
     """(B,) pixels per io."""
 
@@ -54,9 +57,9 @@ def settle(plan: Plan, frames: Sequence[Frame], at: Tensor) -> Scene:
         at: (B,) int64 output frames.
 
     Returns:
-        On the canvas's device, but for the corners, which stay on the host.
+        On the canvas's device, but for what says that it is on the host.
     """
-    avatar, device = plan.avatar, plan.avatar.canvas.device
+    avatar, device = plan.avatar, torch.device(plan.avatar.canvas.device)
     points = tracked.points_of(avatar.reference.track, [frame.index for frame in frames])
     heads = fit_heads(points, avatar.skull)
     seen = heads.project(heads.shape)
@@ -71,17 +74,19 @@ def settle(plan: Plan, frames: Sequence[Frame], at: Tensor) -> Scene:
     wanted = torch.lerp(seen, placed.project(shape), strength)
     skin = torch.lerp(seen, near.project(shape), strength * below_nose(heads.shape))
     corner = avatar.canvas.origin((seen[:, LEFT] + seen[:, RIGHT]) / 2)
-    own, wanted, skin = ((each - corner[:, None]).to(device) for each in (seen, wanted, skin))
+    here = torch.stack([seen, wanted, skin]) - corner[:, None]
+    own, wanted, skin = brought(here, device).unbind()
     measured = measure(torch.lerp(heads.shape, shape, strength))
     return Scene(
         own,
         wanted,
+        here[1],
         skin,
         Lips.of(LipLine.of(wanted), avatar.canvas.whole),
-        measured.aperture.to(device),
-        measure(heads.shape).aperture.to(device),
+        measured.aperture,
+        measure(heads.shape).aperture,
         corner,
-        heads.scale.to(device),
+        brought(heads.scale, device),
     )
 
 

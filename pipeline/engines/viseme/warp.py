@@ -8,6 +8,7 @@ where the lips are closed. Anchors on the region's border do not move: there is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from pipeline.engines.viseme import spline
 from pipeline.engines.viseme.batch import Batch
 from pipeline.engines.viseme.canvas import NODES, Area, Canvas
 from pipeline.engines.viseme.heads import similarity
+from pipeline.engines.viseme.picked import index, picked
 from pipeline.engines.viseme.points import (
     BELOW,
     BESIDE,
@@ -28,6 +30,7 @@ from pipeline.engines.viseme.points import (
     UPPER_RINGS,
     places,
 )
+from pipeline.engines.windows import brought
 from pipeline.faces.topology import (
     EYE_CORNERS_OUTER,
     LIPS_INNER_LOWER,
@@ -93,7 +96,7 @@ def mouth_fields(
     Args:
         wanted: (B, K, 2) points in the region.
         source: (B, K, 2) the same points in the source's piece.
-        closing: (B,) 0 to 1, how much of the source's opening vanishes.
+        closing: (B,) 0 to 1, how much of the source's opening vanishes; on the host.
         base: from the region to the piece, far from the mouth: `at_rest` or `carried`.
     """
     tucked = tuck(source, closing)
@@ -113,28 +116,31 @@ def tuck(source: Tensor, closing: Tensor) -> Tensor:
 
     Args:
         source: (B, K, 2) pixels.
-        closing: (B,) 0 to 1, how much of the opening vanishes.
+        closing: (B,) 0 to 1, how much of the opening vanishes; on the host.
 
     Returns:
         (B, K, 2).
     """
     moved = source.clone()
+    share = brought(closing, source.device)[:, None, None]
     io = (source[:, _EYE_RIGHT] - source[:, _EYE_LEFT]).norm(dim=1)[:, None, None]
     for inner, near, far in ((_IN_UP, _NEXT_UP, _MID_UP), (_IN_LOW, _NEXT_LOW, _MID_LOW)):
-        way = source[:, far] - source[:, inner]
+        edge = picked(source, inner)
+        way = picked(source, far) - edge
         whole = way.norm(dim=2, keepdim=True).clamp_min(1e-3)
-        step = TUCK * (source[:, near] - source[:, inner]).norm(dim=2, keepdim=True)
+        step = TUCK * (picked(source, near) - edge).norm(dim=2, keepdim=True)
         step = torch.minimum(step.maximum(TUCK_LEAST * io), TUCK_MOST * whole)
-        moved[:, inner] = source[:, inner] + way * (step / whole) * closing[:, None, None]
+        tucked = edge + way * (step / whole) * share
+        moved.index_copy_(1, index(tuple(inner), moved.device), tucked)
     return moved
 
 
 def _field(
     canvas: Canvas, area: Area, wanted: Tensor, source: Tensor, base: Base, chosen: list[int]
 ) -> Tensor:
-    at = wanted[:, chosen]
-    delta = source[:, chosen] - base(at)
-    border = _border(canvas, at)
+    at = picked(wanted, chosen)
+    delta = picked(source, chosen) - base(at)
+    border = _border(canvas.width, canvas.height, at.device)
     points = torch.cat([at, border.expand(len(at), -1, -1)], dim=1) / canvas.io
     values = torch.cat([delta, torch.zeros_like(border).expand(len(at), -1, -1)], dim=1)
     nodes = area.nodes.reshape(1, -1, 2)
@@ -143,14 +149,16 @@ def _field(
     return moved.reshape(-1, NODES, NODES, 2)
 
 
-def _border(canvas: Canvas, like: Tensor) -> Tensor:
-    xs = torch.linspace(0, canvas.width - 1, BORDER)
-    ys = torch.linspace(0, canvas.height - 1, BORDER)
+@lru_cache(maxsize=64)
+def _border(width: int, height: int, device: torch.device) -> Tensor:
+    """(1, 4 (BORDER - 1), 2) anchors on a device; for good, so it is waited for."""
+    xs = torch.linspace(0, width - 1, BORDER)
+    ys = torch.linspace(0, height - 1, BORDER)
     top = torch.stack([xs, torch.zeros(BORDER)], 1)
     left = torch.stack([torch.zeros(BORDER - 2), ys[1:-1]], 1)
-    bottom = top + torch.tensor([0.0, canvas.height - 1])
-    right = left + torch.tensor([canvas.width - 1, 0.0])
-    return torch.cat([top, bottom, left, right])[None].to(like)
+    bottom = top + torch.tensor([0.0, height - 1])
+    right = left + torch.tensor([width - 1, 0.0])
+    return torch.cat([top, bottom, left, right])[None].to(device)
 
 
 def at_rest(like: Tensor) -> Base:
@@ -159,7 +167,11 @@ def at_rest(like: Tensor) -> Base:
     return Base(turn, torch.zeros(len(like), 2, device=like.device))
 
 
-def carried(wanted: Tensor, source: Tensor) -> Base:
-    """As the skull moved between (B, K, 2) points in the region and those in another's piece."""
+def carried(wanted: Tensor, source: Tensor, device: torch.device) -> Base:
+    """As the skull moved between (B, K, 2) points in the region and those in another's piece.
+
+    Both are on the host: a GPU takes longer for what is so small, and is waited for.
+    """
     scale, rotation, shift = similarity(wanted[:, _RIGID].double(), source[:, _RIGID].double())
-    return Base((scale[:, None, None] * rotation).float(), shift.float())
+    turn = (scale[:, None, None] * rotation).float()
+    return Base(brought(turn, device), brought(shift.float(), device))

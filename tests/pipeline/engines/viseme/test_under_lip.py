@@ -104,6 +104,6 @@ def test_a_lent_lip_that_is_low_is_laid_without_a_fold() -> None:
 def _rows_read(wanted: Tensor, lender: Tensor) -> Tensor:
     """Steps from row to row of the lender in the middle of the lip and of the chin, pixels."""
     at, source = (each[..., :2] * 100 + torch.tensor([120.0, 40.0]) for each in (wanted, lender))
-    base = warp.carried(at, source)
+    base = warp.carried(at, source, at.device)
     field = warp.mouth_fields(CANVAS, FINE, at, source, torch.zeros(1), base).lower[0]
     return field[:, NODES // 2, 1].diff()
