@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pipeline.engines.viseme.patch import Patch, read
+from pipeline.engines.windows import brought
 
 NODES = 24
 """Nodes of a coarse grid along each side."""
@@ -113,7 +114,7 @@ class Area:
         grid = torch.stack([xs.expand(NODES, NODES), ys.unsqueeze(1).expand(NODES, NODES)], dim=2)
         planes = [_lattice(part, box, half, device) for part in (box, lips) for half in (0, 1)]
         return cls(
-            box, grid.to(device), planes[0], planes[1], lips.inside(box), planes[2], planes[3]
+            box, _there(grid, device), planes[0], planes[1], lips.inside(box), planes[2], planes[3]
         )
 
 
@@ -170,10 +171,10 @@ def _lattice(part: Box, area: Box, half: int, device: str) -> Lattice:
     columns = torch.arange(part.x, part.x + part.width, step, dtype=torch.float32)
     rows = torch.arange(part.y, part.y + part.height, step, dtype=torch.float32) + shift
     return Lattice(
-        columns.to(device),
-        rows.to(device),
-        _weights(columns - area.x, area.width).to(device),
-        _weights(rows - area.y, area.height).to(device),
+        _there(columns, device),
+        _there(rows, device),
+        _there(_weights(columns - area.x, area.width), device),
+        _there(_weights(rows - area.y, area.height), device),
     )
 
 
@@ -186,3 +187,8 @@ def _weights(at: Tensor, size: int) -> Tensor:
     out.scatter_(1, first.unsqueeze(1), 1 - share)
     out.scatter_(1, first.unsqueeze(1) + 1, share)
     return out
+
+
+def _there(made: Tensor, device: str) -> Tensor:
+    """A host tensor on a device, not waited for: a still picture has areas by the frame."""
+    return brought(made, torch.device(device))
