@@ -23,10 +23,15 @@ from tests.bench.fleet_processes import Round
 BUDGET_S = 450.0
 """No line is begun after so long, so that all of it ends within eight minutes, whatever hangs: what
 is made ready before it may take the other two of ten."""
+ALONE_S = 240.0
+"""The networks alone are ended after so long, so that whole renders get the rest: what they have
+compiled by then is found on the disk."""
 
 
 def rounds(engine: str, processes: tuple[int, ...], jobs: tuple[int, ...]) -> tuple[Round, ...]:
     """The lines of an engine's table: by jobs in one process, then by processes.
+
+    One job comes first, as others are compared with it; then what is known, then what is new.
 
     Args:
         engine: `musetalk` is measured in full, the others in one process alone: each that starts
@@ -53,7 +58,7 @@ def gpu(
     compiled: bool,
     budget_s: float = BUDGET_S,
 ) -> Iterator[str]:
-    """All tables, line by line.
+    """All tables, line by line; what has targets comes first.
 
     Args:
         device: where to run; None takes a GPU if there is one.
@@ -77,7 +82,8 @@ def gpu(
     name = platform.processor() or "CPU" if shrunken else torch.cuda.get_device_name(device)
     toy = ", shrunken networks: only ratios mean anything" if shrunken else ""
     yield f"{name}, torch {torch.__version__}{toy}"
-    for number, engine in enumerate(engines):
+    yield from _alone(device, frames, compiled, min(start + ALONE_S, until + GRACE_S), until)
+    for engine in engines:
         yield f"Whole renders of {engine}, 720p25, {seconds:g} s each, 2 or 3 in each slot:"
         yield from fleet(
             engine,
@@ -88,12 +94,12 @@ def gpu(
             compiled=compiled,
             end=until,
         )
-        if number == 0:  # what has targets comes first
-            yield from _alone(device, frames, compiled, until)
     yield f"All of it took {time.monotonic() - start:.0f} s."
 
 
-def _alone(device: str, frames: int, compiled: bool, until: float) -> Iterator[str]:
+def _alone(
+    device: str, frames: int, compiled: bool, ended_at: float, until: float
+) -> Iterator[str]:
     """In a process that is ended in time: networks may have to be compiled, for minutes."""
     yield "Networks alone:"
     if time.monotonic() > until:
@@ -101,4 +107,4 @@ def _alone(device: str, frames: int, compiled: bool, until: float) -> Iterator[s
         return
     asked = ["--device", device, "--frames", str(frames), "" if compiled else "--no-compile"]
     command = [sys.executable, "-m", "tests.bench", "networks", *filter(None, asked)]
-    yield from lines_of(command, until + GRACE_S)
+    yield from lines_of(command, ended_at)

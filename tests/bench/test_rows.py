@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.bench import apart, clips, fleet, fleet_processes
+from tests.bench import apart, clips, fleet, fleet_processes, gpu
 from tests.bench.busy import Busy, watched
 from tests.bench.fleet_processes import Round
 from tests.bench.rows import Asked, also_into, row, verdict
@@ -149,3 +150,29 @@ def test_a_driver_that_does_not_count_leaves_a_gpus_share_unknown_and_its_memory
     with watched("cuda") as busy:
         assert asked.wait(120.0)
     assert busy.text() == "GPU busy unknown, 7.0 GB"
+
+
+def test_what_has_targets_is_measured_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "lines_of", lambda command, until: iter(["alone"]))
+    monkeypatch.setattr(gpu, "fleet", lambda engine, _, rounds, **__: map(str, rounds))
+    lines = list(gpu.gpu("cpu", None, None, (1, 8, 16), (1, 2), ("musetalk", "viseme"), False))
+    assert lines.index("alone") < lines.index(str(Round(1, 1, True)))
+    asked = [Round(1, 1, True), Round(1, 8, True), Round(1, 16, True), Round(1, 16, False)]
+    first = lines.index(str(asked[0]))
+    assert lines[first : first + 4] == [str(each) for each in asked]
+    assert "viseme" in lines[lines.index(str(Round(2, 16, False))) + 1]
+
+
+def test_networks_alone_leave_time_for_whole_renders(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[float] = []
+
+    def ended(_: object, until: float) -> Iterator[str]:
+        ends.append(until)
+        return iter(())
+
+    monkeypatch.setattr(gpu, "lines_of", ended)
+    monkeypatch.setattr(gpu, "fleet", lambda *_, **__: iter(()))
+    for budget_s in (450.0, 10.0):
+        before = time.monotonic()
+        list(gpu.gpu("cpu", None, None, None, None, ("musetalk",), False, budget_s))
+        assert ends.pop() - before < min(gpu.ALONE_S, budget_s + fleet.GRACE_S) + 5.0
