@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator
 
 import structlog
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 from pydantic import ValidationError
 
@@ -80,7 +80,8 @@ class Cancellations:
         """Enter a record of the control topic; what cannot be read is logged and passed over.
 
         Args:
-            old: it was there before this replica, which logs no line for each of days.
+            old: it was there before this replica, or was read before; there may be days of them,
+                and no line is logged for each.
         """
         value = raw.value or b""
         try:
@@ -111,6 +112,8 @@ class ControlReader:
         self._topic = settings.topics.control
         self._cancellations = cancellations
         self._caught_up = asyncio.Event()
+        self._past: dict[TopicPartition, int] = {}
+        """Records below these offsets were there before the start, or were read since."""
         self._task: asyncio.Task[None] | None = None
         self.trouble: str | None = None
         """Why no cancel can be heard now; None while they can."""
@@ -156,6 +159,7 @@ class ControlReader:
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         ends = await consumer.end_offsets(consumer.assignment())
+        self._past = {**ends, **self._past}
         while True:
             if not self._caught_up.is_set() and await _reached(consumer, ends):
                 self._caught_up.set()
@@ -169,17 +173,23 @@ class ControlReader:
             self.trouble = None if consumer.assignment() else f"topic {self._topic} is not there"
             for records in found.values():
                 for raw in records:
-                    self._cancellations.read(raw, old=not self._caught_up.is_set())
+                    self._enter(raw)
 
     async def _search(self, consumer: AIOKafkaConsumer) -> None:
         """Take one record more, or step over one that cannot be read."""
         poller = Poller(deque(consumer.assignment()), searching=True)
         raw = await poller.next(consumer)
         if raw is not None:
-            self._cancellations.read(raw)
+            self._enter(raw)
+
+    def _enter(self, raw: RawRecord) -> None:
+        place = TopicPartition(raw.topic, raw.partition)
+        past = self._past.get(place, 0)
+        self._cancellations.read(raw, old=raw.offset < past)
+        self._past[place] = max(past, raw.offset + 1)
 
 
-async def _reached(consumer: AIOKafkaConsumer, ends: dict[object, int]) -> bool:
+async def _reached(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
     for partition, end in ends.items():
         if await consumer.position(partition) < end:
             return False

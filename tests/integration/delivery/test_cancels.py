@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from consumer.kafka.control import Cancellations, ControlReader
 from consumer.state import State
@@ -109,28 +111,39 @@ async def test_a_control_topic_that_cannot_be_read_is_said_until_it_can_be(
 async def test_cancels_are_heard_on_after_the_client_that_reads_them_broke(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And logged once: the new client reads all of days again."""
     from consumer.kafka import control
 
     monkeypatch.setattr(control, "RETRY_S", 0.2)
-    known = Cancellations()
-    reader = ControlReader(lab.settings(), known)
-    await reader.start()
-    broken: Any = reader.consumer
-    try:
-        break_fetching(broken)
+    reader = ControlReader(lab.settings(), Cancellations())
 
-        async def replaced() -> bool:
-            return reader.consumer is not broken  # what it had asked for it may still bring
+    async def cancel(job_id: str) -> None:
+        await lab.send([{"value": _cancel(job_id), "topic": lab.topics.control}])
 
-        await until(replaced)
-        await lab.send([{"value": _cancel("j"), "topic": lab.topics.control}])
+    async def replaced() -> bool:
+        return reader.consumer is not broken  # what it had asked for it may still bring
 
-        async def heard() -> bool:
-            return "j" in known._cancelled
+    def read(*jobs: str) -> Callable[[], Awaitable[bool]]:
+        async def all_read() -> bool:
+            return sorted(jobs) == sorted(each["job_id"] for each in said if "job_id" in each)
 
-        await until(heard)
-    finally:
-        await reader.stop()
+        return all_read
+
+    await cancel("before")
+    with capture_logs() as said:
+        await reader.start()
+        broken: Any = reader.consumer
+        try:
+            await cancel("heard")
+            await until(read("before", "heard"))
+            break_fetching(broken)
+            await until(replaced)
+            await cancel("after")
+            await until(read("before", "before", "heard", "heard", "after"))
+        finally:
+            await reader.stop()
+    loud = [each["job_id"] for each in said if each["log_level"] == "info" and "job_id" in each]
+    assert loud == ["heard", "after"]
     last: Any = reader.consumer
     assert broken._closed
     assert last._closed
