@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,14 +18,14 @@ Group = dict[str, list[TopicPartition]]
 class _Cluster:
     """What an assignor asks its leader's client; it knows other topics, too."""
 
-    def __init__(self, partitions: int) -> None:
-        self._partitions = partitions
+    def __init__(self, partitions: dict[str, int]) -> None:
+        self._partitions = {**partitions, "face2face.control": 1}
 
     def topics(self) -> set[str]:
-        return {*TOPICS, "face2face.control"}
+        return set(self._partitions)
 
-    def partitions_for_topic(self, _: str) -> set[int]:
-        return set(range(self._partitions))
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return set(range(self._partitions[topic]))
 
 
 def _rebalance(before: Group, names: list[str], partitions: int, generation: int) -> Group:
@@ -33,7 +36,7 @@ def _rebalance(before: Group, names: list[str], partitions: int, generation: int
         )
         for name in names
     }
-    shares = StickyByTopic.assign(_Cluster(partitions), told)
+    shares = StickyByTopic.assign(_Cluster(dict.fromkeys(TOPICS, partitions)), told)
     return {name: list(share.partitions()) for name, share in shares.items()}
 
 
@@ -79,5 +82,36 @@ def test_who_stays_keeps_what_it_had_and_gives_up_no_more_than_it_must() -> None
 def test_a_member_whose_words_cannot_be_read_gets_its_share() -> None:
     told = {name: StickyByTopic._metadata(TOPICS, None) for name in ("a", "b")}
     told["b"].user_data = b"\x00\x01nonsense"
-    shares = StickyByTopic.assign(_Cluster(4), told)
+    shares = StickyByTopic.assign(_Cluster(dict.fromkeys(TOPICS, 4)), told)
     assert [len(share.partitions()) for share in shares.values()] == [4, 4]
+
+
+LIFE = st.fixed_dictionaries(
+    {
+        "leader": st.sampled_from([StickyByTopic, StickyPartitionAssignor]),
+        "wants": st.dictionaries(st.sampled_from("abcdef"), st.sets(st.sampled_from("rstu"))),
+        "partitions": st.fixed_dictionaries({topic: st.integers(1, 7) for topic in "rstu"}),
+    }
+)
+
+
+@given(st.lists(LIFE, min_size=1, max_size=4), LIFE)
+def test_members_of_other_topics_and_a_leader_of_an_older_release_leave_nothing_unread(
+    lives: list[dict[str, Any]], last: dict[str, Any]
+) -> None:
+    group: Group = {}
+    for generation, life in enumerate([*lives, {**last, "leader": StickyByTopic}]):
+        told = {
+            name: StickyByTopic._metadata(wants, group.get(name), generation)
+            for name, wants in life["wants"].items()
+        }
+        cluster = _Cluster(life["partitions"])
+        shares = life["leader"].assign(cluster, told) if told else {}
+        group = {name: list(share.partitions()) for name, share in shares.items()}
+    for topic, count in last["partitions"].items():
+        readers = {n: group[n] for n, wants in last["wants"].items() if topic in wants}
+        assert sum(_counts(group, topic)) == (count if readers else 0)
+        if readers:
+            read = {p.partition for had in readers.values() for p in had if p.topic == topic}
+            assert read == set(range(count))
+            assert max(_counts(readers, topic)) - min(_counts(readers, topic)) <= 1
