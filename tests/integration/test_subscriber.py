@@ -44,6 +44,21 @@ async def test_records_that_wait_for_another_replica_take_no_place_and_hold_up_n
     assert (await lab.committed())[0] == 0, "they come again"
 
 
+async def test_a_drain_that_is_told_to_hurry_waits_for_no_job_and_commits_what_has_ended(
+    lab: Lab,
+) -> None:
+    work, hurry = Work(), asyncio.Event()
+    await lab.send([{"value": job()}, {"value": job(gate="never")}])
+    async with lab.intake(work) as intake:
+        await work.until(lambda: len(work.finished) == 1 and len(work.started) == 2)
+        draining = asyncio.create_task(intake.pump.drain(10 * PATIENCE_S, hurry))
+        done, _ = await asyncio.wait((draining,), timeout=0.2)
+        assert not done, "the job has its grace"
+        hurry.set()
+        assert await asyncio.wait_for(draining, PATIENCE_S) == 1
+    assert (await lab.committed())[0] == 1
+
+
 async def test_those_that_wait_for_another_replica_have_a_limit_too(lab: Lab) -> None:
     work = Work()
     await lab.send([{"value": job(elsewhere="yes")} for _ in range(9)])
