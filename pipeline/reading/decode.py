@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -143,15 +143,16 @@ class FrameReader:
             largest = max(4 * whole, Limits().max_pixels, codec.width * codec.height)
             threads = self._threads if accel is None else 1
             cursor = Cursor(container, stream, table, threads, largest, strict=accel is not None)
-            split = holds_single_fields(video, codec.height)
-            upright = not (video.still or video.rotation)  # as no broadcast is not
-            silent = upright and may_be_woven(codec.height, video.fps)
-            combed = film.combed if not split else lambda: False
-            order = film.unsaid_order if silent else lambda: None
-            fields = Fields(cursor, len(table.pts), combed, order, threads)
-            margins = margins_of(container, stream)
-            shown = fields if margins is None else Cropped(fields, margins)
-            yield _Source(video, table, shown, blocks, self._kept, film.hidden)
+            with closing(cursor):
+                split = holds_single_fields(video, codec.height)
+                upright = not (video.still or video.rotation)  # as no broadcast is not
+                silent = upright and may_be_woven(codec.height, video.fps)
+                combed = film.combed if not split else lambda: False
+                order = film.unsaid_order if silent else lambda: None
+                fields = Fields(cursor, len(table.pts), combed, order, threads)
+                margins = margins_of(container, stream)
+                shown = fields if margins is None else Cropped(fields, margins)
+                yield _Source(video, table, shown, blocks, self._kept, film.hidden)
 
 
 class _Source:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import av
 import pytest
 
+from pipeline.reading.decode import FrameReader
+from pipeline.reading.probe import probe_video
+from pipeline.types import Limits
+from schemas.request import RenderOptions
 from tests.pipeline.reading.calls import B_FRAMES, numbers, read
 from tests.support.media import Clip, write_clip
 
@@ -74,6 +79,29 @@ def test_joined_matroska_is_the_same_in_both_directions(tmp_path: Path) -> None:
     want = [*range(40), *range(40)]
     assert numbers(read(joined)) == want
     assert numbers(read(joined, [79, *range(79, -1, -1)]))[1:] == want[::-1]
+
+
+def test_a_joined_file_that_was_read_backwards_is_closed_with_its_iterator(tmp_path: Path) -> None:
+    whole = write_clip(tmp_path / "clip.mkv", Clip(frames=40, options={"bf": "0"})).read_bytes()
+    joined = tmp_path / "joined.mkv"
+    joined.write_bytes(whole + whole)
+    facts = probe_video(joined, Limits(), RenderOptions())
+    gc.disable()
+    try:
+        frames = FrameReader(facts, 1).read([79, 5, 6])
+        assert next(frames).index == 79
+        assert next(frames).index == 5
+        assert opened(joined) == 2
+        frames.close()
+        assert opened(joined) == 0
+    finally:
+        gc.enable()
+
+
+def opened(path: Path) -> int:
+    """How often this process has a file open."""
+    there = [place for place in Path("/proc/self/fd").iterdir() if place.exists()]
+    return sum(place.samefile(path) for place in there)
 
 
 def test_a_film_to_whose_start_no_seek_leads_is_read_backwards(tmp_path: Path) -> None:
