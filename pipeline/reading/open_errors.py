@@ -1,7 +1,7 @@
 """Why a file does not open as media, in words that help whoever sent it.
 
 libavformat says "Invalid data found" of a web page, of a file of zeros, and of a recording that was
-cut short alike. Boxes: ISO/IEC 14496-12 4.2.
+cut short alike.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from pathlib import Path
 
 import av
 
+from pipeline.reading.spans import Span, boxes, named
+
 KINDS = (
     "MP4, MOV, MKV, WebM, AVI, MPEG, MXF, DV, FLV, WMV, GIF, JPEG, PNG, WebP, HEIC, AVIF, BMP; "
     "WAV, MP3, M4A, AAC, FLAC, Ogg, AMR, AIFF, CAF, WMA"
@@ -20,7 +22,7 @@ KINDS = (
 _MOV = "mov,mp4,m4a,3gp,3g2,mj2"
 _HEAD, _WORDS = 4096, 64
 """Bytes that are looked at: for zeros, and for letters alone."""
-_BOXES = 10_000
+_INDEXES = frozenset(map(named, (b"moov", b"moof")))
 _SILK = (b"#!SILK_V3", b"\x02#!SILK_V3")
 _LISTS = (b"#EXTM3U", b"[playlist]", b"<?xml")
 _SEGMENTS = (b"styp", b"moof", b"sidx")
@@ -77,16 +79,7 @@ def _seen(path: Path, kind: str | None) -> str | None:
 
 def _has_index(path: Path) -> bool:
     """Whether a file of boxes has the one without which nothing in it can be found."""
-    most = path.stat().st_size
-    with path.open("rb") as file:
-        for _ in range(_BOXES):
-            size, kind = struct.unpack(">I4s", file.read(8).ljust(8, b"\0"))
-            skip = size - 8
-            if size == 1:
-                skip = int.from_bytes(file.read(8), "big") - 16
-            if kind in (b"moov", b"moof"):
-                return True
-            if not 0 <= skip <= most:  # to the end or beyond it, or no boxes any more
-                return False
-            file.seek(skip, 1)
-    return True
+    with path.open("rb") as file, suppress(struct.error):
+        whole = Span(0, 0, file.seek(0, 2))
+        return any(box.kind in _INDEXES for box in boxes(file, whole))
+    return False
