@@ -22,6 +22,8 @@ def opened(settings: Settings) -> Iterator[Storage]:
     storage = Storage(settings)
     try:
         yield storage
+    except CommandError:
+        raise  # not this store's: a job's outcome, say, which may be about another's keys
     except Fault as fault:
         if fault.code not in (ErrorCode.STORE_UNAVAILABLE, ErrorCode.STORE_DENIED):
             raise

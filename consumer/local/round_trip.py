@@ -62,8 +62,7 @@ async def follow(client: Client, job_id: str, timeout_s: float, on_event: OnEven
     """Hear all that is said about a job until its outcome.
 
     Raises:
-        Fault: the job failed, with the error of its event.
-        CommandError: no outcome came in time.
+        CommandError: the job failed, with the error of its event, or no outcome came in time.
     """
     try:
         asking = {"brokers": partial(_tell_of_brokers, client)}
@@ -73,7 +72,7 @@ async def follow(client: Client, job_id: str, timeout_s: float, on_event: OnEven
                     heard()
                     on_event(event)
                     if event.kind == "failed":
-                        raise Fault(Failed.model_validate(event.data).error)
+                        raise CommandError(Failed.model_validate(event.data).error)
                     if event.kind == "completed":
                         return Completed.model_validate(event.data)
     except TimeoutError:

@@ -169,14 +169,14 @@ async def test_a_job_is_followed_to_its_completed_event(settings: Settings) -> N
     assert [event.kind for event in seen][-1] == "completed"
 
 
-async def test_a_failed_job_is_a_fault_with_the_event_s_own_error(settings: Settings) -> None:
+async def test_a_failed_job_ends_a_command_by_the_error_of_its_event(settings: Settings) -> None:
     request = RenderRequest(
         audio_url="s3://bucket/a.wav", video_url="s3://bucket/v.mp4", job_id="order-4711"
     )
     seen: list[Event] = []
     async with connect(settings) as client:
         await _say(settings, settings.topics.failed, "failed.full.json")
-        with pytest.raises(Fault) as failed:
+        with pytest.raises(CommandError) as failed:
             await follow(client, await client.submit(request), 120, seen.append)
     assert failed.value.code is ErrorCode.NO_FACE
     assert failed.value.error.detail == {"frames": 250}
