@@ -99,10 +99,11 @@ def listen(speech: Speech) -> Hearing:
     ahead = speech.recognition
     heard = ahead.result() if ahead is not None else perceive(speech.samples)
     spans = heard.recognition.phones
-    mel, level = hear(speech.samples if heard.quiet is None else heard.quiet)
+    samples = speech.samples if heard.quiet is None else heard.quiet
+    mel, level = hear(samples)
     level = level + max(0.0, lift(level))
     speaks = activity(level)
-    spans = hold(spans, mel, level, speaks)
+    spans = hold(spans, samples, mel, level, speaks)
     told = speaks.clamp(min=_TOLD * drowned(level))
     active = told * _spoken(spans, level.numel())
     aligned = align(speech.samples, level, text) if text else None

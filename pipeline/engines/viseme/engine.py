@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline.timeline import Timeline
 
 VERSION = "1"
-REVISION = "37"
+REVISION = "38"
 """Counts up whenever this code makes other pixels."""
 
 
