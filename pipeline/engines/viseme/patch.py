@@ -56,11 +56,15 @@ class Patch(Batch):
 
 
 def cut(frame: Frame, x: int, y: int, width: int, height: int) -> Patch:
-    """A piece of a frame; beyond the frame its edge is repeated. All numbers even."""
+    """A piece of a frame; beyond the frame its edge is repeated. All numbers even.
+
+    It is a copy: who gathers many of them holds no whole pictures by them.
+    """
+    luma = torch.stack([_cut(frame.y, x, y, width, height)])
     chroma = torch.stack(
         [_cut(plane, x // 2, y // 2, width // 2, height // 2) for plane in (frame.u, frame.v)]
     )
-    return Patch(_cut(frame.y, x, y, width, height)[None, None], chroma[None])
+    return Patch(luma[None], chroma[None])
 
 
 def paste(frame: Frame, luma: Tensor, chroma: Tensor, x: int, y: int) -> Frame:
