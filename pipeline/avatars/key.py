@@ -3,8 +3,9 @@
     <sha256 of the video>/track-<lineage>/<frames>-<digest of the key>.safetensors
     <sha256 of the video>/<engine>-<its revision>-<lineage>/<frames>-<digest of the key>.safetensors
 
-The lineage stands for the code of the pipeline, the libraries under it and the kind of machine: a
-file of another release is never used, whether or not somebody thought of counting a revision up.
+The lineage stands for the code of the pipeline, the contracts, the libraries under them and the
+kind of machine: a file of another release is never used, whether or not somebody thought of
+counting a revision up.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 import torch
 
+import schemas
 from pipeline.types import Limits, VideoFacts
 from schemas.render import EngineFacts
 from schemas.request import FaceBox, RenderOptions
@@ -30,7 +32,8 @@ TRACK = "track"
 _PROJECT = "face2face"
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _TOOLS = re.compile(r"extra == .(test|check)\b")
-_ROOT = Path(__file__).parents[1]
+_ROOTS = (Path(__file__).parents[1], Path(schemas.__file__).parent)
+"""A track keeps, by number, kinds of spans that the contracts name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,9 @@ def _key(facts: dict[str, Any], sha256: str, folder: str, frames: int) -> Key:
 def lineage(device: str) -> str:
     """Twelve hex digits for the code, the libraries and the kind of machine."""
     found = hashlib.sha256()
-    for path in sorted(p for p in _ROOT.rglob("*") if p.suffix in (".py", ".json")):
-        found.update(f"{path.relative_to(_ROOT)}|".encode() + path.read_bytes())
+    for root in _ROOTS:
+        for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".json")):
+            found.update(f"{path.relative_to(root)}|".encode() + path.read_bytes())
     told = [[name, _version(name)] for name in _libraries()]
     found.update(json.dumps([told, _machine(device)]).encode())
     return found.hexdigest()[:12]

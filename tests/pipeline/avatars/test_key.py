@@ -138,13 +138,16 @@ def test_libraries_that_hold_weights_or_kernels_count_and_tools_do_not() -> None
     assert not {"pytest", "ruff", "mypy"} & set(found)
 
 
-def test_one_changed_line_of_code_is_another_lineage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("place", ["pipeline/faces", "schemas"])
+def test_one_changed_line_of_code_or_contracts_is_another_lineage(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "faces").mkdir()
-    code = tmp_path / "faces" / "a.py"
+    roots = [tmp_path / root.name for root in keys._ROOTS]
+    assert [root.name for root in roots] == ["pipeline", "schemas"]
+    (tmp_path / place).mkdir(parents=True)
+    code = tmp_path / place / "a.py"
     found = []
-    monkeypatch.setattr(keys, "_ROOT", tmp_path)
+    monkeypatch.setattr(keys, "_ROOTS", roots)
     for text in ("EVERY = 5", "EVERY = 6"):
         code.write_text(text, encoding="utf-8")
         keys.lineage.cache_clear()
