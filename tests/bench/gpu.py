@@ -17,15 +17,15 @@ import torch
 from consumer.doctor.gpus import unusable
 from pipeline.batching.cuda import is_cuda
 from tests.bench.apart import lines_of
-from tests.bench.fleet import GRACE_S, fleet
+from tests.bench.fleet import fleet
 from tests.bench.fleet_processes import Round
 
 BUDGET_S = 450.0
 """No line is begun after so long, so that all of it ends within eight minutes, whatever hangs: what
 is made ready before it may take the other two of ten."""
-ALONE_S = 240.0
-"""The networks alone are ended after so long, so that whole renders get the rest: what they have
-compiled by then is found on the disk."""
+ALONE = 0.5
+"""The networks alone are ended after this share of the time, so that whole renders get the rest:
+what they have compiled by then is found on the disk."""
 
 
 def rounds(engine: str, processes: tuple[int, ...], jobs: tuple[int, ...]) -> tuple[Round, ...]:
@@ -82,7 +82,7 @@ def gpu(
     name = platform.processor() or "CPU" if shrunken else torch.cuda.get_device_name(device)
     toy = ", shrunken networks: only ratios mean anything" if shrunken else ""
     yield f"{name}, torch {torch.__version__}{toy}"
-    yield from _alone(device, frames, compiled, min(start + ALONE_S, until + GRACE_S), until)
+    yield from _alone(device, frames, compiled, start + ALONE * budget_s, until)
     for engine in engines:
         yield f"Whole renders of {engine}, 720p25, {seconds:g} s each, 2 or 3 in each slot:"
         yield from fleet(

@@ -172,7 +172,7 @@ def test_networks_alone_leave_time_for_whole_renders(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(gpu, "lines_of", ended)
     monkeypatch.setattr(gpu, "fleet", lambda *_, **__: iter(()))
-    for budget_s in (450.0, 10.0):
+    for budget_s in (gpu.BUDGET_S, 60.0):
         before = time.monotonic()
         list(gpu.gpu("cpu", None, None, None, None, ("musetalk",), False, budget_s))
-        assert ends.pop() - before < min(gpu.ALONE_S, budget_s + fleet.GRACE_S) + 5.0
+        assert budget_s * gpu.ALONE <= ends.pop() - before < 0.8 * budget_s

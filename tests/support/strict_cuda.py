@@ -75,6 +75,10 @@ class OnDevice(Tensor):
         """Likewise."""
         return _aten.copy_.default(self, source, non_blocking)  # type: ignore[no-any-return]
 
+    def new_tensor(self, data: Any) -> Tensor:
+        """Numbers of the host, brought here."""
+        return torch.tensor(data, dtype=self.dtype, device=self.device)
+
     def __invert__(self) -> Tensor:
         return self.bitwise_not()
 
@@ -364,6 +368,7 @@ def strict_cuda() -> Iterator[StrictCuda]:
     run = threading.Thread.run
 
     def with_device(thread: threading.Thread) -> None:
+        torch._C._set_only_lift_cpu_tensors(True)  # of this thread alone
         with _Mode(device):
             run(thread)
 
