@@ -75,7 +75,7 @@ class OnDevice(Tensor):
         """Likewise."""
         return _aten.copy_.default(self, source, non_blocking)  # type: ignore[no-any-return]
 
-    def new_tensor(self, data: Any) -> Tensor:
+    def new_tensor(self, data: Any) -> Tensor:  # type: ignore[override]  # its options are not asked for
         """Numbers of the host, brought here."""
         return torch.tensor(data, dtype=self.dtype, device=self.device)
 

@@ -119,6 +119,7 @@ class Block:
 
     def __init__(self, line: str) -> None:
         self._line = line
+        self._order = order
         self._owner = current()
         self._written = (self._owner.number, self._owner.step)
         self._used: dict[StrictStream, int] = {self._owner: self._owner.step}
@@ -127,6 +128,8 @@ class Block:
     def touch(self, writes: bool, line: str) -> None:
         """An operator of the current stream reads it or writes to it."""
         stream = current()
+        if self._order is not order:  # kept for all jobs since another test, whose device is idle
+            self._order, self._used, self._written = order, {}, (stream.number, 0)
         others = [self._written]
         if writes:
             others += [(other.number, step) for other, step in self._used.items()]
@@ -138,7 +141,7 @@ class Block:
             self._written = (stream.number, stream.step)
 
     def __del__(self, ends: Callable[[], bool] = sys.is_finalizing) -> None:
-        if ends():  # Python, whose modules are gone by now
+        if ends() or self._order is not order:  # Python, whose modules are gone by now; its test
             return
         for stream, step in self._used.items():
             if stream not in self.kept_for and not self._owner.comes_after(stream.number, step):

@@ -28,8 +28,8 @@ def musetalk_fast() -> MuseTalkEngine:
     return MuseTalkEngine(tiny_networks(fast=True), "cpu", fast=True, used=[])
 
 
-def wav2lip_network() -> Wav2Lip:
-    network = Wav2Lip(VARIANTS[96], width=1 / 8)
+def wav2lip_network(side: int = 96) -> Wav2Lip:
+    network = Wav2Lip(VARIANTS[side], width=1 / 8 if side == 96 else 1 / 32)
     network.load_state_dict(weights_for(network, "tiny"))
     return network.eval().requires_grad_(False)
 

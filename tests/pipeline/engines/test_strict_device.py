@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from pipeline.batching import captured
 from pipeline.batching.cuda import on_own_stream
@@ -77,24 +79,51 @@ def test_viseme_paints_on_a_device_what_it_paints_on_the_host_and_waits_once_a_b
         assert all(same(a, b) for a, b in zip(made, want, strict=True))
 
 
-def _musetalk(device: str) -> MuseTalkEngine:
-    of = deepcopy(tiny_networks())
-    for network in (of.unet, of.vae, of.whisper):
+def _musetalk(device: str, fast: bool = False) -> MuseTalkEngine:
+    of = deepcopy(tiny_networks(fast))
+    for network in (of.unet, of.vae, of.decoder, of.whisper):
         network.to(device)
-    return MuseTalkEngine(tuned(of, innermost=device == GPU), device, fast=False, used=[])
+    return MuseTalkEngine(tuned(of, innermost=device == GPU), device, fast=fast, used=[])
 
 
-def _wav2lip(device: str) -> Wav2LipEngine:
-    return Wav2LipEngine(wav2lip_network().to(device), device, [])
+def _wav2lip(device: str, side: int = 96) -> Wav2LipEngine:
+    return Wav2LipEngine(wav2lip_network(side).to(device), device, [])
 
 
-@pytest.mark.parametrize("make", [_musetalk, _wav2lip])
+MAKE = {
+    "musetalk": _musetalk,
+    "musetalk-fast": partial(_musetalk, fast=True),
+    "wav2lip 96": _wav2lip,
+    "wav2lip 256": partial(_wav2lip, side=256),
+    "wav2lip 288": partial(_wav2lip, side=288),
+}
+
+
+@pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
 def test_networks_paint_on_a_device_what_they_paint_on_the_host_and_wait_once_a_batch(
     make: Callable[[str], Any], tmp_path: Path, device: StrictCuda
 ) -> None:
     want, _ = _painted(make("cpu"), "cpu", tmp_path, device)
     made, waits = _painted(make(GPU), GPU, tmp_path, device)
     assert waits == {}
+    for a, b in zip(made, want, strict=True):
+        assert (a.y.int() - b.y.int()).abs().max() <= 1
+
+
+def test_faces_for_which_a_device_has_no_memory_at_once_are_painted_in_halves(
+    tmp_path: Path, device: StrictCuda
+) -> None:
+    want, _ = _painted(_wav2lip("cpu"), "cpu", tmp_path, device)
+    network, ran = wav2lip_network().to(GPU), list[int]()
+
+    def scarce(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+        ran.append(len(given[0]))
+        if ran[-1] > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    network.register_forward_pre_hook(scarce)
+    made, _ = _painted(Wav2LipEngine(network, GPU, []), GPU, tmp_path, device)
+    assert set(ran) == {4, 2, 1}
     for a, b in zip(made, want, strict=True):
         assert (a.y.int() - b.y.int()).abs().max() <= 1
 
