@@ -52,14 +52,14 @@ def _mutated(data: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
-def test_an_avi_that_cannot_be_read_from_its_start_again_is_typed(
+def test_an_avi_whose_index_leads_nowhere_is_opened_anew_and_read(
     good: Path, tmp_path: Path
 ) -> None:
     data = bytearray((good / "a.avi").read_bytes())
     at = data.index(b"idx1") + 36
     data[at : at + 4] = b"\xff\xff\xff\xff"  # where the index says that a chunk lies
     (tmp_path / "a.avi").write_bytes(data)
-    assert "InputUnreadable" in use(tmp_path / "a.avi")
+    assert use(tmp_path / "a.avi") == use(good / "a.avi")
 
 
 TEXTS = {
