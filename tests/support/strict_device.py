@@ -7,9 +7,9 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -39,7 +39,6 @@ class StrictCuda:
     operators: int = 0
     _pinned: dict[int, Tensor] = field(default_factory=dict)
     """By the place of its memory; kept, so that no other tensor gets it."""
-    _blocks: WeakValueDictionary[int, Block] = field(default_factory=WeakValueDictionary)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -80,18 +79,7 @@ class StrictCuda:
             return None if not func._schema.returns else _one(written)
         if packet in _READS:
             return made
-        return tree_map(self._there, made)
-
-    def _there(self, leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor):
-            return leaf
-        place = leaf.untyped_storage().data_ptr()
-        with self._lock:
-            block = self._blocks.get(place) if place else None
-            if block is None:
-                block = Block(_line())
-                self._blocks[place] = block
-        return OnDevice(leaf, block)
+        return tree_map(partial(_there, there), made)
 
     def _done(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """What the host makes of it; noted while a graph is captured."""
@@ -125,7 +113,7 @@ class StrictCuda:
         if home != goes:
             self._travels(source, None, bool(kwargs.get("non_blocking")))
         made = self._done(func, args, {**kwargs, "non_blocking": False})
-        return self._there(made) if goes else made
+        return _there([source] if home else [], made) if goes else made
 
     def _copied(self, func: Any, args: Any) -> Any:
         into, source = args[:2]
@@ -218,6 +206,19 @@ class Mode(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self._device.run(func, args, kwargs or {})
+
+
+def _there(given: Sequence[OnDevice], leaf: Any) -> Any:
+    """A result on the device: in the memory of what was given, or in a block of its own.
+
+    Memory is not known by its place alone: another thread may just have given it back.
+    """
+    if not isinstance(leaf, Tensor):
+        return leaf
+    place = leaf.untyped_storage().data_ptr()
+    same = (each for each in given if place and each.held.untyped_storage().data_ptr() == place)
+    source = next(same, None)
+    return OnDevice(leaf, Block(_line()) if source is None else source.block)
 
 
 def _tensors(tree: Any) -> list[Tensor]:
