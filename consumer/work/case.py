@@ -20,7 +20,7 @@ class Case:
     render_id: str
     keys: Keys
     engine: EngineChoice
-    fault: Fault | None = None
+    fault: Fault | None = field(init=False)
     """Why it cannot work, known before it starts."""
     drawer: Drawer | None = None
     """What was kept of its reference, once it was rendered."""
